@@ -1,0 +1,31 @@
+import type { EpochMs } from "../host.ts";
+import type { Collection } from "../registry/collection/collection.ts";
+import type { ServiceAccountId } from "../spiffe.ts";
+
+/** What verifies the certificates of one trust domain. */
+export interface TrustBundle {
+  readonly trustDomain: string;
+  /** Root certificates in DER; at least one. */
+  readonly roots: readonly Uint8Array[];
+}
+
+/** A request whose caller has been proven and authorized. */
+export interface SigningRequest {
+  readonly identity: ServiceAccountId;
+  /** SubjectPublicKeyInfo in DER, of an allowed kind; its owner has shown that it holds the private key. */
+  readonly publicKey: Uint8Array;
+  readonly ttlSeconds: number;
+}
+
+/** Issues X.509-SVIDs. It trusts its caller: who may have which identity is settled before. */
+export interface Signer {
+  /** What verifies its certificates. Rotation is a change like any other. */
+  readonly bundles: Collection<string, TrustBundle>;
+  /** When its own certificate ends; nothing it signs lives longer. */
+  readonly expiresAt: EpochMs;
+  /**
+   * @returns the chain in DER, leaf first, root left out; valid for `ttlSeconds` or the issuer's remainder, if shorter.
+   * @throws MeshError `unavailable` (ask again), `denied` (the authority refused) or `invalid` (the key).
+   */
+  sign(request: SigningRequest, signal: AbortSignal): Promise<readonly Uint8Array[]>;
+}

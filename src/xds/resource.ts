@@ -1,0 +1,90 @@
+declare const brand: unique symbol;
+
+/** As `type.googleapis.com/istio.workload.Address`. */
+export type TypeUrl = string & { readonly [brand]: "TypeUrl" };
+/** A place in a ResourceLog; larger is later. */
+export type Position = number;
+
+export const ADDRESS_TYPE = "type.googleapis.com/istio.workload.Address" as TypeUrl;
+export const AUTHORIZATION_TYPE = "type.googleapis.com/istio.security.Authorization" as TypeUrl;
+/** istioctl's view of the control plane itself; never a mesh resource. */
+export const DEBUG_TYPE = "istio.io/debug" as TypeUrl;
+
+/** One resource, encoded once and sent unchanged to every client. */
+export interface Resource {
+  readonly name: string;
+  /** A hash of the content: the same on every replica and after every restart. */
+  readonly version: string;
+  /** One whole `resources` record of a DeltaDiscoveryResponse: tag, length and Resource message. */
+  readonly record: Uint8Array;
+}
+
+/** One name's step in a log; a delete has no `after`. */
+export interface ResourceChange {
+  readonly name: string;
+  readonly after: Resource | undefined;
+}
+
+/** What a type knows of its resources beyond their bytes. All answers are about the settled present. */
+export interface ResourceRelations {
+  /** Other names a client may ask for `name` by, as `<network>/<ip>` (contract ztunnel.md 2.9). */
+  aliases(name: string): readonly string[];
+  /** The name that an alias stands for; several if workloads share an address. */
+  resolve(alias: string): readonly string[];
+  /** Names a client needs again whenever it gets `name` anew: the workloads of a service (pitfalls 4 and 5). */
+  companions(name: string): Iterable<string>;
+  /** Names whose subscribers also follow `name`: the services of a workload. */
+  followedThrough(name: string): readonly string[];
+  /** Names that an on-demand client on `node` gets unasked: the workloads of its node. */
+  onNode(node: string): Iterable<string>;
+}
+
+/** What one client asked, whatever it was encoded in. */
+export interface DeltaRequest {
+  readonly typeUrl: TypeUrl;
+  /** Present at least on the first request of a stream. */
+  readonly node: ClientNode | undefined;
+  readonly subscribe: readonly string[];
+  readonly unsubscribe: readonly string[];
+  /** On the first request of a type: what the client still holds, name to version. */
+  readonly initialVersions: ReadonlyMap<string, string>;
+  readonly nonce: string;
+  /** Present, even if empty, on a NACK (pitfall 14: its code stays 0). */
+  readonly rejection: string | undefined;
+}
+
+/** Who the client says it is (contract ztunnel.md 2.2). */
+export interface ClientNode {
+  /** As `ztunnel~10.0.0.1~ztunnel-abc.istio-system~istio-system.svc.cluster.local`. */
+  readonly id: string;
+  /** Only the string values of the metadata. */
+  readonly metadata: ReadonlyMap<string, string>;
+}
+
+/** What to send to one client: its own head, and records that all clients share. */
+export interface DeltaResponse {
+  readonly typeUrl: TypeUrl;
+  readonly nonce: string;
+  /** Concatenated `resources` records, never copied per client. */
+  readonly records: readonly Uint8Array[];
+  readonly recordsBytes: number;
+  /** How many resources the records hold. */
+  readonly resources: number;
+  readonly removed: readonly string[];
+}
+
+/** What one client holds of one type, for syncz. Times are wall time in milliseconds, 0 if never. */
+export interface SubscriptionStatus {
+  readonly typeUrl: TypeUrl;
+  readonly wildcard: boolean;
+  readonly subscribed: number;
+  readonly sentNonce: string;
+  readonly ackedNonce: string;
+  readonly sentAt: number;
+  readonly ackedAt: number;
+  /** The text of the last NACK, escaped and shortened; empty if none since the last ACK. */
+  readonly lastRejection: string;
+  readonly rejections: number;
+  /** Names changed but not sent yet. */
+  readonly backlog: number;
+}

@@ -1,0 +1,146 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative, sep } from "node:path";
+import { test } from "mocha";
+
+const root = join(import.meta.dirname, "..", "..", "src");
+const files = readdirSync(root, { recursive: true, encoding: "utf8" })
+  .filter((path) => path.endsWith(".ts"))
+  .map((path) => path.split(sep).join("/"));
+const textOf = new Map(files.map((path) => [path, readFileSync(join(root, path), "utf8")]));
+const codeOf = (path: string) => textOf.get(path)!.replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, "");
+
+/** Who may import whom. A layer also may import itself, and every layer may import `base`. */
+const layers: readonly { name: string; at: RegExp; mayImport: readonly string[] }[] = [
+  { name: "collection", at: /^registry\/collection\//, mayImport: [] },
+  { name: "model", at: /^registry\/model\//, mayImport: [] },
+  { name: "registry", at: /^registry\//, mayImport: ["collection", "model"] },
+  // Length-prefixed messages over HTTP/2, which xds and ca both serve (ARCHITECTURE.md, "Why our own gRPC server").
+  { name: "grpc", at: /^grpc\//, mayImport: [] },
+  { name: "xds", at: /^xds\//, mayImport: ["collection", "model", "grpc"] },
+  { name: "ca", at: /^ca\//, mayImport: ["collection", "grpc"] },
+  { name: "spire", at: /^spire\//, mayImport: ["collection", "ca"] },
+  { name: "peering", at: /^peering\//, mayImport: ["collection", "model", "xds"] },
+  {
+    name: "root",
+    at: /^(main|control-plane|admin|cli)\.ts$|^commands\//,
+    mayImport: ["collection", "model", "registry", "grpc", "xds", "ca", "spire", "peering"],
+  },
+  { name: "base", at: /^[^/]+\.ts$/, mayImport: [] },
+];
+const layerOf = (path: string) => layers.find((layer) => layer.at.test(path))!;
+
+/** Generated codecs, only for those who turn messages into values. */
+const mayImportCodecs =
+  /^(xds\/(wire|dial)|xds\/types\/[\w-]+|ca\/(service|client)|spire\/spire-api|peering\/dial)\.ts$/;
+
+const onlyThroughHost: readonly [RegExp, string][] = [
+  [/\bDate\.now\(|new Date\(\)|performance\.now\(/, "host.clock"],
+  [/\bset(Timeout|Interval|Immediate)\(/, "host.clock.after"],
+  [/\bMath\.random\(|randomUUID\(|randomBytes\(/, "host.random"],
+  [/\bconsole\.|process\.(env|exit|stdout|stderr|argv|hrtime)/, "host.log, a Printer, or main.ts"],
+];
+/** The machine itself. */
+const isHost = (path: string) => /^(main|system-host)\.ts$/.test(path);
+
+const importsOf = (path: string): string[] =>
+  [...textOf.get(path)!.matchAll(/(?:^|\n)\s*(?:import|export)\b[^;]*?from\s+"([^"]+)"|\bimport\("([^"]+)"\)/g)].map(
+    (match) => match[1] ?? match[2]!,
+  );
+const localImportsOf = (path: string): string[] =>
+  importsOf(path)
+    .filter((name) => name.startsWith("."))
+    .map((name) =>
+      relative(root, join(root, dirname(path), name))
+        .split(sep)
+        .join("/"),
+    );
+
+test("each folder imports only what lies before it", () => {
+  const wrong = files.flatMap((path) =>
+    localImportsOf(path)
+      .filter((to) => {
+        if (to.startsWith("../proto/gen/")) return !mayImportCodecs.test(path);
+        const [from, into] = [layerOf(path), layerOf(to)];
+        return from !== into && into.name !== "base" && !from.mayImport.includes(into.name);
+      })
+      .map((to) => `${path} must not import ${to}`),
+  );
+  assert.deepEqual(wrong, []);
+});
+
+test("no import cycles", () => {
+  const state = new Map<string, "open" | "done">();
+  const cycles: string[] = [];
+  const visit = (path: string, trail: readonly string[]): void => {
+    if (state.get(path) === "done" || !textOf.has(path)) return;
+    if (state.get(path) === "open") {
+      cycles.push([...trail.slice(trail.indexOf(path)), path].join(" -> "));
+      return;
+    }
+    state.set(path, "open");
+    for (const to of localImportsOf(path)) visit(to, [...trail, path]);
+    state.set(path, "done");
+  };
+  for (const path of files) visit(path, []);
+  assert.deepEqual(cycles, []);
+});
+
+test("time, chance and the process come through the host", () => {
+  const wrong = files
+    .filter((path) => !isHost(path))
+    .flatMap((path) =>
+      onlyThroughHost
+        .filter(([pattern]) => pattern.test(codeOf(path)))
+        .map(([pattern, instead]) => `${path}: ${pattern.source}; use ${instead}`),
+    );
+  assert.deepEqual(wrong, []);
+});
+
+test("no holes in the types, no promises in comments, no utils, no default exports", () => {
+  const banned: readonly [RegExp, string][] = [
+    [/(:|<|\bas) any\b|@ts-ignore|@ts-expect-error/, "a hole in the types"],
+    [/\bTODO\b|\bFIXME\b|not implemented|placeholder/i, "a promise left in the code"],
+    [/^export default/m, "a default export"],
+  ];
+  const wrong = files.flatMap((path) => [
+    ...banned.filter(([pattern]) => pattern.test(textOf.get(path)!)).map(([, what]) => `${path}: ${what}`),
+    ...(/(^|\/)(utils?|helpers?|index|common|misc)\.ts$/.test(path) ? [`${path}: name the idea`] : []),
+    ...(/^[a-z0-9]+(-[a-z0-9]+)*\.ts$/.test(path.split("/").at(-1)!) ? [] : [`${path}: file names are kebab-case`]),
+  ]);
+  assert.deepEqual(wrong, []);
+});
+
+const LINES_PER_FUNCTION_MAX = 70;
+
+/** Functions by the layout that prettier gives them: from a line that opens a body to the closing brace below it. */
+function functionLengths(text: string): { line: number; length: number }[] {
+  const lines = text.split("\n");
+  return lines.flatMap((line, at) => {
+    const opens =
+      /^(\s*)(?:export |async |static |private |override |get |set |public |readonly )*(?:function\b.*|[#\w]+\(.*\).*|constructor\(.*|(?:const|let) .*=>) ?\{$/;
+    const indent = opens.exec(line)?.[1];
+    if (indent === undefined || /^\s*(if|for|while|switch|return|catch)\b/.test(line)) return [];
+    const end = lines.findIndex((other, index) => index > at && new RegExp(`^${indent}\\}`).test(other));
+    return end < 0 ? [] : [{ line: at + 1, length: end - at + 1 }];
+  });
+}
+
+test(`no function is longer than ${LINES_PER_FUNCTION_MAX} lines`, () => {
+  const wrong = files.flatMap((path) =>
+    functionLengths(textOf.get(path)!)
+      .filter(({ length }) => length > LINES_PER_FUNCTION_MAX)
+      .map(({ line, length }) => `${path}:${line} has ${length} lines`),
+  );
+  assert.deepEqual(wrong, []);
+});
+
+test("no file is longer than 350 lines, and the median is under 150", () => {
+  const lengths = files.map((path) => ({ path, lines: textOf.get(path)!.split("\n").length }));
+  assert.deepEqual(
+    lengths.filter(({ lines }) => lines > 350).map(({ path, lines }) => `${path}: ${lines} lines`),
+    [],
+  );
+  const sorted = lengths.map(({ lines }) => lines).sort((a, b) => a - b);
+  assert.ok(sorted[sorted.length >> 1]! < 150, `median ${sorted[sorted.length >> 1]}`);
+});
