@@ -1,0 +1,30 @@
+import { accessSync, constants } from "node:fs";
+import { execFileSync } from "node:child_process";
+
+/** What a conformance test needs of the machine and did not find; the test is skipped and says so. */
+export interface Missing {
+  readonly missing: string;
+}
+
+/** The stock ztunnel to run against: nobody's binary is kept here, so its path is given. */
+export function ztunnelBinary(environment: NodeJS.ProcessEnv): string | Missing {
+  const path = environment["ZTUNNEL"];
+  if (path === undefined) return { missing: "ZTUNNEL is not set to the path of an unmodified ztunnel 1.31 binary" };
+  try {
+    accessSync(path, constants.X_OK);
+    return path;
+  } catch {
+    return { missing: `ZTUNNEL=${path} is not an executable file` };
+  }
+}
+
+/** A network namespace of our own: two ztunnels on one machine need one each, as their ports are fixed. */
+export function networkNamespaces(): true | Missing {
+  try {
+    execFileSync("unshare", ["--net", "true"], { stdio: "ignore" });
+    execFileSync("ip", ["-V"], { stdio: "ignore" });
+    return true;
+  } catch {
+    return { missing: "network namespaces: run as root on Linux with iproute2 (`ip`) and `unshare`" };
+  }
+}
