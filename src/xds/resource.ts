@@ -23,6 +23,8 @@ export interface Resource {
 export interface ResourceChange {
   readonly name: string;
   readonly after: Resource | undefined;
+  /** True if clients need this name's companions again although it is not new: a health policy that now allows all. */
+  readonly bringCompanions?: boolean;
 }
 
 /** What a type knows of its resources beyond their bytes. All answers are about the settled present. */

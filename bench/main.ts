@@ -1,0 +1,33 @@
+import { parseArgs } from "node:util";
+import type { Bench, Measurement } from "./bench.ts";
+import { bench as kernel } from "./kernel.ts";
+
+const benches: readonly Bench[] = [kernel];
+
+const usage = `usage: npm run bench -- [NAME ...] [--output json]\nbenches: ${benches.map(({ name }) => name).join(", ")}`;
+
+function print({ name, value, unit, limit, ratio }: Measurement): void {
+  const number = (n: number) => (Math.abs(n) >= 100 ? n.toFixed(0) : n.toPrecision(3));
+  console.log(
+    `${name.padEnd(44)} ${number(value).padStart(10)} ${unit.padEnd(14)} limit ${number(limit).padStart(10)}  ratio ${ratio.toFixed(2)}`,
+  );
+}
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    options: { output: { type: "string", short: "o" } },
+    allowPositionals: true,
+  });
+  const unknown = positionals.filter((name) => !benches.some((bench) => bench.name === name));
+  if (unknown.length > 0 || (values.output !== undefined && values.output !== "json")) {
+    console.error(unknown.length > 0 ? `no bench named ${unknown.join(", ")}\n${usage}` : usage);
+    return 64;
+  }
+  const json = values.output === "json";
+  for (const bench of benches)
+    if (positionals.length === 0 || positionals.includes(bench.name))
+      await bench.run((measurement) => (json ? console.log(JSON.stringify(measurement)) : print(measurement)));
+  return 0;
+}
+
+process.exitCode = await main();

@@ -1,0 +1,217 @@
+import assert from "node:assert/strict";
+import { MeshError } from "../errors.ts";
+import type { Clock } from "../host.ts";
+import { type NodeFacts, parseNode } from "./client-node.ts";
+import { DeltaSession } from "./delta-session.ts";
+import { printable } from "./printable.ts";
+import {
+  ADDRESS_TYPE,
+  AUTHORIZATION_TYPE,
+  type ClientNode,
+  type DeltaRequest,
+  type DeltaResponse,
+  type SubscriptionStatus,
+  type TypeUrl,
+} from "./resource.ts";
+import type { ResourceLog } from "./resource-log.ts";
+
+/** What bounds one stream. */
+export interface StreamLimits {
+  /** ztunnel decodes up to 200 MiB, and turns ready at its first ACK: one response while it is safely below. */
+  readonly responseBytesMax: number;
+  /** As many names as the largest mesh has workloads; who wants more wants the wildcard. */
+  readonly subscribedNamesMax: number;
+  /** A client that does not answer for this long is not applying anything. */
+  readonly answerMs: number;
+  /** How long addresses wait for the client to ask for policies. */
+  readonly policyWaitMs: number;
+}
+
+export const STREAM_LIMITS: StreamLimits = {
+  responseBytesMax: 128 * 1024 * 1024,
+  subscribedNamesMax: 100_000,
+  answerMs: 60_000,
+  policyWaitMs: 1_000,
+};
+
+export interface StreamOptions {
+  /** Tells this stream from every other of the process; each nonce begins with it. */
+  readonly id: string;
+  readonly limits?: Partial<StreamLimits>;
+  /** Called when `poll` may give something although nothing was received and nothing changed. */
+  readonly onWake: () => void;
+  /** Called once, if the client does not answer in time; the stream is closed then, and must end with this error. */
+  readonly onExpired: (error: MeshError) => void;
+}
+
+/**
+ * One client and all it subscribes to, as a state machine without I/O. The driver passes requests to `receive`, and
+ * sends what `poll` gives until it gives nothing: after each request, after every change of a log, and on `onWake`.
+ *
+ * Policies reach a client before the workloads that name them, and leave it after (pitfall 11): ztunnel skips a policy
+ * it does not know, which opens what it should close. ztunnel applies the responses of a stream in order, so sending
+ * in order is enough. The logs must take all of one settled state before any stream is polled.
+ */
+export class ClientStream {
+  readonly #logs: ReadonlyMap<TypeUrl, ResourceLog>;
+  readonly #clock: Clock;
+  readonly #options: StreamOptions;
+  readonly #limits: StreamLimits;
+  readonly #sessions = new Map<TypeUrl, DeltaSession>();
+  #node: ClientNode | undefined;
+  #facts: NodeFacts | undefined;
+  #nonces = 0;
+  #hold: Disposable | undefined;
+  #deadline: Disposable | undefined;
+  #closed = false;
+
+  constructor(logs: ReadonlyMap<TypeUrl, ResourceLog>, clock: Clock, options: StreamOptions) {
+    this.#logs = logs;
+    this.#clock = clock;
+    this.#options = options;
+    this.#limits = { ...STREAM_LIMITS, ...options.limits };
+  }
+
+  /** Who the client says it is; undefined until its first request. */
+  get node(): ClientNode | undefined {
+    return this.#node;
+  }
+  get facts(): NodeFacts | undefined {
+    return this.#facts;
+  }
+  /** Answers that fitted no waiting response. */
+  get strayNonces(): number {
+    let count = 0;
+    for (const session of this.#sessions.values()) count += session.strayNonces;
+    return count;
+  }
+
+  /**
+   * Takes the node of a request, which the first must have and none may change. `receive` does it; call it for
+   * requests that are answered elsewhere.
+   * @throws MeshError `invalid`, which must end the stream.
+   */
+  identify(node: ClientNode | undefined): void {
+    if (this.#node === undefined) {
+      this.#facts = parseNode(node);
+      this.#node = node;
+    } else if (node !== undefined && node.id !== "" && node.id !== this.#node.id) {
+      const [was, is] = [printable(this.#node.id, 128), printable(node.id, 128)];
+      throw new MeshError("invalid", `node.id changed from "${was}" to "${is}"; a stream has one client`);
+    }
+  }
+
+  /** @throws MeshError `invalid` or `exhausted`, which must end the stream. */
+  receive(request: DeltaRequest): void {
+    if (this.#closed) return;
+    this.identify(request.node);
+    const log = this.#logs.get(request.typeUrl);
+    if (log === undefined) throw unknownType(request.typeUrl, this.#logs.keys());
+    let session = this.#sessions.get(request.typeUrl);
+    if (session === undefined) {
+      session = this.#openSession(request.typeUrl, log);
+      if (request.typeUrl === ADDRESS_TYPE) this.#awaitPolicies();
+    }
+    session.receive(request);
+  }
+
+  /** The next response to send, or undefined if there is nothing now. */
+  poll(): DeltaResponse | undefined {
+    if (this.#closed) return undefined;
+    const response = this.#next();
+    if (response !== undefined)
+      this.#deadline ??= this.#clock.after(this.#limits.answerMs, () => this.#checkDeadline());
+    return response;
+  }
+
+  status(): readonly SubscriptionStatus[] {
+    return [...this.#sessions.values()].map((session) => session.status());
+  }
+
+  /** Nothing follows. Idempotent. */
+  close(): void {
+    this.#closed = true;
+    this.#hold?.[Symbol.dispose]();
+    this.#deadline?.[Symbol.dispose]();
+    for (const session of this.#sessions.values()) session.close();
+  }
+
+  #openSession(typeUrl: TypeUrl, log: ResourceLog): DeltaSession {
+    assert(this.#facts !== undefined);
+    const session = new DeltaSession(log, this.#clock, {
+      typeUrl,
+      nodeName: this.#facts.nodeName,
+      responseBytesMax: this.#limits.responseBytesMax,
+      subscribedNamesMax: this.#limits.subscribedNamesMax,
+      nextNonce: () => `${this.#options.id}-${++this.#nonces}`,
+    });
+    this.#sessions.set(typeUrl, session);
+    return session;
+  }
+
+  #next(): DeltaResponse | undefined {
+    const policies = this.#sessions.get(AUTHORIZATION_TYPE);
+    const addresses = this.#sessions.get(ADDRESS_TYPE);
+    const mayWithdraw = () => addresses === undefined || addresses.caughtUp;
+    const first = policies?.poll(mayWithdraw()) ?? this.#nextAddresses(addresses, policies);
+    if (first !== undefined) return first;
+    // By now the addresses may have caught up, and nothing names the policies to withdraw.
+    if (mayWithdraw()) {
+      const withdrawals = policies?.poll();
+      if (withdrawals !== undefined) return withdrawals;
+    }
+    for (const [typeUrl, session] of this.#sessions) {
+      const response = typeUrl === ADDRESS_TYPE || typeUrl === AUTHORIZATION_TYPE ? undefined : session.poll();
+      if (response !== undefined) return response;
+    }
+    return undefined;
+  }
+
+  #nextAddresses(addresses: DeltaSession | undefined, policies: DeltaSession | undefined): DeltaResponse | undefined {
+    if (addresses === undefined || policies?.hasUpserts === true) return undefined;
+    if (this.#hold !== undefined) {
+      if (policies?.answered !== true) return undefined;
+      this.#hold[Symbol.dispose]();
+      this.#hold = undefined;
+    }
+    return addresses.poll();
+  }
+
+  /** ztunnel asks for addresses first and for policies right after (contract ztunnel.md 2.1); others may never. */
+  #awaitPolicies(): void {
+    if (this.#facts?.type !== "ztunnel" || !this.#logs.has(AUTHORIZATION_TYPE)) return;
+    if (this.#sessions.get(AUTHORIZATION_TYPE)?.answered === true) return;
+    this.#hold = this.#clock.after(this.#limits.policyWaitMs, () => {
+      this.#hold = undefined;
+      this.#options.onWake();
+    });
+  }
+
+  /** One timer for the stream, not one for each response. */
+  #checkDeadline(): void {
+    this.#deadline = undefined;
+    const now = this.#clock.elapsedMs();
+    let oldest: { typeUrl: TypeUrl; sinceMs: number } | undefined;
+    for (const [typeUrl, { unansweredSinceMs }] of this.#sessions)
+      if (unansweredSinceMs !== undefined && unansweredSinceMs < (oldest?.sinceMs ?? Infinity))
+        oldest = { typeUrl, sinceMs: unansweredSinceMs };
+    if (oldest === undefined) return;
+    const leftMs = oldest.sinceMs + this.#limits.answerMs - now;
+    if (leftMs > 0) {
+      this.#deadline = this.#clock.after(leftMs, () => this.#checkDeadline());
+      return;
+    }
+    this.close();
+    const who = this.#facts?.name ?? "the client";
+    const seconds = this.#limits.answerMs / 1000;
+    // As DEADLINE_EXCEEDED, on which ztunnel reconnects within 10 ms and resumes (contract ztunnel.md 2.6).
+    this.#options.onExpired(
+      new MeshError("timeout", `${who} has not answered a response of ${oldest.typeUrl} for ${seconds} s; reconnect`),
+    );
+  }
+}
+
+function unknownType(typeUrl: string, known: Iterable<string>): MeshError {
+  const what = typeUrl === "" ? "type_url is empty" : `type_url "${printable(typeUrl, 128)}" is not served`;
+  return new MeshError("invalid", `${what}; served are ${[...known].join(", ")}`);
+}

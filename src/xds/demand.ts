@@ -1,0 +1,58 @@
+import type { ResourceRelations } from "./resource.ts";
+
+/** What one client asked for by name, and what it has got: what makes a change its business. */
+export class Demand {
+  /** Names and aliases, whether or not they exist. */
+  readonly #demanded = new Set<string>();
+  /** Resources sent and not removed since, demanded or not. */
+  readonly #held = new Set<string>();
+
+  constructor(
+    readonly relations: ResourceRelations,
+    /** Its workloads come unasked; empty for none. */
+    readonly nodeName: string,
+  ) {}
+
+  get size(): number {
+    return this.#demanded.size;
+  }
+  add(name: string): void {
+    this.#demanded.add(name);
+  }
+  withdraw(name: string): void {
+    this.#demanded.delete(name);
+    this.#held.delete(name);
+  }
+  has(name: string): boolean {
+    return this.#demanded.has(name);
+  }
+
+  /** @returns true if the client did not hold it before. */
+  hold(name: string): boolean {
+    if (this.#held.has(name)) return false;
+    this.#held.add(name);
+    return true;
+  }
+  release(name: string): void {
+    this.#held.delete(name);
+  }
+
+  /** The workloads of the client's node. */
+  nearby(): Iterable<string> {
+    return this.nodeName === "" ? [] : this.relations.onNode(this.nodeName);
+  }
+
+  /** Those of `changed` that concern this client. */
+  *concerning(changed: Iterable<string>): Iterable<string> {
+    let nearby: ReadonlySet<string> | undefined;
+    const follows = (name: string) => this.#demanded.has(name) || this.#held.has(name);
+    for (const name of changed) {
+      const concerns =
+        follows(name) ||
+        this.relations.aliases(name).some(follows) ||
+        this.relations.followedThrough(name).some(follows) ||
+        (nearby ??= new Set(this.nearby())).has(name);
+      if (concerns) yield name;
+    }
+  }
+}
