@@ -1,6 +1,11 @@
+import assert from "node:assert/strict";
 import { isDeepStrictEqual } from "node:util";
+import { Claims } from "./claims.ts";
+import { CollectionNode } from "./collection-node.ts";
 import type { Collection, Lookup } from "./collection.ts";
-import { CollectionNode, type Graph } from "./graph.ts";
+import { type Graph, rankAbove } from "./graph.ts";
+import { purely } from "./purely.ts";
+import { Askers, type Questions, sameQuestions } from "./questions.ts";
 
 type Lookups = Record<string, Lookup<string, unknown>>;
 type Tracked<W extends Lookups> = {
@@ -12,7 +17,10 @@ export interface Derivation<K extends string, V, W extends Lookups, K2 extends s
   readonly from: Collection<K, V>;
   /** What `to` may look up. A lookup it makes is remembered, and reruns it when the answer changes. */
   readonly reads: W;
-  /** Pure: the same value and answers give the same outputs. */
+  /**
+   * Pure: the same value and answers give the same outputs. It must not throw; if it does, the flush ends with an
+   * AssertionError. If several inputs write one output key, the smallest input key wins while it is there.
+   */
   readonly to: (value: V, reads: Tracked<W>, key: K) => Iterable<readonly [K2, V2]>;
   readonly equals?: (a: V2, b: V2) => boolean;
 }
@@ -27,65 +35,93 @@ export function derive<K extends string, V, W extends Lookups, K2 extends string
   return node;
 }
 
-class Derived<K extends string, V, W extends Lookups, K2 extends string, V2> extends CollectionNode<K2, V2> {
-  readonly #outputs = new Map<K, readonly K2[]>();
-  readonly #asked = new Map<string, Map<string, Set<K>>>();
-  readonly #questions = new Map<K, [Map<string, Set<K>>, string][]>();
-  readonly #reads: Tracked<W>;
-  #current: K | undefined;
+/** What one input's last run wrote and asked. One output, the usual number, costs no array. */
+interface Run<K2> {
+  readonly outputs: K2 | readonly K2[];
+  readonly questions: Questions;
+}
+const NOTHING_ASKED: Questions = [];
 
-  constructor(readonly derivation: Derivation<K, V, W, K2, V2>) {
-    const inputs = [derivation.from, ...Object.values(derivation.reads)];
-    super(derivation.name, 1 + Math.max(...inputs.map((input) => input.rank)), derivation.equals ?? isDeepStrictEqual);
+class Derived<K extends string, V, W extends Lookups, K2 extends string, V2> extends CollectionNode<K2, V2> {
+  readonly #derivation: Derivation<K, V, W, K2, V2>;
+  readonly #askers: readonly Askers<K>[];
+  readonly #reads: Tracked<W>;
+  readonly #runs = new Map<K, Run<K2>>();
+  readonly #claims = new Claims<K, K2, V2>();
+  /** What the run now under way has asked. */
+  #asking: (number | string)[] | undefined;
+
+  constructor(derivation: Derivation<K, V, W, K2, V2>) {
+    const lookups = Object.entries(derivation.reads);
+    const inputs = [derivation.from, ...lookups.map(([, lookup]) => lookup)];
+    super(derivation.name, rankAbove(inputs), derivation.equals ?? isDeepStrictEqual);
+    this.#derivation = derivation;
+    this.#askers = lookups.map(([, lookup]) => new Askers(lookup));
+    // The types of the lookups are in W; no loop over them can say so.
     this.#reads = Object.fromEntries(
-      Object.entries(derivation.reads).map(([label, lookup]) => {
-        const asked = new Map<string, Set<K>>();
-        this.#asked.set(label, asked);
-        return [
-          label,
-          {
-            get: (query: string) => {
-              let askers = asked.get(query);
-              if (!askers) asked.set(query, (askers = new Set()));
-              const key = this.#current as K;
-              if (!askers.has(key)) {
-                askers.add(key);
-                const questions = this.#questions.get(key);
-                if (questions) questions.push([asked, query]);
-                else this.#questions.set(key, [[asked, query]]);
-              }
-              return lookup.get(query);
-            },
-          },
-        ];
-      }),
+      lookups.map(([label, lookup], number) => [label, { get: (query: string) => this.#ask(lookup, number, query) }]),
     ) as unknown as Tracked<W>;
   }
 
   override settle(): void {
-    const stale = new Set<K>(this.derivation.from.batch.map((change) => change.key));
-    for (const [label, lookup] of Object.entries(this.derivation.reads)) {
-      const asked = this.#asked.get(label);
-      if (!asked || asked.size === 0) continue;
-      const keys = "keys" in lookup.changed ? lookup.changed.keys() : lookup.changed;
-      for (const query of keys) for (const key of asked.get(query) ?? []) stale.add(key);
-    }
+    const stale = new Set<K>();
+    for (const { key } of this.#derivation.from.batch) stale.add(key);
+    for (const askers of this.#askers) askers.collectStale(stale);
     for (const key of stale) this.#rerun(key);
   }
 
-  #rerun(key: K): void {
-    this.#current = key;
-    for (const [asked, query] of this.#questions.get(key) ?? []) {
-      const askers = asked.get(query);
-      askers?.delete(key);
-      if (askers?.size === 0) asked.delete(query);
-    }
-    this.#questions.delete(key);
-    const value = this.derivation.from.get(key);
-    const outputs = new Map(value === undefined ? [] : this.derivation.to(value, this.#reads, key));
-    for (const old of this.#outputs.get(key) ?? []) if (!outputs.has(old)) this.write(old, undefined);
-    for (const [outputKey, output] of outputs) this.write(outputKey, output);
-    if (outputs.size === 0) this.#outputs.delete(key);
-    else this.#outputs.set(key, [...outputs.keys()]);
+  #ask(lookup: Lookup<string, unknown>, number: number, query: string): unknown {
+    assert(
+      this.#asking !== undefined,
+      `${this.name}: a lookup of ${lookup.name} outside of the derivation that made it`,
+    );
+    this.#asking.push(number, query);
+    return lookup.get(query);
   }
+
+  #rerun(key: K): void {
+    const { from, to } = this.#derivation;
+    const before = this.#runs.get(key);
+    const value = from.get(key);
+    this.#asking = [];
+    const outputs = value === undefined ? [] : purely(this.name, key, () => [...to(value, this.#reads, key)]);
+    const questions = this.#remember(key, before?.questions ?? NOTHING_ASKED, this.#asking);
+    this.#asking = undefined;
+    const keys = outputs.length === 1 ? outputs[0]![0] : outputs.map(([output]) => output);
+    for (const output of missingFrom(keys, before?.outputs ?? [])) this.#retract(output, key);
+    for (const [output, written] of outputs)
+      if (this.#claims.claim(output, key, written, this.values.get(output))) this.write(output, written);
+    if (value === undefined) this.#runs.delete(key);
+    else if (before?.questions !== questions || !sameOutputs(before.outputs, keys))
+      this.#runs.set(key, { outputs: keys, questions });
+  }
+
+  #retract(output: K2, key: K): void {
+    this.write(output, this.#claims.release(output, key, this.values.get(output)));
+  }
+
+  /** @returns `before` if nothing else was asked, so that a change of an address moves nothing in the askers. */
+  #remember(key: K, before: Questions, asked: Questions): Questions {
+    if (sameQuestions(before, asked)) return before;
+    for (let at = 0; at < before.length; at += 2)
+      this.#askers[before[at] as number]!.remove(before[at + 1] as string, key);
+    for (let at = 0; at < asked.length; at += 2) this.#askers[asked[at] as number]!.add(asked[at + 1] as string, key);
+    return asked.slice();
+  }
+}
+
+/** Those of `before` that are not in `after`. */
+function missingFrom<K2 extends string>(after: K2 | readonly K2[], before: K2 | readonly K2[]): readonly K2[] {
+  if (sameOutputs(before, after)) return [];
+  const kept = new Set(listed(after));
+  return listed(before).filter((output) => !kept.has(output));
+}
+
+function listed<K2 extends string>(outputs: K2 | readonly K2[]): readonly K2[] {
+  return typeof outputs === "string" ? [outputs] : outputs;
+}
+
+function sameOutputs<K2 extends string>(a: K2 | readonly K2[], b: K2 | readonly K2[]): boolean {
+  if (typeof a === "string" || typeof b === "string") return a === b;
+  return a.length === b.length && a.every((key, at) => key === b[at]);
 }
