@@ -1,13 +1,12 @@
 import { MeshError } from "../errors.ts";
 import type { Clock } from "../host.ts";
+import { Answers } from "./answers.ts";
 import { Demand } from "./demand.ts";
-import { printable } from "./printable.ts";
 import type { Slice } from "./record-store.ts";
 import type { DeltaRequest, DeltaResponse, Position, SubscriptionStatus, TypeUrl } from "./resource.ts";
 import type { ResourceLog } from "./resource-log.ts";
+import { ResponseDraft } from "./response-draft.ts";
 
-/** The longest text of a NACK that is kept, in characters. */
-const REJECTION_CHARACTERS_MAX = 1024;
 /** Longer names are of no resource: the longest is two Kubernetes names and a cluster, some 800 characters. */
 const NAME_CHARACTERS_MAX = 1024;
 
@@ -15,22 +14,12 @@ export interface SessionOptions {
   readonly typeUrl: TypeUrl;
   /** The Kubernetes node of the client, whose workloads an on-demand client gets unasked. */
   readonly nodeName: string;
-  /** No response begins another resource once it has this many bytes. */
+  /** No response begins another resource, with its companions, once it has this many bytes. */
   readonly responseBytesMax: number;
   /** How many names one client may ask for. */
   readonly subscribedNamesMax: number;
   /** A text not used before on this stream. */
   readonly nextNonce: () => string;
-}
-
-/** A response in the making. */
-interface Draft {
-  readonly names: Set<string>;
-  readonly records: Uint8Array[];
-  readonly removed: string[];
-  resources: number;
-  recordsBytes: number;
-  removedBytes: number;
 }
 
 /**
@@ -40,15 +29,16 @@ interface Draft {
  */
 export class DeltaSession {
   readonly #log: ResourceLog;
-  readonly #clock: Clock;
   readonly #options: SessionOptions;
+  readonly #answers: Answers;
   readonly #attached: Disposable;
   #opened = false;
+  #mustAnswer = false;
   #wildcard = false;
   /** Present once the client has asked by name. */
   #demand: Demand | undefined;
-  /** Read up to here; what changed until then was sent or is in the backlog. */
-  #position: Position = 0;
+  /** What changed until here was sent, or is in the backlog. */
+  #position: Position;
   #backlog = new Set<string>();
   /** The whole type is to be sent, as it will be when the response is made. */
   #whole = false;
@@ -56,20 +46,11 @@ export class DeltaSession {
   #slices: Slice[] = [];
   /** Until the backlog is empty, a service brings all its workloads: the client may have lost its endpoints. */
   #bringCompanions = false;
-  #mustAnswer = false;
-  #unanswered: { readonly nonce: string; readonly sinceMs: number } | undefined;
-  #sentNonce = "";
-  #sentAt = 0;
-  #ackedNonce = "";
-  #ackedAt = 0;
-  #lastRejection = "";
-  #rejections = 0;
-  #strayNonces = 0;
 
   constructor(log: ResourceLog, clock: Clock, options: SessionOptions) {
     this.#log = log;
-    this.#clock = clock;
     this.#options = options;
+    this.#answers = new Answers(clock, options.nextNonce);
     this.#position = log.head;
     this.#attached = log.attach(this);
   }
@@ -77,22 +58,21 @@ export class DeltaSession {
   get position(): Position {
     return this.#position;
   }
-  /** True once the first response has been made. */
+  /** True once the first response was made. */
   get answered(): boolean {
-    return this.#sentNonce !== "";
+    return this.#answers.begun;
   }
   /** When the response that waits for its answer was made, by `clock.elapsedMs`. */
   get unansweredSinceMs(): number | undefined {
-    return this.#unanswered?.sinceMs;
+    return this.#answers.waitingSinceMs;
   }
-  /** Answers whose nonce was not the one that waits: late, repeated or made up. */
   get strayNonces(): number {
-    return this.#strayNonces;
+    return this.#answers.strays;
   }
-  /** True if every change so far has been sent. */
+  /** True if every change so far was sent. */
   get caughtUp(): boolean {
-    const settled = this.#position === this.#log.head && this.#backlog.size === 0;
-    return settled && !this.#mustAnswer && !this.#whole && this.#slices.length === 0;
+    const read = this.#position === this.#log.head && !this.#whole;
+    return read && !this.#mustAnswer && this.#backlog.size === 0 && this.#slices.length === 0;
   }
   /** True if something that exists is still to be sent. */
   get hasUpserts(): boolean {
@@ -102,23 +82,26 @@ export class DeltaSession {
     return false;
   }
 
-  /** @throws MeshError `exhausted` or `invalid` if the client asks for too many names, or names too long. */
+  /** @throws MeshError `exhausted` or `invalid` if the client asks for too many names, or a name too long. */
   receive(request: DeltaRequest): void {
-    if (request.nonce !== "") this.#answer(request);
-    if (this.#opened) this.#resubscribe(request);
-    else this.#open(request);
+    if (request.nonce !== "") this.#answers.receive(request.nonce, request.rejection);
+    const withdrawn = new Set(request.unsubscribe);
+    if (this.#opened) this.#resubscribe(request.subscribe.includes("*"), withdrawn);
+    else this.#open(request, withdrawn);
+    this.#ask(request.subscribe.filter((name) => name !== "*" && !withdrawn.has(name)));
   }
 
   /** The next response, or undefined until something changes or the client answers; without removals if so asked. */
   poll(removals = true): DeltaResponse | undefined {
-    if (!this.#opened || this.#unanswered !== undefined) return undefined;
-    const draft: Draft = { names: new Set(), records: [], removed: [], resources: 0, recordsBytes: 0, removedBytes: 0 };
+    if (!this.#opened || this.#answers.waitingSinceMs !== undefined || this.caughtUp) return undefined;
+    const draft = new ResponseDraft();
     if (this.#whole) this.#takeSnapshot();
     this.#catchUp();
-    if (this.#slices.length > 0) this.#draftSlices(draft);
+    this.#draftSlices(draft);
     if (this.#slices.length === 0) this.#draftBacklog(draft, removals);
-    if (draft.resources === 0 && draft.removed.length === 0 && !this.#mustAnswer) return undefined;
-    return this.#respond(draft);
+    if (draft.empty && !this.#mustAnswer) return undefined;
+    this.#mustAnswer = false;
+    return draft.finish(this.#options.typeUrl, this.#answers.send());
   }
 
   status(): SubscriptionStatus {
@@ -126,12 +109,7 @@ export class DeltaSession {
       typeUrl: this.#options.typeUrl,
       wildcard: this.#wildcard,
       subscribed: this.#demand?.size ?? 0,
-      sentNonce: this.#sentNonce,
-      ackedNonce: this.#ackedNonce,
-      sentAt: this.#sentAt,
-      ackedAt: this.#ackedAt,
-      lastRejection: this.#lastRejection,
-      rejections: this.#rejections,
+      ...this.#answers.status(),
       backlog: this.#backlog.size,
     };
   }
@@ -140,79 +118,54 @@ export class DeltaSession {
     this.#attached[Symbol.dispose]();
   }
 
-  #answer({ nonce, rejection }: DeltaRequest): void {
-    // A second answer to one response, whichever way it goes, finds nothing waiting.
-    if (nonce !== this.#unanswered?.nonce) {
-      this.#strayNonces += 1;
-      return;
-    }
-    this.#unanswered = undefined;
-    if (rejection === undefined) {
-      this.#ackedNonce = nonce;
-      this.#ackedAt = this.#clock.now();
-      this.#lastRejection = "";
-    } else {
-      // What was rejected is not in the backlog, so it is sent again only when it changes (pitfall 15).
-      this.#rejections += 1;
-      this.#lastRejection = printable(rejection, REJECTION_CHARACTERS_MAX);
-    }
-  }
-
-  #open({ subscribe, unsubscribe, initialVersions }: DeltaRequest): void {
+  #open({ subscribe, initialVersions }: DeltaRequest, withdrawn: ReadonlySet<string>): void {
     this.#opened = true;
     this.#mustAnswer = true;
     this.#position = this.#log.head;
-    const withdrawn = new Set(unsubscribe);
+    // Subscribing to * and withdrawing it in one message is how an on-demand client starts (contract 2.3).
     this.#wildcard = (subscribe.length === 0 || subscribe.includes("*")) && !withdrawn.has("*");
     if (this.#wildcard) this.#resumeWildcard(initialVersions);
     else this.#resumeDemand(initialVersions, withdrawn);
-    this.#ask(subscribe.filter((name) => name !== "*" && !withdrawn.has(name)));
   }
 
-  #resubscribe({ subscribe, unsubscribe }: DeltaRequest): void {
-    const withdrawn = new Set(unsubscribe);
+  #resubscribe(wildcard: boolean, withdrawn: ReadonlySet<string>): void {
     for (const name of withdrawn) {
       if (name === "*") this.#leaveWildcard();
       else this.#demand?.withdraw(name);
     }
-    if (subscribe.includes("*") && !withdrawn.has("*") && !this.#wildcard) {
-      this.#wildcard = this.#whole = this.#mustAnswer = true;
-      this.#backlog.clear();
-    }
-    this.#ask(subscribe.filter((name) => name !== "*" && !withdrawn.has(name)));
+    if (!wildcard || this.#wildcard || withdrawn.has("*")) return;
+    this.#wildcard = this.#whole = this.#mustAnswer = true;
   }
 
   #ask(names: readonly string[]): void {
     if (names.length === 0) return;
+    const { typeUrl, subscribedNamesMax } = this.#options;
     const demand = this.#demandOrNew();
     for (const name of names) {
-      if (name.length > NAME_CHARACTERS_MAX)
-        throw new MeshError(
-          "invalid",
-          `a subscribed name has ${name.length} characters; ${NAME_CHARACTERS_MAX} is the most`,
-        );
+      if (name.length > NAME_CHARACTERS_MAX) {
+        const message = `a subscribed name of ${typeUrl} has ${name.length} characters; ${NAME_CHARACTERS_MAX} is the most`;
+        throw new MeshError("invalid", message);
+      }
       demand.add(name);
       this.#backlog.add(name);
-      if (demand.size > this.#options.subscribedNamesMax)
-        throw new MeshError(
-          "exhausted",
-          `more than ${this.#options.subscribedNamesMax} names of ${this.#options.typeUrl} subscribed; subscribe to * instead`,
-        );
+      if (demand.size > subscribedNamesMax) {
+        const message = `more than ${subscribedNamesMax} names of ${typeUrl} are subscribed to; subscribe to * instead`;
+        throw new MeshError("exhausted", message);
+      }
     }
     this.#mustAnswer = true;
   }
 
   /** Hot when a thousand clients return at once: a look-up for each name they hold, and nothing kept that is current. */
   #resumeWildcard(held: ReadonlyMap<string, string>): void {
-    const backlog = this.#backlog;
-    let current = 0;
     let known = 0;
+    let current = 0;
     for (const [name, version] of held) {
       const latest = this.#log.versionOf(name);
       if (latest !== undefined) known += 1;
       // Older ztunnels say "" for every name: they hold something, but not which.
       if (latest !== undefined && latest === version) current += 1;
-      else backlog.add(name);
+      else this.#backlog.add(name);
     }
     if (current === 0 && (held.size === 0 || this.#log.bytes <= this.#options.responseBytesMax)) {
       this.#whole = true;
@@ -220,27 +173,25 @@ export class DeltaSession {
     }
     this.#bringCompanions = true;
     if (known === this.#log.size) return;
-    for (const name of this.#log.names()) if (!held.has(name)) backlog.add(name);
+    for (const name of this.#log.names()) if (!held.has(name)) this.#backlog.add(name);
   }
 
   #resumeDemand(held: ReadonlyMap<string, string>, withdrawn: ReadonlySet<string>): void {
     const demand = this.#demandOrNew();
     this.#bringCompanions = held.size > 0;
     for (const [name, version] of held) {
-      if (withdrawn.has(name) || name === "*") continue;
+      if (withdrawn.has(name)) continue;
       demand.add(name);
       if (version !== "" && this.#log.versionOf(name) === version) demand.hold(name);
       else this.#backlog.add(name);
     }
-    for (const name of demand.nearby())
-      if (!held.has(name) || this.#log.versionOf(name) !== held.get(name)) this.#backlog.add(name);
+    for (const name of demand.nearby()) if (this.#log.versionOf(name) !== held.get(name)) this.#backlog.add(name);
   }
 
   #leaveWildcard(): void {
     this.#wildcard = this.#whole = false;
     this.#slices = [];
-    this.#demandOrNew();
-    this.#backlog = new Set(this.#demand!.concerning(this.#backlog));
+    this.#backlog = new Set(this.#demandOrNew().concerning(this.#backlog));
   }
 
   #demandOrNew(): Demand {
@@ -259,28 +210,26 @@ export class DeltaSession {
     this.#whole = false;
     this.#position = snapshot.head;
     this.#slices = [...snapshot.slices].reverse();
-    // What exists is in the snapshot; only what the client holds in vain remains to be said.
+    // What exists is in the snapshot; only what the client holds or asked for in vain remains to be said.
     for (const name of this.#backlog) if (this.#log.versionOf(name) !== undefined) this.#backlog.delete(name);
   }
 
-  #draftSlices(draft: Draft): void {
-    const max = this.#options.responseBytesMax;
+  #draftSlices(draft: ResponseDraft): void {
     for (let slice = this.#slices.at(-1); slice !== undefined; slice = this.#slices.at(-1)) {
-      if (draft.recordsBytes > 0 && draft.recordsBytes + slice.bytes.length > max) return;
+      if (!draft.empty && draft.bytes + slice.bytes.length > this.#options.responseBytesMax) return;
       this.#slices.pop();
-      draft.records.push(slice.bytes);
-      draft.recordsBytes += slice.bytes.length;
-      draft.resources += slice.resources;
+      draft.sendSlice(slice);
     }
   }
 
-  #draftBacklog(draft: Draft, removals: boolean): void {
+  #draftBacklog(draft: ResponseDraft, removals: boolean): void {
     const max = this.#options.responseBytesMax;
     // A client that drops out between two parts must not keep a service whose workloads it never got again.
     if (!this.#bringCompanions && this.#backlogBytes() > max) this.#bringCompanions = true;
     for (const name of this.#backlog) {
-      if (draft.recordsBytes + draft.removedBytes >= max) return;
-      this.#draftName(name, draft, removals);
+      if (draft.bytes >= max) return;
+      if (this.#log.versionOf(name) !== undefined) this.#draftPresent(name, draft);
+      else if (removals) this.#draftAbsent(name, draft);
     }
     if (this.#backlog.size === 0) this.#bringCompanions = false;
   }
@@ -291,46 +240,24 @@ export class DeltaSession {
     return bytes;
   }
 
-  #draftName(name: string, draft: Draft, removals: boolean): void {
+  #draftPresent(name: string, draft: ResponseDraft): void {
     const resource = this.#log.get(name);
-    if (resource === undefined) {
-      if (removals) this.#draftAbsent(name, draft);
-      return;
-    }
+    if (resource === undefined) return;
     this.#backlog.delete(name);
-    if (draft.names.has(name)) return;
-    draft.names.add(name);
-    draft.records.push(resource.record);
-    draft.recordsBytes += resource.record.length;
-    draft.resources += 1;
-    const isNew = this.#demand?.hold(name) === true && !this.#wildcard;
-    // Companions go in the same response: before a health policy that allows all, ztunnel would drop them (pitfall 5).
-    for (const companion of this.#log.relations.companions(name)) {
-      const brought = isNew || this.#bringCompanions;
-      if (brought || this.#backlog.has(companion)) this.#draftCompanion(companion, draft);
-    }
+    if (draft.has(name)) return;
+    draft.send(resource);
+    const bring = (!this.#wildcard && this.#demand?.hold(name) === true) || this.#bringCompanions;
+    // They go in one response: workloads sent before a health policy that allows all, ztunnel would drop (pitfall 5).
+    for (const companion of this.#log.relations.companions(name))
+      if (bring || this.#backlog.has(companion)) this.#draftPresent(companion, draft);
   }
 
-  #draftCompanion(name: string, draft: Draft): void {
-    if (this.#log.versionOf(name) !== undefined) this.#draftName(name, draft, false);
-  }
-
-  #draftAbsent(name: string, draft: Draft): void {
+  #draftAbsent(name: string, draft: ResponseDraft): void {
     this.#backlog.delete(name);
     this.#demand?.release(name);
-    // Also if an alias is found under another name: ztunnel wakes who waits for a key only by that key (contract 2.7).
-    draft.removed.push(name);
-    draft.removedBytes += name.length;
+    // An alias too, though what it stands for is sent: ztunnel wakes who waits for a key only by that key (contract 2.7).
+    draft.remove(name);
     if (this.#demand?.has(name) !== true) return;
-    for (const resolved of this.#log.relations.resolve(name)) this.#draftCompanion(resolved, draft);
-  }
-
-  #respond({ records, recordsBytes, resources, removed }: Draft): DeltaResponse {
-    const nonce = this.#options.nextNonce();
-    this.#mustAnswer = false;
-    this.#unanswered = { nonce, sinceMs: this.#clock.elapsedMs() };
-    this.#sentNonce = nonce;
-    this.#sentAt = this.#clock.now();
-    return { typeUrl: this.#options.typeUrl, nonce, records, recordsBytes, resources, removed };
+    for (const resolved of this.#log.relations.resolve(name)) this.#draftPresent(resolved, draft);
   }
 }
