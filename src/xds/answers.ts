@@ -36,6 +36,11 @@ export class Answers {
     return this.#strays;
   }
 
+  /** How many responses the client rejected, in whole or in part. */
+  get rejections(): number {
+    return this.#rejections;
+  }
+
   /** @returns the nonce of the response that is about to be sent. */
   send(): string {
     this.#sentNonce = this.#nextNonce();

@@ -185,7 +185,12 @@ export class DeltaSession {
       if (version !== "" && this.#log.versionOf(name) === version) demand.hold(name);
       else this.#backlog.add(name);
     }
-    for (const name of demand.nearby()) if (this.#log.versionOf(name) !== held.get(name)) this.#backlog.add(name);
+    // What it would have been sent unasked, had it stayed.
+    const follow = (name: string) => {
+      if (this.#log.versionOf(name) !== held.get(name)) this.#backlog.add(name);
+    };
+    for (const name of demand.nearby()) follow(name);
+    for (const service of held.keys()) for (const name of this.#log.relations.companions(service)) follow(name);
   }
 
   #leaveWildcard(): void {
@@ -246,7 +251,9 @@ export class DeltaSession {
     this.#backlog.delete(name);
     if (draft.has(name)) return;
     draft.send(resource);
-    const bring = (!this.#wildcard && this.#demand?.hold(name) === true) || this.#bringCompanions;
+    const arrives = !this.#wildcard && this.#demand?.hold(name) === true;
+    // Who rejected something holds less than was sent, and which service it lacks is in no field of a NACK.
+    const bring = arrives || this.#bringCompanions || this.#answers.rejections > 0;
     // They go in one response: workloads sent before a health policy that allows all, ztunnel would drop (pitfall 5).
     for (const companion of this.#log.relations.companions(name))
       if (bring || this.#backlog.has(companion)) this.#draftPresent(companion, draft);

@@ -52,7 +52,7 @@ const covers: Readonly<Record<string, readonly string[]>> = {
   "pitfall 2": ["nack"],
   "pitfall 3": ["coalescing", "sim"],
   "pitfall 4": ["service-returns", "resume-endpoints", "chunks-companions", "sim"],
-  "pitfall 5": ["health-policy", "resume-endpoints", "sim"],
+  "pitfall 5": ["health-policy", "nack-endpoints", "resume-endpoints", "sim"],
   "pitfall 11": ["policies-before-workloads", "policy-withdrawal", "policy-wait", "sim"],
   "pitfall 14": ["nack"],
   "pitfall 15": ["nack"],
