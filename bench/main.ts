@@ -1,8 +1,9 @@
 import { parseArgs } from "node:util";
 import type { Bench, Measurement } from "./bench.ts";
 import { bench as kernel } from "./kernel.ts";
+import { bench as log } from "./log.ts";
 
-const benches: readonly Bench[] = [kernel];
+const benches: readonly Bench[] = [kernel, log];
 
 const usage = `usage: npm run bench -- [NAME ...] [--output json]\nbenches: ${benches.map(({ name }) => name).join(", ")}`;
 

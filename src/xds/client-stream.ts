@@ -61,6 +61,7 @@ export class ClientStream {
   #node: ClientNode | undefined;
   #facts: NodeFacts | undefined;
   #nonces = 0;
+  readonly #nextNonce = () => `${this.#options.id}-${++this.#nonces}`;
   #hold: Disposable | undefined;
   #deadline: Disposable | undefined;
   #closed = false;
@@ -69,7 +70,7 @@ export class ClientStream {
     this.#logs = logs;
     this.#clock = clock;
     this.#options = options;
-    this.#limits = { ...STREAM_LIMITS, ...options.limits };
+    this.#limits = options.limits === undefined ? STREAM_LIMITS : { ...STREAM_LIMITS, ...options.limits };
   }
 
   /** Who the client says it is; undefined until its first request. */
@@ -141,9 +142,8 @@ export class ClientStream {
     const session = new DeltaSession(log, this.#clock, {
       typeUrl,
       nodeName: this.#facts.nodeName,
-      responseBytesMax: this.#limits.responseBytesMax,
-      subscribedNamesMax: this.#limits.subscribedNamesMax,
-      nextNonce: () => `${this.#options.id}-${++this.#nonces}`,
+      limits: this.#limits,
+      nextNonce: this.#nextNonce,
     });
     this.#sessions.set(typeUrl, session);
     return session;

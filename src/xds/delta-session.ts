@@ -10,14 +10,21 @@ import { ResponseDraft } from "./response-draft.ts";
 /** Longer names are of no resource: the longest is two Kubernetes names and a cluster, some 800 characters. */
 const NAME_CHARACTERS_MAX = 1024;
 
-export interface SessionOptions {
-  readonly typeUrl: TypeUrl;
-  /** The Kubernetes node of the client, whose workloads an on-demand client gets unasked. */
-  readonly nodeName: string;
+/** Shared by all who owe nothing, and never added to: most sessions are idle, most of the time. */
+const EMPTY_BACKLOG = new Set<string>();
+
+export interface SessionLimits {
   /** No response begins another resource, with its companions, once it has this many bytes. */
   readonly responseBytesMax: number;
   /** How many names one client may ask for. */
   readonly subscribedNamesMax: number;
+}
+
+export interface SessionOptions {
+  readonly typeUrl: TypeUrl;
+  /** The Kubernetes node of the client, whose workloads an on-demand client gets unasked. */
+  readonly nodeName: string;
+  readonly limits: SessionLimits;
   /** A text not used before on this stream. */
   readonly nextNonce: () => string;
 }
@@ -31,7 +38,6 @@ export class DeltaSession {
   readonly #log: ResourceLog;
   readonly #options: SessionOptions;
   readonly #answers: Answers;
-  readonly #attached: Disposable;
   #opened = false;
   #mustAnswer = false;
   #wildcard = false;
@@ -39,7 +45,7 @@ export class DeltaSession {
   #demand: Demand | undefined;
   /** What changed until here was sent, or is in the backlog. */
   #position: Position;
-  #backlog = new Set<string>();
+  #backlog = EMPTY_BACKLOG;
   /** The whole type is to be sent, as it will be when the response is made. */
   #whole = false;
   /** What remains of a snapshot too large for one response, last slice first. */
@@ -52,7 +58,7 @@ export class DeltaSession {
     this.#options = options;
     this.#answers = new Answers(clock, options.nextNonce);
     this.#position = log.head;
-    this.#attached = log.attach(this);
+    log.attach(this);
   }
 
   get position(): Position {
@@ -115,7 +121,7 @@ export class DeltaSession {
   }
 
   close(): void {
-    this.#attached[Symbol.dispose]();
+    this.#log.detach(this);
   }
 
   #open({ subscribe, initialVersions }: DeltaRequest, withdrawn: ReadonlySet<string>): void {
@@ -139,7 +145,8 @@ export class DeltaSession {
 
   #ask(names: readonly string[]): void {
     if (names.length === 0) return;
-    const { typeUrl, subscribedNamesMax } = this.#options;
+    const { typeUrl, limits } = this.#options;
+    const { subscribedNamesMax } = limits;
     const demand = this.#demandOrNew();
     for (const name of names) {
       if (name.length > NAME_CHARACTERS_MAX) {
@@ -147,7 +154,7 @@ export class DeltaSession {
         throw new MeshError("invalid", message);
       }
       demand.add(name);
-      this.#backlog.add(name);
+      this.#owe(name);
       if (demand.size > subscribedNamesMax) {
         const message = `more than ${subscribedNamesMax} names of ${typeUrl} are subscribed to; subscribe to * instead`;
         throw new MeshError("exhausted", message);
@@ -165,15 +172,15 @@ export class DeltaSession {
       if (latest !== undefined) known += 1;
       // Older ztunnels say "" for every name: they hold something, but not which.
       if (latest !== undefined && latest === version) current += 1;
-      else this.#backlog.add(name);
+      else this.#owe(name);
     }
-    if (current === 0 && (held.size === 0 || this.#log.bytes <= this.#options.responseBytesMax)) {
+    if (current === 0 && (held.size === 0 || this.#log.bytes <= this.#options.limits.responseBytesMax)) {
       this.#whole = true;
       return;
     }
     this.#bringCompanions = true;
     if (known === this.#log.size) return;
-    for (const name of this.#log.names()) if (!held.has(name)) this.#backlog.add(name);
+    for (const name of this.#log.names()) if (!held.has(name)) this.#owe(name);
   }
 
   #resumeDemand(held: ReadonlyMap<string, string>, withdrawn: ReadonlySet<string>): void {
@@ -183,11 +190,11 @@ export class DeltaSession {
       if (withdrawn.has(name)) continue;
       demand.add(name);
       if (version !== "" && this.#log.versionOf(name) === version) demand.hold(name);
-      else this.#backlog.add(name);
+      else this.#owe(name);
     }
     // What it would have been sent unasked, had it stayed.
     const follow = (name: string) => {
-      if (this.#log.versionOf(name) !== held.get(name)) this.#backlog.add(name);
+      if (this.#log.versionOf(name) !== held.get(name)) this.#owe(name);
     };
     for (const name of demand.nearby()) follow(name);
     for (const service of held.keys()) for (const name of this.#log.relations.companions(service)) follow(name);
@@ -206,7 +213,7 @@ export class DeltaSession {
   #catchUp(): void {
     if (this.#position === this.#log.head || this.#whole || !this.#opened) return;
     const changed = this.#log.since(this.#position);
-    for (const name of this.#wildcard ? changed : this.#demandOrNew().concerning(changed)) this.#backlog.add(name);
+    for (const name of this.#wildcard ? changed : this.#demandOrNew().concerning(changed)) this.#owe(name);
     this.#position = this.#log.head;
   }
 
@@ -221,14 +228,14 @@ export class DeltaSession {
 
   #draftSlices(draft: ResponseDraft): void {
     for (let slice = this.#slices.at(-1); slice !== undefined; slice = this.#slices.at(-1)) {
-      if (!draft.empty && draft.bytes + slice.bytes.length > this.#options.responseBytesMax) return;
+      if (!draft.empty && draft.bytes + slice.bytes.length > this.#options.limits.responseBytesMax) return;
       this.#slices.pop();
       draft.sendSlice(slice);
     }
   }
 
   #draftBacklog(draft: ResponseDraft, removals: boolean): void {
-    const max = this.#options.responseBytesMax;
+    const max = this.#options.limits.responseBytesMax;
     // A client that drops out between two parts must not keep a service whose workloads it never got again.
     if (!this.#bringCompanions && this.#backlogBytes() > max) this.#bringCompanions = true;
     for (const name of this.#backlog) {
@@ -236,7 +243,14 @@ export class DeltaSession {
       if (this.#log.versionOf(name) !== undefined) this.#draftPresent(name, draft);
       else if (removals) this.#draftAbsent(name, draft);
     }
-    if (this.#backlog.size === 0) this.#bringCompanions = false;
+    if (this.#backlog.size > 0) return;
+    this.#bringCompanions = false;
+    this.#backlog = EMPTY_BACKLOG;
+  }
+
+  #owe(name: string): void {
+    if (this.#backlog === EMPTY_BACKLOG) this.#backlog = new Set();
+    this.#backlog.add(name);
   }
 
   #backlogBytes(): number {

@@ -106,10 +106,13 @@ export class ResourceLog {
     return this.#snapshot;
   }
 
-  /** Keeps deletions after the reader's position until it moves on or is disposed. */
-  attach(reader: LogReader): Disposable {
+  /** Keeps deletions after the reader's position, until it moves on or is detached. */
+  attach(reader: LogReader): void {
     this.#readers.add(reader);
-    return { [Symbol.dispose]: () => void this.#readers.delete(reader) };
+  }
+
+  detach(reader: LogReader): void {
+    this.#readers.delete(reader);
   }
 
   /**

@@ -116,7 +116,7 @@ test("the digest depends on content alone: not on order, history or removal, but
 test("deleted names are remembered for readers that have not read so far, and within a bound otherwise", () => {
   const log = new ResourceLog();
   const reader = { position: 0 };
-  const attached = log.attach(reader);
+  log.attach(reader);
   const churn = (from: number) => {
     for (let i = from; i < from + 6000; i++) log.append([set(`t${i}`, "1")]);
     for (let i = from; i < from + 6000; i++) log.append([gone(`t${i}`)]);
@@ -126,7 +126,7 @@ test("deleted names are remembered for readers that have not read so far, and wi
   reader.position = log.head;
   churn(6000);
   assert.equal([...log.since(reader.position)].length, 6000);
-  attached[Symbol.dispose]();
+  log.detach(reader);
   churn(12_000);
   assert.ok(log.tombstones <= 2 * 6000, `${log.tombstones} deleted names remembered`);
   churn(18_000);
