@@ -171,7 +171,7 @@ export class DeltaSession {
       const latest = this.#log.versionOf(name);
       if (latest !== undefined) known += 1;
       // Older ztunnels say "" for every name: they hold something, but not which.
-      if (latest !== undefined && latest === version) current += 1;
+      if (latest !== undefined && latest === version && version !== "") current += 1;
       else this.#owe(name);
     }
     if (current === 0 && (held.size === 0 || this.#log.bytes <= this.#options.limits.responseBytesMax)) {

@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
 import { isDeepStrictEqual } from "node:util";
 import { Claims } from "./claims.ts";
-import { CollectionNode } from "./collection-node.ts";
 import type { Collection, Lookup } from "./collection.ts";
-import { type Graph, rankAbove } from "./graph.ts";
+import { CollectionNode, type Graph, rankAbove } from "./graph.ts";
 import { purely } from "./purely.ts";
 import { Askers, type Questions, sameQuestions } from "./questions.ts";
 

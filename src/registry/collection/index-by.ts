@@ -25,7 +25,7 @@ export class Index<K extends string, V> implements Lookup<string, readonly V[]>,
   readonly rank: number;
   readonly name: string;
   readonly #from: Collection<K, V>;
-  readonly #bucketsOf: (value: V, key: K) => Iterable<string>;
+  readonly #bucketsOf: (value: V) => Iterable<string>;
   readonly #buckets = new Map<string, Bucket<K, V>>();
   readonly #changed = new Set<string>();
 
@@ -34,7 +34,7 @@ export class Index<K extends string, V> implements Lookup<string, readonly V[]>,
     from: Collection<K, V>,
     label: string,
     /** Pure. */
-    bucketsOf: (value: V, key: K) => Iterable<string>,
+    bucketsOf: (value: V) => Iterable<string>,
   ) {
     this.#from = from;
     this.#bucketsOf = bucketsOf;
@@ -59,8 +59,8 @@ export class Index<K extends string, V> implements Lookup<string, readonly V[]>,
 
   settle(): void {
     for (const { key, before, after } of this.#from.batch) {
-      if (before !== undefined) for (const name of this.#bucketsOf(before, key)) this.#remove(name, key);
-      if (after !== undefined) for (const name of this.#bucketsOf(after, key)) this.#add(name, key, after);
+      if (before !== undefined) for (const name of this.#bucketsOf(before)) this.#remove(name, key);
+      if (after !== undefined) for (const name of this.#bucketsOf(after)) this.#add(name, key, after);
     }
   }
   publish(): void {}

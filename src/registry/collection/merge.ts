@@ -1,7 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
-import { CollectionNode } from "./collection-node.ts";
 import type { Collection } from "./collection.ts";
-import { type Graph, rankAbove } from "./graph.ts";
+import { CollectionNode, type Graph, rankAbove } from "./graph.ts";
 import { Index } from "./index-by.ts";
 import { purely } from "./purely.ts";
 

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { isDeepStrictEqual } from "node:util";
-import { CollectionNode } from "./collection-node.ts";
-import type { Graph } from "./graph.ts";
+import { CollectionNode, type Graph } from "./graph.ts";
 
 /** A collection written from outside the graph: a watch, a peer link, a test. Writes show after the next flush. */
 export class Source<K extends string, V> extends CollectionNode<K, V> {
