@@ -23,7 +23,7 @@ export interface Resource {
 export interface ResourceChange {
   readonly name: string;
   readonly after: Resource | undefined;
-  /** True if clients need this name's companions again although it is not new: a health policy that now allows all. */
+  /** True if clients need its companions again although it is not new: its health policy changed, either way. */
   readonly bringCompanions?: boolean;
 }
 
