@@ -40,8 +40,8 @@ export interface ControllersOptions {
 export interface Settled {
   readonly objects: DeclaredObjects;
   readonly problems: readonly Problem[];
-  /** What to save, if it changed. */
-  readonly assignments: Assignments | undefined;
+  /** True if `Controllers.assignments` differs from before. */
+  readonly assigned: boolean;
 }
 
 /**
@@ -91,7 +91,7 @@ export class Controllers {
     const pods = this.#pods.run(drafts, { addressOfNode, labelsOfNamespace }, problems);
     for (const [key, pod] of pods) objects.set(key, pod);
     this.#services.settle(objects, pods, problems);
-    return { objects, problems, assignments: this.#end() };
+    return { objects, problems, assigned: this.#end() };
   }
 
   #admit(declared: DeclaredObjects): Map<string, Declared> {
@@ -197,10 +197,14 @@ export class Controllers {
     }
   }
 
-  #end(): Assignments | undefined {
+  /** What to save; costs time by the pod, so not to be asked for on the way of a change. */
+  get assignments(): Assignments {
     const { pod, service, node } = this.#pools;
-    const changed = [pod.end(), service.end(), node.end(), this.#scheduler.end()];
-    if (!changed.includes(true)) return undefined;
     return { pods: pod.toJSON(), services: service.toJSON(), nodes: node.toJSON(), places: this.#scheduler.toJSON() };
+  }
+
+  #end(): boolean {
+    const { pod, service, node } = this.#pools;
+    return [pod.end(), service.end(), node.end(), this.#scheduler.end()].includes(true);
   }
 }

@@ -16,29 +16,32 @@ interface Mark {
   /** By `Clock.elapsedMs`. */
   readonly firstMs: number;
   readonly dueMs: number;
-  readonly last: boolean;
+  /** 0 until it was looked at. */
+  readonly looks: number;
+  readonly looksWanted: number;
 }
 
-/** Paths that something happened to, and when to look at each: twice, soon. */
+/** Paths that something happened to, and when to look at each: soon, and at least once more. */
 export class DirtyPaths {
   readonly #clock: Clock;
-  readonly #look: (paths: readonly string[], last: boolean) => Promise<void>;
+  readonly #look: (paths: readonly string[], again: boolean) => Promise<void>;
   readonly #marks = new Map<string, Mark>();
   #timer: Disposable | undefined;
   #looking = false;
   #closed = false;
 
-  /** @param look never overlaps itself, and must not reject. `last` is true on the second look at a path. */
-  constructor(clock: Clock, look: (paths: readonly string[], last: boolean) => Promise<void>) {
+  /** @param look never overlaps itself, and must not reject. `again` is false on the first look at a path. */
+  constructor(clock: Clock, look: (paths: readonly string[], again: boolean) => Promise<void>) {
     this.#clock = clock;
     this.#look = look;
   }
 
-  mark(path: string): void {
+  mark(path: string, looksWanted = 2): void {
     const now = this.#clock.elapsedMs();
     const known = this.#marks.get(path);
-    const firstMs = known && !known.last ? known.firstMs : now;
-    this.#marks.set(path, { firstMs, dueMs: Math.min(now + QUIET_MS, firstMs + QUIET_MAX_MS), last: false });
+    const firstMs = known?.looks === 0 ? known.firstMs : now;
+    const dueMs = Math.min(now + QUIET_MS, firstMs + QUIET_MAX_MS);
+    this.#marks.set(path, { firstMs, dueMs, looks: 0, looksWanted: Math.max(looksWanted, known?.looksWanted ?? 0) });
     this.#schedule();
   }
 
@@ -58,14 +61,11 @@ export class DirtyPaths {
     const now = this.#clock.elapsedMs();
     const first: string[] = [];
     const second: string[] = [];
-    for (const [path, { firstMs, dueMs, last }] of this.#marks) {
-      if (last && dueMs <= now + TOGETHER_MS) {
-        second.push(path);
-        this.#marks.delete(path);
-      } else if (!last && dueMs <= now) {
-        first.push(path);
-        this.#marks.set(path, { firstMs, dueMs: now + SECOND_LOOK_MS, last: true });
-      }
+    for (const [path, mark] of this.#marks) {
+      if (mark.dueMs > (mark.looks === 0 ? now : now + TOGETHER_MS)) continue;
+      (mark.looks === 0 ? first : second).push(path);
+      if (mark.looks + 1 >= mark.looksWanted) this.#marks.delete(path);
+      else this.#marks.set(path, { ...mark, dueMs: now + SECOND_LOOK_MS, looks: mark.looks + 1 });
     }
     this.#looking = true;
     if (first.length > 0) await this.#look(first, false);

@@ -45,7 +45,7 @@ export class EmbeddedCluster {
   #problems: readonly Problem[] = [];
   #troubles: readonly Problem[] = [];
   #unknownKinds: readonly UnknownKind[] = [];
-  #toSave: Assignments | undefined;
+  #unsaved = false;
   #saving: Promise<void> | undefined;
 
   constructor(host: Host, options: EmbeddedClusterOptions) {
@@ -115,7 +115,7 @@ export class EmbeddedCluster {
     const written = this.#write(settled.objects);
     this.#problems = [...declarations.problems, ...settled.problems];
     this.#unknownKinds = declarations.unknownKinds;
-    if (settled.assignments) this.#save(settled.assignments);
+    if (settled.assigned) this.#save();
     this.#log.info(`applied ${changes.length} changed files`, {
       cluster: this.#options.cluster,
       ...written,
@@ -154,17 +154,18 @@ export class EmbeddedCluster {
     }
   }
 
-  /** One save at a time, and the last one wins. */
-  #save(assignments: Assignments): void {
-    this.#toSave = assignments;
+  /** One save at a time, after the change has passed on, and the last one wins. */
+  #save(): void {
+    this.#unsaved = true;
     this.#saving ??= this.#saveAll().finally(() => (this.#saving = undefined));
   }
 
   async #saveAll(): Promise<void> {
-    for (let next = this.#toSave; next !== undefined; next = this.#toSave) {
-      this.#toSave = undefined;
+    await new Promise<void>((resolve) => this.#host.clock.after(0, resolve));
+    while (this.#unsaved) {
+      this.#unsaved = false;
       try {
-        await this.#options.store.save(next);
+        await this.#options.store.save(this.#controllers!.assignments);
       } catch (error) {
         this.#trouble(`${messageOf(error)}; after a restart some pods may have others`);
       }

@@ -20,6 +20,10 @@ export interface FolderListener {
 /** Larger files are not read. */
 export const FILE_BYTES_MAX = 10 * 1024 * 1024;
 
+/** chokidar reports the removal of one path at most once in 100 ms: whatever it kept back lies before this. */
+const REARM_MS = 150;
+const LOOKS_AFTER_UNLINK = 4;
+
 /** The manifests in a folder, at any depth, and each change to them as it is saved. */
 export class ManifestFolder {
   readonly #folder: string;
@@ -27,14 +31,17 @@ export class ManifestFolder {
   readonly #dirty: DirtyPaths;
   /** What was reported last, by path: how it looked, so that a second look costs no reading. */
   readonly #seen = new Map<string, string>();
+  readonly #clock: Clock;
   #root = "";
+  #rearmTimer: Disposable | undefined;
   #watcher: FSWatcher | undefined;
   #closed = false;
 
   constructor(clock: Clock, folder: string, listener: FolderListener) {
+    this.#clock = clock;
     this.#folder = folder;
     this.#listener = listener;
-    this.#dirty = new DirtyPaths(clock, (paths, last) => this.#look(paths, last));
+    this.#dirty = new DirtyPaths(clock, (paths, again) => this.#look(paths, again));
   }
 
   /**
@@ -58,6 +65,7 @@ export class ManifestFolder {
   async close(): Promise<void> {
     this.#closed = true;
     this.#dirty.close();
+    this.#rearmTimer?.[Symbol.dispose]();
     await this.#watcher?.close();
   }
 
@@ -73,15 +81,25 @@ export class ManifestFolder {
       const changed = this.#pathOf(path);
       if (event === "unlinkDir") {
         for (const seen of this.#seen.keys()) if (isWithin(seen, changed)) this.#dirty.mark(seen);
-        if (changed === "") void this.#awaitReturn();
+        this.#rearmTimer?.[Symbol.dispose]();
+        this.#rearmTimer = this.#clock.after(REARM_MS, () => void this.#rearm());
       } else if (event === "addDir") void this.#markAll(changed);
-      else this.#dirty.mark(changed);
+      else this.#dirty.mark(changed, event === "unlink" ? LOOKS_AFTER_UNLINK : undefined);
     });
+  }
+
+  /** Watches anew after a folder went, and looks at everything, since a folder that came back may have gone unnoticed. */
+  async #rearm(): Promise<void> {
+    await this.#watcher?.close();
+    if (this.#closed) return;
+    if (!(await exists(this.#root))) return this.#awaitReturn();
+    await this.#watch();
+    for (const seen of this.#seen.keys()) this.#dirty.mark(seen);
+    await this.#markAll("");
   }
 
   /** The folder itself is gone: watches for its return from the nearest folder above that is left. */
   async #awaitReturn(): Promise<void> {
-    await this.#watcher?.close();
     let above = this.#root;
     let next = above;
     do [above, next] = [dirname(above), above];
@@ -96,11 +114,7 @@ export class ManifestFolder {
     const check = async (): Promise<void> => {
       if (returning || this.#closed || ((await exists(above)) && !(await exists(next)))) return;
       returning = true;
-      if (await exists(this.#root)) {
-        await watcher.close();
-        await this.#watch();
-        await this.#markAll("");
-      } else await this.#awaitReturn();
+      await this.#rearm();
     };
     await this.#use(watcher, () => void check());
     await check();
@@ -135,27 +149,27 @@ export class ManifestFolder {
     }
   }
 
-  async #look(paths: readonly string[], last: boolean): Promise<void> {
-    const changes = await this.#changesOf(paths, last);
+  async #look(paths: readonly string[], again: boolean): Promise<void> {
+    const changes = await this.#changesOf(paths, again);
     if (changes.length > 0 && !this.#closed) this.#listener.changed(changes);
   }
 
-  /** @param last true if what is gone, or empty, is to be believed: an editor may be about to write it anew. */
-  async #changesOf(paths: readonly string[], last: boolean): Promise<readonly FileChange[]> {
+  /** @param again true if what is gone, or empty, is to be believed: an editor may be about to write it anew. */
+  async #changesOf(paths: readonly string[], again: boolean): Promise<readonly FileChange[]> {
     const changes: FileChange[] = [];
     for (const path of paths) {
-      const change = await this.#changeOf(path, last);
+      const change = await this.#changeOf(path, again);
       if (change) changes.push(change);
     }
     return changes;
   }
 
-  async #changeOf(path: string, last: boolean): Promise<FileChange | undefined> {
+  async #changeOf(path: string, again: boolean): Promise<FileChange | undefined> {
     const before = this.#seen.get(path);
     const now = await look(this.#root, path, before);
     if (now === undefined || (now.change.is === "gone" && before === undefined)) return undefined;
     const passing = now.change.is === "gone" || (now.change.is === "text" && now.change.text === "");
-    if (passing && before !== undefined && !last) return undefined;
+    if (passing && before !== undefined && !again) return undefined;
     if (now.change.is === "gone") this.#seen.delete(path);
     else this.#seen.set(path, now.appearance);
     return now.change;

@@ -81,9 +81,9 @@ test("a new process with nothing saved, and one with what was saved, place and a
   const first = new Lab().apply(files);
   const again = new Lab().apply(files);
   assert.deepEqual(again.settled.objects, first.settled.objects);
-  const restarted = new Lab({}, JSON.parse(JSON.stringify(first.assignments))).apply(files);
+  const restarted = new Lab({}, JSON.parse(JSON.stringify(first.controllers.assignments))).apply(files);
   assert.deepEqual(restarted.settled.objects, first.settled.objects);
-  assert.equal(restarted.settled.assignments, undefined);
+  assert.equal(restarted.settled.assigned, false);
 });
 
 test("pods keep node and address when nodes join, when others come and go, and after they were away", () => {

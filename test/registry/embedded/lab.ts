@@ -10,11 +10,9 @@ import type { KubeObject, ObjectSink } from "../../../src/registry/kube/object.t
 export class Lab {
   readonly manifests = new ManifestSet(() => true);
   readonly controllers: Controllers;
-  assignments: Assignments;
-  settled: Settled = { objects: new Map(), problems: [], assignments: undefined };
+  settled: Settled = { objects: new Map(), problems: [], assigned: false };
 
   constructor(options: Partial<ControllersOptions> = {}, saved: Assignments = {}) {
-    this.assignments = saved;
     const defaults = { podCidr: "10.244.0.0/16", serviceCidr: "10.96.0.0/12", nodeCidr: "172.18.0.0/16", nodes: 2 };
     const names = { cluster: clusterId("east"), clusterDomain: "cluster.local" };
     this.controllers = new Controllers({ ...defaults, ...names, ...options }, saved);
@@ -25,7 +23,6 @@ export class Lab {
       if (text === undefined) this.manifests.remove(path);
       else this.manifests.put(path, text);
     this.settled = this.controllers.settle(this.manifests.declarations().objects);
-    this.assignments = this.settled.assignments ?? this.assignments;
     return this;
   }
 
