@@ -36,9 +36,8 @@ export class AddressPool {
   assign(key: string): string | undefined {
     const known = this.#remembered.get(key);
     if (known !== undefined) {
-      const slot = this.#slotOf(known)!;
-      if (!this.#claimed.has(slot)) return known;
-      this.#holders.delete(slot);
+      if (this.#claimed.size === 0 || !this.#claimed.has(this.#slotOf(known)!)) return known;
+      this.#holders.delete(this.#slotOf(known)!);
     }
     const slot = this.#free(key) ?? this.#reclaim();
     if (slot === undefined) {

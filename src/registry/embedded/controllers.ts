@@ -159,7 +159,7 @@ export class Controllers {
       else if (isWorkload(object.kind, object.apiVersion) && !makers.has(key)) {
         const { pods, objects: between, faults } = this.#expand(object);
         for (const each of between) if (!objects.has(keyOf(each))) objects.set(keyOf(each), { object: each, origin });
-        for (const draft of pods) if (!objects.has(keyOf(draft.object))) drafts.push({ draft, origin });
+        for (const draft of pods) if (!objects.has(draft.key)) drafts.push({ draft, origin });
         for (const fault of faults) problems.push(problemOf(declared, fault));
       }
     }
@@ -168,7 +168,8 @@ export class Controllers {
 
   #barePod(object: KubeObject): PodDraft {
     let draft = this.#bare.get(object);
-    if (draft === undefined) this.#bare.set(object, (draft = { object, group: keyOf(object), index: 0 }));
+    if (draft === undefined)
+      this.#bare.set(object, (draft = { object, key: keyOf(object), group: keyOf(object), index: 0 }));
     return draft;
   }
 

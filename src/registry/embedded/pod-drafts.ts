@@ -1,12 +1,14 @@
 import type { ClusterId } from "../../names.ts";
 import type { KubeObject, OwnerReference } from "../kube/object.ts";
-import { namespaceOf } from "./declared.ts";
+import { keyOf, namespaceOf } from "./declared.ts";
 import { fieldsOf, type Labels, labelsOf, textOf } from "./fields.ts";
 import { nameSuffix, objectUid } from "./object-uid.ts";
 
 /** A pod before it has a node and an address. */
 export interface PodDraft {
   readonly object: KubeObject;
+  /** Its `keyOf`: made once, since thousands are looked up at each change. */
+  readonly key: string;
   /** The workload it is one of; pods of one workload are spread over the nodes. */
   readonly group: string;
   /** Its number among them. */
@@ -48,7 +50,12 @@ export function podOf(cluster: ClusterId, owner: KubeObject, template: unknown, 
     },
     spec: { ...fieldsOf(spec), ...naming.spec },
   };
-  return { object, group: `${owner.kind}/${namespace}/${owner.metadata.name}`, index: naming.index };
+  return {
+    object,
+    key: keyOf(object),
+    group: `${owner.kind}/${namespace}/${owner.metadata.name}`,
+    index: naming.index,
+  };
 }
 
 export function controllerReference(owner: KubeObject): OwnerReference & { readonly apiVersion: string } {

@@ -1,7 +1,7 @@
 import type { KubeObject } from "../kube/object.ts";
 import type { Problem } from "../model/problem.ts";
 import type { AddressPool } from "./address-pool.ts";
-import { type Declared, kindKey, namespaceOf, problemOf } from "./declared.ts";
+import { type Declared, namespaceOf, problemOf } from "./declared.ts";
 import { fieldsOf, type Labels } from "./fields.ts";
 import type { PodDraft } from "./pod-drafts.ts";
 import { hasEnded, isHostNetwork, isRedirected, type Placement, runningPod, statedPodAddress } from "./pods.ts";
@@ -44,16 +44,15 @@ export class PodLifecycle {
     const withoutAddress: Declared[] = [];
     for (const { draft, origin } of drafts) {
       const { object } = draft;
-      const name = `${namespaceOf(object)}/${object.metadata.name}`;
-      const placement = this.#place(name, draft, ground);
-      const known = this.#running.get(name);
+      const placement = this.#place(draft, ground);
+      const known = this.#running.get(draft.key);
       const entry =
         known?.draft === object && samePlacement(known.placement, placement)
           ? known
           : { draft: object, placement, pod: runningPod(object, placement) };
-      running.set(name, entry);
+      running.set(draft.key, entry);
       const declared = { object: entry.pod, origin };
-      pods.set(kindKey("Pod", namespaceOf(object), object.metadata.name), declared);
+      pods.set(draft.key, declared);
       if (hasEnded(object)) continue;
       if (placement.node === undefined && !homeless.has(draft.group)) {
         // One sentence for all pods of a workload.
@@ -66,23 +65,23 @@ export class PodLifecycle {
     return pods;
   }
 
-  #place(name: string, draft: PodDraft, ground: Ground): Placement {
+  #place(draft: PodDraft, ground: Ground): Placement {
     const { object } = draft;
-    const node = this.#scheduler.place(name, draft);
+    const node = this.#scheduler.place(draft);
     const nodeAddress = (node === undefined ? undefined : ground.addressOfNode.get(node)) ?? "";
     return {
       node,
       nodeAddress,
-      address: node === undefined ? undefined : this.#addressOf(name, object, nodeAddress),
+      address: node === undefined ? undefined : this.#addressOf(draft.key, object, nodeAddress),
       redirected: isRedirected(object, ground.labelsOfNamespace(namespaceOf(object))),
     };
   }
 
-  #addressOf(name: string, pod: KubeObject, nodeAddress: string): string | undefined {
+  #addressOf(key: string, pod: KubeObject, nodeAddress: string): string | undefined {
     const stated = statedPodAddress(pod);
     if (stated !== "") return stated;
     if (hasEnded(pod)) return "";
-    return isHostNetwork(pod) ? nodeAddress : this.#addresses.assign(name);
+    return isHostNetwork(pod) ? nodeAddress : this.#addresses.assign(key);
   }
 }
 

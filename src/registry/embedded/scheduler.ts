@@ -26,15 +26,15 @@ export class Scheduler {
   }
 
   /** @returns the node's name, or undefined if no node has the labels that the pod asks for. */
-  place(key: string, draft: PodDraft): string | undefined {
+  place(draft: PodDraft): string | undefined {
     const spec = fieldsOf(draft.object["spec"]);
     const stated = textOf(spec["nodeName"]);
     if (stated !== "") return stated;
     const fitting = this.#fittingNodes(spec["nodeSelector"]);
-    const known = this.#places.get(key);
+    const known = this.#places.get(draft.key);
     if (known !== undefined && fitting.includes(known)) return known;
     const chosen = fitting[(hashNumber(draft.group) + draft.index) % Math.max(1, fitting.length)];
-    if (chosen !== undefined) this.#places.set(key, chosen);
+    if (chosen !== undefined) this.#places.set(draft.key, chosen);
     return chosen;
   }
 

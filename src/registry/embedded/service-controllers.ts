@@ -27,6 +27,7 @@ export class ServiceControllers {
   readonly #addresses: AddressPool;
   #admitted: ReadonlyMap<string, Admitted> = new Map();
   #sliced: ReadonlyMap<string, Sliced> = new Map();
+  readonly #buckets = new WeakMap<KubeObject, readonly string[]>();
   readonly #mirrored = new WeakMap<KubeObject, readonly KubeObject[]>();
 
   constructor(cluster: ClusterId, addresses: AddressPool) {
@@ -37,7 +38,7 @@ export class ServiceControllers {
   settle(objects: Map<string, Declared>, pods: DeclaredObjects, problems: Problem[]): void {
     const services = [...objects].filter(([, { object }]) => isCore(object, "Service"));
     this.#admitAll(objects, services, problems);
-    const byLabel = new PodsByLabel(pods);
+    const byLabel = new PodsByLabel(pods, this.#buckets);
     const sliced = new Map<string, Sliced>();
     for (const [key, { origin }] of services) {
       const service = objects.get(key)!.object;
@@ -104,11 +105,12 @@ const isCore = (object: KubeObject, kind: string): boolean => object.kind === ki
 class PodsByLabel {
   readonly #pods = new Map<string, KubeObject[]>();
 
-  constructor(pods: DeclaredObjects) {
+  /** @param buckets remembers what each pod is found under. */
+  constructor(pods: DeclaredObjects, buckets: WeakMap<KubeObject, readonly string[]>) {
     for (const { object } of pods.values()) {
-      if (hasEnded(object) || statedPodAddress(object) === "") continue;
-      for (const [key, value] of Object.entries(object.metadata.labels ?? {})) {
-        const bucket = `${namespaceOf(object)}/${key}=${value}`;
+      let own = buckets.get(object);
+      if (own === undefined) buckets.set(object, (own = bucketsOf(object)));
+      for (const bucket of own) {
         const members = this.#pods.get(bucket);
         if (members) members.push(object);
         else this.#pods.set(bucket, [object]);
@@ -124,4 +126,9 @@ class PodsByLabel {
     const [smallest = []] = buckets.sort((a, b) => a.length - b.length);
     return smallest.filter((pod) => selects(selector, pod.metadata.labels ?? {}));
   }
+}
+
+function bucketsOf(pod: KubeObject): readonly string[] {
+  if (hasEnded(pod) || statedPodAddress(pod) === "") return [];
+  return Object.entries(pod.metadata.labels ?? {}).map(([key, value]) => `${namespaceOf(pod)}/${key}=${value}`);
 }
