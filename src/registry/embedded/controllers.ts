@@ -182,7 +182,7 @@ export class Controllers {
     return expansion;
   }
 
-  /** Every namespace that is mentioned exists, and has the label that selectors use. */
+  /** Every namespace that is mentioned exists. */
   #completeNamespaces(objects: Map<string, Declared>): void {
     const mentioned = new Set([...objects.values()].map(({ object }) => namespaceOf(object)));
     mentioned.delete("");

@@ -42,10 +42,14 @@ const CLUSTER_WIDE: ReadonlySet<string> = new Set(["Namespace", "Node", "Gateway
 
 export const isClusterWide = (kind: string): boolean => CLUSTER_WIDE.has(kind);
 
-/** Gives an object what an API server would: a namespace if its kind has one, and a uid. */
+/** What selectors of namespaces go by. */
+const NAME_LABEL = "kubernetes.io/metadata.name";
+
+/** Gives an object what an API server would: a namespace if its kind has one, a uid, and a Namespace its name label. */
 export function admit(cluster: ClusterId, object: KubeObject): KubeObject {
   const { namespace: stated, ...metadata } = object.metadata;
   const namespace = isClusterWide(object.kind) ? undefined : (stated ?? "default");
   const uid = metadata.uid ?? objectUid(cluster, object.kind, namespace ?? "", metadata.name);
-  return { ...object, metadata: { ...metadata, ...(namespace === undefined ? {} : { namespace }), uid } };
+  const named = object.kind === "Namespace" ? { labels: { ...metadata.labels, [NAME_LABEL]: metadata.name } } : {};
+  return { ...object, metadata: { ...metadata, ...named, ...(namespace === undefined ? {} : { namespace }), uid } };
 }

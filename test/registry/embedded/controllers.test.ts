@@ -249,6 +249,7 @@ test("namespaces that are only mentioned exist, and objects without one are in d
       .sort(),
     ["default", "shop"],
   );
+  assert.equal(lab.get("Namespace//shop")!.metadata.labels!["kubernetes.io/metadata.name"], "shop");
   assert.ok(lab.get("Service/default/x"));
 });
 
