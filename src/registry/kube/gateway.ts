@@ -1,0 +1,88 @@
+import { parseIp } from "../ip.ts";
+import { FieldError, fieldsOf, integerOf, isFields, listOf, textOf, type Fields } from "./fields.ts";
+import { labelSelectorOf, type LabelSelector } from "./labels.ts";
+import { idOf, type Metadata, type ObjectId } from "./metadata.ts";
+import { isHostname } from "./workload-entry.ts";
+
+/** A Gateway of the Gateway API: a waypoint, or a way into another network. */
+export interface KubeGateway {
+  readonly id: ObjectId;
+  readonly className: string;
+  /** Where it is, from its status; empty until it is ready. */
+  readonly addresses: readonly GatewayHost[];
+  /** Where it shall be, from its spec. */
+  readonly wantedAddresses: readonly GatewayHost[];
+  readonly listeners: readonly Listener[];
+  readonly waypointFor: string | undefined;
+  readonly inboundBinding: string | undefined;
+  readonly serviceAccount: string | undefined;
+  /** The network it leads into; undefined if it says none. */
+  readonly network: string | undefined;
+}
+
+/** `ip` is canonical. */
+export type GatewayHost =
+  { readonly kind: "ip"; readonly ip: string } | { readonly kind: "hostname"; readonly hostname: string };
+
+export interface Listener {
+  readonly port: number;
+  readonly protocol: string;
+  readonly terminates: boolean;
+  /** Which namespaces may attach to it. */
+  readonly namespaces: "same" | "all" | LabelSelector;
+}
+
+/** @throws FieldError */
+export function readGateway(metadata: Metadata, object: Fields): KubeGateway {
+  const spec = fieldsOf(object["spec"], "spec");
+  const status = fieldsOf(object["status"], "status");
+  return {
+    id: idOf(metadata),
+    className: textOf(spec["gatewayClassName"], "spec.gatewayClassName", 253),
+    addresses: hostsOf(status["addresses"], "status.addresses"),
+    wantedAddresses: hostsOf(spec["addresses"], "spec.addresses"),
+    listeners: listOf(spec["listeners"], "spec.listeners", 64).map((item, at) =>
+      readListener(item, `spec.listeners[${at}]`),
+    ),
+    waypointFor: metadata.labels.map.get("istio.io/waypoint-for"),
+    inboundBinding: metadata.annotations("ambient.istio.io/waypoint-inbound-binding"),
+    serviceAccount: metadata.annotations("gateway.istio.io/service-account"),
+    network: metadata.labels.map.get("topology.istio.io/network"),
+  };
+}
+
+function hostsOf(value: unknown, field: string): readonly GatewayHost[] {
+  return listOf(value, field, 64).flatMap((item, at): GatewayHost[] => {
+    if (!isFields(item)) throw new FieldError(`${field}[${at}]`, "must have a type and a value");
+    const text = textOf(item["value"], `${field}[${at}].value`, 253);
+    // An address without a value asks for any: there is nothing to reach yet.
+    if (text === "") return [];
+    const ip = parseIp(text);
+    if (ip !== undefined) return [{ kind: "ip", ip }];
+    if (item["type"] !== "Hostname" || !isHostname(text))
+      throw new FieldError(
+        `${field}[${at}].value`,
+        `is ${JSON.stringify(text)}, neither an IP address nor, with type Hostname, a host name`,
+      );
+    return [{ kind: "hostname", hostname: text.toLowerCase() }];
+  });
+}
+
+function readListener(item: unknown, field: string): Listener {
+  const listener = fieldsOf(item, field);
+  const routes = fieldsOf(listener["allowedRoutes"], `${field}.allowedRoutes`);
+  const namespaces = fieldsOf(routes["namespaces"], `${field}.allowedRoutes.namespaces`);
+  const from = textOf(namespaces["from"], `${field}.allowedRoutes.namespaces.from`) || "Same";
+  const tls = fieldsOf(listener["tls"], `${field}.tls`);
+  return {
+    port: integerOf(listener["port"], `${field}.port`, 1, 65_535) ?? 0,
+    protocol: textOf(listener["protocol"], `${field}.protocol`, 255),
+    terminates: tls["mode"] === "Terminate",
+    namespaces:
+      from === "All"
+        ? "all"
+        : from === "Selector"
+          ? labelSelectorOf(namespaces["selector"], `${field}.allowedRoutes.namespaces.selector`)
+          : "same",
+  };
+}

@@ -1,0 +1,82 @@
+import type { ClusterId } from "../../names.ts";
+import { FieldError, fieldsOf, isFields, textOf } from "./fields.ts";
+import { Interned } from "./interned.ts";
+import { labelsOf, type LabelSet } from "./labels.ts";
+
+const NAME = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/;
+const NAMESPACE = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
+
+/** What every object has, checked: names are DNS names, labels are text. */
+export interface Metadata {
+  readonly cluster: ClusterId;
+  /** Empty for cluster-wide objects. */
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly labels: LabelSet;
+  readonly annotations: Annotations;
+  /** Milliseconds since the Unix epoch; 0 if not said. */
+  readonly createdMs: number;
+  readonly deleting: boolean;
+  /** As `shop/cart.yaml:12`; empty if from an API server. */
+  readonly origin: string;
+}
+
+/** The text of one annotation; undefined if absent. */
+export type Annotations = (name: string) => string | undefined;
+
+/** What a derived value or a problem needs to know of the object it came from. */
+export interface ObjectId {
+  readonly cluster: ClusterId;
+  readonly namespace: string;
+  readonly name: string;
+  readonly createdMs: number;
+  readonly origin: string;
+}
+
+export const idOf = ({ cluster, namespace, name, createdMs, origin }: Metadata): ObjectId => ({
+  cluster,
+  namespace,
+  name,
+  createdMs,
+  origin,
+});
+
+const texts = new Interned<string>();
+/** The same text, kept once. */
+export const intern = (text: string): string => texts.get(text, (own) => own);
+
+/** @throws FieldError naming the field of the metadata that cannot be. */
+export function metadataOf(value: unknown, cluster: ClusterId, origin: string, clusterWide: boolean): Metadata {
+  if (!isFields(value)) throw new FieldError("metadata", "is missing; an object needs metadata.name");
+  const name = textOf(value["name"], "metadata.name", 253);
+  if (!NAME.test(name))
+    throw new FieldError(
+      "metadata.name",
+      `is ${JSON.stringify(name)}; a name is lower case letters, digits, '-' and '.'`,
+    );
+  const namespace = clusterWide ? "" : textOf(value["namespace"], "metadata.namespace", 63) || "default";
+  if (!clusterWide && !NAMESPACE.test(namespace))
+    throw new FieldError(
+      "metadata.namespace",
+      `is ${JSON.stringify(namespace)}; a namespace is lower case letters, digits and '-'`,
+    );
+  const annotations = fieldsOf(value["annotations"], "metadata.annotations");
+  return {
+    cluster,
+    namespace: intern(namespace),
+    name,
+    uid: textOf(value["uid"], "metadata.uid", 128),
+    labels: labelsOf(value["labels"], "metadata.labels"),
+    annotations: (key) =>
+      Object.hasOwn(annotations, key) ? textOf(annotations[key], `metadata.annotations[${key}]`, 262_144) : undefined,
+    createdMs: timeOf(value["creationTimestamp"]),
+    deleting: value["deletionTimestamp"] !== undefined && value["deletionTimestamp"] !== null,
+    origin,
+  };
+}
+
+function timeOf(value: unknown): number {
+  const ms = typeof value === "string" ? Date.parse(value) : value instanceof Date ? value.getTime() : NaN;
+  return Number.isFinite(ms) ? ms : 0;
+}

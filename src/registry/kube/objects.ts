@@ -1,0 +1,121 @@
+import type { ObjectKey } from "../../names.ts";
+import { Source } from "../collection/source.ts";
+import type { Graph } from "../collection/graph.ts";
+import type { Problem } from "../model/problem.ts";
+import { readAuthorizationPolicy, type AuthorizationPolicy } from "./authorization-policy.ts";
+import { readEndpointSlice, type EndpointSlice } from "./endpoint-slice.ts";
+import type { Fields } from "./fields.ts";
+import { readGateway, type KubeGateway } from "./gateway.ts";
+import type { Metadata } from "./metadata.ts";
+import {
+  readGatewayClass,
+  readNamespace,
+  readNode,
+  type GatewayClass,
+  type KubeNode,
+  type Namespace,
+} from "./namespace.ts";
+import { readPeerAuthentication, type PeerAuthentication } from "./peer-authentication.ts";
+import { readPod, type Pod } from "./pod.ts";
+import { readServiceEntry, type ServiceEntry } from "./service-entry.ts";
+import { readService, type KubeService } from "./service.ts";
+import { readWorkloadEntry, type WorkloadEntry } from "./workload-entry.ts";
+
+/** The objects of all clusters, one source a kind, and what could not be read. */
+export interface Objects {
+  readonly namespaces: Source<ObjectKey, Namespace>;
+  readonly nodes: Source<ObjectKey, KubeNode>;
+  readonly pods: Source<ObjectKey, Pod>;
+  readonly services: Source<ObjectKey, KubeService>;
+  readonly endpointSlices: Source<ObjectKey, EndpointSlice>;
+  readonly gateways: Source<ObjectKey, KubeGateway>;
+  readonly gatewayClasses: Source<ObjectKey, GatewayClass>;
+  readonly serviceEntries: Source<ObjectKey, ServiceEntry>;
+  readonly workloadEntries: Source<ObjectKey, WorkloadEntry>;
+  readonly authorizationPolicies: Source<ObjectKey, AuthorizationPolicy>;
+  readonly peerAuthentications: Source<ObjectKey, PeerAuthentication>;
+  readonly unreadable: Source<ObjectKey, Problem>;
+}
+
+export function objectSources(graph: Graph): Objects {
+  return {
+    namespaces: new Source(graph, "namespaces"),
+    nodes: new Source(graph, "nodes"),
+    pods: new Source(graph, "pods"),
+    services: new Source(graph, "kube-services"),
+    endpointSlices: new Source(graph, "endpoint-slices"),
+    gateways: new Source(graph, "gateways"),
+    gatewayClasses: new Source(graph, "gateway-classes"),
+    serviceEntries: new Source(graph, "service-entries"),
+    workloadEntries: new Source(graph, "workload-entries"),
+    authorizationPolicies: new Source(graph, "authorization-policies"),
+    peerAuthentications: new Source(graph, "peer-authentications"),
+    unreadable: new Source(graph, "unreadable"),
+  };
+}
+
+/** How one kind is read, and where it goes. */
+export interface Kind {
+  readonly kind: string;
+  readonly group: string;
+  readonly versions: readonly string[];
+  readonly clusterWide: boolean;
+  /** True if the label `istio.io/rev` says which control plane it is for. */
+  readonly revisioned: boolean;
+  /** @throws FieldError */
+  readonly write: (metadata: Metadata, object: Fields, key: ObjectKey) => void;
+  readonly source: Source<ObjectKey, unknown>;
+}
+
+type Scope = Pick<Kind, "clusterWide" | "revisioned">;
+const NAMESPACED: Scope = { clusterWide: false, revisioned: false };
+const CLUSTER_WIDE: Scope = { clusterWide: true, revisioned: false };
+const REVISIONED: Scope = { clusterWide: false, revisioned: true };
+
+export function kindsOf(objects: Objects): readonly Kind[] {
+  const istio = ["v1", "v1beta1", "v1alpha3"];
+  const [core, gatewayApi] = ["", "gateway.networking.k8s.io"];
+  return [
+    kind("Namespace", core, ["v1"], CLUSTER_WIDE, objects.namespaces, readNamespace),
+    kind("Node", core, ["v1"], CLUSTER_WIDE, objects.nodes, readNode),
+    kind("Pod", core, ["v1"], NAMESPACED, objects.pods, readPod),
+    kind("Service", core, ["v1"], NAMESPACED, objects.services, readService),
+    kind("EndpointSlice", "discovery.k8s.io", ["v1"], NAMESPACED, objects.endpointSlices, readEndpointSlice),
+    kind("Gateway", gatewayApi, ["v1", "v1beta1"], NAMESPACED, objects.gateways, readGateway),
+    kind("GatewayClass", gatewayApi, ["v1", "v1beta1"], CLUSTER_WIDE, objects.gatewayClasses, readGatewayClass),
+    kind("ServiceEntry", "networking.istio.io", istio, REVISIONED, objects.serviceEntries, readServiceEntry),
+    kind("WorkloadEntry", "networking.istio.io", istio, REVISIONED, objects.workloadEntries, readWorkloadEntry),
+    kind(
+      "AuthorizationPolicy",
+      "security.istio.io",
+      ["v1", "v1beta1"],
+      REVISIONED,
+      objects.authorizationPolicies,
+      readAuthorizationPolicy,
+    ),
+    kind(
+      "PeerAuthentication",
+      "security.istio.io",
+      ["v1", "v1beta1"],
+      REVISIONED,
+      objects.peerAuthentications,
+      readPeerAuthentication,
+    ),
+  ];
+}
+
+function kind<V>(
+  name: string,
+  group: string,
+  versions: readonly string[],
+  scope: Scope,
+  source: Source<ObjectKey, V>,
+  read: (metadata: Metadata, object: Fields) => V | undefined,
+): Kind {
+  const write = (metadata: Metadata, object: Fields, key: ObjectKey): void => {
+    const value = read(metadata, object);
+    if (value === undefined) source.delete(key);
+    else source.set(key, value);
+  };
+  return { kind: name, group, versions, ...scope, write, source: source as unknown as Kind["source"] };
+}

@@ -1,0 +1,119 @@
+import { objectKey, podUid, serviceName, type ObjectKey, type WorkloadUid } from "../names.ts";
+import type { Attachment, SelectedService } from "./attachments.ts";
+import type { Collection } from "./collection/collection.ts";
+import { derive } from "./collection/derive.ts";
+import type { Graph } from "./collection/graph.ts";
+import { Index } from "./collection/index-by.ts";
+import { podEnded, type Pod } from "./kube/pod.ts";
+import type { Objects } from "./kube/objects.ts";
+import type { Workload, ServiceBinding } from "./model/workload.ts";
+import type { RegistryOptions } from "./options.ts";
+import { portsOnPod, portsOnSlice } from "./ports.ts";
+import { kubeHostname } from "./service-offers.ts";
+import { canonicalName, canonicalRevision } from "./workload-shape.ts";
+
+/** A pod that a slice names, of a service that has no selector to find it by. */
+interface PodTarget {
+  readonly pod: ObjectKey;
+  readonly uid: string;
+  readonly binding: ServiceBinding;
+}
+
+function podTargets(graph: Graph, objects: Objects, { mesh, localCluster }: RegistryOptions): Index<string, PodTarget> {
+  const targets = derive(graph, {
+    name: "pod-targets",
+    from: objects.endpointSlices,
+    reads: { services: objects.services },
+    to: ({ id, service: name, pods, ports }, { services }, key) => {
+      if (id.cluster !== localCluster) return [];
+      const service = services.get(objectKey(id.cluster, id.namespace, name));
+      if (!service || service.external || service.selector) return [];
+      const named = new Map(ports.map((port) => [port.name, port.port]));
+      const binding = {
+        service: serviceName(id.namespace, kubeHostname(service, mesh.clusterDomain)),
+        ports: portsOnSlice(service.ports, named),
+      };
+      return pods.map((target) => {
+        const pod = objectKey(id.cluster, target.namespace, target.name);
+        return [`${key} ${pod}`, { pod, uid: target.uid, binding }] as readonly [string, PodTarget];
+      });
+    },
+  });
+  return new Index(graph, targets, "pod", ({ pod }) => [pod]);
+}
+
+/** Every pod that runs, meshed or not, as the workload it is (contract ztunnel.md 5.2). */
+export function podWorkloads(
+  graph: Graph,
+  objects: Objects,
+  attachments: Collection<string, Attachment>,
+  options: RegistryOptions,
+): Collection<WorkloadUid, Workload> {
+  return derive(graph, {
+    name: "pod-workloads",
+    from: objects.pods,
+    reads: { nodes: objects.nodes, attachments, targets: podTargets(graph, objects, options) },
+    to: (pod, { nodes, attachments, targets }, key) => {
+      if (podEnded(pod) || pod.ips.length === 0) return [];
+      const attachment = attachments.get(pod.placement.id);
+      // Labels are settled before pods, so each pod has its attachment.
+      if (!attachment) return [];
+      const locality = pod.node === "" ? undefined : nodes.get(objectKey(pod.cluster, "", pod.node))?.locality;
+      const targeted = targets.get(key).filter(({ uid }) => uid === "" || uid === pod.uid);
+      const workload: Workload = {
+        ...identityOf(pod, options),
+        locality,
+        network: attachment.network,
+        services: bindings(pod, attachment.services, targeted),
+        // A waypoint's own pods must not send their traffic to themselves.
+        waypoint: attachment.instanceOf ? undefined : attachment.waypoint,
+        networkGateway: attachment.networkGateway,
+        applicationTunnel: attachment.instanceOf?.applicationTunnel,
+        policies: attachment.policies,
+      };
+      return [[workload.uid, workload]];
+    },
+  });
+}
+
+type FromPod = Omit<
+  Workload,
+  "locality" | "network" | "services" | "waypoint" | "networkGateway" | "applicationTunnel" | "policies"
+>;
+
+function identityOf(pod: Pod, { mesh }: RegistryOptions): FromPod {
+  const { labels } = pod.placement;
+  return {
+    uid: podUid(pod.cluster, pod.namespace, pod.name),
+    name: pod.name,
+    namespace: pod.namespace,
+    cluster: pod.cluster,
+    addresses: pod.ips,
+    hostname: "",
+    tunnel: pod.tunnel === "none" ? "none" : "hbone",
+    nativeTunnel: pod.tunnel === "native",
+    trustDomain: mesh.trustDomain,
+    serviceAccount: pod.serviceAccount,
+    node: pod.node,
+    canonicalName: canonicalName(labels, pod.workloadName),
+    canonicalRevision: canonicalRevision(labels),
+    workloadName: pod.workloadName,
+    healthy: pod.ready && !pod.deleting,
+    hostNetwork: pod.hostNetwork,
+    capacity: undefined,
+  };
+}
+
+const NONE: readonly ServiceBinding[] = [];
+
+function bindings(
+  pod: Pod,
+  selected: readonly SelectedService[],
+  targeted: readonly PodTarget[],
+): readonly ServiceBinding[] {
+  if (selected.length === 0 && targeted.length === 0) return NONE;
+  const found = new Map(targeted.map(({ binding }) => [binding.service, binding]));
+  for (const { service, ports, rules } of selected)
+    found.set(service, { service, ports: portsOnPod(ports, rules, pod.ports) });
+  return [...found.values()].sort((a, b) => (a.service < b.service ? -1 : 1));
+}

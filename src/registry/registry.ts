@@ -1,0 +1,135 @@
+import type { ClusterId, NetworkId, ObjectKey, PolicyName, ServiceName, WorkloadUid } from "../names.ts";
+import { attachments } from "./attachments.ts";
+import { authorizationPolicies, compiledPolicies, type CompiledPolicy } from "./authorization-policies.ts";
+import type { Collection } from "./collection/collection.ts";
+import { derive } from "./collection/derive.ts";
+import type { Graph } from "./collection/graph.ts";
+import { Index } from "./collection/index-by.ts";
+import {
+  placementOfEntry,
+  placementsOfServiceEntry,
+  serviceEntryWorkloads,
+  workloadEntryWorkloads,
+  type EntryInputs,
+} from "./entry-workloads.ts";
+import { Intake } from "./kube/intake.ts";
+import type { Namespace } from "./kube/namespace.ts";
+import { objectSources, type Objects } from "./kube/objects.ts";
+import { podEnded, type Pod } from "./kube/pod.ts";
+import type { Policy } from "./model/policy.ts";
+import type { Problem } from "./model/problem.ts";
+import type { Service } from "./model/service.ts";
+import type { Waypoint } from "./model/waypoint.ts";
+import type { Workload } from "./model/workload.ts";
+import { clusterNetworks, gatewayByNetwork, gatewayWorkloads, networkGateways } from "./networks.ts";
+import type { RegistryOptions } from "./options.ts";
+import { mutualTlsPolicies, mutualTlsProblems, mutualTlsScopes } from "./peer-authentications.ts";
+import { distinctPlacements, labelled } from "./placements.ts";
+import { podWorkloads } from "./pod-workloads.ts";
+import { serviceOffers } from "./service-offers.ts";
+import { addressOwners, nameOwners, nameWinners, serviceProblems, services } from "./services.ts";
+import { sliceWorkloads } from "./slice-workloads.ts";
+import { union } from "./union.ts";
+import { forgetfulStore, virtualIps } from "./virtual-ips.ts";
+import { waypointProblems } from "./waypoint-problems.ts";
+import { waypoints } from "./waypoints.ts";
+
+/** What must be said; the rest has defaults. */
+export type RegistrySettings = Pick<RegistryOptions, "mesh" | "localCluster"> & Partial<RegistryOptions>;
+
+/** Sources in, collections out: all that the mesh is, as the objects of its clusters say. */
+export class Registry {
+  readonly objects: Objects;
+  readonly workloads: Collection<WorkloadUid, Workload>;
+  readonly services: Collection<ServiceName, Service>;
+  readonly policies: Collection<PolicyName, Policy>;
+  readonly waypoints: Collection<ObjectKey, Waypoint>;
+  /** The network of each cluster that names one. */
+  readonly networks: Collection<ClusterId, NetworkId>;
+  readonly namespaces: Collection<ObjectKey, Namespace>;
+  readonly pods: Collection<ObjectKey, Pod>;
+  /** Pods that have not ended, by `cluster/node/namespace/serviceAccount`: whom a node may ask certificates for. */
+  readonly podsOnNode: Index<ObjectKey, Pod>;
+  readonly workloadsByService: Index<WorkloadUid, Workload>;
+  /** What has no effect, or less than was asked, and why. */
+  readonly problems: Collection<string, Problem>;
+  readonly #options: RegistryOptions;
+
+  constructor(graph: Graph, settings: RegistrySettings) {
+    const options: RegistryOptions = {
+      virtualIps: forgetfulStore,
+      revision: "default",
+      dryRunPolicies: false,
+      ...settings,
+    };
+    const objects = objectSources(graph);
+    const networks = clusterNetworks(graph, objects, options);
+    const offered = waypoints(graph, objects, networks);
+    const vips = virtualIps(graph, objects.serviceEntries, objects.services, options.localCluster, options.virtualIps);
+    const offers = serviceOffers(graph, objects, { networks, waypoints: offered, virtualIps: vips }, options);
+    const winners = nameWinners(graph, offers);
+    const owners = nameOwners(graph, winners);
+    const addresses = addressOwners(graph, winners);
+    const compiled = compiledPolicies(graph, objects, options);
+    const mutualTls = mutualTlsScopes(graph, objects, options);
+    const placements = distinctPlacements(graph, [
+      labelled(objects.pods, ({ placement }) => [placement]),
+      labelled(objects.workloadEntries, (entry) => [placementOfEntry(entry)]),
+      labelled(objects.serviceEntries, placementsOfServiceEntry),
+    ]);
+    const gateways = networkGateways(graph, objects, options);
+    const byNetwork = gatewayByNetwork(graph, gateways);
+    const attached = attachments(
+      graph,
+      objects,
+      { placements, networks, gateways: byNetwork, waypoints: offered, policies: compiled, mutualTls, owners },
+      options,
+    );
+    const entryInputs: EntryInputs = { attachments: attached, gateways: byNetwork, owners };
+    this.#options = options;
+    this.objects = objects;
+    this.networks = networks;
+    this.waypoints = offered;
+    this.namespaces = objects.namespaces;
+    this.pods = objects.pods;
+    this.services = services(graph, winners, addresses);
+    this.policies = union(graph, "policies", [
+      authorizationPolicies(graph, compiled),
+      mutualTlsPolicies(graph, objects, mutualTls, options),
+    ]);
+    this.workloads = union(graph, "workloads", [
+      podWorkloads(graph, objects, attached, options),
+      workloadEntryWorkloads(graph, objects, entryInputs, options),
+      serviceEntryWorkloads(graph, objects, entryInputs, options),
+      sliceWorkloads(graph, objects, networks, options),
+      gatewayWorkloads(graph, gateways, options),
+    ]);
+    this.problems = union<string, Problem>(graph, "problems", [
+      objects.unreadable,
+      policyProblems(graph, compiled),
+      mutualTlsProblems(graph, objects, options),
+      serviceProblems(graph, offers, winners, addresses),
+      waypointProblems(graph, objects, offered),
+    ]);
+    this.podsOnNode = new Index(graph, objects.pods, "node-identity", (pod) =>
+      podEnded(pod) ? [] : [`${pod.cluster}/${pod.node}/${pod.namespace}/${pod.serviceAccount}`],
+    );
+    this.workloadsByService = new Index(graph, this.workloads, "service", (workload) =>
+      workload.services.map(({ service }) => service),
+    );
+  }
+
+  /** Where the objects of one cluster go. */
+  intake(cluster: ClusterId): Intake {
+    return new Intake(cluster, this.objects, this.#options.revision);
+  }
+}
+
+function policyProblems(graph: Graph, compiled: Collection<ObjectKey, CompiledPolicy>): Collection<string, Problem> {
+  return derive(graph, {
+    name: "policy-problems",
+    from: compiled,
+    reads: {},
+    to: ({ problems }, _reads, key) => problems.map((problem, at) => [`policy ${key}#${at}`, problem] as const),
+  });
+}

@@ -1,0 +1,178 @@
+import {
+  hostname,
+  objectKey,
+  serviceName,
+  type ClusterId,
+  type Hostname,
+  type NetworkId,
+  type ObjectKey,
+  type ServiceName,
+} from "../names.ts";
+import type { Collection } from "./collection/collection.ts";
+import { derive } from "./collection/derive.ts";
+import type { Graph } from "./collection/graph.ts";
+import type { ObjectId } from "./kube/metadata.ts";
+import type { Objects } from "./kube/objects.ts";
+import type { ServiceEntry } from "./kube/service-entry.ts";
+import type { KubeService } from "./kube/service.ts";
+import type { TrafficDistribution } from "./kube/traffic-labels.ts";
+import type { NetworkAddress } from "./model/address.ts";
+import type { LoadBalancing, LoadBalancingScope, Service } from "./model/service.ts";
+import type { RegistryOptions } from "./options.ts";
+import { servicePorts } from "./ports.ts";
+import { union } from "./union.ts";
+import { waypointFor, type OfferedWaypoint, type WaypointReads } from "./waypoints.ts";
+import { DEFAULT_NETWORK } from "./workload-shape.ts";
+
+/** One object's wish to be a service. Several may want one name; who gets it is settled after. */
+export interface Offer {
+  readonly service: Service;
+  readonly kind: "Service" | "ServiceEntry";
+  readonly id: ObjectId;
+  /** `kind key`, so that owners can be told apart. */
+  readonly owner: string;
+  /** True if nobody chose its addresses but us: they yield to any other. */
+  readonly allocated: boolean;
+}
+
+export interface OfferInputs {
+  readonly networks: Collection<ClusterId, NetworkId>;
+  readonly waypoints: Collection<ObjectKey, OfferedWaypoint>;
+  readonly virtualIps: Collection<ServiceName, readonly string[]>;
+}
+
+export const kubeHostname = ({ id }: KubeService, clusterDomain: string): Hostname =>
+  hostname(`${id.name}.${id.namespace}.svc.${clusterDomain}`);
+
+/** Services and ServiceEntries of the local cluster as the services they want to be (contract ztunnel.md 5.5). */
+export function serviceOffers(
+  graph: Graph,
+  objects: Objects,
+  inputs: OfferInputs,
+  options: RegistryOptions,
+): Collection<string, Offer> {
+  const reads = { namespaces: objects.namespaces, networks: inputs.networks, waypoints: inputs.waypoints };
+  const fromServices = derive(graph, {
+    name: "offers-of-services",
+    from: objects.services,
+    reads,
+    to: (service, reads, key) => {
+      if (service.external || service.id.cluster !== options.localCluster) return [];
+      const network = reads.networks.get(service.id.cluster) ?? DEFAULT_NETWORK;
+      return [[`Service ${key}`, offerOfService(service, network, reads, options)] as const];
+    },
+  });
+  const fromEntries = derive(graph, {
+    name: "offers-of-service-entries",
+    from: objects.serviceEntries,
+    reads: { ...reads, virtualIps: inputs.virtualIps },
+    to: (entry, reads, key) => {
+      if (entry.id.cluster !== options.localCluster) return [];
+      const network = reads.networks.get(entry.id.cluster) ?? DEFAULT_NETWORK;
+      return entry.hosts.map((host) => {
+        const name = serviceName(entry.id.namespace, host);
+        const allocated = isAllocated(entry) ? (reads.virtualIps.get(name) ?? []) : undefined;
+        return [`ServiceEntry ${key}/${host}`, offerOfHost(entry, host, allocated, network, reads)] as const;
+      });
+    },
+  });
+  return union(graph, "service-offers", [fromServices, fromEntries]);
+}
+
+function offerOfService(kube: KubeService, network: NetworkId, reads: WaypointReads, { mesh }: RegistryOptions): Offer {
+  const { cluster, namespace, name } = kube.id;
+  const host = kubeHostname(kube, mesh.clusterDomain);
+  // A gateway's own service must not go through a waypoint, least of all through itself.
+  const user = { cluster, namespace, use: kube.useWaypoint, kind: "service" } as const;
+  const service: Service = {
+    key: serviceName(namespace, host),
+    name,
+    namespace,
+    hostname: host,
+    addresses: kube.clusterIps.map((ip) => ({ network, ip })),
+    ports: servicePorts(kube.ports),
+    subjectAltNames: [],
+    waypoint: kube.ofGateway ? undefined : waypointFor(user, reads)?.address,
+    loadBalancing: loadBalancingOfService(kube, distributionFor(kube.id, kube.distribution, reads)),
+    ipFamilies: ipFamiliesOf(kube.ipFamilies),
+    canonical: false,
+  };
+  return {
+    service,
+    kind: "Service",
+    id: kube.id,
+    owner: `Service ${objectKey(cluster, namespace, name)}`,
+    allocated: false,
+  };
+}
+
+/** True if its hosts get their addresses from us (contract ztunnel.md 5.5). */
+export function isAllocated(entry: ServiceEntry): boolean {
+  return entry.addresses.length === 0 && entry.resolution !== "NONE";
+}
+
+function offerOfHost(
+  entry: ServiceEntry,
+  host: string,
+  allocated: readonly string[] | undefined,
+  network: NetworkId,
+  reads: WaypointReads,
+): Offer {
+  const { cluster, namespace, name } = entry.id;
+  const user = { cluster, namespace, use: entry.useWaypoint, kind: "service" } as const;
+  const given = entry.addresses.map(({ ip, prefixLength }): NetworkAddress => {
+    const isWhole = prefixLength === (ip.includes(":") ? 128 : 32);
+    return isWhole ? { network, ip } : { network, ip, prefixLength };
+  });
+  const service: Service = {
+    key: serviceName(namespace, host),
+    name,
+    namespace,
+    hostname: hostname(host),
+    addresses: allocated?.map((ip) => ({ network, ip })) ?? given,
+    ports: servicePorts(entry.ports),
+    subjectAltNames: entry.subjectAltNames,
+    waypoint: waypointFor(user, reads)?.address,
+    loadBalancing:
+      entry.resolution === "NONE"
+        ? { mode: "passthrough", preference: [], healthPolicy: "allow-all" }
+        : failover(distributionFor(entry.id, entry.distribution, reads)),
+    ipFamilies: "automatic",
+    canonical: false,
+  };
+  const owner = `ServiceEntry ${objectKey(cluster, namespace, name)}`;
+  return { service, kind: "ServiceEntry", id: entry.id, owner, allocated: allocated !== undefined };
+}
+
+function ipFamiliesOf(families: readonly string[]): Service["ipFamilies"] {
+  if (families.length > 1) return "dual";
+  if (families[0] === undefined) return "automatic";
+  return families[0] === "IPv6" ? "ipv6" : "ipv4";
+}
+
+function distributionFor(
+  { cluster, namespace }: ObjectId,
+  own: TrafficDistribution | undefined,
+  { namespaces }: WaypointReads,
+): TrafficDistribution {
+  return own ?? namespaces.get(objectKey(cluster, "", namespace))?.distribution ?? "any";
+}
+
+const PREFERENCES: Readonly<Record<TrafficDistribution, readonly LoadBalancingScope[]>> = {
+  any: [],
+  "same-zone": ["network", "region", "zone"],
+  "same-node": ["network", "region", "zone", "subzone", "node"],
+};
+
+function failover(distribution: TrafficDistribution): LoadBalancing | undefined {
+  const preference = PREFERENCES[distribution];
+  return preference.length === 0 ? undefined : { mode: "failover", preference, healthPolicy: "only-healthy" };
+}
+
+function loadBalancingOfService(kube: KubeService, distribution: TrafficDistribution): LoadBalancing | undefined {
+  const balancing: LoadBalancing | undefined = kube.nodeLocal
+    ? { mode: "strict", preference: ["node"], healthPolicy: "only-healthy" }
+    : failover(distribution);
+  if (!kube.publishNotReady) return balancing;
+  return { ...(balancing ?? { mode: "unspecified", preference: [] }), healthPolicy: "allow-all" };
+}

@@ -1,0 +1,138 @@
+import type { ServiceName } from "../names.ts";
+import type { Collection } from "./collection/collection.ts";
+import { derive } from "./collection/derive.ts";
+import type { Graph } from "./collection/graph.ts";
+import { merge } from "./collection/merge.ts";
+import type { NetworkAddress } from "./model/address.ts";
+import type { Problem } from "./model/problem.ts";
+import type { Service } from "./model/service.ts";
+import type { Offer } from "./service-offers.ts";
+
+/** Who was there first: a Kubernetes Service before an entry, then the older, then the first by name. */
+function compareOffers(a: Offer, b: Offer): number {
+  if (a.kind !== b.kind) return a.kind === "Service" ? -1 : 1;
+  if (a.id.createdMs !== b.id.createdMs) return a.id.createdMs - b.id.createdMs;
+  return a.owner === b.owner ? order(a.service.key, b.service.key) : order(a.owner, b.owner);
+}
+
+const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+const first = <V>(values: readonly V[], compare: (a: V, b: V) => number): V | undefined => [...values].sort(compare)[0];
+
+/** The offer that each service name goes to. */
+export function nameWinners(graph: Graph, offers: Collection<string, Offer>): Collection<ServiceName, Offer> {
+  return merge(graph, {
+    name: "name-winners",
+    from: offers,
+    by: ({ service }) => service.key,
+    combine: (_name, members) => first(members, compareOffers),
+  });
+}
+
+/** Which object a service name belongs to, as `ServiceEntry east/shop/api`. */
+export function nameOwners(graph: Graph, winners: Collection<ServiceName, Offer>): Collection<ServiceName, string> {
+  return derive(graph, {
+    name: "name-owners",
+    from: winners,
+    reads: {},
+    to: (offer, _reads, name) => [[name, offer.owner]],
+  });
+}
+
+interface Claim {
+  readonly address: string;
+  readonly offer: Pick<Offer, "kind" | "id" | "owner" | "allocated" | "service">;
+}
+
+const addressId = ({ network, ip, prefixLength }: NetworkAddress): string => `${network}/${ip}/${prefixLength ?? ""}`;
+
+/** An address that somebody chose beats one that we chose; then as for names. */
+function compareClaims({ offer: a }: Claim, { offer: b }: Claim): number {
+  return Number(a.allocated) - Number(b.allocated) || compareOffers(a, b);
+}
+
+/** The object that each virtual address goes to. All hosts of one object may share its addresses. */
+export function addressOwners(graph: Graph, winners: Collection<ServiceName, Offer>): Collection<string, string> {
+  const claims = derive(graph, {
+    name: "address-claims",
+    from: winners,
+    reads: {},
+    to: (offer, _reads, name) =>
+      offer.service.addresses.map((address) => {
+        const id = addressId(address);
+        return [`${id} ${name}`, { address: id, offer }] as const;
+      }),
+  });
+  return merge(graph, {
+    name: "address-owners",
+    from: claims,
+    by: ({ address }) => address,
+    combine: (_address, members) => first(members, compareClaims)?.offer.owner,
+  });
+}
+
+/** The services of the mesh: each name once, each address once, and one canonical for each hostname. */
+export function services(
+  graph: Graph,
+  winners: Collection<ServiceName, Offer>,
+  owners: Collection<string, string>,
+): Collection<ServiceName, Service> {
+  const canonical = merge(graph, {
+    name: "canonical-services",
+    from: winners,
+    by: ({ service }) => service.hostname,
+    combine: (_host, members) => first(members, compareOffers)?.service.key,
+  });
+  return derive(graph, {
+    name: "services",
+    from: winners,
+    reads: { owners, canonical },
+    to: (offer, { owners, canonical }, name) => {
+      const addresses = offer.service.addresses.filter((address) => owners.get(addressId(address)) === offer.owner);
+      const isCanonical = canonical.get(offer.service.hostname) === name;
+      return [[name, { ...offer.service, addresses, canonical: isCanonical }]];
+    },
+  });
+}
+
+/** What a service lost to another: its name, or an address. */
+export function serviceProblems(
+  graph: Graph,
+  offers: Collection<string, Offer>,
+  winners: Collection<ServiceName, Offer>,
+  owners: Collection<string, string>,
+): Collection<string, Problem> {
+  return derive(graph, {
+    name: "service-problems",
+    from: offers,
+    reads: { winners, owners },
+    to: (offer, { winners, owners }, key) => {
+      const { service, kind, id, owner } = offer;
+      const object = `${kind} ${id.namespace}/${id.name}`;
+      const winner = winners.get(service.key);
+      const problem = (field: string, message: string): readonly [string, Problem] => [
+        `${key}#${field}`,
+        { object, origin: id.origin, field, message, severity: "warning" },
+      ];
+      if (winner && winner.owner !== owner)
+        return [
+          problem(
+            "spec.hosts",
+            `host ${service.hostname} belongs to ${winner.kind} ${winner.id.name} in the same namespace, so ` +
+              `${object} does not offer it; name it in one object only.`,
+          ),
+        ];
+      return service.addresses.flatMap((address) => {
+        const other = owners.get(addressId(address));
+        if (other === undefined || other === owner) return [];
+        const text = address.prefixLength === undefined ? address.ip : `${address.ip}/${address.prefixLength}`;
+        const field = kind === "Service" ? "spec.clusterIPs" : "spec.addresses";
+        return [
+          problem(
+            `${field}[${text}]`,
+            `address ${text} belongs to ${other}, so ${object} cannot be reached by it; give each its own.`,
+          ),
+        ];
+      });
+    },
+  });
+}

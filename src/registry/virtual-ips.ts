@@ -1,0 +1,181 @@
+import { createHash } from "node:crypto";
+import { serviceName, type ClusterId, type ServiceName } from "../names.ts";
+import type { Collection } from "./collection/collection.ts";
+import { CollectionNode, type Graph } from "./collection/graph.ts";
+import type { ServiceEntry } from "./kube/service-entry.ts";
+import type { KubeService } from "./kube/service.ts";
+import type { ObjectKey } from "../names.ts";
+
+/** Where allocated addresses outlive a restart: slot numbers by service. */
+export interface VirtualIpStore {
+  load(): ReadonlyMap<ServiceName, number>;
+  /** Called after each flush that changed an allocation, with all of them. Must not throw. */
+  save(slots: ReadonlyMap<ServiceName, number>): void;
+}
+
+/** Forgets on restart; the hash still brings nearly every host back to its slot. */
+export const forgetfulStore: VirtualIpStore = { load: () => new Map(), save: () => {} };
+
+/** 240.240.0.0/16 and 2001:2::/48, without the first and the last address of the smaller. */
+const SLOTS = 65_534;
+const ipv4Of = (slot: number): string => `240.240.${slot >> 8}.${slot & 255}`;
+const ipv6Of = (slot: number): string => `2001:2::${slot.toString(16)}`;
+
+/** The slot of an address of ours; undefined for all others. */
+function slotOf(ip: string): number | undefined {
+  const v4 = /^240\.240\.([0-9]+)\.([0-9]+)$/.exec(ip);
+  if (v4) return Number(v4[1]) * 256 + Number(v4[2]);
+  const v6 = /^2001:2::([0-9a-f]{1,4})$/.exec(ip);
+  return v6 ? parseInt(v6[1]!, 16) : undefined;
+}
+
+/** Where to begin looking: the same on every replica, so they agree without a word. */
+function firstSlot(name: ServiceName): number {
+  return 1 + (createHash("sha256").update(name).digest().readUInt32BE() % SLOTS);
+}
+
+/**
+ * An address of each family for every host that has none (contract ztunnel.md 5.5). An allocation stays until its host
+ * goes, or somebody chooses the same address for something else; one that was given up is not given out again.
+ */
+export function virtualIps(
+  graph: Graph,
+  serviceEntries: Collection<ObjectKey, ServiceEntry>,
+  services: Collection<ObjectKey, KubeService>,
+  localCluster: ClusterId,
+  store: VirtualIpStore,
+): Collection<ServiceName, readonly string[]> {
+  const node = new VirtualIps(serviceEntries, services, localCluster, store);
+  graph.add(node);
+  return node;
+}
+
+class VirtualIps extends CollectionNode<ServiceName, readonly string[]> {
+  /** Who needs an address, and the addresses that its status already names. */
+  readonly #wanted = new Map<ServiceName, Map<ObjectKey, readonly string[]>>();
+  /** How many objects were given an address in a slot. */
+  readonly #given = new Map<number, number>();
+  readonly #slots = new Map<ServiceName, number>();
+  /** Slots that had a host, and whose: they are its own when it returns, and nobody else's. */
+  readonly #holders = new Map<number, ServiceName>();
+  readonly #remembered: ReadonlyMap<ServiceName, number>;
+  #unsaved = false;
+
+  constructor(
+    readonly serviceEntries: Collection<ObjectKey, ServiceEntry>,
+    readonly services: Collection<ObjectKey, KubeService>,
+    readonly localCluster: ClusterId,
+    readonly store: VirtualIpStore,
+  ) {
+    super("virtual-ips", 1 + Math.max(serviceEntries.rank, services.rank), sameTexts);
+    this.#remembered = new Map(
+      [...store.load()].filter(([, slot]) => Number.isInteger(slot) && slot >= 1 && slot <= SLOTS),
+    );
+    for (const [name, slot] of this.#remembered) this.#holders.set(slot, name);
+  }
+
+  override settle(): void {
+    const stale = new Set<ServiceName>();
+    for (const { before, after } of this.services.batch) {
+      for (const ip of before?.clusterIps ?? []) this.#give(ip, -1, stale);
+      for (const ip of after?.clusterIps ?? []) this.#give(ip, 1, stale);
+    }
+    for (const { key, before, after } of this.serviceEntries.batch) {
+      if (before) this.#count(key, before, -1, stale);
+      if (after) this.#count(key, after, 1, stale);
+    }
+    for (const name of [...stale].sort()) this.#allocate(name);
+  }
+
+  override publish(): void {
+    super.publish();
+    if (!this.#unsaved) return;
+    this.#unsaved = false;
+    this.store.save(new Map(this.#slots));
+  }
+
+  #count(key: ObjectKey, entry: ServiceEntry, step: 1 | -1, stale: Set<ServiceName>): void {
+    for (const { ip } of entry.addresses) this.#give(ip, step, stale);
+    if (entry.id.cluster !== this.localCluster) return;
+    for (const host of hostsInNeed(entry)) {
+      const name = serviceName(entry.id.namespace, host);
+      stale.add(name);
+      const wanting = this.#wanted.get(name) ?? new Map<ObjectKey, readonly string[]>();
+      if (step > 0) wanting.set(key, assignedTo(entry, host));
+      else wanting.delete(key);
+      if (wanting.size === 0) this.#wanted.delete(name);
+      else this.#wanted.set(name, wanting);
+    }
+  }
+
+  /** An address that a user chose is nobody's to allocate, and whoever has it must move. */
+  #give(ip: string, step: 1 | -1, stale: Set<ServiceName>): void {
+    const slot = slotOf(ip);
+    if (slot === undefined) return;
+    const count = (this.#given.get(slot) ?? 0) + step;
+    if (count === 0) this.#given.delete(slot);
+    else this.#given.set(slot, count);
+    const holder = this.#holders.get(slot);
+    if (holder !== undefined && this.#slots.get(holder) === slot) stale.add(holder);
+  }
+
+  #allocate(name: ServiceName): void {
+    const wanting = this.#wanted.get(name);
+    const assigned = [...(wanting?.entries() ?? [])]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([, ips]) => ips)
+      .find((ips) => ips.length > 0);
+    if (!wanting) this.#keep(name, undefined);
+    else if (assigned) this.#adopt(name, assigned);
+    else this.#keep(name, this.#choose(name));
+    const slot = this.#slots.get(name);
+    this.write(name, wanting ? (assigned ?? (slot === undefined ? [] : [ipv4Of(slot), ipv6Of(slot)])) : undefined);
+  }
+
+  /** What a status says holds; where it is one of ours, nobody else may have it. */
+  #adopt(name: ServiceName, ips: readonly string[]): void {
+    const slot = ips.map(slotOf).find((found) => found !== undefined);
+    this.#keep(name, slot !== undefined && this.#isFree(slot, name) ? slot : undefined);
+  }
+
+  #choose(name: ServiceName): number | undefined {
+    const known = this.#slots.get(name) ?? this.#remembered.get(name);
+    if (known !== undefined && this.#isFree(known, name)) return known;
+    const first = firstSlot(name);
+    for (let step = 0; step < SLOTS; step++) {
+      const slot = 1 + ((first - 1 + step) % SLOTS);
+      if (this.#isFree(slot, name)) return slot;
+    }
+    return undefined;
+  }
+
+  #isFree(slot: number, name: ServiceName): boolean {
+    const holder = this.#holders.get(slot);
+    return !this.#given.has(slot) && (holder === undefined || holder === name);
+  }
+
+  #keep(name: ServiceName, slot: number | undefined): void {
+    if (this.#slots.get(name) === slot) return;
+    if (slot === undefined) this.#slots.delete(name);
+    else this.#slots.set(name, slot);
+    if (slot !== undefined) this.#holders.set(slot, name);
+    this.#unsaved = true;
+  }
+}
+
+/** Hosts of an entry that get addresses from us; a wildcard only where somebody resolves what it stands for. */
+function hostsInNeed(entry: ServiceEntry): readonly string[] {
+  if (!entry.allocate && entry.assigned.length === 0) return [];
+  if (entry.addresses.length > 0 || entry.resolution === "NONE") return [];
+  return entry.hosts.filter(
+    (host) =>
+      (entry.allocate && (!host.startsWith("*") || entry.resolution === "DYNAMIC_DNS")) ||
+      assignedTo(entry, host).length > 0,
+  );
+}
+
+const assignedTo = (entry: ServiceEntry, host: string): readonly string[] =>
+  entry.assigned.filter((assigned) => assigned.host === host).map(({ ip }) => ip);
+
+const sameTexts = (a: readonly string[], b: readonly string[]): boolean =>
+  a.length === b.length && a.every((text, at) => text === b[at]);
