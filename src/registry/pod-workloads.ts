@@ -6,6 +6,7 @@ import type { Graph } from "./collection/graph.ts";
 import { Index } from "./collection/index-by.ts";
 import { podEnded, type Pod } from "./kube/pod.ts";
 import type { Objects } from "./kube/objects.ts";
+import type { Locality } from "./model/address.ts";
 import type { Workload, ServiceBinding } from "./model/workload.ts";
 import type { RegistryOptions } from "./options.ts";
 import { portsOnPod, portsOnSlice } from "./ports.ts";
@@ -60,34 +61,28 @@ export function podWorkloads(
       if (!attachment) return [];
       const locality = pod.node === "" ? undefined : nodes.get(objectKey(pod.cluster, "", pod.node))?.locality;
       const targeted = targets.get(key).filter(({ uid }) => uid === "" || uid === pod.uid);
-      const workload: Workload = {
-        ...identityOf(pod, options),
-        locality,
-        network: attachment.network,
-        services: bindings(pod, attachment.services, targeted),
-        // A waypoint's own pods must not send their traffic to themselves.
-        waypoint: attachment.instanceOf ? undefined : attachment.waypoint,
-        networkGateway: attachment.networkGateway,
-        applicationTunnel: attachment.instanceOf?.applicationTunnel,
-        policies: attachment.policies,
-      };
+      const services = bindings(pod, attachment.services, targeted);
+      const workload = workloadOf(pod, attachment, locality, services, options);
       return [[workload.uid, workload]];
     },
   });
 }
 
-type FromPod = Omit<
-  Workload,
-  "locality" | "network" | "services" | "waypoint" | "networkGateway" | "applicationTunnel" | "policies"
->;
-
-function identityOf(pod: Pod, { mesh }: RegistryOptions): FromPod {
+/** One literal rather than spreads: with them a workload cost 700 bytes more, and twice the time. */
+function workloadOf(
+  pod: Pod,
+  attachment: Attachment,
+  locality: Locality | undefined,
+  services: readonly ServiceBinding[],
+  { mesh }: RegistryOptions,
+): Workload {
   const { labels } = pod.placement;
   return {
     uid: podUid(pod.cluster, pod.namespace, pod.name),
     name: pod.name,
     namespace: pod.namespace,
     cluster: pod.cluster,
+    network: attachment.network,
     addresses: pod.ips,
     hostname: "",
     tunnel: pod.tunnel === "none" ? "none" : "hbone",
@@ -100,6 +95,13 @@ function identityOf(pod: Pod, { mesh }: RegistryOptions): FromPod {
     workloadName: pod.workloadName,
     healthy: pod.ready && !pod.deleting,
     hostNetwork: pod.hostNetwork,
+    locality,
+    services,
+    // A waypoint's own pods must not send their traffic to themselves.
+    waypoint: attachment.instanceOf ? undefined : attachment.waypoint,
+    networkGateway: attachment.networkGateway,
+    applicationTunnel: attachment.instanceOf?.applicationTunnel,
+    policies: attachment.policies,
     capacity: undefined,
   };
 }
