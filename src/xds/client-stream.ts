@@ -80,6 +80,11 @@ export class ClientStream {
   get facts(): NodeFacts | undefined {
     return this.#facts;
   }
+  /** True if every change so far was sent, or is none of this client's business. */
+  get caughtUp(): boolean {
+    for (const session of this.#sessions.values()) if (!session.caughtUp) return false;
+    return true;
+  }
   /** Answers that fitted no waiting response. */
   get strayNonces(): number {
     let count = 0;

@@ -1,0 +1,186 @@
+import type { Caller } from "../caller.ts";
+import { MeshError } from "../errors.ts";
+import type { MessageChannel, MessageReceiver } from "../grpc/method.ts";
+import type { EpochMs, Host, Logger } from "../host.ts";
+import { formatServiceAccountId } from "../spiffe.ts";
+import type { ClientStatus } from "./client-status.ts";
+import { ClientStream, type StreamLimits } from "./client-stream.ts";
+import { type DebugAnswers, DebugResponder, isDebugType } from "./debug-type.ts";
+import { checkNodeIdentity } from "./identity-check.ts";
+import { printable } from "./printable.ts";
+import type { DeltaRequest, DeltaResponse, TypeUrl } from "./resource.ts";
+import type { ResourceLog } from "./resource-log.ts";
+import { decodeDeltaRequest, encodeDeltaDebugAnswer, encodeDeltaResponse } from "./wire.ts";
+import { shortTypeName, type XdsMetrics } from "./xds-metrics.ts";
+
+/** What every stream of a server shares. */
+export interface SessionSurroundings {
+  readonly host: Host;
+  readonly logs: ReadonlyMap<TypeUrl, ResourceLog>;
+  readonly metrics: XdsMetrics;
+  readonly debug: DebugAnswers;
+  /** What istioctl shows as the control plane: JSON with Component, ID and Info.version. */
+  readonly controlPlane: string;
+  readonly limits: Partial<StreamLimits>;
+  /** Has the session served soon. */
+  wake(session: ClientSession): void;
+  left(session: ClientSession): void;
+}
+
+/** One delta stream: its messages to the state machine, and what that gives to the wire. */
+export class ClientSession implements MessageReceiver {
+  readonly #shared: SessionSurroundings;
+  readonly #channel: MessageChannel;
+  readonly #caller: Caller | undefined;
+  readonly #stream: ClientStream;
+  readonly #log: Logger;
+  readonly #connectedAt: EpochMs;
+  readonly #debug: DebugResponder;
+  #blocked = false;
+  #over = false;
+  /** Since when a change waits to be told, by `elapsedMs`. */
+  #changeWaitsSinceMs: number | undefined;
+
+  constructor(
+    readonly id: string,
+    channel: MessageChannel,
+    caller: Caller | undefined,
+    shared: SessionSurroundings,
+  ) {
+    this.#shared = shared;
+    this.#channel = channel;
+    this.#caller = caller;
+    this.#debug = new DebugResponder(shared.debug, caller);
+    this.#log = shared.host.log.scope("delta");
+    this.#connectedAt = shared.host.clock.now();
+    this.#stream = new ClientStream(shared.logs, shared.host.clock, {
+      id,
+      limits: shared.limits,
+      onWake: () => shared.wake(this),
+      onExpired: (error) => this.#end(error, "unanswered"),
+    });
+  }
+
+  message(bytes: Uint8Array): void {
+    if (this.#over) return;
+    this.#shared.metrics.received(bytes.length);
+    try {
+      this.#receive(decodeDeltaRequest(bytes));
+    } catch (thrown) {
+      this.#end(MeshError.from(thrown), "refused");
+    }
+  }
+
+  writable(): void {
+    this.#blocked = false;
+    this.#shared.wake(this);
+  }
+
+  closed(): void {
+    this.#leave("the client left");
+  }
+
+  /** Says that the logs have changed. */
+  changed(): void {
+    this.#changeWaitsSinceMs ??= this.#shared.host.clock.elapsedMs();
+    this.#shared.wake(this);
+  }
+
+  /** Sends what there is to send, as far as the socket takes it. */
+  serve(): void {
+    if (this.#over) return;
+    while (!this.#blocked) {
+      const response = this.#stream.poll();
+      if (response === undefined) break;
+      this.#send(response);
+    }
+    if (this.#stream.caughtUp) this.#changeWaitsSinceMs = undefined;
+  }
+
+  status(): ClientStatus {
+    return {
+      id: this.id,
+      remoteAddress: this.#channel.credentials.remoteAddress,
+      connectedAt: this.#connectedAt,
+      identity: this.#caller?.identity,
+      cluster: this.#caller?.cluster ?? "",
+      node: this.#stream.node,
+      subscriptions: this.#stream.status(),
+    };
+  }
+
+  #receive(request: DeltaRequest): void {
+    if (isDebugType(request.typeUrl)) {
+      void this.#answerDebug(request);
+      return;
+    }
+    if (this.#stream.node === undefined) this.#welcome(request);
+    const strays = this.#stream.strayNonces;
+    this.#stream.receive(request);
+    if (this.#stream.strayNonces > strays) this.#shared.metrics.expiredNonce(request.typeUrl);
+    else if (request.nonce !== "" && request.rejection !== undefined) this.#noteRejection(request);
+    this.serve();
+  }
+
+  #welcome(request: DeltaRequest): void {
+    this.#stream.identify(request.node);
+    const node = this.#stream.node!;
+    if (this.#caller !== undefined) checkNodeIdentity(node, this.#caller);
+    this.#shared.metrics.connected(node, 1);
+    this.#log.info("client connected", { ...this.#who(), holds: request.initialVersions.size });
+  }
+
+  #noteRejection({ typeUrl, rejection }: DeltaRequest): void {
+    this.#shared.metrics.rejected(typeUrl);
+    const reason = printable(rejection ?? "", 1024);
+    this.#log.warn("NACK", { ...this.#who(), type: shortTypeName(typeUrl), reason });
+  }
+
+  async #answerDebug({ typeUrl, subscribe, nonce }: DeltaRequest): Promise<void> {
+    try {
+      const answer = await this.#debug.answer({ typeUrl, names: subscribe, nonce });
+      if (answer !== undefined && !this.#over)
+        this.#channel.send([encodeDeltaDebugAnswer(answer, this.#shared.controlPlane)]);
+    } catch (thrown) {
+      this.#end(MeshError.from(thrown), "refused");
+    }
+  }
+
+  #send(response: DeltaResponse): void {
+    const { metrics, controlPlane, host } = this.#shared;
+    this.#blocked = !this.#channel.send(encodeDeltaResponse(response, controlPlane));
+    metrics.pushed(response.typeUrl, response.recordsBytes);
+    if (this.#changeWaitsSinceMs !== undefined) metrics.converged(host.clock.elapsedMs() - this.#changeWaitsSinceMs);
+    if (!this.#log.enabled("debug")) return;
+    const { resources, removed, recordsBytes, nonce } = response;
+    const type = shortTypeName(response.typeUrl);
+    this.#log.debug("push", { client: this.id, type, resources, removed: removed.length, bytes: recordsBytes, nonce });
+  }
+
+  #end(error: MeshError, reason: string): void {
+    if (this.#over) return;
+    this.#shared.metrics.shed(reason);
+    this.#leave(error.message);
+    this.#channel.end(error);
+  }
+
+  #leave(why: string): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#stream.close();
+    this.#shared.left(this);
+    const { node } = this.#stream;
+    if (node !== undefined) this.#shared.metrics.connected(node, -1);
+    this.#log.info("client gone", { ...this.#who(), why });
+  }
+
+  #who(): Record<string, string | undefined> {
+    return {
+      client: this.id,
+      node: this.#stream.facts?.name,
+      identity: this.#caller && formatServiceAccountId(this.#caller.identity),
+      cluster: this.#caller?.cluster,
+      address: this.#channel.credentials.remoteAddress,
+    };
+  }
+}

@@ -1,0 +1,80 @@
+import type { Counter, Gauge, Histogram, Metrics } from "../host.ts";
+import { ADDRESS_TYPE, AUTHORIZATION_TYPE, type ClientNode, type TypeUrl } from "./resource.ts";
+
+/** Upstream's names and buckets, so that upstream's dashboards show them (contract operations.md 1.4). */
+const CONVERGENCE_BUCKETS = [0.1, 0.5, 1, 3, 5, 10, 20, 30];
+const SIZE_BUCKETS = [1, 1e4, 1e6, 4e6, 1e7, 4e7, 1.28e8];
+
+const SHORT_NAMES = new Map<string, string>([
+  [ADDRESS_TYPE, "wds"],
+  [AUTHORIZATION_TYPE, "wads"],
+]);
+
+/** The name of a type in metrics and logs: few, whatever clients ask for. */
+export const shortTypeName = (typeUrl: string): string => SHORT_NAMES.get(typeUrl) ?? "other";
+
+export class XdsMetrics {
+  readonly #connected: Gauge;
+  readonly #pushes: Counter;
+  readonly #rejects: Counter;
+  readonly #expiredNonces: Counter;
+  readonly #convergence: Histogram;
+  readonly #size: Histogram;
+  readonly #receivedMax: Gauge;
+  readonly #shed: Counter;
+  readonly #byVersion = new Map<string, number>();
+  #largestReceived = 0;
+
+  constructor(metrics: Metrics) {
+    this.#connected = metrics.gauge("pilot_xds", "Clients connected to this control plane over xDS.", ["version"]);
+    this.#pushes = metrics.counter("pilot_xds_pushes", "Responses sent, by type.", ["type"]);
+    this.#rejects = metrics.counter("pilot_total_xds_rejects", "Responses that clients rejected, by type.", ["type"]);
+    this.#expiredNonces = metrics.counter("pilot_xds_expired_nonce", "Answers to no waiting response.", ["type"]);
+    this.#convergence = metrics.histogram(
+      "pilot_proxy_convergence_time",
+      "Seconds from a settled change to the response that tells one client.",
+      CONVERGENCE_BUCKETS,
+    );
+    this.#size = metrics.histogram("pilot_xds_config_size_bytes", "Bytes of each response.", SIZE_BUCKETS, ["type"]);
+    this.#receivedMax = metrics.gauge("pilot_xds_recv_max", "Bytes of the largest request so far.");
+    this.#shed = metrics.counter("xds_clients_shed_total", "Streams that were ended or refused, by reason.", [
+      "reason",
+    ]);
+  }
+
+  connected(node: ClientNode, step: 1 | -1): void {
+    const version = versionOf(node);
+    const count = (this.#byVersion.get(version) ?? 0) + step;
+    this.#byVersion.set(version, count);
+    this.#connected.set(count, { version });
+  }
+  pushed(typeUrl: TypeUrl, bytes: number): void {
+    const type = shortTypeName(typeUrl);
+    this.#pushes.add(1, { type });
+    this.#size.observe(bytes, { type });
+  }
+  /** `ms` from the change to the response. */
+  converged(ms: number): void {
+    this.#convergence.observe(ms / 1000);
+  }
+  rejected(typeUrl: TypeUrl): void {
+    this.#rejects.add(1, { type: shortTypeName(typeUrl) });
+  }
+  expiredNonce(typeUrl: TypeUrl): void {
+    this.#expiredNonces.add(1, { type: shortTypeName(typeUrl) });
+  }
+  received(bytes: number): void {
+    if (bytes <= this.#largestReceived) return;
+    this.#largestReceived = bytes;
+    this.#receivedMax.set(bytes);
+  }
+  shed(reason: string): void {
+    this.#shed.add(1, { reason });
+  }
+}
+
+/** ztunnel does not say its version; what a client says freely must not make a label each. */
+function versionOf(node: ClientNode): string {
+  const version = node.metadata.get("ISTIO_VERSION") ?? "unknown";
+  return /^[0-9]+\.[0-9]+(\.[0-9]+)?$|^unknown$/.test(version) ? version : "other";
+}
