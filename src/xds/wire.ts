@@ -2,6 +2,7 @@ import { hash } from "node:crypto";
 import protobuf from "protobufjs/minimal.js";
 import { envoy, type google } from "../../proto/gen/mesh.js";
 import { MeshError, messageOf } from "../errors.ts";
+import type { DeltaUpdate } from "./delta-client.ts";
 import type { ClientNode, DeltaRequest, DeltaResponse, Resource, TypeUrl } from "./resource.ts";
 
 const discovery = envoy.service.discovery.v3;
@@ -150,4 +151,38 @@ export function encodeDebugAnswer(answer: DebugAnswer, controlPlane: string): Ui
 
 function toAny({ typeUrl, body }: DebugResource): google.protobuf.IAny {
   return { type_url: typeUrl, value: body };
+}
+
+/** For clients. */
+export function encodeDeltaRequest(request: DeltaRequest): Uint8Array {
+  const { node, typeUrl, subscribe, unsubscribe, initialVersions, nonce, rejection } = request;
+  return discovery.DeltaDiscoveryRequest.encode({
+    typeUrl,
+    node: node === undefined ? null : fromClientNode(node),
+    resourceNamesSubscribe: [...subscribe],
+    resourceNamesUnsubscribe: [...unsubscribe],
+    initialResourceVersions: Object.fromEntries(initialVersions),
+    responseNonce: nonce,
+    errorDetail: rejection === undefined ? null : { message: rejection },
+  }).finish();
+}
+
+/** @throws MeshError `invalid` for bytes that are no such message. */
+export function decodeDeltaResponse(bytes: Uint8Array): DeltaUpdate {
+  const response = decoding("a DeltaDiscoveryResponse", () => discovery.DeltaDiscoveryResponse.decode(bytes));
+  return {
+    typeUrl: response.typeUrl as TypeUrl,
+    nonce: response.nonce,
+    resources: response.resources.map(({ name, version, resource }) => ({
+      name: name ?? "",
+      version: version ?? "",
+      body: resource?.value ?? new Uint8Array(),
+    })),
+    removed: response.removedResources,
+  };
+}
+
+function fromClientNode({ id, metadata }: ClientNode): envoy.service.discovery.v3.INode {
+  const fields = Object.fromEntries([...metadata].map(([key, stringValue]) => [key, { stringValue }]));
+  return { id, metadata: { fields } };
 }

@@ -1,6 +1,6 @@
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { readFile } from "node:fs/promises";
 import { MeshError, messageOf } from "../../errors.ts";
+import { writeWhole } from "../../whole-file.ts";
 import { isFields, labelsOf } from "./fields.ts";
 
 /** What was handed out, by pool and then by key. */
@@ -31,10 +31,7 @@ export class FileAssignmentStore implements AssignmentStore {
 
   async save(assignments: Assignments): Promise<void> {
     try {
-      await mkdir(dirname(this.path), { recursive: true });
-      // Whole or not at all: a crash while writing must not leave half a file.
-      await writeFile(`${this.path}.new`, JSON.stringify(assignments, undefined, 1));
-      await rename(`${this.path}.new`, this.path);
+      await writeWhole(this.path, JSON.stringify(assignments, undefined, 1));
     } catch (error) {
       throw new MeshError("unavailable", `the addresses cannot be saved in ${this.path}: ${messageOf(error)}`);
     }
