@@ -1,6 +1,15 @@
 /** What the caller can do about it; each code has one gRPC status and one exit code at the edges. */
 export type ErrorCode =
-  "invalid" | "denied" | "absent" | "conflict" | "unavailable" | "timeout" | "exhausted" | "internal";
+  | "invalid"
+  | "unauthenticated"
+  | "denied"
+  | "absent"
+  | "conflict"
+  | "unavailable"
+  | "timeout"
+  | "exhausted"
+  | "unsupported"
+  | "internal";
 
 /** Facts for machines and logs. */
 export type Detail = Readonly<Record<string, string | number | boolean>>;

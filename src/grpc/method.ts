@@ -15,10 +15,10 @@ export interface UnaryMethod {
 export interface StreamMethod {
   readonly kind: "stream";
   readonly path: string;
-  /** The limit before `open` has resolved, and after. */
-  readonly requestBytesMax: { readonly before: number; readonly after: number };
+  /** A longer message ends the stream with RESOURCE_EXHAUSTED before it is read. */
+  readonly requestBytesMax: number;
   /**
-   * Called once the headers have arrived. Messages wait, within limits, until it resolves.
+   * Called once the headers have arrived. Nothing is read until it resolves: who proves nothing costs one window.
    * What it throws ends the stream with the status of the error's code, as a trailers-only response.
    */
   open(channel: MessageChannel): Promise<MessageReceiver>;

@@ -17,10 +17,10 @@ const SERVICE = "/envoy.service.discovery.v3.AggregatedDiscoveryService";
 
 /**
  * A client that names all it holds sends some 100 bytes for each: 100,000 workloads are 10 MB, beyond the 4 MiB that
- * istiod takes (contract ztunnel.md 1.1). Who has proven nothing gets no more than that.
+ * istiod takes (contract ztunnel.md 1.1).
  */
-const REQUEST_BYTES_MAX = { before: 4 * 1024 * 1024, after: 64 * 1024 * 1024 };
-const DEBUG_REQUEST_BYTES_MAX = { before: 64 * 1024, after: 64 * 1024 };
+const REQUEST_BYTES_MAX = 64 * 1024 * 1024;
+const DEBUG_REQUEST_BYTES_MAX = 64 * 1024;
 
 export interface XdsServerOptions {
   readonly logs: ReadonlyMap<TypeUrl, ResourceLog>;
