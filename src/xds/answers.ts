@@ -1,5 +1,5 @@
 import type { Clock } from "../host.ts";
-import { printable } from "./printable.ts";
+import { printable } from "../printable.ts";
 import type { SubscriptionStatus } from "./resource.ts";
 
 /** The longest text of a NACK that is kept, in characters. */

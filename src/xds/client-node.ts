@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import { MeshError } from "../errors.ts";
-import { printable } from "./printable.ts";
+import { printable } from "../printable.ts";
 import type { ClientNode } from "./resource.ts";
 
 const NODE_ID_CHARACTERS_MAX = 1024;

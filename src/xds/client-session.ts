@@ -7,7 +7,7 @@ import type { ClientStatus } from "./client-status.ts";
 import { ClientStream, type StreamLimits } from "./client-stream.ts";
 import { type DebugAnswers, DebugResponder, isDebugType } from "./debug-type.ts";
 import { checkNodeIdentity } from "./identity-check.ts";
-import { printable } from "./printable.ts";
+import { printable } from "../printable.ts";
 import type { DeltaRequest, DeltaResponse, TypeUrl } from "./resource.ts";
 import type { ResourceLog } from "./resource-log.ts";
 import { decodeDeltaRequest, encodeDeltaDebugAnswer, encodeDeltaResponse } from "./wire.ts";

@@ -3,7 +3,7 @@ import { MeshError } from "../errors.ts";
 import type { Clock } from "../host.ts";
 import { type NodeFacts, parseNode } from "./client-node.ts";
 import { DeltaSession } from "./delta-session.ts";
-import { printable } from "./printable.ts";
+import { printable } from "../printable.ts";
 import {
   ADDRESS_TYPE,
   AUTHORIZATION_TYPE,

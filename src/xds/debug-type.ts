@@ -1,7 +1,7 @@
 import { MeshError } from "../errors.ts";
 import type { Caller } from "../caller.ts";
 import type { ClientStatus } from "./client-status.ts";
-import { printable } from "./printable.ts";
+import { printable } from "../printable.ts";
 import { DEBUG_TYPE } from "./resource.ts";
 import { encodeClientConfig } from "./types/client-config.ts";
 import type { DebugAnswer, DebugResource } from "./wire.ts";

@@ -1,7 +1,7 @@
 import * as grpc from "@grpc/grpc-js";
 import { MeshError } from "../errors.ts";
 import type { DeltaClient, DeltaUpdate } from "./delta-client.ts";
-import { printable } from "./printable.ts";
+import { printable } from "../printable.ts";
 import { decodeDeltaResponse, encodeDeltaRequest } from "./wire.ts";
 
 const METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";

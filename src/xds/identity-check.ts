@@ -1,7 +1,7 @@
 import type { Caller } from "../caller.ts";
 import { MeshError } from "../errors.ts";
 import { formatServiceAccountId } from "../spiffe.ts";
-import { printable } from "./printable.ts";
+import { printable } from "../printable.ts";
 import type { ClientNode } from "./resource.ts";
 
 /**
