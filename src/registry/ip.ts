@@ -1,4 +1,5 @@
-import { isIPv4, isIPv6 } from "node:net";
+import { isIPv4 } from "node:net";
+import { ipBytes } from "../ip-bytes.ts";
 import type { Cidr } from "./model/policy.ts";
 
 /**
@@ -58,23 +59,10 @@ type Bytes = readonly number[];
 
 /** 4 or 16 bytes; the mapped form is folded. */
 function bytesOf(text: string): Bytes | undefined {
-  if (isIPv4(text)) return text.split(".").map(Number);
-  if (text.includes("%") || !isIPv6(text)) return undefined;
-  const [head = "", tail] = text.split("::");
-  const left = groupBytes(head);
-  const right = tail === undefined ? [] : groupBytes(tail);
-  const bytes = [...left, ...Array<number>(16 - left.length - right.length).fill(0), ...right];
-  const mapped = bytes.slice(0, 10).every((byte) => byte === 0) && bytes[10] === 255 && bytes[11] === 255;
-  return mapped ? bytes.slice(12) : bytes;
-}
-
-function groupBytes(text: string): number[] {
-  if (text === "") return [];
-  return text.split(":").flatMap((group) => {
-    if (group.includes(".")) return group.split(".").map(Number);
-    const value = parseInt(group, 16);
-    return [value >> 8, value & 255];
-  });
+  const bytes = ipBytes(text);
+  if (bytes === undefined || bytes.length === 4) return bytes && [...bytes];
+  const mapped = bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 255 && bytes[11] === 255;
+  return mapped ? [...bytes.subarray(12)] : [...bytes];
 }
 
 function masked(bytes: Bytes, prefixLength: number): Bytes {

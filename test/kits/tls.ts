@@ -11,28 +11,66 @@ export interface Pair {
   readonly key: string;
 }
 
-/** A throw-away authority for tests that need TLS, made by a library that is not ours. */
+export interface AuthorityShape {
+  readonly name?: string;
+  /** False for what only looks like an authority. */
+  readonly ca?: boolean;
+  readonly pathLength?: number;
+  readonly notAfterMs?: number;
+  readonly usages?: x509.KeyUsageFlags;
+  readonly algorithm?: "P-256" | "P-384" | "RSA";
+}
+
+const ALGORITHMS = {
+  "P-256": P256,
+  "P-384": { name: "ECDSA", namedCurve: "P-384", hash: "SHA-384" },
+  RSA: { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256", publicExponent: new Uint8Array([1, 0, 1]), modulusLength: 2048 },
+} as const;
+
+/** A throw-away authority for tests, made by a library that is not ours. */
 export class TestAuthority {
+  /** Its certificate in PEM. */
   readonly root: string;
+  readonly key: string;
   readonly #certificate: x509.X509Certificate;
   readonly #keys: webcrypto.CryptoKeyPair;
+  readonly #algorithm: (typeof ALGORITHMS)[keyof typeof ALGORITHMS];
 
-  private constructor(certificate: x509.X509Certificate, keys: webcrypto.CryptoKeyPair) {
+  private constructor(
+    certificate: x509.X509Certificate,
+    keys: webcrypto.CryptoKeyPair,
+    algorithm: (typeof ALGORITHMS)[keyof typeof ALGORITHMS],
+    key: string,
+  ) {
     this.#certificate = certificate;
     this.#keys = keys;
+    this.#algorithm = algorithm;
     this.root = certificate.toString("pem");
+    this.key = key;
   }
 
-  static async create(name = "CN=test root"): Promise<TestAuthority> {
-    const keys = await webcrypto.subtle.generateKey(P256, true, ["sign", "verify"]);
-    const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+  static async create(shape: AuthorityShape | string = {}, issuer?: TestAuthority): Promise<TestAuthority> {
+    const { name, ca, pathLength, notAfterMs, usages, algorithm } =
+      typeof shape === "string" ? ({ name: shape } as AuthorityShape) : shape;
+    const own = ALGORITHMS[algorithm ?? "P-256"];
+    const keys = (await webcrypto.subtle.generateKey(own, true, ["sign", "verify"])) as webcrypto.CryptoKeyPair;
+    const subject = name ?? "CN=test root";
+    const certificate = await x509.X509CertificateGenerator.create({
       serialNumber: "01",
-      name,
-      keys,
-      signingAlgorithm: P256,
-      extensions: [new x509.BasicConstraintsExtension(true, undefined, true)],
+      subject,
+      issuer: issuer === undefined ? subject : issuer.#certificate.subject,
+      notBefore: new Date(Date.now() - 3 * 3_600_000),
+      notAfter: new Date(notAfterMs ?? Date.now() + 7_200_000),
+      publicKey: keys.publicKey,
+      signingKey: (issuer === undefined ? keys : issuer.#keys).privateKey,
+      signingAlgorithm: issuer === undefined ? own : issuer.#algorithm,
+      extensions: [
+        new x509.BasicConstraintsExtension(ca ?? true, pathLength, true),
+        new x509.KeyUsagesExtension(usages ?? x509.KeyUsageFlags.keyCertSign, true),
+        await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+      ],
     });
-    return new TestAuthority(certificate, keys);
+    return new TestAuthority(certificate, keys, own, await privatePem(keys.privateKey));
   }
 
   /** A certificate for `localhost` and 127.0.0.1, or for these URIs. */
@@ -53,14 +91,16 @@ export class TestAuthority {
       notAfter: new Date(Date.now() + lifetimeMs),
       publicKey: keys.publicKey,
       signingKey: this.#keys.privateKey,
-      signingAlgorithm: P256,
+      signingAlgorithm: this.#algorithm,
       extensions: [
         new x509.SubjectAlternativeNameExtension(names),
         new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth]),
       ],
     });
-    const pkcs8 = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", keys.privateKey));
-    const key = x509.PemConverter.encode(pkcs8, "PRIVATE KEY");
-    return { certificate: certificate.toString("pem"), key };
+    return { certificate: certificate.toString("pem"), key: await privatePem(keys.privateKey) };
   }
+}
+
+async function privatePem(key: webcrypto.CryptoKey): Promise<string> {
+  return x509.PemConverter.encode(await webcrypto.subtle.exportKey("pkcs8", key), "PRIVATE KEY");
 }

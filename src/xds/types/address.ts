@@ -5,7 +5,7 @@ import type { LoadBalancing, LoadBalancingScope, Service } from "../../registry/
 import type { Workload } from "../../registry/model/workload.ts";
 import { ADDRESS_TYPE, type Resource } from "../resource.ts";
 import { toResource } from "../wire.ts";
-import { checkPrefixLength, ipBytes } from "./ip-bytes.ts";
+import { checkPrefixLength, ipField } from "./ip-field.ts";
 
 const wds = istio.workload;
 
@@ -37,7 +37,7 @@ function toWorkload(workload: Workload): istio.workload.IWorkload {
     uid: workload.uid,
     name: workload.name,
     namespace: workload.namespace,
-    addresses: workload.addresses.map((ip, at) => ipBytes(ip, `addresses[${at}]`)),
+    addresses: workload.addresses.map((ip, at) => ipField(ip, `addresses[${at}]`)),
     hostname: workload.hostname,
     network: workload.network,
     tunnelProtocol: workload.tunnel === "hbone" ? wds.TunnelProtocol.HBONE : wds.TunnelProtocol.NONE,
@@ -132,7 +132,7 @@ function toNetworkAddress(
   { network, ip, prefixLength }: NetworkAddress,
   field: string,
 ): istio.workload.INetworkAddress {
-  const address = ipBytes(ip, field);
+  const address = ipField(ip, field);
   if (prefixLength === undefined) return { network, address };
   return { network, address, length: checkPrefixLength(prefixLength, address, field) };
 }

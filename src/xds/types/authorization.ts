@@ -3,7 +3,7 @@ import { MeshError } from "../../errors.ts";
 import type { Cidr, Policy, PolicyMatch, ServiceAccountMatch, StringMatch } from "../../registry/model/policy.ts";
 import { AUTHORIZATION_TYPE, type Resource } from "../resource.ts";
 import { toResource } from "../wire.ts";
-import { checkPrefixLength, ipBytes } from "./ip-bytes.ts";
+import { checkPrefixLength, ipField } from "./ip-field.ts";
 
 const wads = istio.security;
 
@@ -65,6 +65,6 @@ function toServiceAccounts(matches: readonly ServiceAccountMatch[] = []): istio.
 }
 
 function toAddress({ ip, prefixLength }: Cidr, field: string): istio.security.IAddress {
-  const address = ipBytes(ip, field);
+  const address = ipField(ip, field);
   return { address, length: checkPrefixLength(prefixLength, address, field) };
 }

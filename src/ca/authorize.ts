@@ -1,0 +1,72 @@
+import type { Caller } from "../caller.ts";
+import { MeshError } from "../errors.ts";
+import type { ClusterId } from "../names.ts";
+import { formatServiceAccountId, parseServiceAccountId, type ServiceAccountId } from "../spiffe.ts";
+
+/** What is known of the pods that run now; one that has ended is as if it never was. */
+export interface LivePods {
+  /** The node of a pod, and whose it is; undefined unless exactly this one, by uid, is live. */
+  find(
+    cluster: ClusterId,
+    namespace: string,
+    name: string,
+    uid: string,
+  ): { readonly node: string; readonly serviceAccount: string } | undefined;
+  /** True if a live pod with this service account is on the node. */
+  runs(cluster: ClusterId, node: string, namespace: string, serviceAccount: string): boolean;
+}
+
+export interface AuthorizationRules {
+  /** Of the identities that are signed here. */
+  readonly trustDomain: string;
+  /** Who may ask for the pods of its node, as `istio-system/ztunnel`. */
+  readonly trustedNodeAccounts: ReadonlySet<string>;
+  readonly pods: LivePods;
+}
+
+/**
+ * May this caller have this identity? Its own always; another only a trusted node account, and only that of a pod
+ * which is live on the node of the caller's own pod (contract ztunnel.md 4.4, and stricter: the trust domain counts).
+ * @param asked the identity to impersonate, as it was sent; undefined for the caller's own.
+ * @returns the identity to sign for.
+ * @throws MeshError `denied`, with the reason for the log; the client gets less.
+ */
+export function authorizeIdentity(
+  caller: Caller,
+  asked: string | undefined,
+  rules: AuthorizationRules,
+): ServiceAccountId {
+  if (asked === undefined) return own(caller, rules);
+  const identity = parseAsked(asked);
+  if (identity.trustDomain !== rules.trustDomain)
+    throw new MeshError(
+      "denied",
+      `it asked for trust domain ${identity.trustDomain}; this one is ${rules.trustDomain}`,
+    );
+  const { namespace, serviceAccount } = caller.identity;
+  if (!rules.trustedNodeAccounts.has(`${namespace}/${serviceAccount}`))
+    throw new MeshError("denied", `${namespace}/${serviceAccount} is not a trusted node account`);
+  if (caller.pod === undefined)
+    throw new MeshError("denied", "its credentials are not bound to a pod, so its node is unknown");
+  const pod = rules.pods.find(caller.cluster, namespace, caller.pod.name, caller.pod.uid);
+  if (pod === undefined) throw new MeshError("denied", `its pod ${namespace}/${caller.pod.name} is not live`);
+  if (pod.serviceAccount !== serviceAccount)
+    throw new MeshError("denied", `its pod ${caller.pod.name} runs as ${pod.serviceAccount}, not ${serviceAccount}`);
+  if (pod.node === "") throw new MeshError("denied", `its pod ${namespace}/${caller.pod.name} is on no node`);
+  if (!rules.pods.runs(caller.cluster, pod.node, identity.namespace, identity.serviceAccount))
+    throw new MeshError("denied", `no live pod of ${formatServiceAccountId(identity)} is on its node ${pod.node}`);
+  return identity;
+}
+
+function own({ identity }: Caller, { trustDomain }: AuthorizationRules): ServiceAccountId {
+  if (identity.trustDomain === trustDomain) return identity;
+  throw new MeshError("denied", `its trust domain is ${identity.trustDomain}; this one is ${trustDomain}`);
+}
+
+function parseAsked(asked: string): ServiceAccountId {
+  try {
+    return parseServiceAccountId(asked);
+  } catch (thrown) {
+    throw new MeshError("denied", MeshError.from(thrown).message, {}, { cause: thrown });
+  }
+}

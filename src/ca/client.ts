@@ -1,0 +1,108 @@
+import { createPublicKey, generateKeyPairSync, sign, X509Certificate } from "node:crypto";
+import * as grpc from "@grpc/grpc-js";
+import Long from "long";
+import { istio } from "../../proto/gen/mesh.js";
+import { MeshError } from "../errors.ts";
+import type { EpochMs } from "../host.ts";
+import { readCertificate, uriNames } from "./certificate-fields.ts";
+import { bitString, contextTag, der, integer, oid, sequence } from "./der.ts";
+import { pemBlocks, toPem } from "./pem.ts";
+import { CREATE_CERTIFICATE } from "./service.ts";
+
+const { IstioCertificateRequest, IstioCertificateResponse } = istio.v1.auth;
+
+export interface CertificateRequest {
+  /** `host:port` of a control plane. */
+  readonly address: string;
+  /** PEM of the roots to trust. */
+  readonly roots: string;
+  readonly token: string;
+  readonly clusterId: string;
+  /** Another identity to ask for, as ztunnel does for its pods; undefined for the token's own. */
+  readonly impersonate: string | undefined;
+  /** 0 for what the control plane gives by default. */
+  readonly ttlSeconds: number;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Asks for a certificate for a new key, as ztunnel does (contract ztunnel.md 4.1).
+ * @returns the elements of the answer, in PEM: leaf, chain, and the roots in the last.
+ * @throws MeshError with what the control plane said.
+ */
+export async function requestCertificate(request: CertificateRequest): Promise<readonly string[]> {
+  const { csr } = newCsr();
+  const { address, impersonate } = request;
+  const message = IstioCertificateRequest.encode({
+    csr,
+    validityDuration: Long.fromNumber(request.ttlSeconds),
+    metadata: impersonate === undefined ? null : { fields: { ImpersonatedIdentity: { stringValue: impersonate } } },
+  }).finish();
+  const client = new grpc.Client(address, grpc.credentials.createSsl(Buffer.from(request.roots)));
+  try {
+    const answer = await call(client, Buffer.from(message), request);
+    return IstioCertificateResponse.decode(answer).certChain;
+  } finally {
+    client.close();
+  }
+}
+
+function call(
+  client: grpc.Client,
+  message: Buffer,
+  { token, clusterId, signal, address }: CertificateRequest,
+): Promise<Buffer> {
+  const metadata = new grpc.Metadata();
+  metadata.set("authorization", `Bearer ${token}`);
+  metadata.set("clusterid", clusterId);
+  const same = (bytes: Buffer): Buffer => bytes;
+  return new Promise((resolve, reject) => {
+    const pending = client.makeUnaryRequest(CREATE_CERTIFICATE, same, same, message, metadata, (error, answer) => {
+      if (error === null) resolve(answer!);
+      else
+        reject(
+          new MeshError("denied", `${address}: ${error.details} (${grpc.status[error.code]})`, {}, { cause: error }),
+        );
+    });
+    signal.addEventListener("abort", () => pending.cancel(), { once: true });
+  });
+}
+
+/** A new P-256 key and the request that its owner signs (RFC 2986). */
+export function newCsr(): { readonly csr: string; readonly publicKey: Uint8Array } {
+  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const publicKey = createPublicKey(privateKey).export({ type: "spki", format: "der" });
+  const info = sequence(integer(Buffer.of(0)), sequence(), publicKey, der(contextTag(0, true)));
+  const algorithm = sequence(oid("1.2.840.10045.4.3.2"));
+  const csr = sequence(info, algorithm, bitString(sign("sha256", info, privateKey)));
+  return { csr: toPem("CERTIFICATE REQUEST", csr), publicKey };
+}
+
+/**
+ * Verifies an answer as a peer would: each certificate is issued by the next, the last by a root of the last element.
+ * @throws MeshError `denied`, saying what does not hold.
+ */
+export function verifySvid(
+  elements: readonly string[],
+  now: EpochMs,
+): { readonly spiffeId: string; readonly notAfter: EpochMs; readonly roots: readonly Uint8Array[] } {
+  const refuse = (why: string): MeshError => new MeshError("denied", `the certificate cannot be verified: ${why}`);
+  if (elements.length < 2) throw refuse("the answer lacks a chain and roots");
+  // Of all but the last element ztunnel reads only the first block.
+  const chain = elements.slice(0, -1).map((pem) => pemBlocks(pem, "CERTIFICATE")[0] ?? Buffer.alloc(0));
+  const roots = pemBlocks(elements.at(-1)!, "CERTIFICATE");
+  const leaf = readCertificate(chain[0]!);
+  for (const [at, bytes] of chain.entries()) {
+    const { notBefore, notAfter } = readCertificate(bytes);
+    if (notBefore > now || notAfter <= now) throw refuse(`certificate ${at + 1} is not valid now`);
+    const certificate = new X509Certificate(bytes);
+    const issuers = at + 1 < chain.length ? [chain[at + 1]!] : roots;
+    const issued = issuers
+      .map((issuer) => new X509Certificate(issuer))
+      .some((issuer) => issuer.ca && certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey));
+    if (!issued) throw refuse(`nobody in the answer issued certificate ${at + 1}`);
+  }
+  const [spiffeId, ...more] = uriNames(leaf);
+  if (spiffeId === undefined || more.length > 0) throw refuse("the leaf has not exactly one URI name");
+  return { spiffeId, notAfter: leaf.notAfter, roots };
+}

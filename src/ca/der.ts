@@ -1,0 +1,167 @@
+import { MeshError } from "../errors.ts";
+
+/** Tags of the types that certificates are made of (X.690). */
+export const TAG = {
+  boolean: 0x01,
+  integer: 0x02,
+  bitString: 0x03,
+  octetString: 0x04,
+  oid: 0x06,
+  utf8String: 0x0c,
+  sequence: 0x30,
+  set: 0x31,
+  utcTime: 0x17,
+  generalizedTime: 0x18,
+} as const;
+
+/** The tag of `[number]`, holding others or bytes. */
+export const contextTag = (number: number, constructed: boolean): number => (constructed ? 0xa0 : 0x80) | number;
+
+/** One value in DER: its tag, its length and these parts. */
+export function der(tag: number, ...parts: readonly Uint8Array[]): Buffer {
+  let length = 0;
+  for (const part of parts) length += part.length;
+  const head = lengthBytes(length);
+  const whole = Buffer.allocUnsafe(1 + head.length + length);
+  whole[0] = tag;
+  whole.set(head, 1);
+  let at = 1 + head.length;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+function lengthBytes(length: number): readonly number[] {
+  if (length < 0x80) return [length];
+  const bytes: number[] = [];
+  for (let rest = length; rest > 0; rest = Math.floor(rest / 256)) bytes.unshift(rest & 0xff);
+  return [0x80 | bytes.length, ...bytes];
+}
+
+export const sequence = (...parts: readonly Uint8Array[]): Buffer => der(TAG.sequence, ...parts);
+
+/** A positive integer, given as big-endian bytes. */
+export function integer(bytes: Uint8Array): Buffer {
+  let at = 0;
+  while (at < bytes.length - 1 && bytes[at] === 0) at += 1;
+  const magnitude = bytes.subarray(at);
+  return der(TAG.integer, ...(magnitude[0]! >= 0x80 ? [Buffer.of(0), magnitude] : [magnitude]));
+}
+
+/** Whole bytes only. */
+export const bitString = (bytes: Uint8Array): Buffer => der(TAG.bitString, Buffer.of(0), bytes);
+
+/** As `2.5.29.17`. */
+export function oid(text: string): Buffer {
+  const [first = 0, second = 0, ...rest] = text.split(".").map(Number);
+  const bytes = [40 * first + second, ...rest].flatMap((arc) => {
+    const groups = [arc & 0x7f];
+    for (let left = Math.floor(arc / 128); left > 0; left = Math.floor(left / 128))
+      groups.unshift((left & 0x7f) | 0x80);
+    return groups;
+  });
+  return der(TAG.oid, Buffer.from(bytes));
+}
+
+/** RFC 5280 4.1.2.5: UTCTime through 2049, GeneralizedTime from 2050. Milliseconds are dropped. */
+export function time(epochMs: number): Buffer {
+  const digits = new Date(epochMs).toISOString().replace(/[-:T]|\.\d+/g, "");
+  const year = Number(digits.slice(0, 4));
+  return year < 2050 ? der(TAG.utcTime, Buffer.from(digits.slice(2))) : der(TAG.generalizedTime, Buffer.from(digits));
+}
+
+/** One value as it lies in the bytes that were read. */
+export interface DerValue {
+  readonly tag: number;
+  readonly content: Uint8Array;
+  /** Tag and length included. */
+  readonly whole: Uint8Array;
+}
+
+/** Reads values one after the other. Strict: definite lengths in their shortest form, nothing outside the bytes. */
+export class DerReader {
+  readonly #bytes: Uint8Array;
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  get atEnd(): boolean {
+    return this.#at === this.#bytes.length;
+  }
+
+  /** @throws MeshError `invalid` if there is none, or it is not of `tag`. */
+  next(tag?: number): DerValue {
+    const start = this.#at;
+    const found = this.#byte();
+    const length = this.#length();
+    const end = this.#at + length;
+    if (end > this.#bytes.length) throw malformed("a value is longer than what holds it");
+    if (tag !== undefined && found !== tag) throw malformed(`tag ${found} where ${tag} belongs`);
+    const content = this.#bytes.subarray(this.#at, end);
+    this.#at = end;
+    return { tag: found, content, whole: this.#bytes.subarray(start, end) };
+  }
+
+  /** The next value if it is of `tag`. */
+  optional(tag: number): DerValue | undefined {
+    return this.#bytes[this.#at] === tag ? this.next() : undefined;
+  }
+
+  /** A reader of what the next value holds. */
+  enter(tag: number): DerReader {
+    return new DerReader(this.next(tag).content);
+  }
+
+  /** @throws MeshError `invalid` if anything is left. */
+  end(): void {
+    if (!this.atEnd) throw malformed("something follows where nothing may");
+  }
+
+  #byte(): number {
+    const byte = this.#bytes[this.#at];
+    if (byte === undefined) throw malformed("it is cut short");
+    this.#at += 1;
+    return byte;
+  }
+
+  #length(): number {
+    const first = this.#byte();
+    if (first < 0x80) return first;
+    const count = first & 0x7f;
+    if (count === 0 || count > 4) throw malformed("a length is indefinite or over 4 bytes");
+    let length = 0;
+    for (let left = count; left > 0; left -= 1) length = length * 256 + this.#byte();
+    if (length < 0x80 || length < 256 ** (count - 1)) throw malformed("a length is not in its shortest form");
+    return length;
+  }
+}
+
+/** The text of an object identifier's content. */
+export function oidText(content: Uint8Array): string {
+  const arcs: number[] = [];
+  let arc = 0;
+  for (const byte of content) {
+    arc = arc * 128 + (byte & 0x7f);
+    if (arc > 2 ** 40) throw malformed("an object identifier is too large");
+    if (byte >= 0x80) continue;
+    arcs.push(arc);
+    arc = 0;
+  }
+  const [first = 0, ...rest] = arcs;
+  const top = Math.min(2, Math.floor(first / 40));
+  return [top, first - 40 * top, ...rest].join(".");
+}
+
+/** Whole bytes of a bit string's content. */
+export function bits(content: Uint8Array): Uint8Array {
+  if (content[0] !== 0) throw malformed("a bit string does not end on a byte");
+  return content.subarray(1);
+}
+
+function malformed(why: string): MeshError {
+  return new MeshError("invalid", `it is not well-formed DER: ${why}`);
+}

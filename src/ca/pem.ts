@@ -1,0 +1,31 @@
+import { MeshError } from "../errors.ts";
+
+const BLOCK = /-----BEGIN ([A-Z0-9 ]{1,40})-----\r?\n([A-Za-z0-9+/=\r\n]*)-----END \1-----/g;
+
+/** The blocks of a label, as DER, in order; what lies between blocks is skipped. */
+export function pemBlocks(text: string, label: string): readonly Buffer[] {
+  return [...text.matchAll(BLOCK)].flatMap(([, found, body]) =>
+    found === label ? [Buffer.from(body!, "base64")] : [],
+  );
+}
+
+/**
+ * The only block of a text that holds nothing else.
+ * @throws MeshError `invalid` for none, several, another label, or anything around it.
+ */
+export function onlyPemBlock(text: string, label: string): Buffer {
+  const [match, ...more] = [...text.matchAll(BLOCK)];
+  const whole = match?.[0].length ?? 0;
+  if (match === undefined || more.length > 0 || match[1] !== label || text.trim().length !== whole)
+    throw new MeshError("invalid", `it must be one PEM block of ${label} and nothing else`);
+  return Buffer.from(match[2]!, "base64");
+}
+
+/** In lines of 64 characters, with a newline at the end (RFC 7468). */
+export function toPem(label: string, der: Uint8Array): string {
+  const lines =
+    Buffer.from(der)
+      .toString("base64")
+      .match(/.{1,64}/g) ?? [];
+  return `-----BEGIN ${label}-----\n${lines.join("\n")}\n-----END ${label}-----\n`;
+}

@@ -1,0 +1,60 @@
+import { createPrivateKey, createPublicKey, generateKeyPairSync } from "node:crypto";
+import { join } from "node:path";
+import { MeshError } from "../errors.ts";
+import type { Host } from "../host.ts";
+import { writeWhole } from "../whole-file.ts";
+import type { Authority } from "./authority.ts";
+import { loadCacerts } from "./cacerts.ts";
+import { keyIdOf, organizationName, serialFrom, signCertificate } from "./certificate.ts";
+import { toPem } from "./pem.ts";
+
+/** As istiod's own (contract ztunnel.md 4.7). */
+const ROOT_YEARS = 10;
+
+/**
+ * The authority of a folder, which is made there if it holds none: a root with a key of its own, kept for the next
+ * start. What is there and cannot be used is an error; it is never replaced.
+ * @throws MeshError as `loadCacerts`, or `unavailable` if the folder cannot be written.
+ */
+export async function selfMadeRoot(host: Host, folder: string, trustDomain: string): Promise<Authority> {
+  const found = await loadCacerts(folder, trustDomain, host.clock.now());
+  if (found !== undefined) return found;
+  await writeRoot(host, folder, trustDomain);
+  const made = await loadCacerts(folder, trustDomain, host.clock.now());
+  if (made === undefined) throw new MeshError("unavailable", `the root just made in ${folder} is not there`);
+  return made;
+}
+
+async function writeRoot(host: Host, folder: string, trustDomain: string): Promise<void> {
+  const { privateKey: pem } = generateKeyPairSync("ec", {
+    namedCurve: "P-256",
+    privateKeyEncoding: { type: "pkcs8", format: "pem" },
+    publicKeyEncoding: { type: "spki", format: "pem" },
+  });
+  const privateKey = createPrivateKey(pem);
+  const publicKey = createPublicKey(privateKey).export({ type: "spki", format: "der" });
+  const subject = organizationName(trustDomain);
+  const now = host.clock.now();
+  const root = signCertificate(
+    {
+      serial: serialFrom(host.random.bytes(16)),
+      notBefore: now - 120_000,
+      notAfter: now + ROOT_YEARS * 365 * 86_400_000,
+      subject,
+      publicKey,
+      purpose: "authority",
+      names: {},
+    },
+    { subject, keyId: keyIdOf(publicKey), privateKey },
+  );
+  const certificate = toPem("CERTIFICATE", root);
+  try {
+    // The certificate last: with it, the folder is complete.
+    await writeWhole(join(folder, "ca-key.pem"), pem, 0o600);
+    for (const name of ["root-cert.pem", "cert-chain.pem", "ca-cert.pem"])
+      await writeWhole(join(folder, name), certificate);
+  } catch (thrown) {
+    throw new MeshError("unavailable", `no root can be kept in ${folder}: ${String(thrown)}`, {}, { cause: thrown });
+  }
+  host.log.scope("ca").info("made a root of our own", { folder, trustDomain });
+}

@@ -1,0 +1,87 @@
+import { createPublicKey, generateKeyPairSync } from "node:crypto";
+import { isIP } from "node:net";
+import { MeshError } from "../errors.ts";
+import type { Host } from "../host.ts";
+import { ipBytes } from "../ip-bytes.ts";
+import type { Authority } from "./authority.ts";
+import { EMPTY_NAME, serialFrom, signCertificate } from "./certificate.ts";
+import { toPem } from "./pem.ts";
+
+/** Short enough that renewal is exercised, long enough to survive a week without us. */
+const LIFE_MS = 30 * 86_400_000;
+
+/** What the TLS port shows, in PEM. */
+export interface ServingCertificateMaterial {
+  /** Leaf first, root left out. */
+  readonly chain: string;
+  readonly key: string;
+}
+
+/** The names under which clients reach a control plane (contract ztunnel.md 4.6). */
+export function servingNames(namespace: string, revision: string, clusterDomain: string): readonly string[] {
+  const services = [
+    "istiod",
+    "istiod-remote",
+    "istio-pilot",
+    ...(revision === "default" ? [] : [`istiod-${revision}`]),
+  ];
+  const full = services.flatMap((service) => [
+    `${service}.${namespace}.svc`,
+    `${service}.${namespace}.svc.${clusterDomain}`,
+    `${service}.${namespace}`,
+  ]);
+  return [...full, "istiod", "localhost"];
+}
+
+/** Keeps a serving certificate for these names, and replaces it at half of its life. */
+export class ServingCertificates {
+  readonly #host: Host;
+  readonly #authority: Authority;
+  readonly #names: readonly string[];
+  #timer: Disposable | undefined;
+
+  /** @param names DNS names and IP addresses. */
+  constructor(host: Host, authority: Authority, names: readonly string[]) {
+    this.#host = host;
+    this.#authority = authority;
+    this.#names = names;
+  }
+
+  /** Gives the first at once, and `onRenewed` each later one. */
+  start(onRenewed: (material: ServingCertificateMaterial) => void): ServingCertificateMaterial {
+    const { material, lifeMs } = this.#issue();
+    this.#timer = this.#host.clock.after(lifeMs / 2, () => onRenewed(this.start(onRenewed)));
+    return material;
+  }
+
+  close(): void {
+    this.#timer?.[Symbol.dispose]();
+  }
+
+  #issue(): { readonly material: ServingCertificateMaterial; readonly lifeMs: number } {
+    const { clock, random } = this.#host;
+    const now = clock.now();
+    const notAfter = Math.min(now + LIFE_MS, this.#authority.notAfter);
+    if (notAfter <= now) throw new MeshError("unavailable", "the signing certificate has ended; renew cacerts");
+    const { privateKey: key } = generateKeyPairSync("ec", {
+      namedCurve: "P-256",
+      privateKeyEncoding: { type: "pkcs8", format: "pem" },
+      publicKeyEncoding: { type: "spki", format: "pem" },
+    });
+    const ips = this.#names.filter((name) => isIP(name) !== 0);
+    const leaf = signCertificate(
+      {
+        serial: serialFrom(random.bytes(16)),
+        notBefore: now - 120_000,
+        notAfter,
+        subject: EMPTY_NAME,
+        publicKey: createPublicKey(key).export({ type: "spki", format: "der" }),
+        purpose: "server",
+        names: { dns: this.#names.filter((name) => !ips.includes(name)), ips: ips.flatMap((ip) => ipBytes(ip) ?? []) },
+      },
+      this.#authority,
+    );
+    const chain = [leaf, ...this.#authority.chain].map((bytes) => toPem("CERTIFICATE", bytes)).join("");
+    return { material: { chain, key }, lifeMs: notAfter - now };
+  }
+}

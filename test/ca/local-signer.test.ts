@@ -1,0 +1,208 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "mocha";
+import type { Authority } from "../../src/ca/authority.ts";
+import { loadCacerts } from "../../src/ca/cacerts.ts";
+import { newCsr } from "../../src/ca/client.ts";
+import { LocalSigner } from "../../src/ca/local-signer.ts";
+import { selfMadeRoot } from "../../src/ca/self-made-root.ts";
+import { MeshError } from "../../src/errors.ts";
+import type { Host } from "../../src/host.ts";
+import { TestHost } from "../kits/test-host.ts";
+import { signerKit } from "../kits/signer.ts";
+import { type AuthorityShape, TestAuthority } from "../kits/tls.ts";
+
+const folders: string[] = [];
+const folder = (): string => {
+  folders.push(mkdtempSync(join(tmpdir(), "causeway-ca-")));
+  return folders.at(-1)!;
+};
+after(() => folders.forEach((path) => rmSync(path, { recursive: true })));
+
+const trustDomain = "cluster.local";
+
+/** A host whose time is the machine's, for certificates that a library dated. */
+function presentHost(): Host {
+  const host = new TestHost();
+  const clock: Host["clock"] = {
+    now: () => Date.now(),
+    elapsedMs: () => host.clock.elapsedMs(),
+    after: (ms, task) => host.clock.after(ms, task),
+  };
+  return { clock, random: host.random, log: host.log, metrics: host.metrics };
+}
+
+signerKit("a self-made root", async () => {
+  const host = new TestHost();
+  const signer = new LocalSigner(host, await selfMadeRoot(host, folder(), trustDomain), trustDomain);
+  return { signer, clock: host.clock, trustDomain };
+});
+
+for (const algorithm of ["P-256", "P-384", "RSA"] as const)
+  signerKit(`an intermediate of ${algorithm}`, async () => {
+    const host = presentHost();
+    const signer = new LocalSigner(host, (await load(await files({ algorithm })))!, trustDomain);
+    return { signer, clock: host.clock, trustDomain };
+  });
+
+test("a self-made root is the same after a restart, and its key nobody else's to read", async () => {
+  const path = folder();
+  const first = await selfMadeRoot(new TestHost(), path, trustDomain);
+  const second = await selfMadeRoot(new TestHost(), path, trustDomain);
+  assert.deepEqual(second.roots, first.roots);
+  assert.equal(statSync(join(path, "ca-key.pem")).mode & 0o777, 0o600);
+});
+
+test("a root that is there and cannot be used is never replaced", async () => {
+  const path = folder();
+  await selfMadeRoot(new TestHost(), path, trustDomain);
+  writeFileSync(join(path, "ca-key.pem"), "damaged");
+  await assert.rejects(selfMadeRoot(new TestHost(), path, trustDomain), /ca-key.pem: it holds no private key/);
+});
+
+test("an authority that has ended signs nothing", async () => {
+  const host = new TestHost();
+  const signer = new LocalSigner(host, await selfMadeRoot(host, folder(), trustDomain), trustDomain);
+  host.clock.advance(11 * 365 * 86_400_000);
+  const identity = { trustDomain, namespace: "shop", serviceAccount: "cart" };
+  const request = { identity, publicKey: newCsr().publicKey, ttlSeconds: 60 };
+  await assert.rejects(signer.sign(request, new AbortController().signal), /the signing certificate ended at 2033/);
+});
+
+type Files = Readonly<Record<string, string>>;
+
+const root = TestAuthority.create("CN=root");
+
+/** An intermediate under `root`, in istiod's layout. */
+async function files(shape: AuthorityShape = {}, over: Partial<Files> = {}): Promise<Files> {
+  const above = await root;
+  const own = await TestAuthority.create({ name: "CN=intermediate", ...shape }, above);
+  const made = {
+    "ca-cert.pem": own.root,
+    "ca-key.pem": own.key,
+    "cert-chain.pem": `${own.root}\n${above.root}`,
+    "root-cert.pem": above.root,
+  };
+  return Object.fromEntries(Object.entries({ ...made, ...over }).filter(([, text]) => text !== undefined)) as Files;
+}
+
+function load(content: Files): Promise<Authority | undefined> {
+  const path = folder();
+  for (const [name, text] of Object.entries(content)) writeFileSync(join(path, name), text);
+  return loadCacerts(path, trustDomain, Date.now());
+}
+
+test("an empty folder holds no authority, and a missing one neither", async () => {
+  assert.equal(await load({}), undefined);
+  assert.equal(await loadCacerts("/nowhere/at/all", trustDomain, Date.now()), undefined);
+});
+
+test("cert-manager's layout is read, and Windows line ends", async () => {
+  const made = await files();
+  const authority = await load({
+    "tls.crt": made["ca-cert.pem"]!,
+    "tls.key": made["ca-key.pem"]!,
+    "ca.crt": made["root-cert.pem"]!,
+  });
+  assert.equal(authority!.chain.length, 1);
+  const windows = Object.fromEntries(Object.entries(made).map(([name, text]) => [name, text.replace(/\n/g, "\r\n")]));
+  assert.equal((await load(windows))!.chain.length, 1);
+});
+
+test("a root that has expired beside one that is valid is left out", async () => {
+  const expired = await TestAuthority.create({ name: "CN=old", notAfterMs: Date.now() - 1000 });
+  const both = `${(await root).root}\n${expired.root}`;
+  assert.equal((await load(await files({}, { "root-cert.pem": both })))!.roots.length, 1);
+});
+
+const day = 86_400_000;
+const unusable: readonly (readonly [string, () => Promise<Files>, RegExp])[] = [
+  [
+    "the key of another certificate",
+    async () => files({}, { "ca-key.pem": (await root).key }),
+    /ca-key.pem: it is not the key of ca-cert.pem/,
+  ],
+  [
+    "a leaf instead of an authority",
+    () => files({ ca: false }),
+    /ca-cert.pem: "CN=intermediate" is no certificate authority/,
+  ],
+  [
+    "an authority that may not sign",
+    () => files({ usages: 2 }),
+    /may not sign certificates; use one with the key usage keyCertSign/,
+  ],
+  [
+    "an authority that has expired",
+    () => files({ notAfterMs: Date.now() - day / 24 }),
+    /expired at .*; put one that is valid there/,
+  ],
+  ["no root", () => files({}, { "root-cert.pem": "" }), /root-cert.pem: it holds no certificate in PEM/],
+  ["no root file", () => files({}, { "root-cert.pem": undefined }), /lacks root-cert.pem; an authority needs/],
+  [
+    "another root",
+    async () => files({}, { "root-cert.pem": (await TestAuthority.create("CN=x")).root }),
+    /cert-chain.pem|no root in it issued/,
+  ],
+  [
+    "an encrypted key",
+    () =>
+      files({}, { "ca-key.pem": "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAA==\n-----END ENCRYPTED PRIVATE KEY-----" }),
+    /ca-key.pem: the key is encrypted/,
+  ],
+  [
+    "no certificate but text",
+    () => files({}, { "ca-cert.pem": "hello" }),
+    /ca-cert.pem: it holds no certificate in PEM/,
+  ],
+  [
+    "a certificate that is damaged",
+    () => files({}, { "ca-cert.pem": "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----" }),
+    /certificate 1 cannot be read/,
+  ],
+  ["a root that has expired alone", expiredRoot, /the root "CN=old root" has expired/],
+  [
+    "a chain in the wrong order",
+    () => deep(undefined, true),
+    /did not issue "CN=intermediate", .* put the certificates in order/,
+  ],
+  ["an authority that allows none below it", () => deep(0), /allows 0 authorities below it, and 1 follow/],
+];
+
+async function expiredRoot(): Promise<Files> {
+  const old = await TestAuthority.create({ name: "CN=old root", notAfterMs: Date.now() - 1000 });
+  const own = await TestAuthority.create({ name: "CN=intermediate" }, old);
+  return { "ca-cert.pem": own.root, "ca-key.pem": own.key, "cert-chain.pem": own.root, "root-cert.pem": old.root };
+}
+
+/** Two intermediates between the key and the root. */
+async function deep(pathLength?: number, swapped = false): Promise<Files> {
+  const above = await root;
+  const upper = await TestAuthority.create(
+    { name: "CN=upper", ...(pathLength !== undefined && { pathLength }) },
+    above,
+  );
+  const middle = await TestAuthority.create({ name: "CN=middle" }, upper);
+  const own = await TestAuthority.create({ name: "CN=intermediate" }, swapped ? middle : upper);
+  const chain = swapped ? [own, upper, middle] : [own, upper];
+  return {
+    "ca-cert.pem": own.root,
+    "ca-key.pem": own.key,
+    "cert-chain.pem": chain.map((authority) => authority.root).join("\n"),
+    "root-cert.pem": above.root,
+  };
+}
+
+for (const [what, made, message] of unusable)
+  test(`cacerts with ${what} are refused, naming the file and what to do`, async () => {
+    await assert.rejects(
+      load(await made()),
+      (error) => (error instanceof MeshError && message.test(error.message)) || assert.fail(String(error)),
+    );
+  });
+
+test("two intermediates are sent in order", async () => {
+  assert.equal((await load(await deep()))!.chain.length, 2);
+});

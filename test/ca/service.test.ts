@@ -1,0 +1,149 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import Long from "long";
+import { after, before, test } from "mocha";
+import { istio } from "../../proto/gen/mesh.js";
+import type { Caller, Credentials } from "../../src/caller.ts";
+import { newCsr, verifySvid } from "../../src/ca/client.ts";
+import { LocalSigner } from "../../src/ca/local-signer.ts";
+import { selfMadeRoot } from "../../src/ca/self-made-root.ts";
+import { certificateService } from "../../src/ca/service.ts";
+import { MeshError } from "../../src/errors.ts";
+import type { UnaryMethod } from "../../src/grpc/method.ts";
+import { clusterId } from "../../src/names.ts";
+import { TestHost } from "../kits/test-host.ts";
+import { livePods } from "./live-pods.ts";
+
+const { IstioCertificateRequest, IstioCertificateResponse } = istio.v1.auth;
+
+let folder = "";
+before(() => void (folder = mkdtempSync(join(tmpdir(), "causeway-ca-service-"))));
+after(() => rmSync(folder, { recursive: true }));
+
+const ztunnel: Caller = {
+  identity: { trustDomain: "cluster.local", namespace: "istio-system", serviceAccount: "ztunnel" },
+  cluster: clusterId("east"),
+  via: "token",
+  pod: { name: "zt-1", uid: "u1" },
+  expiresAt: Infinity,
+};
+const credentials: Credentials = {
+  authorization: "Bearer t",
+  clusterId: "east",
+  certificateChain: [],
+  remoteAddress: "10.0.0.9:1",
+};
+
+async function lab(caller: () => Promise<Caller> = () => Promise.resolve(ztunnel)): Promise<{
+  host: TestHost;
+  method: UnaryMethod;
+  ask: (request: istio.v1.auth.IIstioCertificateRequest | Uint8Array) => Promise<readonly string[]>;
+}> {
+  const host = new TestHost();
+  const signer = new LocalSigner(host, await selfMadeRoot(host, folder, "cluster.local"), "cluster.local");
+  const pods = livePods({
+    "east/istio-system/zt-1": { uid: "u1", node: "n1", serviceAccount: "ztunnel" },
+    "east/shop/cart-0": { uid: "u2", node: "n1", serviceAccount: "cart" },
+  });
+  const rules = { trustDomain: "cluster.local", trustedNodeAccounts: new Set(["istio-system/ztunnel"]), pods };
+  const method = certificateService(host, { authenticator: { authenticate: caller }, rules, signer });
+  return {
+    host,
+    method,
+    ask: async (request) => {
+      const bytes = request instanceof Uint8Array ? request : IstioCertificateRequest.encode(request).finish();
+      const answer = await method.call(bytes, credentials, new AbortController().signal);
+      return IstioCertificateResponse.decode(answer).certChain;
+    },
+  };
+}
+
+const impersonating = (identity: string) => ({ fields: { ImpersonatedIdentity: { stringValue: identity } } });
+
+test("a ztunnel gets the certificate of a pod on its node: leaf first, roots in the last element", async () => {
+  const { ask, host } = await lab();
+  const elements = await ask({ csr: newCsr().csr, metadata: impersonating("spiffe://cluster.local/ns/shop/sa/cart") });
+  assert.equal(elements.length, 2);
+  for (const element of elements)
+    assert.match(element, /^-----BEGIN CERTIFICATE-----\n[^]*-----END CERTIFICATE-----\n$/);
+  const { spiffeId, notAfter } = verifySvid(elements, host.clock.now());
+  assert.equal(spiffeId, "spiffe://cluster.local/ns/shop/sa/cart");
+  assert.equal(notAfter, host.clock.now() + 86_400_000);
+  assert.equal(host.metric("citadel_server_success_cert_issuance_count"), 1);
+});
+
+test("without a name to impersonate a caller gets its own", async () => {
+  const { ask, host } = await lab();
+  const { spiffeId } = verifySvid(await ask({ csr: newCsr().csr }), host.clock.now());
+  assert.equal(spiffeId, "spiffe://cluster.local/ns/istio-system/sa/ztunnel");
+});
+
+test("a lifetime that makes no sense is made sensible", async () => {
+  const { ask, host } = await lab();
+  const now = host.clock.now();
+  const cases: readonly (readonly [Long, number])[] = [
+    [Long.fromNumber(0), 86_400],
+    [Long.fromNumber(-1), 86_400],
+    [Long.MAX_VALUE, 90 * 86_400],
+    [Long.fromNumber(100 * 365 * 86_400), 90 * 86_400],
+    [Long.fromNumber(1), 60],
+    [Long.fromNumber(600), 600],
+  ];
+  for (const [validityDuration, seconds] of cases) {
+    const { notAfter } = verifySvid(await ask({ csr: newCsr().csr, validityDuration }), now);
+    assert.equal(notAfter, now + seconds * 1000, validityDuration.toString());
+  }
+});
+
+test("who proves nothing is told no more than that", async () => {
+  const { ask, host } = await lab(() => Promise.reject(new MeshError("unauthenticated", "the token expired")));
+  await assert.rejects(ask({ csr: newCsr().csr }), {
+    code: "unauthenticated",
+    message: "request authenticate failure",
+  });
+  assert.equal(host.metric("citadel_server_authentication_failure_count"), 1);
+  assert.ok(host.lines.some((line) => /warn ca: certificate refused .*why=the token expired/.test(line)));
+});
+
+test("an authority that cannot be asked is no reason to doubt the caller", async () => {
+  const { ask } = await lab(() => Promise.reject(new MeshError("unavailable", "the API server does not answer")));
+  await assert.rejects(ask({ csr: newCsr().csr }), { code: "unavailable" });
+});
+
+test("a refused identity is told no more than that, and the log says why", async () => {
+  const { ask, host } = await lab();
+  const metadata = impersonating("spiffe://cluster.local/ns/shop/sa/pay");
+  await assert.rejects(ask({ csr: newCsr().csr, metadata }), {
+    code: "unauthenticated",
+    message: "request impersonation authentication failure",
+  });
+  assert.equal(host.metric("cert_issued_denied_total{reason=impersonation}"), 1);
+  assert.match(
+    host.lines.at(-1)!,
+    /caller=spiffe:.*ztunnel \(pod zt-1\) asked=.*sa\/pay why=no live pod of .* node n1/,
+  );
+});
+
+test("a name to impersonate that is no text is refused, not taken for none", async () => {
+  const { ask } = await lab();
+  for (const value of [{ numberValue: 1 }, { nullValue: 0 }, {}, { stringValue: "" }])
+    await assert.rejects(ask({ csr: newCsr().csr, metadata: { fields: { ImpersonatedIdentity: value } } }), {
+      message: "request impersonation authentication failure",
+    });
+});
+
+test("a request that cannot be used is an argument error", async () => {
+  const { ask, host } = await lab();
+  await assert.rejects(ask({ csr: "" }), {
+    code: "invalid",
+    message: /^CSR signing error \(the certificate request cannot/,
+  });
+  await assert.rejects(ask(Buffer.from([0x0a, 0xff])), { code: "invalid" });
+  await assert.rejects(
+    ask({ csr: newCsr().csr, metadata: { fields: { CertSigner: { stringValue: "x" } } } }),
+    /CertSigner x/,
+  );
+  assert.equal(host.metric("citadel_server_csr_parsing_err_count"), 3);
+});

@@ -1,0 +1,93 @@
+import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
+import "reflect-metadata";
+import * as x509 from "@peculiar/x509";
+import { test } from "mocha";
+import { newCsr } from "../../src/ca/client.ts";
+import type { Signer } from "../../src/ca/signer.ts";
+import { MeshError } from "../../src/errors.ts";
+import type { Clock } from "../../src/host.ts";
+
+x509.cryptoProvider.set(globalThis.crypto);
+
+export interface SignerLab {
+  readonly signer: Signer;
+  readonly clock: Clock;
+  readonly trustDomain: string;
+}
+
+/** What every signer must do, held to by libraries that are not ours. */
+export function signerKit(name: string, open: () => Promise<SignerLab>): void {
+  const identityOf = ({ trustDomain }: SignerLab) => ({ trustDomain, namespace: "shop", serviceAccount: "cart" });
+  const never = new AbortController().signal;
+  const sign = async (lab: SignerLab, ttlSeconds = 3600): Promise<readonly Uint8Array[]> =>
+    lab.signer.sign({ identity: identityOf(lab), publicKey: newCsr().publicKey, ttlSeconds }, never);
+
+  test(`${name}: a leaf is an X509-SVID for the identity and the key that were asked for`, async () => {
+    const lab = await open();
+    const { publicKey } = newCsr();
+    const [leaf] = await lab.signer.sign({ identity: identityOf(lab), publicKey, ttlSeconds: 3600 }, never);
+    const certificate = new x509.X509Certificate(Uint8Array.from(leaf!));
+    assert.equal(certificate.subject, "");
+    assert.deepEqual(Buffer.from(certificate.publicKey.rawData), Buffer.from(publicKey));
+    const names = certificate.getExtension(x509.SubjectAlternativeNameExtension)!;
+    assert.equal(names.critical, true);
+    assert.deepEqual(names.names.toJSON(), [{ type: "url", value: `spiffe://${lab.trustDomain}/ns/shop/sa/cart` }]);
+    assert.equal(certificate.getExtension(x509.BasicConstraintsExtension)!.ca, false);
+    const usages = certificate.getExtension(x509.KeyUsagesExtension)!;
+    assert.equal(usages.usages, x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.keyEncipherment);
+    assert.deepEqual(
+      [...certificate.getExtension(x509.ExtendedKeyUsageExtension)!.usages],
+      [x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth],
+    );
+  });
+
+  test(`${name}: the chain leads from the leaf to a root of the bundle, each issued by the next`, async () => {
+    const lab = await open();
+    const chain = (await sign(lab)).map((bytes) => new X509Certificate(bytes));
+    const roots = lab.signer.bundles.get(lab.trustDomain)!.roots.map((bytes) => new X509Certificate(bytes));
+    for (const [at, certificate] of chain.entries()) {
+      const issuers = at + 1 < chain.length ? [chain[at + 1]!] : roots;
+      assert.ok(
+        issuers.some((issuer) => certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)),
+        `certificate ${at + 1} of ${chain.length}`,
+      );
+      assert.ok(!roots.some(({ raw }) => raw.equals(certificate.raw)), "the root is left out");
+    }
+  });
+
+  test(`${name}: a leaf lives as long as asked, no longer than its issuer, and half of its life lies ahead`, async () => {
+    const lab = await open();
+    const now = Math.floor(lab.clock.now() / 1000) * 1000;
+    for (const ttlSeconds of [60, 600, 86_400, 100 * 365 * 86_400]) {
+      const leaf = new X509Certificate((await sign(lab, ttlSeconds))[0]!);
+      const [from, to] = [Date.parse(leaf.validFrom), Date.parse(leaf.validTo)];
+      assert.equal(to, Math.min(now + ttlSeconds * 1000, Math.floor(lab.signer.expiresAt / 1000) * 1000));
+      assert.ok(from <= now && now - from <= 120_000);
+      assert.ok((from + to) / 2 > now, `renewal after ${ttlSeconds} s would be due at once`);
+    }
+  });
+
+  test(`${name}: no two serial numbers are the same`, async () => {
+    const lab = await open();
+    const serials = new Set<string>();
+    for (let count = 0; count < 50; count += 1) serials.add(new X509Certificate((await sign(lab))[0]!).serialNumber);
+    assert.equal(serials.size, 50);
+  });
+
+  test(`${name}: another trust domain is not signed for`, async () => {
+    const lab = await open();
+    const identity = { ...identityOf(lab), trustDomain: "other.example" };
+    const request = { identity, publicKey: newCsr().publicKey, ttlSeconds: 3600 };
+    await assert.rejects(
+      lab.signer.sign(request, never),
+      (error) => error instanceof MeshError && error.code === "denied",
+    );
+  });
+
+  test(`${name}: a call that was given up is not signed`, async () => {
+    const lab = await open();
+    const request = { identity: identityOf(lab), publicKey: newCsr().publicKey, ttlSeconds: 3600 };
+    await assert.rejects(lab.signer.sign(request, AbortSignal.abort(new MeshError("unavailable", "left"))), /left/);
+  });
+}
