@@ -1,0 +1,310 @@
+import { join } from "node:path";
+import type { Caller } from "./caller.ts";
+import type { Authority } from "./ca/authority.ts";
+import { Authenticators } from "./ca/authenticators.ts";
+import { loadCacerts } from "./ca/cacerts.ts";
+import { LocalSigner } from "./ca/local-signer.ts";
+import { toPem } from "./ca/pem.ts";
+import { selfMadeRoot } from "./ca/self-made-root.ts";
+import { certificateService } from "./ca/service.ts";
+import { ServingCertificates, servingNames } from "./ca/serving-certificate.ts";
+import { TokenIssuer } from "./ca/token-issuer.ts";
+import { TokenVerifier } from "./ca/token-verifier.ts";
+import { MeshError } from "./errors.ts";
+import { GrpcServer, type ServingCertificate } from "./grpc/server.ts";
+import type { Host } from "./host.ts";
+import type { ClusterId } from "./names.ts";
+import { Graph } from "./registry/collection/graph.ts";
+import { FileAssignmentStore } from "./registry/embedded/assignment-store.ts";
+import { EmbeddedCluster } from "./registry/embedded/embedded-cluster.ts";
+import { FileVirtualIpStore } from "./registry/embedded/virtual-ip-file.ts";
+import { LivePods } from "./registry/live-pods.ts";
+import type { MeshSettings } from "./registry/model/mesh.ts";
+import type { Problem } from "./registry/model/problem.ts";
+import { Registry } from "./registry/registry.ts";
+import { VERSION } from "./version.ts";
+import { writeWhole } from "./whole-file.ts";
+import { meshLogs, type MeshLogs } from "./xds/mesh-logs.ts";
+import { XdsServer } from "./xds/server.ts";
+
+/** Each embedded cluster has ranges of its own, from those that kubeadm and kind use upwards; eight fit. */
+const CLUSTERS_MAX = 8;
+const rangesOf = (at: number): { podCidr: string; serviceCidr: string; nodeCidr: string } => ({
+  podCidr: `10.${244 + at}.0.0/16`,
+  serviceCidr: `10.${96 + 16 * at}.0.0/12`,
+  nodeCidr: `172.${18 + at}.0.0/16`,
+});
+/** Calls that are under way when we stop get this long. */
+const DRAIN_MS = 2_000;
+
+export interface ControlPlaneOptions {
+  /** At least one; the first is the local one. */
+  readonly clusters: readonly { readonly cluster: ClusterId; readonly folder: string }[];
+  /** Holds what must outlive a restart: the root, keys, addresses. */
+  readonly stateDir: string;
+  readonly mesh: MeshSettings;
+  /** Where we run, and whose identities may see debug types. */
+  readonly systemNamespace: string;
+  readonly revision: string;
+  readonly listen: string;
+  /** 0 for any that is free; undefined for none. */
+  readonly ports: { readonly xds: number; readonly xdsPlaintext: number | undefined };
+  /** As `istio-system/ztunnel`. */
+  readonly trustedNodeAccounts: ReadonlySet<string>;
+  /** True if every authenticated workload may read the mesh, as for demos and ztunnels in dedicated mode. */
+  readonly openToAll: boolean;
+  /** Holds `cacerts`; undefined for a root of our own in the state folder. */
+  readonly cacertsDir: string | undefined;
+  /** More names and addresses under which clients dial us. */
+  readonly servingNames: readonly string[];
+  /** What a debug page shows. */
+  readonly debugPage: (plane: ControlPlane, page: string) => Promise<Uint8Array>;
+}
+
+/** Everything, put together: sources, registry, discovery, authority. The only place that knows them all. */
+export class ControlPlane {
+  readonly #host: Host;
+  readonly #options: ControlPlaneOptions;
+  readonly #virtualIps: FileVirtualIpStore;
+  readonly graph = new Graph();
+  readonly registry: Registry;
+  readonly discovery: XdsServer;
+  readonly #mesh: MeshLogs;
+  readonly #closing: (() => Promise<void> | void)[] = [];
+  readonly #known = new Set<string>();
+  #clusters: readonly EmbeddedCluster[] = [];
+  #tokens: ReadonlyMap<ClusterId, TokenIssuer> = new Map();
+  #ports = { xds: 0, xdsPlaintext: undefined as number | undefined };
+  #joined = false;
+
+  private constructor(host: Host, options: ControlPlaneOptions, virtualIps: FileVirtualIpStore) {
+    this.#host = host;
+    this.#options = options;
+    this.#virtualIps = virtualIps;
+    const { mesh, revision } = options;
+    this.registry = new Registry(this.graph, { mesh, localCluster: this.localCluster, virtualIps, revision });
+    this.#mesh = meshLogs(this.graph, this.registry, () => this.discovery.changed());
+    const { systemNamespace } = options;
+    this.discovery = new XdsServer(host, {
+      logs: this.#mesh.logs,
+      debug: { systemNamespace, page: (page) => options.debugPage(this, page) },
+      controlPlane: JSON.stringify({
+        Component: "istiod",
+        ID: `istiod.${systemNamespace}`,
+        Info: { version: VERSION },
+      }),
+    });
+    this.#observe();
+  }
+
+  /**
+   * Starts, and resolves once everything is served.
+   * @throws MeshError for a folder, a key or a port that cannot be used, naming it; nothing is left running then.
+   */
+  static async start(host: Host, options: ControlPlaneOptions): Promise<ControlPlane> {
+    if (options.clusters.length > CLUSTERS_MAX)
+      throw new MeshError(
+        "invalid",
+        `${options.clusters.length} manifest folders are given; ${CLUSTERS_MAX} is the most`,
+      );
+    const store = await FileVirtualIpStore.open(host, join(options.stateDir, "virtual-ips.json"));
+    const plane = new ControlPlane(host, options, store);
+    try {
+      await plane.#startClusters();
+      await plane.#startServing(await plane.#authority());
+      return plane;
+    } catch (thrown) {
+      await plane.close();
+      throw thrown;
+    }
+  }
+
+  get localCluster(): ClusterId {
+    return this.#options.clusters[0]!.cluster;
+  }
+  /** Where clients reach us. */
+  get ports(): { readonly xds: number; readonly xdsPlaintext: number | undefined } {
+    return this.#ports;
+  }
+  /** The issuer of each cluster's tokens. */
+  get tokens(): ReadonlyMap<ClusterId, TokenIssuer> {
+    return this.#tokens;
+  }
+  get logs(): MeshLogs["logs"] {
+    return this.#mesh.logs;
+  }
+  /** PEM of what verifies us and every workload. */
+  get rootCertificateFile(): string {
+    return join(this.#options.stateDir, "root-cert.pem");
+  }
+  /** True once every cluster's first load has settled. */
+  get joined(): boolean {
+    return this.#joined;
+  }
+
+  /** What is wrong with the manifests and the objects in them, and what could not be sent. */
+  problems(): readonly Problem[] {
+    const unsent = this.#mesh.refusals().map(({ name, reason }): Problem => {
+      return {
+        object: name,
+        origin: "",
+        field: "",
+        message: `It keeps its last good state: ${reason}.`,
+        severity: "error",
+      };
+    });
+    const objects = [...this.registry.problems.entries()].map(([, problem]) => problem);
+    return [...this.#clusters.flatMap(({ problems }) => problems), ...objects, ...unsent];
+  }
+
+  /** Kinds in the folders that nothing reads. */
+  unknownKinds(): readonly { readonly kind: string; readonly count: number }[] {
+    const counts = new Map<string, number>();
+    for (const { unknownKinds } of this.#clusters)
+      for (const { apiVersion, kind, count } of unknownKinds) {
+        const name = `${kind} (${apiVersion})`;
+        counts.set(name, (counts.get(name) ?? 0) + count);
+      }
+    return [...counts].map(([kind, count]) => ({ kind, count }));
+  }
+
+  /** Stops serving, then following the folders; idempotent. */
+  async close(): Promise<void> {
+    for (const close of this.#closing.splice(0).reverse()) await close();
+  }
+
+  async #startClusters(): Promise<void> {
+    const { clusters, stateDir, mesh } = this.#options;
+    this.#closing.push(() => this.#virtualIps.close());
+    this.#clusters = clusters.map(({ cluster, folder }, at) => {
+      const intake = this.registry.intake(cluster);
+      return new EmbeddedCluster(this.#host, {
+        cluster,
+        folder,
+        sink: intake,
+        knows: (kind, apiVersion) => intake.known(kind, apiVersion),
+        store: new FileAssignmentStore(join(stateDir, "clusters", cluster, "addresses.json")),
+        clusterDomain: mesh.clusterDomain,
+        ...rangesOf(at),
+      });
+    });
+    for (const embedded of this.#clusters) {
+      this.#closing.push(() => embedded.close());
+      await embedded.start();
+      embedded.observe(() => this.#noteProblems());
+    }
+    // Only now: nothing of a cluster shows before all of it is there.
+    this.graph.onDirty = () => void this.#host.clock.after(0, () => this.graph.flush());
+    this.graph.flush();
+    this.#joined = true;
+    this.#noteProblems();
+  }
+
+  async #authority(): Promise<Authority> {
+    const { cacertsDir, stateDir, mesh } = this.#options;
+    if (cacertsDir === undefined) return selfMadeRoot(this.#host, join(stateDir, "ca"), mesh.trustDomain);
+    const authority = await loadCacerts(cacertsDir, mesh.trustDomain, this.#host.clock.now());
+    if (authority !== undefined) return authority;
+    throw new MeshError("absent", `${cacertsDir} holds no ca-cert.pem and no tls.crt; put the authority there`);
+  }
+
+  async #startServing(authority: Authority): Promise<void> {
+    const roots = authority.roots.map((root) => toPem("CERTIFICATE", root)).join("");
+    await writeWhole(this.rootCertificateFile, roots);
+    const authenticator = await this.#authenticators();
+    const { mesh, trustedNodeAccounts, listen, ports } = this.#options;
+    const signer = new LocalSigner(this.#host, authority, mesh.trustDomain);
+    const pods = new LivePods(this.registry);
+    const rules = { trustDomain: mesh.trustDomain, trustedNodeAccounts, pods };
+    const admission = { authenticator, whyNot: (caller: Caller) => this.#whyNot(caller) };
+    const methods = [
+      ...this.discovery.methods(admission),
+      certificateService(this.#host, { authenticator, rules, signer }),
+    ];
+    const certificate = this.#certificate(authority, roots, (renewed) => server.setCertificate(renewed));
+    const server = new GrpcServer(this.#host, { name: "xds", methods, certificate });
+    this.#closing.push(() => server.close(DRAIN_MS));
+    this.#ports = { ...this.#ports, xds: (await server.listen({ address: listen, port: ports.xds })).port };
+    if (ports.xdsPlaintext !== undefined) await this.#startPlaintext(listen, ports.xdsPlaintext);
+    this.#closing.push(() => this.discovery.close());
+  }
+
+  async #startPlaintext(address: string, port: number): Promise<void> {
+    const methods = this.discovery.methods(undefined);
+    const server = new GrpcServer(this.#host, { name: "xds-plaintext", methods, certificate: undefined });
+    this.#closing.push(() => server.close(DRAIN_MS));
+    this.#ports = { ...this.#ports, xdsPlaintext: (await server.listen({ address, port })).port };
+    this.#host.log.scope("ads").warn("anyone who reaches the plaintext port reads the whole mesh", { address, port });
+  }
+
+  #certificate(
+    authority: Authority,
+    clientRoots: string,
+    onRenewed: (certificate: ServingCertificate) => void,
+  ): ServingCertificate {
+    const { systemNamespace, revision, mesh, listen } = this.#options;
+    const local = ["127.0.0.1", "::1", ...(listen === "0.0.0.0" || listen === "::" ? [] : [listen])];
+    const names = [
+      ...servingNames(systemNamespace, revision, mesh.clusterDomain),
+      ...local,
+      ...this.#options.servingNames,
+    ];
+    const certificates = new ServingCertificates(this.#host, authority, [...new Set(names)]);
+    this.#closing.push(() => certificates.close());
+    return { ...certificates.start((renewed) => onRenewed({ ...renewed, clientRoots })), clientRoots };
+  }
+
+  async #authenticators(): Promise<Authenticators> {
+    const { clusters, stateDir, mesh } = this.#options;
+    const { trustDomain } = mesh;
+    const pods = new LivePods(this.registry);
+    const issuers = new Map<ClusterId, TokenIssuer>();
+    for (const { cluster } of clusters)
+      issuers.set(cluster, await TokenIssuer.open(this.#host, cluster, tokenKeyFile(stateDir, cluster)));
+    this.#tokens = issuers;
+    const tokens = new Map(
+      [...issuers].map(([cluster, { publicKey }]) => {
+        return [cluster, new TokenVerifier(this.#host, { cluster, trustDomain, publicKey, pods })] as const;
+      }),
+    );
+    return new Authenticators({ tokens, localCluster: this.localCluster, trustDomain });
+  }
+
+  /** The mesh is for those who carry its traffic (contract operations.md 4.3). */
+  #whyNot({ identity }: Caller): string | undefined {
+    const { openToAll, trustedNodeAccounts } = this.#options;
+    const account = `${identity.namespace}/${identity.serviceAccount}`;
+    if (openToAll || trustedNodeAccounts.has(account)) return undefined;
+    return `only ${[...trustedNodeAccounts].join(", ")} may; name it in --trusted-node-accounts if it is a ztunnel's`;
+  }
+
+  #observe(): void {
+    const services = this.#host.metrics.gauge("pilot_services", "Services in the mesh.");
+    const settled = this.#host.metrics.counter("pilot_inbound_updates", "Settled changes of the registry.", ["type"]);
+    this.graph.onSettled(() => {
+      services.set(this.registry.services.size);
+      settled.add(1, { type: "registry" });
+      if (this.registry.problems.batch.length > 0) this.#noteProblems();
+    });
+  }
+
+  /** Each problem once when it comes, and once when it goes. */
+  #noteProblems(): void {
+    const log = this.#host.log.scope("registry");
+    const now = new Map(this.problems().map((problem) => [JSON.stringify(problem), problem]));
+    for (const [key, { object, origin, message }] of now) {
+      if (this.#known.has(key)) continue;
+      this.#known.add(key);
+      log.warn(message, { object, origin: origin || undefined });
+    }
+    for (const key of this.#known) {
+      if (now.has(key)) continue;
+      this.#known.delete(key);
+      log.info("no longer a problem", { object: (JSON.parse(key) as Problem).object });
+    }
+  }
+}
+
+/** Where the key of a cluster's token issuer is kept. */
+export const tokenKeyFile = (stateDir: string, cluster: ClusterId): string =>
+  join(stateDir, "clusters", cluster, "token-key.pem");

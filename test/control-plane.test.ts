@@ -1,0 +1,222 @@
+import assert from "node:assert/strict";
+import { cpSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, test } from "mocha";
+import { requestCertificate, verifySvid } from "../src/ca/client.ts";
+import { ControlPlane, type ControlPlaneOptions } from "../src/control-plane.ts";
+import { MeshError } from "../src/errors.ts";
+import { clusterId } from "../src/names.ts";
+import { DeltaClient, type DeltaUpdate } from "../src/xds/delta-client.ts";
+import { dialXds, type XdsTarget } from "../src/xds/dial.ts";
+import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from "../src/xds/resource.ts";
+import { realHost } from "./kits/real-host.ts";
+
+const examples = join(import.meta.dirname, "..", "..", "examples");
+const east = clusterId("east");
+
+let folder = "";
+let manifests = "";
+const cleanups: (() => unknown)[] = [];
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "causeway-plane-"));
+  manifests = join(folder, "manifests");
+  cpSync(examples, manifests, { recursive: true });
+});
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+interface Running {
+  readonly plane: ControlPlane;
+  readonly target: XdsTarget;
+  readonly lines: readonly string[];
+}
+
+async function start(options: Partial<ControlPlaneOptions> = {}): Promise<Running> {
+  const host = realHost();
+  const plane = await ControlPlane.start(host, {
+    clusters: [{ cluster: east, folder: manifests }],
+    stateDir: join(folder, "state"),
+    mesh: { trustDomain: "cluster.local", rootNamespace: "istio-system", clusterDomain: "cluster.local" },
+    systemNamespace: "istio-system",
+    revision: "default",
+    listen: "127.0.0.1",
+    ports: { xds: 0, xdsPlaintext: undefined },
+    trustedNodeAccounts: new Set(["istio-system/ztunnel"]),
+    openToAll: false,
+    cacertsDir: undefined,
+    servingNames: [],
+    debugPage: () => Promise.reject(new MeshError("absent", "no pages here")),
+    ...options,
+  });
+  cleanups.push(() => plane.close());
+  const ztunnel = [...plane.registry.pods.entries()]
+    .map(([, pod]) => pod)
+    .find((pod) => pod.name.startsWith("ztunnel-"))!;
+  const token = await plane.tokens.get(east)!.issue({
+    namespace: ztunnel.namespace,
+    serviceAccount: ztunnel.serviceAccount,
+    pod: { name: ztunnel.name, uid: ztunnel.uid, node: ztunnel.node },
+  });
+  const roots = readFileSync(plane.rootCertificateFile, "utf8");
+  const target = { address: `127.0.0.1:${plane.ports.xds}`, roots, token, clusterId: "east" };
+  return { plane, target, lines: host.lines };
+}
+
+const node = {
+  id: "agent~127.0.0.1~test.istio-system~istio-system.svc.cluster.local",
+  metadata: new Map([["NAMESPACE", "istio-system"]]),
+};
+
+/** Connects `client` until what has arrived is `enough`. */
+async function receive(
+  target: XdsTarget,
+  client: DeltaClient,
+  enough: (updates: readonly DeltaUpdate[]) => boolean,
+): Promise<readonly DeltaUpdate[]> {
+  const updates: DeltaUpdate[] = [];
+  const done = new AbortController();
+  const onUpdate = (update: DeltaUpdate): void => {
+    updates.push(update);
+    if (enough(updates)) setImmediate(() => done.abort());
+  };
+  await dialXds({ target, client, onUpdate, signal: done.signal });
+  return updates;
+}
+const bothTypes = (updates: readonly DeltaUpdate[]): boolean =>
+  new Set(updates.map(({ typeUrl }) => typeUrl)).size === 2;
+const newClient = (): DeltaClient => new DeltaClient(node, [ADDRESS_TYPE, AUTHORIZATION_TYPE]);
+const sizes = (client: DeltaClient): readonly number[] => [
+  client.held(ADDRESS_TYPE).size,
+  client.held(AUTHORIZATION_TYPE).size,
+];
+const countOf = (updates: readonly DeltaUpdate[]): number =>
+  updates.reduce((count, { resources, removed }) => count + resources.length + removed.length, 0);
+
+test("a client over TLS gets what a hand count of the examples says, and a certificate it can verify", async () => {
+  const { target, plane } = await start();
+  const client = newClient();
+  await receive(target, client, bothTypes);
+  assert.deepEqual(sizes(client), [14 + 7, 3]);
+  const pod = [...plane.registry.pods.entries()]
+    .map(([, value]) => value)
+    .find(({ name }) => name.startsWith("reviews"))!;
+  const impersonate = `spiffe://cluster.local/ns/bookshop/sa/${pod.serviceAccount}`;
+  const elements = await requestCertificate({
+    address: target.address,
+    roots: target.roots!,
+    token: target.token!,
+    clusterId: "east",
+    impersonate,
+    ttlSeconds: 600,
+    signal: new AbortController().signal,
+  });
+  const { spiffeId } = verifySvid(elements, Date.now());
+  assert.equal(spiffeId, impersonate);
+  assert.equal(elements.at(-1), target.roots);
+});
+
+test("a client that returns after a restart with unchanged input receives nothing, and only the changed otherwise", async () => {
+  const first = await start();
+  const client = newClient();
+  await receive(first.target, client, bothTypes);
+  const held = new Map(client.held(ADDRESS_TYPE));
+  await first.plane.close();
+
+  const second = await start();
+  assert.equal(countOf(await receive(second.target, client, bothTypes)), 0);
+  assert.deepEqual(client.held(ADDRESS_TYPE), held);
+  await second.plane.close();
+
+  rmSync(join(manifests, "payments", "bank.yaml"));
+  const third = await start();
+  const updates = await receive(third.target, client, bothTypes);
+  assert.ok(countOf(updates) > 0 && countOf(updates) < 5, `${countOf(updates)} resources`);
+  assert.ok(updates.flatMap(({ removed }) => removed).every((name) => name.includes("bank")));
+});
+
+test("an edit of a manifest reaches a client, and a folder that goes and returns ends in the same digest", async () => {
+  const { target, plane } = await start();
+  const digest = plane.logs.get(ADDRESS_TYPE)!.digest;
+  const bookshop = join(manifests, "bookshop");
+  let step = 0;
+  const client = newClient();
+  await receive(target, client, (updates) => {
+    if (step === 0 && bothTypes(updates)) {
+      step = 1;
+      renameSync(bookshop, join(folder, "away"));
+    } else if (step === 1 && plane.logs.get(ADDRESS_TYPE)!.size < 14) {
+      step = 2;
+      renameSync(join(folder, "away"), bookshop);
+    }
+    return step === 2 && plane.logs.get(ADDRESS_TYPE)!.digest === digest && updates.at(-1)!.resources.length > 0;
+  });
+  assert.equal(step, 2);
+});
+
+test("a manifest that cannot be read keeps the last good state and names file, line and reason", async () => {
+  const { plane, lines } = await start();
+  const before = plane.logs.get(ADDRESS_TYPE)!.digest;
+  writeFileSync(join(manifests, "bookshop", "ratings.yaml"), "apiVersion: v1\nkind: Service\nmetadata: {name: [}\n");
+  while (plane.problems().length === 0) await new Promise((resolve) => setImmediate(resolve));
+  const [problem] = plane.problems();
+  assert.match(`${problem!.origin} ${problem!.message}`, /bookshop\/ratings.yaml:3/);
+  assert.equal(plane.logs.get(ADDRESS_TYPE)!.digest, before);
+  assert.ok(lines.some((line) => line.startsWith("warn registry:") && line.includes("ratings.yaml:3")));
+});
+
+test("a workload may have its own identity, but not the mesh, unless the mesh is open to all", async () => {
+  const { plane, target } = await start();
+  const token = await plane.tokens
+    .get(east)!
+    .issue({ namespace: "bookshop", serviceAccount: "reviews", pod: undefined });
+  const client = new DeltaClient(
+    {
+      ...node,
+      id: "agent~127.0.0.1~x.bookshop~bookshop.svc.cluster.local",
+      metadata: new Map([["NAMESPACE", "bookshop"]]),
+    },
+    [ADDRESS_TYPE, AUTHORIZATION_TYPE],
+  );
+  await assert.rejects(
+    receive({ ...target, token }, client, bothTypes),
+    /may not read the mesh: only istio-system\/ztunnel may/,
+  );
+  await assert.rejects(receive({ ...target, token: undefined }, client, bothTypes), /UNAUTHENTICATED/);
+  await plane.close();
+  const open = await start({ openToAll: true });
+  await receive({ ...open.target, token }, client, bothTypes);
+});
+
+test("two clusters in one process are one mesh, each with tokens of its own", async () => {
+  const west = clusterId("west");
+  cpSync(join(examples, "payments"), join(folder, "west"), { recursive: true });
+  const { plane, target } = await start({
+    clusters: [
+      { cluster: east, folder: manifests },
+      { cluster: west, folder: join(folder, "west") },
+    ],
+    openToAll: true,
+  });
+  const client = newClient();
+  await receive(target, client, bothTypes);
+  const uids = [...client.held(ADDRESS_TYPE).keys()];
+  assert.ok(uids.some((uid) => uid.startsWith("west//Pod/payments/checkout")));
+  const token = await plane.tokens
+    .get(west)!
+    .issue({ namespace: "istio-system", serviceAccount: "ztunnel", pod: undefined });
+  await assert.rejects(receive({ ...target, token }, newClient(), bothTypes), /UNAUTHENTICATED/);
+  await receive({ ...target, token, clusterId: "west" }, newClient(), bothTypes);
+});
+
+test("what cannot be used stops the start with one sentence, and leaves nothing running", async () => {
+  const cases: readonly (readonly [Partial<ControlPlaneOptions>, RegExp])[] = [
+    [{ clusters: [{ cluster: east, folder: join(folder, "nowhere") }] }, /nowhere/],
+    [{ listen: "192.0.2.1" }, /xds cannot listen on 192.0.2.1:0: this machine does not have the address/],
+    [{ cacertsDir: join(folder, "empty") }, /holds no ca-cert.pem and no tls.crt/],
+  ];
+  for (const [options, message] of cases)
+    await assert.rejects(start(options), (error) => error instanceof MeshError && message.test(error.message));
+});
