@@ -1,3 +1,5 @@
+import { MeshError } from "./errors.ts";
+
 /** 0 all is well, 1 the command ran and found something, 2 it could not run, 64 it was called wrongly. */
 export type ExitCode = 0 | 1 | 2 | 64;
 
@@ -13,7 +15,13 @@ export interface Flag {
   readonly description: string;
   readonly default?: string | boolean;
   readonly choices?: readonly string[];
+  /** May be given several times; its option is then a list. */
+  readonly repeated?: boolean;
 }
+
+/** By the long name of the flag in camel case. */
+export type Options = Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
+export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** One word of the command line; it lives with its subject. */
 export interface Command {
@@ -23,14 +31,38 @@ export interface Command {
   /** Positional arguments, as `<type>` or `[name]`. */
   readonly args?: readonly string[];
   readonly flags: readonly Flag[];
-  /** Resolves when done. Must stop when `signal` aborts: a time limit, or the user's Ctrl-C. */
+  /** Runs until it is stopped: there is no time limit unless `--timeout` sets one, and the limit is then a good end. */
+  readonly endless?: boolean;
+  /**
+   * Resolves when done. Must stop when `signal` aborts: a time limit, or the user's Ctrl-C.
+   * @throws UsageError if it was called wrongly, MeshError if it could not do its work.
+   */
   run(call: CommandCall): Promise<ExitCode>;
 }
 
 export interface CommandCall {
   readonly args: readonly string[];
-  readonly options: Readonly<Record<string, string | boolean | undefined>>;
-  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly options: Options;
+  readonly environment: Environment;
   readonly printer: Printer;
   readonly signal: AbortSignal;
+}
+
+/** The command line, or a variable, is wrong: exit code 64. The message names what, its value and the fix. */
+export class UsageError extends MeshError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("invalid", message, {}, options);
+  }
+}
+
+/** The value of a flag that takes one. */
+export function textOption(options: Options, name: string): string | undefined {
+  const value = options[name];
+  return typeof value === "string" ? value : undefined;
+}
+
+/** The values of a repeated flag, in order. */
+export function listOption(options: Options, name: string): readonly string[] {
+  const value = options[name];
+  return typeof value === "string" ? [value] : typeof value === "object" ? value : [];
 }

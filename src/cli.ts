@@ -1,0 +1,114 @@
+import { Command as Program, CommanderError, Option } from "commander";
+import { type Command, type Environment, type ExitCode, type Flag, type Options, type Printer } from "./command.ts";
+import { textOption, UsageError } from "./command.ts";
+import { parseDurationMs } from "./duration.ts";
+import { MeshError, messageOf } from "./errors.ts";
+import type { Clock } from "./host.ts";
+
+/** What `--timeout` is unless given: longer than any command needs on a healthy mesh. */
+const TIMEOUT = "30s";
+/** How long a command whose time is up may take to close what it has open. */
+const GRACE_MS = 500;
+
+export interface Cli {
+  readonly commands: readonly Command[];
+  readonly version: string;
+  readonly clock: Clock;
+  readonly printer: Printer;
+  readonly environment: Environment;
+  /** Aborts when the user wants to stop: the first Ctrl-C. */
+  readonly interrupted: AbortSignal;
+}
+
+/** Runs what `words` say: the command line after the program's name. Never throws; every failure is one sentence. */
+export async function runCli(cli: Cli, words: readonly string[]): Promise<ExitCode> {
+  let exitCode: ExitCode = 0;
+  const program = toProgram(cli, async (command, args, options) => {
+    exitCode = await runCommand(cli, command, args, options);
+  });
+  try {
+    await program.parseAsync(words, { from: "user" });
+    return exitCode;
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 64;
+    cli.printer.err(`causeway: ${sentenceOf(thrown)}\n`);
+    return thrown instanceof UsageError ? 64 : 2;
+  }
+}
+
+type Run = (command: Command, args: readonly string[], options: Options) => Promise<void>;
+
+function toProgram({ commands, version, printer }: Cli, run: Run): Program {
+  const program = new Program("causeway")
+    .description("A control plane for Istio ambient meshes")
+    .version(version, "-V, --version")
+    .option("--timeout <duration>", `give up after this long, as 5s or 2m; ${TIMEOUT} by default`)
+    .showHelpAfterError("(causeway --help lists commands and flags)")
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => printer.out(text),
+      writeErr: (text) => printer.err(text),
+      outputError: (text, write) => write(text.replace(/^error: /, "causeway: ")),
+    });
+  for (const command of commands) {
+    const word = program.command(command.name).summary(command.summary).description(command.summary);
+    for (const alias of command.aliases ?? []) word.alias(alias);
+    for (const arg of command.args ?? []) word.argument(arg);
+    for (const flag of command.flags) word.addOption(toOption(flag));
+    if (!command.flags.some(({ flags }) => flags.includes("--timeout")))
+      word.addOption(new Option("--timeout <duration>", "give up after this long, as 5s or 2m"));
+    word.action(() => run(command, word.args, word.optsWithGlobals<Options>()));
+  }
+  return program;
+}
+
+function toOption(flag: Flag): Option {
+  const option = new Option(flag.flags, flag.description);
+  if (flag.default !== undefined) option.default(flag.default);
+  if (flag.choices !== undefined) option.choices(flag.choices);
+  if (flag.repeated === true)
+    option.argParser((value: string, before: readonly string[] | undefined) => [...(before ?? []), value]);
+  return option;
+}
+
+async function runCommand(cli: Cli, command: Command, args: readonly string[], options: Options): Promise<ExitCode> {
+  const { clock, environment, interrupted, printer } = cli;
+  const limit = textOption(options, "timeout") ?? (command.endless === true ? undefined : TIMEOUT);
+  const limitMs = limit === undefined ? undefined : parseDurationMs(limit);
+  if (limit !== undefined && limitMs === undefined)
+    throw new UsageError(`--timeout is "${limit}": give a duration above 0, as 500ms, 30s or 2m`);
+  const timeUp = new AbortController();
+  const timer = limitMs === undefined ? undefined : clock.after(limitMs, () => timeUp.abort());
+  const signal = AbortSignal.any([interrupted, timeUp.signal]);
+  const running = command.run({ args, options, environment, printer, signal });
+  try {
+    const code = await Promise.race([running, ignoring(clock, signal)]);
+    if (code !== undefined && (!timeUp.signal.aborted || command.endless === true)) return code;
+    if (interrupted.aborted) return 2;
+  } catch (thrown) {
+    if (!signal.aborted || thrown instanceof UsageError) throw thrown;
+    if (interrupted.aborted) return 2;
+  } finally {
+    timer?.[Symbol.dispose]();
+  }
+  throw new MeshError(
+    "timeout",
+    `${command.name} did not finish within ${limit}; give it longer with --timeout, or look at what it waits for`,
+  );
+}
+
+/** Resolves when a command that was told to stop has had its time to do so. */
+function ignoring(clock: Clock, signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    const wait = () => void clock.after(GRACE_MS, () => resolve(undefined));
+    if (signal.aborted) wait();
+    else signal.addEventListener("abort", wait, { once: true });
+  });
+}
+
+/** A failure that nobody foresaw is a defect: whoever reports it needs to say where. */
+function sentenceOf(thrown: unknown): string {
+  if (thrown instanceof MeshError) return thrown.message;
+  const where = thrown instanceof Error ? (thrown.stack ?? "").split("\n").slice(1).join("\n") : "";
+  return `a defect in causeway: ${messageOf(thrown)}\n${where}`.trimEnd();
+}

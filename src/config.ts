@@ -1,0 +1,213 @@
+import type { Environment, Flag, Options } from "./command.ts";
+import { UsageError } from "./command.ts";
+import { messageOf } from "./errors.ts";
+import { type LogLevels, parseLogLevels } from "./log-levels.ts";
+import { type ClusterId, clusterId, type NetworkId, networkId } from "./names.ts";
+import { allGiven, given, type Given, ipOf, ipv4RangeOf, matching, portOf, refuse, type Setting } from "./settings.ts";
+import { isTrustDomain } from "./spiffe.ts";
+
+/** A cluster that is a folder of manifests. */
+export interface ManifestCluster {
+  readonly cluster: ClusterId;
+  readonly folder: string;
+  /** IPv4 ranges; undefined for those that kubeadm and kind use. */
+  readonly podCidr: string | undefined;
+  readonly serviceCidr: string | undefined;
+}
+
+/** All that flags and variables settle, read once. Nothing in it is secret; secrets are named by their paths. */
+export interface Config {
+  readonly clusterId: ClusterId;
+  readonly network: NetworkId;
+  readonly trustDomain: string;
+  readonly clusterDomain: string;
+  readonly systemNamespace: string;
+  readonly revision: string;
+  readonly listenAddress: string;
+  /** TCP, 0 for any that is free. `xdsPlaintext` undefined means closed. */
+  readonly ports: {
+    readonly xds: number;
+    readonly xdsPlaintext: number | undefined;
+    readonly admin: number;
+    readonly health: number;
+  };
+  /** Service accounts, as `namespace/name`, that may ask for certificates of the pods of their own node. */
+  readonly trustedNodeAccounts: ReadonlySet<string>;
+  readonly stateDir: string;
+  /** Undefined: a root of our own, kept in `stateDir`. */
+  readonly cacertsDir: string | undefined;
+  readonly manifests: readonly ManifestCluster[];
+  readonly servingNames: readonly string[];
+  readonly log: { readonly levels: LogLevels; readonly asJson: boolean };
+}
+
+/** What depends on the command, not on the user. */
+export interface ConfigDefaults {
+  /** 127.0.0.1 where strangers should not look; 0.0.0.0 where a Service leads to us. */
+  readonly listenAddress: string;
+  readonly stateDir: string;
+  readonly manifests?: string;
+}
+
+const NAME = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$/;
+const NAME_RIGHT = "use 1 to 128 letters, digits, '.', '-' and '_', beginning and ending with a letter or digit";
+const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+const LABEL_RIGHT = "use 1 to 63 lower case letters, digits and '-', beginning and ending with a letter or digit";
+const DNS_NAME = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/;
+
+const setting = (flags: string, description: string, variable?: string, repeated = false): Setting => ({
+  flag: { flags, description: variable === undefined ? description : `${description} [${variable}]`, repeated },
+  ...(variable !== undefined && { variable }),
+});
+
+/** Names and numbers are istiod's, so that charts and habits carry over. */
+const SETTINGS = {
+  // What istiod calls a cluster that nobody named; ztunnels of upstream's chart send the same.
+  cluster: setting("--cluster <name>", "this cluster's name; Kubernetes by default", "CLUSTER_ID"),
+  // Empty is the default network: one flat mesh needs no name for it.
+  network: setting("--network <name>", "the network of its pods; none by default", "NETWORK"),
+  trustDomain: setting("--trust-domain <domain>", "of all identities; cluster.local by default", "TRUST_DOMAIN"),
+  clusterDomain: setting("--cluster-domain <domain>", "suffix of service hostnames; cluster.local by default"),
+  systemNamespace: setting("--system-namespace <name>", "istio-system by default", "POD_NAMESPACE"),
+  // Objects labelled with another revision are not ours.
+  revision: setting("--revision <name>", "which objects are ours; default by default", "REVISION"),
+  listen: setting("--listen <ip>", "address of all ports"),
+  xdsPort: setting("--xds-port <port>", "discovery and certificates over TLS; 15012 by default"),
+  // Nobody proves anything there: off unless asked for.
+  plaintextPort: setting("--plaintext-port <port>", "discovery without TLS, as 15010; off by default"),
+  adminPort: setting("--admin-port <port>", "metrics, version, debug pages, log levels; 15014 by default"),
+  healthPort: setting("--health-port <port>", "ready and livez; 8080 by default"),
+  trustedNodeAccounts: setting(
+    "--trusted-node-accounts <list>",
+    "namespace/account of ztunnels, with commas between; istio-system/ztunnel by default",
+    "CA_TRUSTED_NODE_ACCOUNTS",
+  ),
+  stateDir: setting("--state <dir>", "what must survive a restart"),
+  cacerts: setting(
+    "--cacerts <dir>",
+    "ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem; a root of our own if none",
+  ),
+  manifests: setting("--manifests <dir>", "a cluster as a folder of manifests, or name=dir", undefined, true),
+  podCidr: setting("--pod-cidr <range>", "pods' IPv4 range, or name=range; 10.244.0.0/16 by default", undefined, true),
+  serviceCidr: setting("--service-cidr <range>", "services', likewise; 10.96.0.0/12 by default", undefined, true),
+  servingName: setting("--serving-name <name>", "one more name for our TLS certificate", undefined, true),
+  logLevels: setting("--log_output_level <levels>", "as default:info,ads:debug; info by default"),
+} as const;
+
+const LOG_AS_JSON: Flag = { flags: "--log_as_json", description: "log lines as JSON objects" };
+
+/** For every command that runs a control plane. */
+export const CONFIG_FLAGS: readonly Flag[] = [...Object.values(SETTINGS).map(({ flag }) => flag), LOG_AS_JSON];
+
+/** @throws UsageError naming the flag or variable, its value and what would be right. */
+export function loadConfig(options: Options, environment: Environment, defaults: ConfigDefaults): Config {
+  const read = <T>(name: keyof typeof SETTINGS, parse: (value: Given) => T, otherwise: T): T => {
+    const value = given(SETTINGS[name], options, environment);
+    return value === undefined ? otherwise : parse(value);
+  };
+  const name = (value: Given) => matching(value, NAME, NAME_RIGHT);
+  const label = (value: Given) => matching(value, LABEL, LABEL_RIGHT);
+  const dnsName = (value: Given) => matching(value, DNS_NAME, "give a DNS name in lower case, as cluster.local");
+  const path = (value: Given) => matching(value, /^[^\0]+$/, "give a folder");
+  const cluster = read("cluster", name, "Kubernetes");
+  const systemNamespace = read("systemNamespace", label, "istio-system");
+  return deepFreeze({
+    clusterId: clusterId(cluster),
+    network: networkId(read("network", name, "")),
+    trustDomain: read("trustDomain", trustDomainOf, "cluster.local"),
+    clusterDomain: read("clusterDomain", dnsName, "cluster.local"),
+    systemNamespace,
+    revision: read("revision", label, "default"),
+    listenAddress: read("listen", ipOf, defaults.listenAddress),
+    ports: {
+      xds: read("xdsPort", portOf, 15012),
+      xdsPlaintext: read<number | undefined>("plaintextPort", portOf, undefined),
+      admin: read("adminPort", portOf, 15014),
+      health: read("healthPort", portOf, 8080),
+    },
+    trustedNodeAccounts: read("trustedNodeAccounts", accountsOf, new Set([`${systemNamespace}/ztunnel`])),
+    stateDir: read("stateDir", path, defaults.stateDir),
+    cacertsDir: read<string | undefined>("cacerts", path, undefined),
+    manifests: manifestClusters(cluster, options, defaults),
+    servingNames: servingNames(systemNamespace, allGiven(SETTINGS.servingName, options)),
+    log: {
+      levels: read("logLevels", logLevelsOf, { default: "info", scopes: new Map() }),
+      asJson: options["log_as_json"] === true,
+    },
+  });
+}
+
+function trustDomainOf(value: Given): string {
+  return isTrustDomain(value.text) ? value.text : refuse(value, "use 1 to 255 of a-z, 0-9, '.', '-' and '_'");
+}
+
+function logLevelsOf({ text, from }: Given): LogLevels {
+  try {
+    return parseLogLevels(from, text);
+  } catch (thrown) {
+    throw new UsageError(messageOf(thrown), { cause: thrown });
+  }
+}
+
+function accountsOf(value: Given): ReadonlySet<string> {
+  const accounts = value.text.split(",").map((account) => account.trim());
+  if (!accounts.every((account) => /^[a-z0-9.-]+\/[a-z0-9.-]+$/.test(account)))
+    refuse(value, "give namespace/service-account, with commas between, as istio-system/ztunnel");
+  return new Set(accounts);
+}
+
+/** Those that a client in the cluster, or on this machine, calls us by; and those asked for. */
+function servingNames(systemNamespace: string, asked: readonly Given[]): readonly string[] {
+  const service = `istiod.${systemNamespace}`;
+  const right = "give a DNS name in lower case, or an IP address";
+  const more = asked.map((value) => (DNS_NAME.test(value.text) ? value.text : ipOfName(value, right)));
+  return [...new Set([`${service}.svc`, service, "localhost", "127.0.0.1", "::1", ...more])];
+}
+
+function ipOfName(value: Given, right: string): string {
+  try {
+    return ipOf(value);
+  } catch {
+    return refuse(value, right);
+  }
+}
+
+/** A value with a cluster's name before it, as `west=10.8.0.0/16`, is that cluster's; else it is the local one's. */
+function byCluster(local: string, values: readonly Given[]): ReadonlyMap<string, Given> {
+  const named = new Map<string, Given>();
+  for (const value of values) {
+    const [, before, after] = /^([^=]*)=(.*)$/s.exec(value.text) ?? [];
+    const isNamed = before !== undefined && NAME.test(before);
+    const cluster = isNamed ? before : local;
+    if (named.has(cluster)) refuse(value, `cluster ${cluster} has one already`);
+    named.set(cluster, { from: value.from, text: isNamed ? after! : value.text });
+  }
+  return named;
+}
+
+function manifestClusters(local: string, options: Options, defaults: ConfigDefaults): readonly ManifestCluster[] {
+  const folders = new Map(byCluster(local, allGiven(SETTINGS.manifests, options)));
+  if (folders.size === 0 && defaults.manifests !== undefined)
+    folders.set(local, { text: defaults.manifests, from: "the default of --manifests" });
+  const podCidrs = byCluster(local, allGiven(SETTINGS.podCidr, options));
+  const serviceCidrs = byCluster(local, allGiven(SETTINGS.serviceCidr, options));
+  for (const [cluster, value] of [...podCidrs, ...serviceCidrs])
+    if (!folders.has(cluster)) refuse(value, `there is no --manifests for cluster ${cluster}`);
+  return [...folders].map(([cluster, folder]) => {
+    const [pods, services] = [podCidrs.get(cluster), serviceCidrs.get(cluster)];
+    return {
+      cluster: clusterId(cluster),
+      folder: matching(folder, /^[^\0]+$/, "give a folder, as ./manifests or west=./manifests"),
+      podCidr: pods && ipv4RangeOf(pods),
+      serviceCidr: services && ipv4RangeOf(services),
+    };
+  });
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === "object" && value !== null) {
+    for (const inner of Object.values(value)) deepFreeze(inner);
+    Object.freeze(value);
+  }
+  return value;
+}

@@ -1,0 +1,35 @@
+#!/usr/bin/env node
+import { runCli } from "./cli.ts";
+import type { Command } from "./command.ts";
+import { systemClock } from "./system-host.ts";
+import { VERSION } from "./version.ts";
+
+const commands: readonly Command[] = [];
+
+const interrupt = new AbortController();
+for (const name of ["SIGINT", "SIGTERM"] as const)
+  process.on(name, () => {
+    if (interrupt.signal.aborted) process.exit(2);
+    interrupt.abort();
+  });
+// Whoever read our output is gone, as in `causeway watch wds | head`: nothing more to do.
+process.stdout.on("error", () => interrupt.abort());
+process.stderr.on("error", () => {});
+
+const exitCode = await runCli(
+  {
+    commands,
+    version: VERSION,
+    clock: systemClock,
+    printer: {
+      out: (text) => void process.stdout.write(text),
+      err: (text) => void process.stderr.write(text),
+    },
+    environment: process.env,
+    interrupted: interrupt.signal,
+  },
+  process.argv.slice(2),
+);
+// What a command left open must not keep it running; what it printed must arrive.
+process.exitCode = exitCode;
+process.stdout.write("", () => process.stderr.write("", () => process.exit()));

@@ -1,0 +1,64 @@
+import { isIP, isIPv4 } from "node:net";
+import { type Environment, type Flag, listOption, type Options, textOption, UsageError } from "./command.ts";
+import { printable } from "./printable.ts";
+
+/** One thing that can be set: by its flag, else by its variable, else it has its default. */
+export interface Setting {
+  readonly flag: Flag;
+  readonly variable?: string;
+}
+
+/** A value, and where it was found: what an error must name. */
+export interface Given {
+  readonly text: string;
+  /** As `--cluster` or `CLUSTER_ID`. */
+  readonly from: string;
+}
+
+export function given({ flag, variable }: Setting, options: Options, environment: Environment): Given | undefined {
+  const text = textOption(options, optionName(flag));
+  if (text !== undefined) return { text, from: longFlag(flag) };
+  // An empty variable is how charts leave a value out.
+  const value = variable === undefined ? undefined : environment[variable];
+  return value === undefined || value === "" ? undefined : { text: value, from: variable! };
+}
+
+export function allGiven({ flag }: Setting, options: Options): readonly Given[] {
+  return listOption(options, optionName(flag)).map((text) => ({ text, from: longFlag(flag) }));
+}
+
+/** @throws UsageError always, with the place, the value and what would be right. */
+export function refuse({ text, from }: Given, right: string): never {
+  throw new UsageError(`${from} is "${printable(text, 120)}": ${right}`);
+}
+
+/** `text` if it matches. @throws UsageError */
+export function matching(value: Given, pattern: RegExp, right: string): string {
+  return pattern.test(value.text) ? value.text : refuse(value, right);
+}
+
+export function portOf(value: Given): number {
+  const port = /^[0-9]{1,5}$/.test(value.text) ? Number(value.text) : 65536;
+  return port <= 65535 ? port : refuse(value, "give a port from 1 to 65535, or 0 for any that is free");
+}
+
+export function ipOf(value: Given): string {
+  return isIP(value.text) === 0 ? refuse(value, "give an IP address of this machine, as 127.0.0.1 or ::") : value.text;
+}
+
+/** Pods and services of an embedded cluster have IPv4 addresses. */
+export function ipv4RangeOf(value: Given): string {
+  const [ip, length, ...rest] = value.text.split("/");
+  const right = "give an IPv4 range, as 10.244.0.0/16";
+  if (ip === undefined || !isIPv4(ip) || length === undefined || rest.length > 0) return refuse(value, right);
+  return /^[0-9]{1,2}$/.test(length) && Number(length) <= 32 ? value.text : refuse(value, right);
+}
+
+const longFlag = ({ flags }: Flag): string => /--[\w-]+/.exec(flags)![0];
+
+/** What commander calls it. */
+function optionName(flag: Flag): string {
+  return longFlag(flag)
+    .slice(2)
+    .replace(/-+(.)/g, (_, letter: string) => letter.toUpperCase());
+}

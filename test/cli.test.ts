@@ -1,0 +1,181 @@
+import assert from "node:assert/strict";
+import { test } from "mocha";
+import { runCli } from "../src/cli.ts";
+import { type Command, type CommandCall, type ExitCode, UsageError } from "../src/command.ts";
+import { parseDurationMs } from "../src/duration.ts";
+import { MeshError } from "../src/errors.ts";
+import { VirtualClock } from "./sim/world.ts";
+
+interface Ran {
+  readonly code: Promise<ExitCode>;
+  readonly clock: VirtualClock;
+  readonly out: string[];
+  readonly err: string[];
+  /** Presses Ctrl-C. */
+  readonly interrupt: () => void;
+}
+
+const command = (run: Command["run"], more: Partial<Command> = {}): Command => ({
+  name: "workloads",
+  summary: "lists workloads",
+  args: ["[name]"],
+  flags: [
+    { flags: "-o, --output <format>", description: "format", choices: ["table", "json"], default: "table" },
+    { flags: "--manifests <dir>", description: "folder", repeated: true },
+  ],
+  run,
+  ...more,
+});
+
+function cli(words: readonly string[], commands: readonly Command[]): Ran {
+  const [out, err]: [string[], string[]] = [[], []];
+  const clock = new VirtualClock();
+  const interruption = new AbortController();
+  const code = runCli(
+    {
+      commands,
+      version: "1.2.3",
+      clock,
+      printer: { out: (text) => void out.push(text), err: (text) => void err.push(text) },
+      environment: { HOME: "/home/me" },
+      interrupted: interruption.signal,
+    },
+    words,
+  );
+  return { code, clock, out, err, interrupt: () => interruption.abort() };
+}
+
+/** Lets what is already settled run on. */
+const settled = async (): Promise<void> => {
+  for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+};
+const never = new Promise<ExitCode>(() => {});
+const untilAborted = ({ signal }: CommandCall): Promise<ExitCode> =>
+  new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error("aborted"))));
+
+test("a command gets its arguments, options and environment, and its exit code is the program's", async () => {
+  const calls: CommandCall[] = [];
+  const found = command(async (call) => (calls.push(call), 1));
+  const words = ["workloads", "cart", "-o", "json", "--manifests", "a", "--manifests", "b"];
+  assert.equal(await cli(words, [found]).code, 1);
+  assert.deepEqual(calls[0]!.args, ["cart"]);
+  assert.deepEqual(calls[0]!.options, { output: "json", manifests: ["a", "b"] });
+  assert.equal(calls[0]!.environment["HOME"], "/home/me");
+  await cli(["workloads"], [found]).code;
+  assert.deepEqual(calls[1]!.options, { output: "table" });
+});
+
+test("a wrong call exits with 64 and says what is near", async () => {
+  const commands = [command(async () => 0)];
+  const wrong: readonly [readonly string[], RegExp][] = [
+    [["workload"], /^causeway: unknown command 'workload'\n\(Did you mean workloads\?\)/],
+    [["workloads", "--outptu", "json"], /^causeway: unknown option '--outptu'\n\(Did you mean --output\?\)/],
+    [
+      ["workloads", "-o", "xml"],
+      /^causeway: option '-o, --output <format>' argument 'xml' is invalid. Allowed choices/,
+    ],
+    [["workloads", "a", "b"], /^causeway: too many arguments/],
+    [["workloads", "--timeout", "soon"], /^causeway: --timeout is "soon": give a duration above 0, as 500ms/],
+    [["workloads", "--timeout", "0s"], /--timeout is "0s"/],
+    [[], /Usage: causeway/],
+  ];
+  for (const [words, message] of wrong) {
+    const ran = cli(words, commands);
+    assert.equal(await ran.code, 64, words.join(" "));
+    assert.match(ran.err.join(""), message);
+    assert.deepEqual(ran.out, []);
+  }
+});
+
+test("a wrong value that only the command can see exits with 64 too", async () => {
+  const ran = cli(["workloads"], [command(() => Promise.reject(new UsageError("--admin-port is 70000: too large")))]);
+  assert.equal(await ran.code, 64);
+  assert.deepEqual(ran.err, ["causeway: --admin-port is 70000: too large\n"]);
+});
+
+test("an expected failure is one sentence and exit code 2; an unexpected one also says where", async () => {
+  const expected = cli(["workloads"], [command(() => Promise.reject(new MeshError("unavailable", "no answer")))]);
+  assert.equal(await expected.code, 2);
+  assert.deepEqual(expected.err, ["causeway: no answer\n"]);
+  const defect = cli(["workloads"], [command(() => Promise.reject(new TypeError("x is undefined")))]);
+  assert.equal(await defect.code, 2);
+  assert.match(defect.err.join(""), /^causeway: a defect in causeway: x is undefined\n +at /);
+});
+
+test("--help and --version answer on standard output with exit code 0", async () => {
+  const help = cli(["--help"], [command(async () => 0)]);
+  assert.equal(await help.code, 0);
+  assert.match(help.out.join(""), /workloads.*lists workloads/);
+  const one = cli(["workloads", "--help"], [command(async () => 0)]);
+  assert.equal(await one.code, 0);
+  assert.match(one.out.join(""), /--timeout <duration>/);
+  const version = cli(["--version"], []);
+  assert.equal(await version.code, 0);
+  assert.deepEqual(version.out, ["1.2.3\n"]);
+});
+
+test("a command that waits is stopped after 30 s, or when --timeout says so, before or after the command", async () => {
+  for (const [words, limit, ms] of [
+    [["workloads"], "30s", 30_000],
+    [["workloads", "--timeout", "2s"], "2s", 2000],
+    [["--timeout", "1m30s", "workloads"], "1m30s", 90_000],
+  ] as const) {
+    const ran = cli(words, [command(untilAborted)]);
+    await settled();
+    ran.clock.advance(ms - 1);
+    await settled();
+    assert.deepEqual(ran.err, []);
+    ran.clock.advance(1);
+    assert.equal(await ran.code, 2);
+    assert.match(ran.err.join(""), new RegExp(`^causeway: workloads did not finish within ${limit}; `));
+  }
+});
+
+test("a time limit holds even if the command ignores it, or answers as if nothing had happened", async () => {
+  for (const run of [
+    () => never,
+    ({ signal }: CommandCall) => untilAborted({ signal } as CommandCall).catch((): ExitCode => 0),
+  ]) {
+    const ran = cli(["workloads", "--timeout", "1s"], [command(run)]);
+    await settled();
+    ran.clock.advance(1000);
+    await settled();
+    ran.clock.advance(500);
+    assert.equal(await ran.code, 2);
+    assert.match(ran.err.join(""), /did not finish within 1s/);
+  }
+});
+
+test("an endless command has no limit but the one that is asked for, and reaching that one is a good end", async () => {
+  const stopsWell = command((call) => untilAborted(call).catch((): ExitCode => 0), { endless: true });
+  const endless = cli(["workloads"], [stopsWell]);
+  await settled();
+  endless.clock.advance(24 * 3_600_000);
+  await settled();
+  assert.equal(await Promise.race([endless.code, Promise.resolve("runs")]), "runs");
+  endless.interrupt();
+  assert.equal(await endless.code, 0);
+  const limited = cli(["workloads", "--timeout", "5s"], [stopsWell]);
+  await settled();
+  limited.clock.advance(5000);
+  assert.equal(await limited.code, 0);
+  assert.deepEqual(limited.err, []);
+});
+
+test("Ctrl-C stops a command, with half a second to close what it has open", async () => {
+  for (const run of [untilAborted, () => never]) {
+    const ran = cli(["workloads"], [command(run)]);
+    await settled();
+    ran.interrupt();
+    await settled();
+    ran.clock.advance(500);
+    assert.equal(await ran.code, 2);
+    assert.deepEqual(ran.err, []);
+  }
+});
+
+test("durations are read in the units that people write", () => {
+  assert.deepEqual(["500ms", "30s", "1m30s", "2h", "0.5s"].map(parseDurationMs), [500, 30_000, 90_000, 7_200_000, 500]);
+  for (const text of ["", "30", "0s", "-1s", "1d", "s", "1s ", "1e3s", "9".repeat(400) + "s"])
+    assert.equal(parseDurationMs(text), undefined, text);
+});

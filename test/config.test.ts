@@ -1,0 +1,115 @@
+import assert from "node:assert/strict";
+import { test } from "mocha";
+import { type Environment, type Options, UsageError } from "../src/command.ts";
+import { CONFIG_FLAGS, type Config, loadConfig } from "../src/config.ts";
+
+const DEFAULTS = { listenAddress: "127.0.0.1", stateDir: ".causeway" };
+const load = (options: Options = {}, environment: Environment = {}): Config =>
+  loadConfig(options, environment, DEFAULTS);
+
+test("without flags and variables, names and ports are istiod's and plaintext is off", () => {
+  const config = load();
+  assert.deepEqual(
+    [config.clusterId, config.network, config.trustDomain, config.systemNamespace, config.revision],
+    ["Kubernetes", "", "cluster.local", "istio-system", "default"],
+  );
+  assert.deepEqual(config.ports, { xds: 15012, xdsPlaintext: undefined, admin: 15014, health: 8080 });
+  assert.deepEqual([...config.trustedNodeAccounts], ["istio-system/ztunnel"]);
+  assert.deepEqual(config.servingNames.slice(0, 3), ["istiod.istio-system.svc", "istiod.istio-system", "localhost"]);
+  assert.deepEqual([config.listenAddress, config.stateDir, config.cacertsDir], ["127.0.0.1", ".causeway", undefined]);
+});
+
+test("a flag wins over its variable, and a variable over the default; an empty variable is none", () => {
+  const environment = { CLUSTER_ID: "from-env", NETWORK: "net-1", TRUST_DOMAIN: "", POD_NAMESPACE: "mesh" };
+  const config = load({ cluster: "from-flag" }, environment);
+  assert.deepEqual(
+    [config.clusterId, config.network, config.trustDomain, config.systemNamespace],
+    ["from-flag", "net-1", "cluster.local", "mesh"],
+  );
+  assert.deepEqual([...config.trustedNodeAccounts], ["mesh/ztunnel"]);
+});
+
+test("nobody changes the config once it is loaded", () => {
+  const config = load();
+  assert.throws(() => Object.assign(config, { clusterId: "other" }), TypeError);
+  assert.throws(() => Object.assign(config.ports, { xds: 1 }), TypeError);
+});
+
+test("several clusters have folders and ranges of their own; a bare value is the local cluster's", () => {
+  const { manifests } = load({
+    cluster: "east",
+    manifests: ["./east", "west=./west", "north=./a=b/north"],
+    podCidr: ["10.1.0.0/16", "west=10.2.0.0/16"],
+  });
+  assert.deepEqual(
+    manifests.map(({ cluster, folder, podCidr, serviceCidr }) => [cluster, folder, podCidr, serviceCidr]),
+    [
+      ["east", "./east", "10.1.0.0/16", undefined],
+      ["west", "./west", "10.2.0.0/16", undefined],
+      ["north", "./a=b/north", undefined, undefined],
+    ],
+  );
+  assert.deepEqual(load({ manifests: ["./a=b"] }).manifests[0]!.folder, "./a=b");
+});
+
+test("a value that cannot be is refused with the place, the value and what would be right", () => {
+  const refused: readonly [Options, Environment, RegExp][] = [
+    [{ adminPort: "70000" }, {}, /^--admin-port is "70000": give a port from 1 to 65535, or 0/],
+    [{ xdsPort: "-1" }, {}, /^--xds-port is "-1"/],
+    [{ healthPort: "80.5" }, {}, /^--health-port is "80.5"/],
+    [{ plaintextPort: "" }, {}, /^--plaintext-port is ""/],
+    [{}, { CLUSTER_ID: "a/b" }, /^CLUSTER_ID is "a\/b": use 1 to 128 letters/],
+    [{ cluster: "east\nforged" }, {}, /^--cluster is "east\\nforged"/],
+    [{}, { TRUST_DOMAIN: "Cluster.Local" }, /^TRUST_DOMAIN is "Cluster.Local": use 1 to 255 of a-z/],
+    [{ trustDomain: "a/b" }, {}, /^--trust-domain is "a\/b"/],
+    [{ clusterDomain: "-x" }, {}, /^--cluster-domain is "-x": give a DNS name/],
+    [{ listen: "localhost" }, {}, /^--listen is "localhost": give an IP address/],
+    [{ network: "a/b" }, {}, /^--network is/],
+    [{}, { CA_TRUSTED_NODE_ACCOUNTS: "ztunnel" }, /^CA_TRUSTED_NODE_ACCOUNTS is "ztunnel": give namespace/],
+    [{ manifests: ["a", "b"] }, {}, /^--manifests is "b": cluster Kubernetes has one already/],
+    [{ manifests: [""] }, {}, /^--manifests is "": give a folder/],
+    [{ podCidr: ["10.0.0.0/16"] }, {}, /^--pod-cidr is "10.0.0.0\/16": there is no --manifests for cluster Kubernetes/],
+    [{ manifests: ["a"], podCidr: ["10.0.0.0"] }, {}, /^--pod-cidr is "10.0.0.0": give an IPv4 range/],
+    [{ manifests: ["a"], serviceCidr: ["10.0.0.0/33"] }, {}, /^--service-cidr is "10.0.0.0\/33"/],
+    [{ servingName: ["*.x"] }, {}, /^--serving-name is "\*\.x": give a DNS name/],
+    [{ log_output_level: "ads:loud" }, {}, /^--log_output_level has "ads:loud": the level must be one of/],
+  ];
+  for (const [options, environment, message] of refused)
+    assert.throws(
+      () => load(options, environment),
+      (thrown) => thrown instanceof UsageError && message.test(thrown.message),
+      `${JSON.stringify([options, environment])} should fail with ${message}`,
+    );
+});
+
+test("every flag of the config has an effect", () => {
+  const values: Readonly<Record<string, string | boolean | readonly string[]>> = {
+    cluster: "c2",
+    network: "n2",
+    "trust-domain": "td",
+    "cluster-domain": "cd",
+    "system-namespace": "ns",
+    revision: "r2",
+    listen: "::1",
+    "xds-port": "1",
+    "plaintext-port": "2",
+    "admin-port": "3",
+    "health-port": "4",
+    "trusted-node-accounts": "a/b",
+    state: "s",
+    cacerts: "ca",
+    manifests: ["m"],
+    "serving-name": ["example.com"],
+    log_output_level: "debug",
+    log_as_json: true,
+  };
+  const needsManifests = { "pod-cidr": ["10.0.0.0/8"], "service-cidr": ["10.0.0.0/8"] };
+  const standard = load({ manifests: ["other"] });
+  const camel = (name: string) => name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+  for (const { flags } of CONFIG_FLAGS) {
+    const name = /--([\w-]+)/.exec(flags)![1]!;
+    const value = { ...values, ...needsManifests }[name];
+    assert.ok(value !== undefined, `no value for --${name}`);
+    assert.notDeepEqual(load({ manifests: ["other"], [camel(name)]: value }), standard, `--${name}`);
+  }
+});
