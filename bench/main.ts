@@ -1,9 +1,10 @@
 import { parseArgs } from "node:util";
 import type { Bench, Measurement } from "./bench.ts";
+import { bench as csr } from "./csr.ts";
 import { bench as kernel } from "./kernel.ts";
 import { bench as log } from "./log.ts";
 
-const benches: readonly Bench[] = [kernel, log];
+const benches: readonly Bench[] = [kernel, log, csr];
 
 const usage = `usage: npm run bench -- [NAME ...] [--output json]\nbenches: ${benches.map(({ name }) => name).join(", ")}`;
 

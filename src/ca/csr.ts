@@ -58,8 +58,26 @@ function read(bytes: Uint8Array): Uint8Array {
   return publicKey;
 }
 
+/** What comes before the two coordinates of an uncompressed point in the SubjectPublicKeyInfo of P-256 (RFC 5480). */
+const P256_PREFIX = Buffer.from("3059301306072a8648ce3d020106082a8648ce3d03010703420004", "hex");
+const P256_COORDINATE_BYTES = 32;
+
 /** @throws MeshError `invalid` unless it is P-256, P-384 or RSA of 2048 to 4096 bits. */
 function allowedKey(spki: Uint8Array): KeyObject {
+  return p256Key(Buffer.from(spki.buffer, spki.byteOffset, spki.length)) ?? otherKey(spki);
+}
+
+/** The keys that ztunnel makes. Half as long as through OpenSSL's decoders, which look for every kind of key. */
+function p256Key(spki: Buffer): KeyObject | undefined {
+  const start = P256_PREFIX.length;
+  if (spki.length !== start + 2 * P256_COORDINATE_BYTES || !spki.subarray(0, start).equals(P256_PREFIX))
+    return undefined;
+  const x = spki.toString("base64url", start, start + P256_COORDINATE_BYTES);
+  const y = spki.toString("base64url", start + P256_COORDINATE_BYTES);
+  return createPublicKey({ key: { kty: "EC", crv: "P-256", x, y }, format: "jwk" });
+}
+
+function otherKey(spki: Uint8Array): KeyObject {
   const key = createPublicKey({ key: Buffer.from(spki), format: "der", type: "spki" });
   const { namedCurve = "", modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
   const { asymmetricKeyType: type } = key;

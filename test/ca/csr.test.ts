@@ -72,6 +72,13 @@ test("a request that its key did not sign is refused", async () => {
   refused(x509.PemConverter.encode(bytes, "CERTIFICATE REQUEST"), /not signed by its own key/);
 });
 
+test("a key that is no point of its curve is refused", async () => {
+  const { pem, spki } = await request(P256);
+  const bytes = Buffer.from(pem.replace(/-----.*-----/g, ""), "base64");
+  bytes.fill(1, bytes.indexOf(spki) + 27, bytes.indexOf(spki) + 91);
+  refused(x509.PemConverter.encode(bytes, "CERTIFICATE REQUEST"), /cannot be used/);
+});
+
 test("what is no request is refused", async () => {
   const { csr } = newCsr();
   const { publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
