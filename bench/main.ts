@@ -1,10 +1,14 @@
 import { parseArgs } from "node:util";
 import type { Bench, Measurement } from "./bench.ts";
 import { bench as csr } from "./csr.ts";
+import { bench as fanout } from "./fanout.ts";
 import { bench as kernel } from "./kernel.ts";
 import { bench as log } from "./log.ts";
+import { bench as memory } from "./memory.ts";
+import { bench as reconnect } from "./reconnect.ts";
+import { bench as snapshot } from "./snapshot.ts";
 
-const benches: readonly Bench[] = [kernel, log, csr];
+const benches: readonly Bench[] = [kernel, log, snapshot, fanout, reconnect, csr, memory];
 
 const usage = `usage: npm run bench -- [NAME ...] [--output json]\nbenches: ${benches.map(({ name }) => name).join(", ")}`;
 
@@ -32,4 +36,5 @@ async function main(): Promise<number> {
   return 0;
 }
 
-process.exitCode = await main();
+// Connections that a bench left to itself must not keep the process.
+process.exit(await main());
