@@ -82,7 +82,9 @@ export function attachments(
       services: new Index(graph, objects.services, "selector", (service) => buckets(home(service.id), service)),
       entries: new Index(graph, objects.serviceEntries, "selector", (entry) => buckets(home(entry.id), entry)),
       policies: new Index(graph, inputs.policies, "selector", (policy) => buckets(policy.namespace, policy)),
-      mutualTls: new Index(graph, objects.peerAuthentications, "selector", (mode) => buckets(home(mode.id), mode)),
+      mutualTls: new Index(graph, objects.peerAuthentications, "selector", (mode) =>
+        mode.binds ? buckets(home(mode.id), mode) : [],
+      ),
       mutualTlsScopes: inputs.mutualTls,
     },
     to: (placement, reads) => {

@@ -8,7 +8,6 @@ import type { Objects } from "./kube/objects.ts";
 import type { Policy, PolicyRule } from "./model/policy.ts";
 import type { Problem } from "./model/problem.ts";
 import type { RegistryOptions } from "./options.ts";
-import { CONVERTED_PREFIX, STATIC_STRICT } from "./peer-authentications.ts";
 import { compileRules, type Finding } from "./policy-rules.ts";
 
 /** A policy as ztunnel gets it, whom it selects, and what it cannot do. */
@@ -56,10 +55,6 @@ function compile(source: AuthorizationPolicy, { mesh, dryRunPolicies }: Registry
   });
   if (source.targeted) return none([]);
   if (source.dryRun && !dryRunPolicies) return none([]);
-  if (name.startsWith(CONVERTED_PREFIX) || name === STATIC_STRICT)
-    return none([
-      error("metadata.name", "is a name that PeerAuthentications use; the policy has no effect, rename it"),
-    ]);
   if (source.action === "AUDIT" || source.action === "CUSTOM")
     return none([
       error("spec.action", `is ${source.action}, which ztunnel cannot do; the policy has no effect, use a waypoint`),
@@ -76,22 +71,25 @@ const EVERYTHING: readonly PolicyRule[] = [{ clauses: [] }];
 
 /** The action and rules that deny at least what the user meant to be denied. */
 function enforced(source: AuthorizationPolicy, findings: Finding[]): Pick<Policy, "action" | "rules"> {
-  const { selectorError } = source;
-  if (selectorError)
-    findings.push(error(selectorError.field, `${selectorError.message}; the policy binds all workloads in its scope`));
+  const { errors, doubtful, rules } = source;
+  findings.push(...errors.map(({ field, message }) => error(field, `${message}; ${IN_DOUBT}`)));
   if (source.action !== "" && source.action !== "ALLOW" && source.action !== "DENY") {
     findings.push(error("spec.action", `is ${JSON.stringify(source.action)}; until it is ALLOW or DENY all is denied`));
     return { action: "deny", rules: EVERYTHING };
   }
   const action = source.action === "DENY" ? "deny" : "allow";
-  if (source.rules === undefined) {
+  if (rules === undefined) {
     findings.push(error("spec.rules", "must be a list; until it is one, nothing that it binds is let through"));
     return { action, rules: action === "deny" ? EVERYTHING : [] };
   }
-  // Who is selected is unknown, so what is allowed to them is allowed to nobody.
-  if (selectorError && action === "allow") return { action, rules: [] };
-  return { action, rules: compileRules(source.rules, action, source.id.namespace, findings) };
+  // What it is to allow, to whom, or whether it is to allow at all, is unknown: so it allows nobody.
+  if (doubtful && action === "allow") return { action, rules: [] };
+  // The rules may be what stands in a field that nobody knows.
+  if (rules.length === 0 && errors.some(({ field }) => field === "spec")) return { action, rules: EVERYTHING };
+  return { action, rules: compileRules(rules, action, source.id.namespace, findings) };
 }
+
+const IN_DOUBT = "until this is fixed, the policy allows nobody, and denies to all that it may bind";
 
 const error = (field: string, message: string): Finding => ({ field, message, severity: "error" });
 

@@ -12,15 +12,16 @@ import type { Problem } from "./model/problem.ts";
 import type { RegistryOptions } from "./options.ts";
 import { union } from "./union.ts";
 
-export const STATIC_STRICT = "istio_converted_static_strict";
-export const CONVERTED_PREFIX = "converted_peer_authentication_";
+/** Not names that an object can have: no policy of a user is ever mistaken for one of these. */
+const STATIC_STRICT = "istio_converted_static_strict";
+const CONVERTED_PREFIX = "converted_peer_authentication_";
 
 /** PeerAuthentications without a selector, by namespace. */
 export type MutualTlsScopes = Index<ObjectKey, PeerAuthentication>;
 
 export function mutualTlsScopes(graph: Graph, objects: Objects, { localCluster }: RegistryOptions): MutualTlsScopes {
-  return new Index(graph, objects.peerAuthentications, "scope", ({ id, selector }) =>
-    id.cluster === localCluster && !selector ? [id.namespace] : [],
+  return new Index(graph, objects.peerAuthentications, "scope", ({ id, selector, binds }) =>
+    binds && id.cluster === localCluster && !selector ? [id.namespace] : [],
   );
 }
 
@@ -88,7 +89,7 @@ export function mutualTlsPolicies(
     reads: { scopes },
     to: (source, { scopes }) => {
       const { cluster, namespace } = source.id;
-      if (cluster !== localCluster || !source.selector || namespace === mesh.rootNamespace) return [];
+      if (!source.binds || cluster !== localCluster || !source.selector || namespace === mesh.rootNamespace) return [];
       const rules = portPolicy(source, parentIsStrict(namespace, scopes, mesh));
       const key = convertedName(source);
       return rules ? [[key, denial(key, rules)] as const] : [];

@@ -1,4 +1,4 @@
-import { FieldError, fieldsOf, isFields, type Fields } from "./fields.ts";
+import { describe, FieldError, fieldsOf, isAbsent, isFields, type Fields } from "./fields.ts";
 import { selectorOf, type Selector } from "./labels.ts";
 import { idOf, type Metadata, type ObjectId } from "./metadata.ts";
 
@@ -12,38 +12,79 @@ export interface AuthorizationPolicy {
   readonly dryRun: boolean;
   /** True if it is for a waypoint, not for ztunnels. */
   readonly targeted: boolean;
+  /** Undefined also if it could not be read: the policy then binds more workloads rather than fewer. */
   readonly selector: Selector | undefined;
-  /** Why the selector could not be read; the policy then binds more workloads rather than fewer. */
-  readonly selectorError: { readonly field: string; readonly message: string } | undefined;
-  /** Anything that was under `spec.rules`; undefined if it was no list. */
+  /** What could not be read beside the rules. */
+  readonly errors: readonly Unread[];
+  /** True if part of it, or its metadata, could not be read: what it denies holds, what it allows does not. */
+  readonly doubtful: boolean;
+  /** Anything that was under `spec.rules`; empty if there was nothing, undefined if it was no list. */
   readonly rules: readonly unknown[] | undefined;
 }
 
+/** A field that could not be read; `message` continues its name. */
+export interface Unread {
+  readonly field: string;
+  readonly message: string;
+}
+
+const SPEC_FIELDS = ["action", "provider", "rules", "selector", "targetRef", "targetRefs"];
+
 export function readAuthorizationPolicy(metadata: Metadata, object: Fields): AuthorizationPolicy {
-  const spec = isFields(object["spec"]) ? object["spec"] : {};
-  const rules = spec["rules"] ?? [];
+  const errors: Unread[] = [];
+  const spec = tolerantSpec(object, SPEC_FIELDS, errors);
+  const { action, rules } = spec;
+  const selector = tolerantSelector(spec, errors);
+  const targeted = isTargeted(spec, errors);
   return {
     id: idOf(metadata),
-    action: typeof spec["action"] === "string" ? spec["action"].slice(0, 80) : spec["action"] === undefined ? "" : "?",
+    action: typeof action === "string" ? action.slice(0, 80) : isAbsent(action) ? "" : "?",
     dryRun: metadata.annotations("istio.io/dry-run") === "true",
-    targeted: isTargeted(spec),
-    ...tolerantSelector(spec),
-    rules: Array.isArray(rules) ? (rules as readonly unknown[]) : undefined,
+    targeted,
+    selector,
+    errors,
+    doubtful: errors.length > 0,
+    rules: isAbsent(rules) ? [] : Array.isArray(rules) ? (rules as readonly unknown[]) : undefined,
   };
 }
 
-function isTargeted(spec: Fields): boolean {
-  const refs = spec["targetRefs"];
-  return isFields(spec["targetRef"]) || (Array.isArray(refs) && refs.length > 0);
+/** What holds of a policy whose metadata cannot be read: it may be for another revision, or not meant to allow. */
+export const readDoubtfulPolicy = (bare: Metadata, object: Fields): AuthorizationPolicy => ({
+  ...readAuthorizationPolicy(bare, object),
+  doubtful: true,
+});
+
+function isTargeted(spec: Fields, errors: Unread[]): boolean {
+  const { targetRef, targetRefs } = spec;
+  if (!isAbsent(targetRefs) && !Array.isArray(targetRefs))
+    errors.push({ field: "spec.targetRefs", message: `must be a list, not ${describe(targetRefs)}` });
+  if (!isAbsent(targetRef) && !isFields(targetRef))
+    errors.push({ field: "spec.targetRef", message: `must be a map of fields, not ${describe(targetRef)}` });
+  return isFields(targetRef) || (Array.isArray(targetRefs) && targetRefs.length > 0);
 }
 
-/** Reads `spec.selector`, or says why it cannot. */
-export function tolerantSelector(spec: Fields): Pick<AuthorizationPolicy, "selector" | "selectorError"> {
+/** The spec of an object that must not vanish, whatever it holds; a field with a typo is one that is missing. */
+export function tolerantSpec(object: Fields, known: readonly string[], errors: Unread[]): Fields {
+  const { spec } = object;
+  if (isAbsent(spec)) return {};
+  if (!isFields(spec)) {
+    errors.push({ field: "spec", message: `must be a map of fields, not ${describe(spec)}` });
+    return {};
+  }
+  const stranger = Object.keys(spec).find((key) => !known.includes(key));
+  if (stranger !== undefined)
+    errors.push({ field: "spec", message: `has the field ${describe(stranger)}; only ${known.join(", ")} are known` });
+  return spec;
+}
+
+/** Reads `spec.selector`; if it cannot, undefined, as for an object that binds its whole namespace. */
+export function tolerantSelector(spec: Fields, errors: Unread[]): Selector | undefined {
   try {
-    return { selector: readWorkloadSelector(spec), selectorError: undefined };
+    return readWorkloadSelector(spec);
   } catch (error) {
     if (!(error instanceof FieldError)) throw error;
-    return { selector: undefined, selectorError: { field: error.field, message: error.message } };
+    errors.push({ field: error.field, message: error.message });
+    return undefined;
   }
 }
 
@@ -52,9 +93,6 @@ function readWorkloadSelector(spec: Fields): Selector | undefined {
   const selector = fieldsOf(spec["selector"], "spec.selector");
   const stranger = Object.keys(selector).find((key) => key !== "matchLabels");
   if (stranger !== undefined)
-    throw new FieldError(
-      "spec.selector",
-      `has the field ${JSON.stringify(stranger.slice(0, 80))}; only matchLabels is known`,
-    );
+    throw new FieldError("spec.selector", `has the field ${describe(stranger)}; only matchLabels is known`);
   return selectorOf(selector["matchLabels"], "spec.selector.matchLabels");
 }

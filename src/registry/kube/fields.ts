@@ -12,7 +12,7 @@ export class FieldError extends Error {
 export type Fields = Readonly<Record<string, unknown>>;
 
 /** Absent and null are the same to Kubernetes, and read as nothing. */
-const isAbsent = (value: unknown): value is undefined | null => value === undefined || value === null;
+export const isAbsent = (value: unknown): value is undefined | null => value === undefined || value === null;
 
 export function isFields(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value);

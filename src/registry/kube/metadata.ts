@@ -1,5 +1,6 @@
+import { createHash } from "node:crypto";
 import type { ClusterId } from "../../names.ts";
-import { FieldError, fieldsOf, isFields, textOf } from "./fields.ts";
+import { FieldError, fieldsOf, isAbsent, isFields, textOf } from "./fields.ts";
 import { Interned } from "./interned.ts";
 import { labelsOf, type LabelSet } from "./labels.ts";
 
@@ -72,6 +73,40 @@ export function metadataOf(value: unknown, cluster: ClusterId, origin: string, c
       Object.hasOwn(annotations, key) ? textOf(annotations[key], `metadata.annotations[${key}]`, 262_144) : undefined,
     createdMs: timeOf(value["creationTimestamp"]),
     deleting: value["deletionTimestamp"] !== undefined && value["deletionTimestamp"] !== null,
+    origin,
+  };
+}
+
+/** Where an object is said to be, whatever it is called there; undefined if it does not say so in text. */
+export function placeOf(value: unknown, clusterWide: boolean): { namespace: string; name: string } | undefined {
+  const { name, namespace } = isFields(value) ? value : {};
+  if (typeof name !== "string" || name === "") return undefined;
+  if (clusterWide || isAbsent(namespace) || namespace === "") return { namespace: clusterWide ? "" : "default", name };
+  return typeof namespace === "string" ? { namespace, name } : undefined;
+}
+
+/**
+ * A name for our books of what is called `name`: itself, or a stand-in that no object can be called if it is no name.
+ * So a text of any length and letters is neither kept nor sent on.
+ */
+export const bookName = (name: string): string =>
+  name.length <= 253 && NAME.test(name)
+    ? name
+    : `unreadable_${createHash("sha256").update(name).digest("hex").slice(0, 16)}`;
+
+/** As if nothing but its place, and when it was made, were said; undefined if no namespace can be called that. */
+export function bareMetadata(value: unknown, cluster: ClusterId, origin: string): Metadata | undefined {
+  const place = placeOf(value, false);
+  if (!isFields(value) || !place || place.namespace.length > 63 || !NAMESPACE.test(place.namespace)) return undefined;
+  return {
+    cluster,
+    namespace: intern(place.namespace),
+    name: bookName(place.name),
+    uid: "",
+    labels: labelsOf(undefined, "metadata.labels"),
+    annotations: () => undefined,
+    createdMs: timeOf(value["creationTimestamp"]),
+    deleting: false,
     origin,
   };
 }

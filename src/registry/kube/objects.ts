@@ -2,7 +2,7 @@ import type { ObjectKey } from "../../names.ts";
 import { Source } from "../collection/source.ts";
 import type { Graph } from "../collection/graph.ts";
 import type { Problem } from "../model/problem.ts";
-import { readAuthorizationPolicy, type AuthorizationPolicy } from "./authorization-policy.ts";
+import { readAuthorizationPolicy, readDoubtfulPolicy, type AuthorizationPolicy } from "./authorization-policy.ts";
 import { readEndpointSlice, type EndpointSlice } from "./endpoint-slice.ts";
 import type { Fields } from "./fields.ts";
 import { readGateway, type KubeGateway } from "./gateway.ts";
@@ -15,7 +15,11 @@ import {
   type KubeNode,
   type Namespace,
 } from "./namespace.ts";
-import { readPeerAuthentication, type PeerAuthentication } from "./peer-authentication.ts";
+import {
+  readDoubtfulPeerAuthentication,
+  readPeerAuthentication,
+  type PeerAuthentication,
+} from "./peer-authentication.ts";
 import { readPod, type Pod } from "./pod.ts";
 import { readServiceEntry, type ServiceEntry } from "./service-entry.ts";
 import { readService, type KubeService } from "./service.ts";
@@ -63,10 +67,14 @@ export interface Kind {
   /** True if the label `istio.io/rev` says which control plane it is for. */
   readonly revisioned: boolean;
   /** @throws FieldError */
-  readonly write: (metadata: Metadata, object: Fields, key: ObjectKey) => void;
+  readonly write: Write;
+  /** For kinds whose absence would let traffic through: writes what holds of one whose metadata cannot be read. */
+  readonly writeDoubtful: Write | undefined;
   readonly source: Source<ObjectKey, unknown>;
 }
 
+type Write = (metadata: Metadata, object: Fields, key: ObjectKey) => void;
+type Read<V> = (metadata: Metadata, object: Fields) => V | undefined;
 type Scope = Pick<Kind, "clusterWide" | "revisioned">;
 const NAMESPACED: Scope = { clusterWide: false, revisioned: false };
 const CLUSTER_WIDE: Scope = { clusterWide: true, revisioned: false };
@@ -92,6 +100,7 @@ export function kindsOf(objects: Objects): readonly Kind[] {
       REVISIONED,
       objects.authorizationPolicies,
       readAuthorizationPolicy,
+      readDoubtfulPolicy,
     ),
     kind(
       "PeerAuthentication",
@@ -100,6 +109,7 @@ export function kindsOf(objects: Objects): readonly Kind[] {
       REVISIONED,
       objects.peerAuthentications,
       readPeerAuthentication,
+      readDoubtfulPeerAuthentication,
     ),
   ];
 }
@@ -110,12 +120,23 @@ function kind<V>(
   versions: readonly string[],
   scope: Scope,
   source: Source<ObjectKey, V>,
-  read: (metadata: Metadata, object: Fields) => V | undefined,
+  read: Read<V>,
+  readDoubtful?: Read<V>,
 ): Kind {
-  const write = (metadata: Metadata, object: Fields, key: ObjectKey): void => {
-    const value = read(metadata, object);
-    if (value === undefined) source.delete(key);
-    else source.set(key, value);
+  const writer =
+    (read: Read<V>): Write =>
+    (metadata, object, key) => {
+      const value = read(metadata, object);
+      if (value === undefined) source.delete(key);
+      else source.set(key, value);
+    };
+  return {
+    kind: name,
+    group,
+    versions,
+    ...scope,
+    write: writer(read),
+    writeDoubtful: readDoubtful && writer(readDoubtful),
+    source: source as unknown as Kind["source"],
   };
-  return { kind: name, group, versions, ...scope, write, source: source as unknown as Kind["source"] };
 }

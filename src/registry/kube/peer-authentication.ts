@@ -1,5 +1,5 @@
-import { tolerantSelector } from "./authorization-policy.ts";
-import { isFields, type Fields } from "./fields.ts";
+import { tolerantSelector, tolerantSpec, type Unread } from "./authorization-policy.ts";
+import { isAbsent, isFields, type Fields } from "./fields.ts";
 import type { Selector } from "./labels.ts";
 import { idOf, type Metadata, type ObjectId } from "./metadata.ts";
 
@@ -8,11 +8,16 @@ export type MutualTlsMode = "unset" | "disable" | "permissive" | "strict";
 export interface PeerAuthentication {
   readonly id: ObjectId;
   readonly selector: Selector | undefined;
+  /**
+   * False if whom it binds is in doubt and it closes nothing: then it neither opens, nor stands before another that
+   * closes.
+   */
+  readonly binds: boolean;
   readonly mode: MutualTlsMode;
   /** In ascending order of the port; modes are never unset. */
   readonly portModes: readonly { readonly port: number; readonly mode: MutualTlsMode }[];
   /** What could not be read, and was taken for STRICT or left closed. */
-  readonly errors: readonly { readonly field: string; readonly message: string }[];
+  readonly errors: readonly Unread[];
 }
 
 const MODES = new Map<unknown, MutualTlsMode>([
@@ -25,19 +30,40 @@ const MODES = new Map<unknown, MutualTlsMode>([
 ]);
 
 export function readPeerAuthentication(metadata: Metadata, object: Fields): PeerAuthentication {
-  const spec = isFields(object["spec"]) ? object["spec"] : {};
-  const { selector, selectorError } = tolerantSelector(spec);
-  const errors = selectorError ? [selectorError] : [];
+  const errors: Unread[] = [];
+  const spec = tolerantSpec(object, ["mtls", "portLevelMtls", "selector"], errors);
+  // What stands in a field that nobody knows may have been the mode.
+  const lost = errors.length > 0;
+  const selector = tolerantSelector(spec, errors);
+  const doubts = errors.splice(0).map(({ field, message }) => ({ field, message: `${message}; ${IN_DOUBT}` }));
   const mode = modeOf(spec["mtls"], "spec.mtls", errors);
-  const portModes = portModesOf(spec["portLevelMtls"], errors);
-  return { id: idOf(metadata), selector, mode, portModes, errors };
+  const ports = portModesOf(spec["portLevelMtls"], errors);
+  const read: PeerAuthentication = {
+    id: idOf(metadata),
+    selector,
+    binds: true,
+    mode: lost || ports.lost ? "strict" : mode,
+    portModes: ports.modes,
+    errors: [...doubts, ...errors],
+  };
+  return doubts.length > 0 ? closed(read) : read;
 }
 
-type Errors = { field: string; message: string }[];
+const IN_DOUBT = "until this is fixed, it opens nothing, and if it closes anything it is STRICT for all it may bind";
+
+/** What holds of one whose metadata cannot be read. */
+export const readDoubtfulPeerAuthentication = (bare: Metadata, object: Fields): PeerAuthentication =>
+  closed(readPeerAuthentication(bare, object));
+
+/** Whom it is for is not known for sure: what it would open stays as it was, and what it would close is closed. */
+function closed(read: PeerAuthentication): PeerAuthentication {
+  const closes = read.mode === "strict" || read.portModes.some(({ mode }) => mode === "strict");
+  return closes ? { ...read, mode: "strict", portModes: [] } : { ...read, binds: false };
+}
 
 /** A mode that cannot be read is STRICT: an error must not open what was meant to be closed. */
-function modeOf(value: unknown, field: string, errors: Errors): MutualTlsMode {
-  if (value === undefined || value === null) return "unset";
+function modeOf(value: unknown, field: string, errors: Unread[]): MutualTlsMode {
+  if (isAbsent(value)) return "unset";
   const mode = isFields(value) ? MODES.get(value["mode"]) : undefined;
   if (mode) return mode;
   errors.push({
@@ -47,18 +73,28 @@ function modeOf(value: unknown, field: string, errors: Errors): MutualTlsMode {
   return "strict";
 }
 
-/** Ports that are none are left out: what the workload's own mode says holds for them. */
-function portModesOf(value: unknown, errors: Errors): PeerAuthentication["portModes"] {
-  const ports: { port: number; mode: MutualTlsMode }[] = [];
-  if (value !== undefined && value !== null && !isFields(value))
-    errors.push({ field: "spec.portLevelMtls", message: "is ignored; it must be a map from port to mode" });
-  for (const [key, mode] of Object.entries(isFields(value) ? value : {})) {
+/** `lost` is true if some port was to be closed and nobody knows which: then all must be. */
+function portModesOf(
+  value: unknown,
+  errors: Unread[],
+): { readonly modes: PeerAuthentication["portModes"]; readonly lost: boolean } {
+  if (!isAbsent(value) && !isFields(value)) {
+    errors.push({ field: "spec.portLevelMtls", message: "must be a map from port to mode; all ports are STRICT" });
+    return { modes: [], lost: true };
+  }
+  const modes: { port: number; mode: MutualTlsMode }[] = [];
+  let lost = false;
+  for (const [key, written] of Object.entries(value ?? {})) {
     const field = `spec.portLevelMtls[${key.slice(0, 20)}]`;
     const port = /^[0-9]{1,5}$/.test(key) ? Number(key) : 0;
-    const read = modeOf(mode, field, errors);
-    if (port < 1 || port > 65_535)
-      errors.push({ field, message: "is ignored; the key must be a port from 1 to 65535" });
-    else if (read !== "unset") ports.push({ port, mode: read });
+    const mode = modeOf(written, field, errors);
+    if (port >= 1 && port <= 65_535) {
+      if (mode !== "unset") modes.push({ port, mode });
+      continue;
+    }
+    lost ||= mode === "strict";
+    const effect = mode === "strict" ? "so all ports are STRICT" : "so it is ignored";
+    errors.push({ field, message: `is for no port from 1 to 65535, ${effect}` });
   }
-  return ports.sort((a, b) => a.port - b.port);
+  return { modes: modes.sort((a, b) => a.port - b.port), lost };
 }
