@@ -37,6 +37,7 @@ export interface Config {
   /** Undefined: a root of our own, kept in `stateDir`. */
   readonly cacertsDir: string | undefined;
   readonly manifests: readonly ManifestCluster[];
+  /** Names of our TLS certificate besides those of the Service and of this machine. */
   readonly servingNames: readonly string[];
   readonly log: { readonly levels: LogLevels; readonly asJson: boolean };
 }
@@ -129,7 +130,7 @@ export function loadConfig(options: Options, environment: Environment, defaults:
     stateDir: read("stateDir", path, defaults.stateDir),
     cacertsDir: read<string | undefined>("cacerts", path, undefined),
     manifests: manifestClusters(cluster, options, defaults),
-    servingNames: servingNames(systemNamespace, allGiven(SETTINGS.servingName, options)),
+    servingNames: allGiven(SETTINGS.servingName, options).map(servingNameOf),
     log: {
       levels: read("logLevels", logLevelsOf, { default: "info", scopes: new Map() }),
       asJson: options["log_as_json"] === true,
@@ -156,12 +157,8 @@ function accountsOf(value: Given): ReadonlySet<string> {
   return new Set(accounts);
 }
 
-/** Those that a client in the cluster, or on this machine, calls us by; and those asked for. */
-function servingNames(systemNamespace: string, asked: readonly Given[]): readonly string[] {
-  const service = `istiod.${systemNamespace}`;
-  const right = "give a DNS name in lower case, or an IP address";
-  const more = asked.map((value) => (DNS_NAME.test(value.text) ? value.text : ipOfName(value, right)));
-  return [...new Set([`${service}.svc`, service, "localhost", "127.0.0.1", "::1", ...more])];
+function servingNameOf(value: Given): string {
+  return DNS_NAME.test(value.text) ? value.text : ipOfName(value, "give a DNS name in lower case, or an IP address");
 }
 
 function ipOfName(value: Given, right: string): string {

@@ -44,10 +44,14 @@ export class DebugPages {
     throw new MeshError("absent", `${why}; /debug/list names those that there are`);
   }
 
-  /** The page whole, as xDS carries it; made in slices, so that clients are served meanwhile. */
-  async bytes(clock: Clock, name: string): Promise<Uint8Array> {
+  /**
+   * A page whole, as xDS carries it, with its query if it has one; made in slices, so that clients are served meanwhile.
+   * @throws MeshError as `slices` does.
+   */
+  async bytes(clock: Clock, page: string): Promise<Uint8Array> {
+    const [name = "", query = ""] = page.split("?", 2);
     const slices: string[] = [];
-    for (const slice of this.slices(name, new URLSearchParams())) {
+    for (const slice of this.slices(name, new URLSearchParams(query))) {
       slices.push(slice);
       await new Promise<void>((resolve) => clock.after(0, resolve));
     }

@@ -1,10 +1,22 @@
 #!/usr/bin/env node
 import { runCli } from "./cli.ts";
 import type { Command } from "./command.ts";
+import { policiesCommand } from "./commands/policies.ts";
+import { proxyStatusCommand } from "./commands/proxy-status.ts";
+import { servicesCommand } from "./commands/services.ts";
+import { versionCommand } from "./commands/version.ts";
+import { workloadsCommand } from "./commands/workloads.ts";
 import { systemClock } from "./system-host.ts";
 import { VERSION } from "./version.ts";
 
-const commands: readonly Command[] = [];
+/** In the order of the help. */
+const commands: readonly Command[] = [
+  workloadsCommand,
+  servicesCommand,
+  policiesCommand,
+  proxyStatusCommand,
+  versionCommand,
+];
 
 const interrupt = new AbortController();
 for (const name of ["SIGINT", "SIGTERM"] as const)

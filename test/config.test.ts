@@ -15,7 +15,6 @@ test("without flags and variables, names and ports are istiod's and plaintext is
   );
   assert.deepEqual(config.ports, { xds: 15012, xdsPlaintext: undefined, admin: 15014, health: 8080 });
   assert.deepEqual([...config.trustedNodeAccounts], ["istio-system/ztunnel"]);
-  assert.deepEqual(config.servingNames.slice(0, 3), ["istiod.istio-system.svc", "istiod.istio-system", "localhost"]);
   assert.deepEqual([config.listenAddress, config.stateDir, config.cacertsDir], ["127.0.0.1", ".causeway", undefined]);
 });
 

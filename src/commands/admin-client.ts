@@ -1,0 +1,68 @@
+import { type CommandCall, type Flag, textOption, UsageError } from "../command.ts";
+import { MeshError, messageOf } from "../errors.ts";
+import { printable } from "../printable.ts";
+import { readConnection } from "./connection.ts";
+
+/** Flags of every command that asks a running control plane. */
+export const ADMIN_FLAGS: readonly Flag[] = [
+  { flags: "--admin <url>", description: "admin port of a control plane, as http://127.0.0.1:15014" },
+  {
+    flags: "--state <dir>",
+    description: "where a control plane on this machine says how to reach it",
+    default: ".causeway",
+  },
+];
+
+/**
+ * What the admin port answers to `path`, which must be JSON.
+ * @throws UsageError if `--admin` is no URL, MeshError `unavailable` if nothing of ours answers, or what it answered.
+ */
+export async function fetchAdmin(call: CommandCall, path: string): Promise<unknown> {
+  const base = await adminUrl(call);
+  const url = new URL(path, base);
+  try {
+    const response = await fetch(url, { signal: call.signal, redirect: "error" });
+    const text = await response.text();
+    if (response.status !== 200) throw refusal(url, response.status, text);
+    return parse(url, text);
+  } catch (thrown) {
+    if (thrown instanceof MeshError || call.signal.aborted) throw thrown;
+    throw new MeshError("unavailable", `${whyNot(base, thrown)}; start it with "causeway demo", or use --admin <url>`);
+  }
+}
+
+async function adminUrl({ options }: CommandCall): Promise<string> {
+  const given = textOption(options, "admin");
+  if (given === undefined) return (await readConnection(textOption(options, "state") ?? ".causeway")).admin;
+  if (/^https?:$/.test(protocolOf(given))) return given;
+  throw new UsageError(`--admin is "${printable(given, 120)}": give a URL, as http://127.0.0.1:15014`);
+}
+
+function protocolOf(url: string): string {
+  try {
+    return new URL(url).protocol;
+  } catch {
+    return "";
+  }
+}
+
+function refusal(url: URL, status: number, text: string): MeshError {
+  const said = printable(text.split("\n", 1)[0]!.trim(), 400);
+  return new MeshError(status === 404 ? "absent" : "unavailable", `${url.href} answered ${status}: ${said}`);
+}
+
+function parse(url: URL, text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    throw new MeshError("unavailable", `${url.href} did not answer JSON: is it the admin port of a control plane?`);
+  }
+}
+
+/** fetch hides the reason in the cause. */
+function whyNot(base: string, thrown: unknown): string {
+  const cause = thrown instanceof Error && thrown.cause instanceof Error ? thrown.cause : thrown;
+  const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+  if (code === "ECONNREFUSED") return `no control plane listens at ${base}`;
+  return `${base} cannot be reached (${messageOf(cause)})`;
+}

@@ -1,0 +1,57 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { MeshError, messageOf } from "../errors.ts";
+import { writeWhole } from "../whole-file.ts";
+
+/** How other commands reach a control plane on this machine. */
+export interface Connection {
+  readonly cluster: string;
+  /** `host:port` of discovery and certificates over TLS. */
+  readonly xds: string;
+  /** As `http://127.0.0.1:15014`. */
+  readonly admin: string;
+  readonly health: string;
+  /** Path of the PEM that verifies `xds`. */
+  readonly rootCertificate: string;
+  /** Path of a token that `xds` accepts; empty if there is none. */
+  readonly token: string;
+  readonly pid: number;
+}
+
+const fileIn = (stateDir: string): string => join(stateDir, "connection.json");
+
+/** Leaves it for other commands. @throws what the file system throws. */
+export async function writeConnection(stateDir: string, connection: Connection): Promise<void> {
+  await writeWhole(fileIn(stateDir), `${JSON.stringify(connection, undefined, 2)}\n`);
+}
+
+/** @throws MeshError `absent` if no control plane has left one, `invalid` if it is none; both say what to do. */
+export async function readConnection(stateDir: string): Promise<Connection> {
+  const file = fileIn(stateDir);
+  const text = await readFile(file, "utf8").catch((thrown: unknown) => {
+    const absent = thrown instanceof Error && "code" in thrown && thrown.code === "ENOENT";
+    throw new MeshError(
+      absent ? "absent" : "unavailable",
+      absent
+        ? `no control plane has left ${file}: start one with "causeway demo", or say where one is with --admin <url>`
+        : `${file} cannot be read (${messageOf(thrown)}): make it readable, or use --admin <url>`,
+    );
+  });
+  const connection = parse(text);
+  if (connection !== undefined) return connection;
+  throw new MeshError(
+    "invalid",
+    `${file} is damaged: restart the control plane, which writes it, or use --admin <url>`,
+  );
+}
+
+function parse(text: string): Connection | undefined {
+  try {
+    const value = JSON.parse(text) as Partial<Record<keyof Connection, unknown>> | null;
+    const texts = ["cluster", "xds", "admin", "health", "rootCertificate", "token"] as const;
+    const whole = texts.every((key) => typeof value?.[key] === "string") && typeof value?.pid === "number";
+    return whole ? (value as unknown as Connection) : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,177 @@
+import assert from "node:assert/strict";
+import { test } from "mocha";
+import { ambientz, configz, connections, debugPages } from "../../src/commands/debug-pages.ts";
+import { policyView, serviceView, workloadView } from "../../src/commands/mesh-view.ts";
+import { DebugPages } from "../../src/debug-page.ts";
+import { hostname, networkId, policyName, serviceName } from "../../src/names.ts";
+import type { Policy } from "../../src/registry/model/policy.ts";
+import { pod } from "../registry/mesh.ts";
+import { client, SHOP, subscription, viewedMesh } from "./served-mesh.ts";
+
+test("ambientz shows what ztunnels get, of the moment it was asked for", () => {
+  const viewed = viewedMesh(SHOP);
+  const { workloads, services, policies } = ambientz(viewed.registry);
+  assert.deepEqual([...workloads].map(({ name }) => name).sort(), ["cart-1", "ledger-1", "stray"]);
+  const cart = [...services].find(({ name }) => name === "cart")!;
+  assert.deepEqual(
+    { ...cart },
+    {
+      name: "cart",
+      namespace: "shop",
+      hostname: "cart.shop.svc.cluster.local",
+      vips: ["/10.96.0.1"],
+      ports: { 80: 80 },
+      endpoints: {
+        "east//Pod/shop/cart-1": { workloadUid: "east//Pod/shop/cart-1", port: { 80: 80 }, status: "Healthy" },
+      },
+      subjectAltNames: [],
+      waypoint: { destination: "shop/w.shop.svc.cluster.local", hboneMtlsPort: 15_008 },
+      canonical: true,
+    },
+  );
+  assert.deepEqual(
+    [...policies],
+    [
+      {
+        name: "only-cart",
+        namespace: "shop",
+        scope: "WorkloadSelector",
+        action: "Allow",
+        rules: [[[{ namespaces: [{ Exact: "shop" }] }], [{ destinationPorts: [8080] }]]],
+      },
+    ],
+  );
+});
+
+test("every field of a workload that steers traffic is shown", () => {
+  const viewed = viewedMesh([pod("cart-1", "10.0.0.1")]);
+  const [[, workload]] = [...viewed.registry.workloads.entries()] as [[string, Parameters<typeof workloadView>[0]]];
+  const address = { network: networkId("n1"), ip: "10.9.0.1" };
+  const view = workloadView({
+    ...workload,
+    hostname: "example.com",
+    tunnel: "hbone",
+    nativeTunnel: true,
+    hostNetwork: true,
+    healthy: false,
+    capacity: 0,
+    waypoint: { destination: { kind: "address", address }, hbonePort: 15_008 },
+    networkGateway: { destination: { kind: "hostname", namespace: "a", hostname: hostname("b.c") }, hbonePort: 1 },
+    locality: { region: "r", zone: "z", subzone: "" },
+    applicationTunnel: { protocol: "proxy", port: 15_088 },
+  });
+  assert.deepEqual(
+    {
+      waypoint: view.waypoint,
+      gateway: view["networkGateway"],
+      status: view.status,
+      protocol: view.protocol,
+      capacity: view["capacity"],
+      hostname: view.hostname,
+      more: [view["nativeTunnel"], view["networkMode"], view["locality"], view["applicationTunnel"]],
+    },
+    {
+      waypoint: { destination: "n1/10.9.0.1", hboneMtlsPort: 15_008 },
+      gateway: { destination: "a/b.c", hboneMtlsPort: 1 },
+      status: "Unhealthy",
+      protocol: "HBONE",
+      capacity: 0,
+      hostname: "example.com",
+      more: [true, "HostNetwork", { region: "r", zone: "z", subzone: "" }, { protocol: "PROXY", port: 15_088 }],
+    },
+  );
+});
+
+test("every kind of match of a policy is shown", () => {
+  const cidr = [{ ip: "10.0.0.0", prefixLength: 8 }];
+  const strings = [{ kind: "prefix", value: "a" }, { kind: "presence" }] as const;
+  const account = [{ namespace: "a", serviceAccount: "b" }];
+  const match = {
+    namespaces: strings,
+    notNamespaces: strings,
+    principals: strings,
+    notPrincipals: strings,
+    sourceIps: cidr,
+    notSourceIps: cidr,
+    destinationIps: cidr,
+    notDestinationIps: cidr,
+    destinationPorts: [1],
+    notDestinationPorts: [2],
+    serviceAccounts: account,
+    notServiceAccounts: account,
+  };
+  const policy: Policy = {
+    key: policyName("a", "b"),
+    name: "b",
+    namespace: "a",
+    scope: "global",
+    action: "deny",
+    rules: [{ clauses: [{ matches: [match] }] }],
+    dryRun: true,
+  };
+  const { rules, ...rest } = policyView(policy);
+  assert.deepEqual(rest, { name: "b", namespace: "a", scope: "Global", action: "Deny", dryRun: true });
+  const [[[shown]]] = rules as [[[Record<string, unknown>]]];
+  assert.deepEqual(Object.keys(shown).sort(), Object.keys(match).sort());
+  assert.deepEqual(shown["notPrincipals"], [{ Prefix: "a" }, "Presence"]);
+  assert.deepEqual(shown["notDestinationIps"], ["10.0.0.0/8"]);
+});
+
+test("a service shows ranges as ranges, its families and how to balance", () => {
+  const viewed = viewedMesh(SHOP);
+  const key = serviceName("shop", "cart.shop.svc.cluster.local");
+  const service = [...viewed.registry.services.entries()].find(([name]) => name === key)![1];
+  const range = { network: networkId(""), ip: "10.0.0.0", prefixLength: 8 };
+  const loadBalancing = { mode: "failover", preference: ["network", "zone"], healthPolicy: "allow-all" } as const;
+  const view = serviceView({ ...service, addresses: [range], ipFamilies: "dual", loadBalancing }, []);
+  assert.deepEqual(
+    [view.vips, view.endpoints, view["ipFamilies"], view["loadBalancer"]],
+    [
+      ["/10.0.0.0/8"],
+      {},
+      "Dual",
+      { mode: "Failover", routingPreferences: ["Network", "Zone"], healthPolicy: "AllowAll" },
+    ],
+  );
+});
+
+test("connections say who is connected, from where and since when, before and after the first request", () => {
+  const early = { ...client("x", []), node: undefined, identity: undefined };
+  assert.deepEqual(connections([client("a", [subscription()]), early]), {
+    totalClients: 2,
+    clients: [
+      {
+        connectionId: "a.istio-system-a",
+        connectedAt: "2026-11-21T05:00:00.000Z",
+        address: "10.0.0.9:40000",
+        identity: "spiffe://cluster.local/ns/istio-system/sa/ztunnel",
+        node: "ztunnel~10.0.0.9~a.istio-system~cluster.local",
+      },
+      { connectionId: "x", connectedAt: "2026-11-21T05:00:00.000Z", address: "10.0.0.9:40000", identity: "", node: "" },
+    ],
+  });
+});
+
+test("configz shows the settings and the levels as they are now", () => {
+  const { config, scopes } = viewedMesh([]);
+  scopes.setLevel("ads", "debug");
+  const shown = configz(config, scopes) as {
+    clusterId: string;
+    trustedNodeAccounts: string[];
+    log: { levels: object };
+  };
+  assert.equal(shown.clusterId, "Kubernetes");
+  assert.deepEqual(shown.trustedNodeAccounts, ["istio-system/ztunnel"]);
+  assert.equal((shown.log.levels as Record<string, string>)["ads"], "debug");
+});
+
+test("every page answers JSON, over xDS too, with an empty mesh and with a full one", async () => {
+  for (const viewed of [viewedMesh([]), viewedMesh(SHOP, [client("a", [subscription()])])]) {
+    const pages = new DebugPages(debugPages(viewed));
+    assert.ok(pages.list().length >= 9);
+    for (const { name } of pages.list()) {
+      const bytes = await pages.bytes(viewed.clock, `${name}?some=query`);
+      assert.notEqual(JSON.parse(Buffer.from(bytes).toString("utf8")), null, name);
+    }
+  }
+});
