@@ -22,14 +22,16 @@ export const hostname = (text: string): Hostname => text as Hostname;
 export const serviceName = (namespace: string, host: string): ServiceName => `${namespace}/${host}` as ServiceName;
 export const policyName = (namespace: string, name: string): PolicyName => `${namespace}/${name}` as PolicyName;
 
+// Joined, not a template: V8 keeps the tree of a template's parts beside the flat text, 32 bytes for each of a hundred
+// thousand pods' names.
 export const objectKey = (cluster: ClusterId, namespace: string, name: string): ObjectKey =>
-  `${cluster}/${namespace}/${name}` as ObjectKey;
+  [cluster, namespace, name].join("/") as ObjectKey;
 
 /** Everything of one cluster lies under this prefix. */
 export const clusterPrefix = (cluster: ClusterId): string => `${cluster}/`;
 
 export const podUid = (cluster: ClusterId, namespace: string, name: string): WorkloadUid =>
-  `${cluster}//Pod/${namespace}/${name}` as WorkloadUid;
+  [cluster, "/Pod", namespace, name].join("/") as WorkloadUid;
 
 export const workloadEntryUid = (cluster: ClusterId, namespace: string, name: string): WorkloadUid =>
   `${cluster}/networking.istio.io/WorkloadEntry/${namespace}/${name}` as WorkloadUid;

@@ -5,6 +5,7 @@ import { derive } from "./collection/derive.ts";
 import type { Graph } from "./collection/graph.ts";
 import { Index } from "./collection/index-by.ts";
 import { podEnded, type Pod } from "./kube/pod.ts";
+import { intern } from "./kube/metadata.ts";
 import type { Objects } from "./kube/objects.ts";
 import type { Locality } from "./model/address.ts";
 import type { Workload, ServiceBinding } from "./model/workload.ts";
@@ -50,8 +51,11 @@ export function podWorkloads(
   attachments: Collection<string, Attachment>,
   options: RegistryOptions,
 ): Collection<WorkloadUid, Workload> {
+  const shared = new SharedBindings();
   return derive(graph, {
     name: "pod-workloads",
+    // A workload is named after its pod.
+    distinct: true,
     from: objects.pods,
     reads: { nodes: objects.nodes, attachments, targets: podTargets(graph, objects, options) },
     to: (pod, { nodes, attachments, targets }, key) => {
@@ -59,9 +63,11 @@ export function podWorkloads(
       const attachment = attachments.get(pod.placement.id);
       // Labels are settled before pods, so each pod has its attachment.
       if (!attachment) return [];
-      const locality = pod.node === "" ? undefined : nodes.get(objectKey(pod.cluster, "", pod.node))?.locality;
+      const locality =
+        pod.node === "" ? undefined : nodes.get(intern(objectKey(pod.cluster, "", pod.node)) as ObjectKey)?.locality;
       const targeted = targets.get(key).filter(({ uid }) => uid === "" || uid === pod.uid);
-      const services = bindings(pod, attachment.services, targeted);
+      const services =
+        targeted.length === 0 ? shared.of(attachment, pod.ports) : bindings(pod.ports, attachment.services, targeted);
       const workload = workloadOf(pod, attachment, locality, services, options);
       return [[workload.uid, workload]];
     },
@@ -108,14 +114,27 @@ function workloadOf(
 
 const NONE: readonly ServiceBinding[] = [];
 
+/** Pods of one label set with the same named ports are endpoints alike: they share one list. */
+class SharedBindings {
+  readonly #known = new WeakMap<Attachment, WeakMap<Pod["ports"], readonly ServiceBinding[]>>();
+
+  of(attachment: Attachment, ports: Pod["ports"]): readonly ServiceBinding[] {
+    let known = this.#known.get(attachment);
+    if (known === undefined) this.#known.set(attachment, (known = new WeakMap()));
+    let list = known.get(ports);
+    if (list === undefined) known.set(ports, (list = bindings(ports, attachment.services, [])));
+    return list;
+  }
+}
+
 function bindings(
-  pod: Pod,
+  podPorts: Pod["ports"],
   selected: readonly SelectedService[],
   targeted: readonly PodTarget[],
 ): readonly ServiceBinding[] {
   if (selected.length === 0 && targeted.length === 0) return NONE;
   const found = new Map(targeted.map(({ binding }) => [binding.service, binding]));
   for (const { service, ports, rules } of selected)
-    found.set(service, { service, ports: portsOnPod(ports, rules, pod.ports) });
+    found.set(service, { service, ports: portsOnPod(ports, rules, podPorts) });
   return [...found.values()].sort((a, b) => (a.service < b.service ? -1 : 1));
 }

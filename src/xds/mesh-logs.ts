@@ -6,6 +6,7 @@ import type { Policy } from "../registry/model/policy.ts";
 import type { Service } from "../registry/model/service.ts";
 import type { Workload } from "../registry/model/workload.ts";
 import type { PolicyName, ServiceName, WorkloadUid } from "../names.ts";
+import { AliasBook } from "./alias-book.ts";
 import { Publisher, type Refusal } from "./publisher.ts";
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE, type ResourceRelations, type TypeUrl } from "./resource.ts";
 import { ResourceLog } from "./resource-log.ts";
@@ -57,8 +58,8 @@ export function meshLogs(graph: Graph, mesh: MeshCollections, onChanged: () => v
 /** Names, aliases and companions of contract ztunnel.md 2.5, 2.8 and 2.9. */
 function addressRelations(graph: Graph, mesh: MeshCollections): ResourceRelations {
   const { workloads, services } = mesh;
-  const workloadsByAddress = new Index(graph, workloads, "address", workloadAliases);
-  const servicesByAddress = new Index(graph, services, "address", serviceAliases);
+  const workloadAddresses = new AliasBook(graph, workloads, workloadAliases);
+  const serviceAddresses = new AliasBook(graph, services, serviceAliases);
   // Entries and gateways run on no node, and a client that names none must not get all of them.
   const workloadsByNode = new Index(graph, workloads, "node", ({ node }) => (node === "" ? [] : [node]));
   const aliasesOf = (name: string): readonly string[] => {
@@ -69,10 +70,7 @@ function addressRelations(graph: Graph, mesh: MeshCollections): ResourceRelation
   };
   return {
     aliases: aliasesOf,
-    resolve: (alias) => [
-      ...workloadsByAddress.get(alias).map(({ uid }) => uid),
-      ...servicesByAddress.get(alias).map(({ key }) => key),
-    ],
+    resolve: (alias) => [...workloadAddresses.resolve(alias), ...serviceAddresses.resolve(alias)],
     *companions(name) {
       for (const { uid } of mesh.workloadsByService.get(name)) yield uid;
     },

@@ -9,8 +9,8 @@ const discovery = envoy.service.discovery.v3;
 
 /** Field 2 of a DeltaDiscoveryResponse, length-delimited. */
 const RESOURCES_TAG = (2 << 3) | 2;
-/** Of SHA-256, in base64url: 96 bits, so that two values of one name collide after some 2^48 changes. */
-const VERSION_CHARACTERS = 16;
+/** Of SHA-256: 96 bits, 16 characters; two values of one name collide after some 2^48 changes. */
+const VERSION_BYTES = 12;
 
 /** Encodes a resource once for all clients; its version is a hash of `body`. */
 export function toResource(typeUrl: TypeUrl, name: string, body: Uint8Array): Resource {
@@ -21,7 +21,8 @@ export function toResource(typeUrl: TypeUrl, name: string, body: Uint8Array): Re
 }
 
 export function contentVersion(body: Uint8Array): string {
-  return hash("sha256", body, "base64url").slice(0, VERSION_CHARACTERS);
+  // Of the bytes, not of the text: a slice of a text keeps the whole of it.
+  return hash("sha256", body, "buffer").toString("base64url", 0, VERSION_BYTES);
 }
 
 /**

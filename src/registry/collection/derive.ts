@@ -22,6 +22,8 @@ export interface Derivation<K extends string, V, W extends Lookups, K2 extends s
    */
   readonly to: (value: V, reads: Tracked<W>, key: K) => Iterable<readonly [K2, V2]>;
   readonly equals?: (a: V2, b: V2) => boolean;
+  /** True if no two inputs ever write one output: who owns which then needs no memory. */
+  readonly distinct?: boolean;
 }
 
 /** A collection computed from another, one key at a time. */
@@ -35,9 +37,11 @@ export function derive<K extends string, V, W extends Lookups, K2 extends string
 }
 
 /** What one input's last run wrote and asked. One output, the usual number, costs no array. */
-interface Run<K2> {
-  readonly outputs: K2 | readonly K2[];
-  readonly questions: Questions;
+class Run<K2> {
+  constructor(
+    readonly outputs: K2 | readonly K2[],
+    readonly questions: Questions,
+  ) {}
 }
 const NOTHING_ASKED: Questions = [];
 
@@ -46,7 +50,8 @@ class Derived<K extends string, V, W extends Lookups, K2 extends string, V2> ext
   readonly #askers: readonly Askers<K>[];
   readonly #reads: Tracked<W>;
   readonly #runs = new Map<K, Run<K2>>();
-  readonly #claims = new Claims<K, K2, V2>();
+  /** Undefined if nothing is ever contested. */
+  readonly #claims: Claims<K, K2, V2> | undefined;
   /** What the run now under way has asked. */
   #asking: (number | string)[] | undefined;
 
@@ -55,6 +60,7 @@ class Derived<K extends string, V, W extends Lookups, K2 extends string, V2> ext
     const inputs = [derivation.from, ...lookups.map(([, lookup]) => lookup)];
     super(derivation.name, rankAbove(inputs), derivation.equals ?? isDeepStrictEqual);
     this.#derivation = derivation;
+    this.#claims = derivation.distinct === true ? undefined : new Claims();
     this.#askers = lookups.map(([, lookup]) => new Askers(lookup));
     // The types of the lookups are in W; no loop over them can say so.
     this.#reads = Object.fromEntries(
@@ -89,14 +95,14 @@ class Derived<K extends string, V, W extends Lookups, K2 extends string, V2> ext
     const keys = outputs.length === 1 ? outputs[0]![0] : outputs.map(([output]) => output);
     for (const output of missingFrom(keys, before?.outputs ?? [])) this.#retract(output, key);
     for (const [output, written] of outputs)
-      if (this.#claims.claim(output, key, written, this.values.get(output))) this.write(output, written);
+      if (this.#claims?.claim(output, key, written, this.values.get(output)) ?? true) this.write(output, written);
     if (value === undefined) this.#runs.delete(key);
     else if (before?.questions !== questions || !sameOutputs(before.outputs, keys))
-      this.#runs.set(key, { outputs: keys, questions });
+      this.#runs.set(key, new Run(keys, questions));
   }
 
   #retract(output: K2, key: K): void {
-    this.write(output, this.#claims.release(output, key, this.values.get(output)));
+    this.write(output, this.#claims?.release(output, key, this.values.get(output)));
   }
 
   /** @returns `before` if nothing else was asked, so that a change of an address moves nothing in the askers. */
