@@ -10,7 +10,7 @@ export class LivePods {
     this.#registry = registry;
   }
 
-  /** The node of a pod, and whose it is; undefined unless exactly this one, by uid, is live. */
+  /** The node of a pod, empty until it has one, and whose it is; undefined unless exactly this one, by uid, is live. */
   find(
     cluster: ClusterId,
     namespace: string,
@@ -18,7 +18,8 @@ export class LivePods {
     uid: string,
   ): { readonly node: string; readonly serviceAccount: string } | undefined {
     const pod = this.#registry.pods.get(objectKey(cluster, namespace, name));
-    return pod === undefined || pod.uid !== uid || podEnded(pod) ? undefined : pod;
+    // Two uids that are not known are not the same one.
+    return pod === undefined || uid === "" || pod.uid !== uid || podEnded(pod) ? undefined : pod;
   }
 
   /** True if a live pod with this service account is on the node. */

@@ -48,7 +48,7 @@ export class Registry {
   readonly networks: Collection<ClusterId, NetworkId>;
   readonly namespaces: Collection<ObjectKey, Namespace>;
   readonly pods: Collection<ObjectKey, Pod>;
-  /** Pods that have not ended, by `cluster/node/namespace/serviceAccount`: whom a node may ask certificates for. */
+  /** Pods on a node that have not ended, by `cluster/node/namespace/serviceAccount`: whom a node may ask certificates for. */
   readonly podsOnNode: Index<ObjectKey, Pod>;
   readonly workloadsByService: Index<WorkloadUid, Workload>;
   /** What has no effect, or less than was asked, and why. */
@@ -112,7 +112,7 @@ export class Registry {
       waypointProblems(graph, objects, offered),
     ]);
     this.podsOnNode = new Index(graph, objects.pods, "node-identity", (pod) =>
-      podEnded(pod) ? [] : [`${pod.cluster}/${pod.node}/${pod.namespace}/${pod.serviceAccount}`],
+      podEnded(pod) || pod.node === "" ? [] : [`${pod.cluster}/${pod.node}/${pod.namespace}/${pod.serviceAccount}`],
     );
     this.workloadsByService = new Index(graph, this.workloads, "service", (workload) =>
       workload.services.map(({ service }) => service),

@@ -87,8 +87,7 @@ test("a policy that cannot be read is gone once it is deleted, whatever it was c
   for (const name of ["p", "Not_A_Name", "p".repeat(300)]) {
     const mesh = testMesh([authorization(name, { action: "DENY", rules: [{}] }, { labels: { app: 1 } })]);
     assert.equal(mesh.registry.policies.size, 1);
-    mesh.intake.delete("AuthorizationPolicy", "shop", name);
-    mesh.graph.flush();
+    mesh.remove(authorization(name, {}));
     assert.deepEqual([mesh.registry.policies.size, mesh.registry.problems.size], [0, 0]);
     // What it was before it was deleted must not come back.
     mesh.apply(authorization(name, { action: "ALLOW", rules: [{}] }, { labels: { app: 1 } }));

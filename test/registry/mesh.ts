@@ -1,7 +1,7 @@
 import { clusterId } from "../../src/names.ts";
 import { Graph } from "../../src/registry/collection/graph.ts";
 import type { Intake } from "../../src/registry/kube/intake.ts";
-import type { KubeObject } from "../../src/registry/kube/object.ts";
+import type { KubeObject, ObjectReference } from "../../src/registry/kube/object.ts";
 import type { RegistryOptions } from "../../src/registry/options.ts";
 import { Registry } from "../../src/registry/registry.ts";
 
@@ -13,6 +13,8 @@ export interface TestMesh {
   readonly intake: Intake;
   /** Writes the objects and settles. */
   readonly apply: (...objects: readonly KubeObject[]) => void;
+  /** Deletes the objects and settles. */
+  readonly remove: (...objects: readonly ObjectReference[]) => void;
 }
 
 /** A registry with one cluster, `east`, and these objects in it. */
@@ -25,8 +27,12 @@ export function testMesh(objects: readonly KubeObject[] = [], options: Partial<R
     for (const object of written) intake.set(object, "mesh.yaml:1");
     graph.flush();
   };
+  const remove = (...gone: readonly ObjectReference[]): void => {
+    for (const object of gone) intake.delete(object);
+    graph.flush();
+  };
   apply(...objects);
-  return { graph, registry, intake, apply };
+  return { graph, registry, intake, apply, remove };
 }
 
 /** An object in namespace `shop`, unless `metadata` says otherwise. */

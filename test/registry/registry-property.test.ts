@@ -73,8 +73,7 @@ test("a registry that saw every change holds what one holds that saw the end onl
       const objects = new Map<string, KubeObject>();
       for (const [written, remove, flush] of steps) {
         const id = idOf(written);
-        if (remove && objects.delete(id))
-          living.intake.delete(written.kind, written.metadata.namespace ?? "", written.metadata.name);
+        if (remove && objects.delete(id)) living.intake.delete(written);
         else {
           objects.set(id, written);
           living.intake.set(written, "mesh.yaml:1");

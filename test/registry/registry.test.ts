@@ -11,7 +11,7 @@ const messages = (mesh: ReturnType<typeof testMesh>) =>
 
 test("a pod is a workload of the services that select it, with its own target ports", () => {
   const named = [{ name: "web", port: 80, targetPort: "http" }];
-  const { registry, intake, graph } = testMesh([
+  const { registry, remove } = testMesh([
     pod("cart", "10.0.0.1", { app: "cart" }, { containers: [{ ports: [{ name: "http", containerPort: 8080 }] }] }),
     service("cart", "10.1.0.1", { ports: named }),
   ]);
@@ -21,8 +21,7 @@ test("a pod is a workload of the services that select it, with its own target po
   assert.deepEqual(registry.services.get(cartService)?.ports, [{ servicePort: 80, targetPort: 0 }]);
   assert.equal(registry.workloadsByService.get(cartService).length, 1);
   assert.equal(registry.podsOnNode.get("east/n1/shop/cart").length, 1);
-  intake.delete("Service", "shop", "cart");
-  graph.flush();
+  remove(service("cart", ""));
   assert.deepEqual(registry.workloads.get(cart)?.services, []);
 });
 

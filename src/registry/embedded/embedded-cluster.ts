@@ -5,7 +5,7 @@ import type { ObjectSink } from "../kube/object.ts";
 import type { Problem } from "../model/problem.ts";
 import type { Assignments, AssignmentStore } from "./assignment-store.ts";
 import { Controllers } from "./controllers.ts";
-import { type DeclaredObjects, groupOf, namespaceOf } from "./declared.ts";
+import { type DeclaredObjects, groupOf } from "./declared.ts";
 import { type FileChange, ManifestFolder } from "./manifest-folder.ts";
 import { ManifestSet, type UnknownKind } from "./manifest-set.ts";
 import { isWorkload } from "./workload-controllers.ts";
@@ -131,7 +131,7 @@ export class EmbeddedCluster {
     let [set, deleted] = [0, 0];
     for (const [key, { object }] of this.#objects) {
       if (objects.has(key) || !knows(object.kind, object.apiVersion)) continue;
-      sink.delete(object.kind, namespaceOf(object), object.metadata.name);
+      sink.delete(object);
       deleted++;
     }
     for (const [key, { object, origin }] of objects) {

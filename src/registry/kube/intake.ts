@@ -1,7 +1,7 @@
 import { clusterPrefix, objectKey, type ClusterId, type ObjectKey } from "../../names.ts";
 import { FieldError } from "./fields.ts";
 import { bareMetadata, bookName, metadataOf, placeOf } from "./metadata.ts";
-import type { KubeObject, ObjectSink } from "./object.ts";
+import type { KubeObject, ObjectReference, ObjectSink } from "./object.ts";
 import { kindsOf, type Kind, type Objects } from "./objects.ts";
 
 /**
@@ -15,6 +15,7 @@ export class Intake implements ObjectSink {
   readonly #refused = new Set<ObjectKey>();
   /** Policies that were read once, by the key that their problem would have. */
   readonly #readBefore = new Set<ObjectKey>();
+  #nameless = 0;
 
   constructor(
     readonly cluster: ClusterId,
@@ -39,22 +40,23 @@ export class Intake implements ObjectSink {
       const revision = metadata.labels.map.get("istio.io/rev");
       if (kind.revisioned && revision !== undefined && revision !== this.revision) kind.source.delete(key);
       else kind.write(metadata, object, key);
-      const problem = this.#problemKey(kind, metadata.namespace, metadata.name);
+      const problem = this.#problemKey(kind, metadata);
       if (kind.writeDoubtful) this.#readBefore.add(problem);
       this.#settle(problem);
+      if (origin !== "" && this.#refused.size > 0) this.#settle(this.#namelessKey(kind, origin));
     } catch (error) {
       if (!(error instanceof FieldError)) throw error;
       this.#refuse(kind, object, origin, error);
     }
   }
 
-  /** `namespace` is empty for a cluster-wide object. Absent objects and unknown kinds are ignored. */
-  delete(kindName: string, namespace: string, name: string): void {
-    const kind = this.#kinds.get(kindName);
-    if (!kind) return;
-    const home = kind.clusterWide ? "" : namespace || "default";
-    const problem = this.#problemKey(kind, home, name);
-    kind.source.delete(objectKey(this.cluster, home, bookName(name)));
+  /** Absent objects and unknown kinds are ignored. */
+  delete({ kind: kindName, apiVersion, metadata }: ObjectReference): void {
+    const kind = this.#ofGroup(kindName, apiVersion);
+    const place = placeOf(metadata, kind?.clusterWide ?? false);
+    if (!kind || !place) return;
+    const problem = this.#problemKey(kind, place);
+    kind.source.delete(objectKey(this.cluster, place.namespace, bookName(place.name)));
     this.#readBefore.delete(problem);
     this.#settle(problem);
   }
@@ -68,20 +70,28 @@ export class Intake implements ObjectSink {
   }
 
   #kindOf(name: string, apiVersion: string): Kind | undefined {
+    const kind = this.#ofGroup(name, apiVersion);
+    return kind?.versions.includes(groupAndVersion(apiVersion)[1]) ? kind : undefined;
+  }
+
+  #ofGroup(name: string, apiVersion: string): Kind | undefined {
     const kind = this.#kinds.get(name);
-    const slash = String(apiVersion).lastIndexOf("/");
-    const [group, version] = slash < 0 ? ["", apiVersion] : [apiVersion.slice(0, slash), apiVersion.slice(slash + 1)];
-    return kind?.group === group && kind.versions.includes(version) ? kind : undefined;
+    return kind?.group === groupAndVersion(apiVersion)[0] ? kind : undefined;
   }
 
   #refuse(kind: Kind, object: KubeObject, origin: string, error: FieldError): void {
-    const { namespace, name } = placeOf(object.metadata, kind.clusterWide) ?? { namespace: "", name: "" };
-    const problem = this.#problemKey(kind, namespace, name);
+    const place = placeOf(object.metadata, kind.clusterWide);
+    const problem = place ? this.#problemKey(kind, place) : this.#namelessKey(kind, origin);
     const effect = this.#withdraw(kind, object, origin, problem);
-    const shown = [namespace, name].filter((part) => part !== "").map((part) => printable(part));
+    const shown =
+      place &&
+      [place.namespace, place.name]
+        .filter((part) => part !== "")
+        .map(printable)
+        .join("/");
     this.#refused.add(problem);
     this.objects.unreadable.set(problem, {
-      object: `${kind.kind} ${shown.join("/") || "without a name"}`,
+      object: `${kind.kind} ${shown ?? "without a name"}`,
       origin,
       field: error.field,
       message: `${error.field} ${error.message}. Until this is fixed, ${effect}.`,
@@ -107,9 +117,24 @@ export class Intake implements ObjectSink {
     if (this.#refused.delete(problem)) this.objects.unreadable.delete(problem);
   }
 
-  #problemKey(kind: Kind, namespace: string, name: string): ObjectKey {
+  #problemKey(kind: Kind, { namespace, name }: { readonly namespace: string; readonly name: string }): ObjectKey {
     return `${clusterPrefix(this.cluster)}${kind.kind}/${bookName(namespace)}/${bookName(name)}` as ObjectKey;
   }
+
+  /** What has no name is known by where it was read. Without that, the last hundred are remembered. */
+  #namelessKey(kind: Kind, origin: string): ObjectKey {
+    const which = origin === "" ? `#${this.#nameless++ % NAMELESS_MAX}` : ` at ${origin}`;
+    return `${clusterPrefix(this.cluster)}${kind.kind} without a name${which}` as ObjectKey;
+  }
+}
+
+const NAMELESS_MAX = 100;
+
+/** The core group is empty. */
+function groupAndVersion(apiVersion: string): readonly [group: string, version: string] {
+  const text = String(apiVersion);
+  const slash = text.lastIndexOf("/");
+  return [text.slice(0, Math.max(0, slash)), text.slice(slash + 1)];
 }
 
 /** Names that are refused can hold anything; on the page they must not. */

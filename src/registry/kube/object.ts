@@ -28,9 +28,17 @@ export interface OwnerReference {
   readonly controller?: boolean;
 }
 
+/** As much of an object as tells which one it is. */
+export interface ObjectReference {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: Pick<KubeMetadata, "name" | "namespace">;
+}
+
 /** Where the objects of one cluster go: the registry's sources, or a test. */
 export interface ObjectSink {
   /** `origin` is where the object was read, as `shop/cart.yaml:12`; empty if from an API server. */
   set(object: KubeObject, origin: string): void;
-  delete(kind: string, namespace: string, name: string): void;
+  /** Only what its group and kind say it is: two groups may have a kind of one name. Any version will do. */
+  delete(object: ObjectReference): void;
 }

@@ -4,7 +4,7 @@ import { Controllers, type ControllersOptions, type Settled } from "../../../src
 import type { Assignments } from "../../../src/registry/embedded/assignment-store.ts";
 import { fieldsOf, textOf } from "../../../src/registry/embedded/fields.ts";
 import { ManifestSet } from "../../../src/registry/embedded/manifest-set.ts";
-import type { KubeObject, ObjectSink } from "../../../src/registry/kube/object.ts";
+import type { KubeObject, ObjectReference, ObjectSink } from "../../../src/registry/kube/object.ts";
 
 /** An embedded cluster without files: texts in, objects out. */
 export class Lab {
@@ -74,9 +74,10 @@ export class RecordingSink implements ObjectSink {
     this.origins.set(key, origin);
     this.told.push(`set ${key}`);
   }
-  delete(kind: string, namespace: string, name: string): void {
-    this.objects.delete(`${kind} ${namespace}/${name}`);
-    this.told.push(`delete ${kind} ${namespace}/${name}`);
+  delete({ kind, metadata }: ObjectReference): void {
+    const key = `${kind} ${metadata.namespace ?? ""}/${metadata.name}`;
+    this.objects.delete(key);
+    this.told.push(`delete ${key}`);
   }
 }
 
