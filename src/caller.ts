@@ -28,6 +28,6 @@ export interface Caller {
 
 /** Turns credentials into a caller: a token issuer, a TokenReview, a client certificate check. */
 export interface Authenticator {
-  /** @throws MeshError `denied` if nothing was proven, `unavailable` if the authority could not be asked. */
+  /** @throws MeshError `unauthenticated` if nothing was proven, `unavailable` if the authority could not be asked. */
   authenticate(credentials: Credentials): Promise<Caller>;
 }

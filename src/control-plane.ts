@@ -267,7 +267,7 @@ export class ControlPlane {
         return [cluster, new TokenVerifier(this.#host, { cluster, trustDomain, publicKey, pods })] as const;
       }),
     );
-    return new Authenticators({ tokens, localCluster: this.localCluster, trustDomain });
+    return new Authenticators({ clock: this.#host.clock, tokens, localCluster: this.localCluster, trustDomain });
   }
 
   /** The mesh is for those who carry its traffic (contract operations.md 4.3). */

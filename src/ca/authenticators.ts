@@ -1,10 +1,12 @@
 import type { Authenticator, Caller, Credentials } from "../caller.ts";
-import { MeshError } from "../errors.ts";
+import { MeshError, messageOf } from "../errors.ts";
+import type { Clock } from "../host.ts";
 import type { ClusterId } from "../names.ts";
 import { parseServiceAccountId } from "../spiffe.ts";
-import { readCertificate, uriNames } from "./certificate-fields.ts";
+import { pathLength, readCertificate, uriNames } from "./certificate-fields.ts";
 
 export interface AuthenticatorsOptions {
+  readonly clock: Clock;
   /** The verifier of each cluster's tokens. */
   readonly tokens: ReadonlyMap<ClusterId, Authenticator>;
   readonly localCluster: ClusterId;
@@ -35,14 +37,32 @@ export class Authenticators implements Authenticator {
   }
 
   #byCertificate(leaf: Uint8Array): Caller {
+    try {
+      return this.#holderOf(leaf);
+    } catch (thrown) {
+      throw new MeshError(
+        "unauthenticated",
+        `the client certificate proves nobody: ${messageOf(thrown)}`,
+        {},
+        { cause: thrown },
+      );
+    }
+  }
+
+  #holderOf(leaf: Uint8Array): Caller {
+    const { trustDomain, localCluster, clock } = this.#options;
+    const refuse = (why: string): MeshError => new MeshError("unauthenticated", why);
     const fields = readCertificate(leaf);
+    const now = clock.now();
+    // TLS looked at this once, when the connection began; that can be days ago.
+    if (fields.notAfter <= now) throw refuse(`it ended at ${new Date(fields.notAfter).toISOString()}`);
+    if (fields.notBefore > now) throw refuse(`it begins at ${new Date(fields.notBefore).toISOString()}`);
+    // An authority may be named like a workload, but is none (X509-SVID 5.2).
+    if (pathLength(fields).ca) throw refuse("it is an authority's");
     const [uri, ...more] = uriNames(fields);
-    if (uri === undefined || more.length > 0)
-      throw new MeshError("unauthenticated", "the client certificate has not exactly one URI name");
+    if (uri === undefined || more.length > 0) throw refuse("it has not exactly one URI name");
     const identity = parseServiceAccountId(uri);
-    const { trustDomain, localCluster } = this.#options;
-    if (identity.trustDomain !== trustDomain)
-      throw new MeshError("unauthenticated", `the client certificate is of trust domain ${identity.trustDomain}`);
+    if (identity.trustDomain !== trustDomain) throw refuse(`it is of trust domain ${identity.trustDomain}`);
     return { identity, cluster: localCluster, via: "certificate", pod: undefined, expiresAt: fields.notAfter };
   }
 }

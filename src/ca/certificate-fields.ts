@@ -68,7 +68,7 @@ function readExtensions(reader: DerReader): ReadonlyMap<string, Extension> {
   while (!list.atEnd) {
     const entry = list.enter(TAG.sequence);
     const id = oidText(entry.next(TAG.oid).content);
-    const critical = entry.optional(TAG.boolean) !== undefined;
+    const critical = entry.boolean();
     if (found.has(id)) throw new MeshError("invalid", `the certificate has the extension ${id} twice`);
     found.set(id, { critical, value: entry.next(TAG.octetString).content });
   }
@@ -93,7 +93,7 @@ export function pathLength({ extensions }: CertificateFields): {
   const extension = extensions.get(EXTENSION.basicConstraints);
   if (extension === undefined) return { ca: false, max: undefined };
   const constraints = new DerReader(extension.value).enter(TAG.sequence);
-  const ca = constraints.optional(TAG.boolean) !== undefined;
+  const ca = constraints.boolean();
   const max = constraints.optional(TAG.integer);
   return { ca, max: max === undefined ? undefined : max.content.at(-1)! };
 }

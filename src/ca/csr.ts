@@ -6,13 +6,18 @@ import { onlyPemBlock } from "./pem.ts";
 /** A request for RSA 4096 with a long list of names has some 3 kB. */
 const CSR_CHARACTERS_MAX = 16 * 1024;
 
-const HASHES: Readonly<Record<string, "sha256" | "sha384" | "sha512">> = {
-  "1.2.840.10045.4.3.2": "sha256",
-  "1.2.840.10045.4.3.3": "sha384",
-  "1.2.840.10045.4.3.4": "sha512",
-  "1.2.840.113549.1.1.11": "sha256",
-  "1.2.840.113549.1.1.12": "sha384",
-  "1.2.840.113549.1.1.13": "sha512",
+interface SignatureAlgorithm {
+  readonly keyType: "ec" | "rsa";
+  readonly hash: "sha256" | "sha384" | "sha512";
+}
+
+const ALGORITHMS: Readonly<Partial<Record<string, SignatureAlgorithm>>> = {
+  "1.2.840.10045.4.3.2": { keyType: "ec", hash: "sha256" },
+  "1.2.840.10045.4.3.3": { keyType: "ec", hash: "sha384" },
+  "1.2.840.10045.4.3.4": { keyType: "ec", hash: "sha512" },
+  "1.2.840.113549.1.1.11": { keyType: "rsa", hash: "sha256" },
+  "1.2.840.113549.1.1.12": { keyType: "rsa", hash: "sha384" },
+  "1.2.840.113549.1.1.13": { keyType: "rsa", hash: "sha512" },
 };
 
 /**
@@ -40,7 +45,7 @@ function read(bytes: Uint8Array): Uint8Array {
   const request = outer.enter(TAG.sequence);
   outer.end();
   const info = request.next(TAG.sequence);
-  const algorithm = oidText(request.enter(TAG.sequence).next(TAG.oid).content);
+  const named = oidText(request.enter(TAG.sequence).next(TAG.oid).content);
   const signature = bits(request.next(TAG.bitString).content);
   request.end();
 
@@ -51,38 +56,69 @@ function read(bytes: Uint8Array): Uint8Array {
   fields.optional(contextTag(0, true));
   fields.end();
 
-  const hash = HASHES[algorithm];
-  if (hash === undefined) throw new MeshError("invalid", `it is signed with ${algorithm}; use SHA-256, 384 or 512`);
+  const algorithm = ALGORITHMS[named];
+  if (algorithm === undefined) throw new MeshError("invalid", `it is signed with ${named}; use SHA-256, 384 or 512`);
   const key = allowedKey(publicKey);
-  if (!verify(hash, info.whole, key, signature)) throw new MeshError("invalid", "it is not signed by its own key");
+  if (key.asymmetricKeyType !== algorithm.keyType || !verify(algorithm.hash, info.whole, key, signature))
+    throw new MeshError("invalid", "it is not signed by its own key");
   return publicKey;
 }
 
-/** What comes before the two coordinates of an uncompressed point in the SubjectPublicKeyInfo of P-256 (RFC 5480). */
-const P256_PREFIX = Buffer.from("3059301306072a8648ce3d020106082a8648ce3d03010703420004", "hex");
-const P256_COORDINATE_BYTES = 32;
-
-/** @throws MeshError `invalid` unless it is P-256, P-384 or RSA of 2048 to 4096 bits. */
-function allowedKey(spki: Uint8Array): KeyObject {
-  return p256Key(Buffer.from(spki.buffer, spki.byteOffset, spki.length)) ?? otherKey(spki);
+interface Curve {
+  readonly name: "P-256" | "P-384";
+  /** What comes before the two coordinates of an uncompressed point in the SubjectPublicKeyInfo (RFC 5480). */
+  readonly prefix: Buffer;
+  readonly coordinateBytes: number;
 }
 
-/** The keys that ztunnel makes. Half as long as through OpenSSL's decoders, which look for every kind of key. */
-function p256Key(spki: Buffer): KeyObject | undefined {
-  const start = P256_PREFIX.length;
-  if (spki.length !== start + 2 * P256_COORDINATE_BYTES || !spki.subarray(0, start).equals(P256_PREFIX))
-    return undefined;
-  const x = spki.toString("base64url", start, start + P256_COORDINATE_BYTES);
-  const y = spki.toString("base64url", start + P256_COORDINATE_BYTES);
-  return createPublicKey({ key: { kty: "EC", crv: "P-256", x, y }, format: "jwk" });
+const CURVES: readonly Curve[] = [
+  {
+    name: "P-256",
+    prefix: Buffer.from("3059301306072a8648ce3d020106082a8648ce3d03010703420004", "hex"),
+    coordinateBytes: 32,
+  },
+  {
+    name: "P-384",
+    prefix: Buffer.from("3076301006072a8648ce3d020106052b8104002203620004", "hex"),
+    coordinateBytes: 48,
+  },
+];
+/** Verifying takes longer the larger it is; everybody's is 65537. */
+const RSA_EXPONENT_MAX = 2n ** 32n;
+
+/**
+ * The bytes of the key go into the certificate as they came, so they must be the one encoding that everybody reads
+ * alike: OpenSSL also takes curves given by their parameters, compressed points and BER, which a peer would refuse.
+ * @throws MeshError `invalid` unless it is P-256, P-384 or RSA of 2048 to 4096 bits.
+ */
+function allowedKey(publicKey: Uint8Array): KeyObject {
+  const spki = Buffer.from(publicKey.buffer, publicKey.byteOffset, publicKey.length);
+  const curve = CURVES.find(
+    ({ prefix, coordinateBytes }) =>
+      spki.length === prefix.length + 2 * coordinateBytes && spki.subarray(0, prefix.length).equals(prefix),
+  );
+  return curve === undefined ? rsaKey(spki) : pointOf(curve, spki);
 }
 
-function otherKey(spki: Uint8Array): KeyObject {
-  const key = createPublicKey({ key: Buffer.from(spki), format: "der", type: "spki" });
-  const { namedCurve = "", modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
+/** Half as long as through OpenSSL's decoders, which look for every kind of key. */
+function pointOf({ name, prefix: { length: start }, coordinateBytes }: Curve, spki: Buffer): KeyObject {
+  const x = spki.toString("base64url", start, start + coordinateBytes);
+  const y = spki.toString("base64url", start + coordinateBytes);
+  return createPublicKey({ key: { kty: "EC", crv: name, x, y }, format: "jwk" });
+}
+
+function rsaKey(spki: Buffer): KeyObject {
+  const key = createPublicKey({ key: spki, format: "der", type: "spki" });
+  const { namedCurve, modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
   const { asymmetricKeyType: type } = key;
-  if (type === "ec" && (namedCurve === "prime256v1" || namedCurve === "secp384r1")) return key;
-  if (type === "rsa" && modulusLength >= 2048 && modulusLength <= 4096 && publicExponent >= 3n) return key;
-  const shown = type === "ec" ? namedCurve : `${type} ${modulusLength || ""}`.trim();
-  throw new MeshError("invalid", `its key is ${shown}; use P-256, P-384, or RSA of 2048 to 4096 bits`);
+  const allowed = type === "rsa" && modulusLength >= 2048 && modulusLength <= 4096;
+  if (allowed && publicExponent >= 3n && publicExponent <= RSA_EXPONENT_MAX) {
+    if (key.export({ type: "spki", format: "der" }).equals(spki)) return key;
+    throw new MeshError("invalid", "its key is not in DER");
+  }
+  const shown = type === "ec" ? `${namedCurve} in this encoding` : `${type} ${modulusLength || ""}`.trim();
+  throw new MeshError(
+    "invalid",
+    `its key is ${shown}; use P-256 or P-384, as a named curve and an uncompressed point, or RSA of 2048 to 4096 bits`,
+  );
 }

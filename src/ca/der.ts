@@ -111,6 +111,16 @@ export class DerReader {
     return this.#bytes[this.#at] === tag ? this.next() : undefined;
   }
 
+  /** The next value if it is a boolean, else the default of one that was left out. */
+  boolean(): boolean {
+    const value = this.optional(TAG.boolean);
+    if (value === undefined) return false;
+    const [byte] = value.content;
+    // Many write out a default of false, which DER forbids but every reader takes.
+    if (value.content.length !== 1 || (byte !== 0 && byte !== 0xff)) throw malformed("a boolean is neither 0 nor 255");
+    return byte === 0xff;
+  }
+
   /** A reader of what the next value holds. */
   enter(tag: number): DerReader {
     return new DerReader(this.next(tag).content);
@@ -142,6 +152,8 @@ export class DerReader {
 
 /** The text of an object identifier's content. */
 export function oidText(content: Uint8Array): string {
+  // Else the last arc would be dropped, and one identifier pass for another.
+  if (content.length === 0 || content.at(-1)! >= 0x80) throw malformed("an object identifier is cut short");
   const arcs: number[] = [];
   let arc = 0;
   for (const byte of content) {

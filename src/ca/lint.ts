@@ -1,5 +1,5 @@
-import { MeshError } from "../errors.ts";
-import { formatServiceAccountId } from "../spiffe.ts";
+import { MeshError, messageOf } from "../errors.ts";
+import { formatServiceAccountId, parseServiceAccountId } from "../spiffe.ts";
 import {
   alternativeNames,
   EXTENSION,
@@ -7,7 +7,7 @@ import {
   readCertificate,
   type CertificateFields,
 } from "./certificate-fields.ts";
-import { DerReader, oidText, TAG } from "./der.ts";
+import { contextTag, der, DerReader, oidText, sequence, TAG } from "./der.ts";
 import type { SigningRequest } from "./signer.ts";
 
 const KNOWN: ReadonlySet<string> = new Set(Object.values(EXTENSION));
@@ -19,6 +19,8 @@ export interface LintContext {
   readonly request: SigningRequest;
   /** The issuer's subject, in DER. */
   readonly issuer: Uint8Array;
+  /** The issuer's subject key identifier. */
+  readonly issuerKeyId: Uint8Array;
   readonly issuerNotAfter: number;
   readonly now: number;
 }
@@ -38,7 +40,7 @@ export function lintSvid(bytes: Uint8Array, context: LintContext): void {
 }
 
 function brokenRule(fields: CertificateFields, context: LintContext): string | undefined {
-  return brokenFrame(fields, context) ?? brokenName(fields, context) ?? brokenUse(fields);
+  return brokenFrame(fields, context) ?? brokenName(fields, context) ?? brokenUse(fields, context);
 }
 
 function brokenFrame(
@@ -54,6 +56,7 @@ function brokenFrame(
   if (!same(fields.publicKey, request.publicKey)) return "its key is not the one that was asked for";
   if (notBefore > now || notAfter <= now || notAfter > issuerNotAfter)
     return "its time has not begun, is over, or outlasts its issuer's";
+  if (notAfter > now + request.ttlSeconds * 1000) return "it lives longer than was asked for";
   return undefined;
 }
 
@@ -61,14 +64,20 @@ function brokenName(fields: CertificateFields, { request }: LintContext): string
   const names = alternativeNames(fields);
   const [name] = names;
   if (name === undefined || names.length > 1 || name.tag !== NAME_TAG.uri) return "it has not exactly one URI name";
-  if (Buffer.from(name.content).toString("latin1") !== formatServiceAccountId(request.identity))
-    return "its name is not the identity that was asked for";
+  const uri = Buffer.from(name.content).toString("latin1");
+  if (uri !== formatServiceAccountId(request.identity)) return "its name is not the identity that was asked for";
+  // A text can agree with an identity whose parts hold what none may, as a slash.
+  try {
+    parseServiceAccountId(uri);
+  } catch (thrown) {
+    return messageOf(thrown);
+  }
   if (fields.subject.length !== 2) return "it has a subject beside its name";
   if (fields.extensions.get(EXTENSION.subjectAltName)?.critical !== true) return "its name is not critical";
   return undefined;
 }
 
-function brokenUse({ extensions }: CertificateFields): string | undefined {
+function brokenUse({ extensions }: CertificateFields, { issuerKeyId }: LintContext): string | undefined {
   for (const id of extensions.keys()) if (!KNOWN.has(id)) return `it has the extension ${id}`;
   const constraints = extensions.get(EXTENSION.basicConstraints);
   if (constraints === undefined || !new DerReader(constraints.value).enter(TAG.sequence).atEnd)
@@ -79,9 +88,11 @@ function brokenUse({ extensions }: CertificateFields): string | undefined {
   if (usage?.critical !== true || bits === undefined || (bits[1]! & 0x80) === 0 || (bits[1]! & 0x06) !== 0)
     return "its key usage is not that of a leaf";
   const purposes = purposesOf(extensions.get(EXTENSION.extendedKeyUsage)?.value);
-  if (!purposes.includes(SERVER_AUTH) || !purposes.includes(CLIENT_AUTH))
-    return "it is not for servers and clients both";
-  if (!extensions.has(EXTENSION.authorityKeyId)) return "it does not name its issuer's key";
+  if (purposes.length !== 2 || !purposes.includes(SERVER_AUTH) || !purposes.includes(CLIENT_AUTH))
+    return "it is not for servers and clients both, and nothing else";
+  const authority = extensions.get(EXTENSION.authorityKeyId);
+  if (authority === undefined || !same(authority.value, sequence(der(contextTag(0, false), issuerKeyId))))
+    return "it does not name its issuer's key";
   return undefined;
 }
 

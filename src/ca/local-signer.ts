@@ -50,7 +50,7 @@ export class LocalSigner implements Signer {
         `${uri} is not of trust domain ${this.#trustDomain}, which this authority signs for`,
       );
     const now = this.#host.clock.now();
-    const { notAfter: issuerNotAfter, subject: issuer } = this.#authority;
+    const { notAfter: issuerNotAfter, subject: issuer, keyId: issuerKeyId } = this.#authority;
     if (issuerNotAfter <= now) {
       const ended = new Date(issuerNotAfter).toISOString();
       throw new MeshError("unavailable", `the signing certificate ended at ${ended}; renew cacerts`);
@@ -70,7 +70,7 @@ export class LocalSigner implements Signer {
       },
       this.#authority,
     );
-    lintSvid(leaf, { request, issuer, issuerNotAfter, now });
+    lintSvid(leaf, { request, issuer, issuerKeyId, issuerNotAfter, now });
     return leaf;
   }
 }

@@ -1,6 +1,6 @@
 import { createPublicKey, generateKeyPairSync } from "node:crypto";
 import { isIP } from "node:net";
-import { MeshError } from "../errors.ts";
+import { MeshError, messageOf } from "../errors.ts";
 import type { Host } from "../host.ts";
 import { ipBytes } from "../ip-bytes.ts";
 import type { Authority } from "./authority.ts";
@@ -9,6 +9,8 @@ import { toPem } from "./pem.ts";
 
 /** Short enough that renewal is exercised, long enough to survive a week without us. */
 const LIFE_MS = 30 * 86_400_000;
+/** Half of what is left of an authority becomes ever shorter; renewals, and attempts at one, keep this apart. */
+const RENEWAL_MS_MIN = 60_000;
 
 /** What the TLS port shows, in PEM. */
 export interface ServingCertificateMaterial {
@@ -47,15 +49,33 @@ export class ServingCertificates {
     this.#names = names;
   }
 
-  /** Gives the first at once, and `onRenewed` each later one. */
+  /**
+   * Gives the first at once, and `onRenewed` each later one.
+   * @throws MeshError `unavailable` if the authority has ended; later than now that is logged, and tried again.
+   */
   start(onRenewed: (material: ServingCertificateMaterial) => void): ServingCertificateMaterial {
     const { material, lifeMs } = this.#issue();
-    this.#timer = this.#host.clock.after(lifeMs / 2, () => onRenewed(this.start(onRenewed)));
+    this.#renewAfter(lifeMs / 2, onRenewed);
     return material;
   }
 
   close(): void {
     this.#timer?.[Symbol.dispose]();
+  }
+
+  #renewAfter(delayMs: number, onRenewed: (material: ServingCertificateMaterial) => void): void {
+    this.#timer = this.#host.clock.after(Math.max(delayMs, RENEWAL_MS_MIN), () => {
+      let material: ServingCertificateMaterial;
+      try {
+        material = this.start(onRenewed);
+      } catch (thrown) {
+        // Streams that are open live on, so we must, too.
+        this.#host.log.scope("ca").error("the serving certificate was not renewed", { why: messageOf(thrown) });
+        this.#renewAfter(RENEWAL_MS_MIN, onRenewed);
+        return;
+      }
+      onRenewed(material);
+    });
   }
 
   #issue(): { readonly material: ServingCertificateMaterial; readonly lifeMs: number } {

@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
-import { generateKeyPairSync, webcrypto } from "node:crypto";
+import { createPublicKey, generateKeyPairSync, type KeyObject, sign, webcrypto } from "node:crypto";
 import "reflect-metadata";
 import * as x509 from "@peculiar/x509";
 import fc from "fast-check";
 import { test } from "mocha";
 import { newCsr } from "../../src/ca/client.ts";
 import { parseCsr } from "../../src/ca/csr.ts";
+import { bitString, contextTag, der, integer, oid, sequence, TAG } from "../../src/ca/der.ts";
+import { toPem } from "../../src/ca/pem.ts";
 import { MeshError } from "../../src/errors.ts";
 
 x509.cryptoProvider.set(globalThis.crypto);
@@ -60,8 +62,84 @@ test("what a request says of names, authority and use is not believed, and no hi
 });
 
 test("keys that are weak or of another kind are refused", async () => {
-  refused((await request(rsa(1024))).pem, /its key is rsa 1024; use P-256, P-384, or RSA of 2048 to 4096 bits/);
+  refused((await request(rsa(1024))).pem, /its key is rsa 1024; use P-256 or P-384, .* or RSA of 2048 to 4096 bits/);
   refused((await request({ ...P256, namedCurve: "P-521", hash: "SHA-512" })).pem, /its key is secp521r1/);
+});
+
+const ECDSA_SHA256 = "1.2.840.10045.4.3.2";
+const RSA_SHA256 = "1.2.840.113549.1.1.11";
+
+/** A request for a key in whatever encoding, signed by whomever. */
+function requestFor(publicKey: Uint8Array, signer: KeyObject, algorithm = ECDSA_SHA256): string {
+  const info = sequence(integer(Buffer.of(0)), sequence(), publicKey, der(contextTag(0, true)));
+  return toPem(
+    "CERTIFICATE REQUEST",
+    sequence(info, sequence(oid(algorithm)), bitString(sign("sha256", info, signer))),
+  );
+}
+const spkiOf = (key: KeyObject): Buffer => key.export({ type: "spki", format: "der" });
+/** The public key of a modulus of this many bits whose factors nobody knows. */
+const rsaOf = (modulusBits: number, e = "AQAB"): Buffer =>
+  spkiOf(
+    createPublicKey({
+      key: { kty: "RSA", n: Buffer.alloc(modulusBits / 8, 0xff).toString("base64url"), e },
+      format: "jwk",
+    }),
+  );
+
+test("no key of another kind or size is taken", () => {
+  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const cases: readonly (readonly [Buffer, RegExp])[] = [
+    [spkiOf(generateKeyPairSync("ec", { namedCurve: "P-224" }).publicKey), /its key is secp224r1/],
+    [spkiOf(generateKeyPairSync("ed25519").publicKey), /its key is ed25519/],
+    [spkiOf(generateKeyPairSync("dsa", { modulusLength: 1024, divisorLength: 160 }).publicKey), /its key is dsa/],
+    [spkiOf(generateKeyPairSync("rsa-pss", { modulusLength: 2048 }).publicKey), /its key is rsa-pss/],
+    [rsaOf(512), /its key is rsa 512/],
+    [rsaOf(16_384), /its key is rsa 16384/],
+    [rsaOf(3072, Buffer.alloc(384, 0x7f).toString("base64url")), /its key is rsa 3072/],
+  ];
+  for (const [spki, reason] of cases) refused(requestFor(spki, privateKey), reason);
+});
+
+test("a key is taken in its one encoding only, for it is copied into the certificate", () => {
+  const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const spki = spkiOf(publicKey);
+  assert.deepEqual(Buffer.from(parseCsr(requestFor(spki, privateKey))), spki);
+  const point = spki.subarray(26);
+  const compressed = Buffer.concat([Buffer.of(2 + (point.at(-1)! & 1)), point.subarray(1, 33)]);
+  const named = sequence(oid("1.2.840.10045.2.1"), oid("1.2.840.10045.3.1.7"));
+  assert.deepEqual(sequence(named, bitString(point)), spki);
+  refused(requestFor(sequence(named, bitString(compressed)), privateKey), /prime256v1 in this encoding/);
+  refused(requestFor(sequence(explicitP256(), bitString(point)), privateKey), /prime256v1 in this encoding/);
+
+  const rsa = generateKeyPairSync("rsa", { modulusLength: 2048 });
+  const whole = spkiOf(rsa.publicKey);
+  assert.deepEqual(Buffer.from(parseCsr(requestFor(whole, rsa.privateKey, RSA_SHA256))), whole);
+  // The length of the algorithm in two bytes where one will do, as BER allows.
+  const ber = sequence(Buffer.of(0x30, 0x81), whole.subarray(5));
+  refused(requestFor(ber, rsa.privateKey, RSA_SHA256), /its key is not in DER/);
+});
+
+/** P-256 by its parameters instead of its name (RFC 3279 2.3.5). */
+function explicitP256(): Buffer {
+  const hex = (text: string): Buffer => Buffer.from(text, "hex");
+  const p = hex("ffffffff00000001000000000000000000000000ffffffffffffffffffffffff");
+  const a = hex("ffffffff00000001000000000000000000000000fffffffffffffffffffffffc");
+  const b = hex("5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604b");
+  const x = "6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296";
+  const y = "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5";
+  const order = hex("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551");
+  const field = sequence(oid("1.2.840.10045.1.1"), integer(p));
+  const curve = sequence(der(TAG.octetString, a), der(TAG.octetString, b));
+  const one = integer(Buffer.of(1));
+  const generator = der(TAG.octetString, hex(`04${x}${y}`));
+  return sequence(oid("1.2.840.10045.2.1"), sequence(one, field, curve, generator, integer(order), one));
+}
+
+test("a request that claims an algorithm of another kind of key is refused", () => {
+  const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+  refused(requestFor(spkiOf(publicKey), privateKey, ECDSA_SHA256), /not signed by its own key/);
+  refused(requestFor(spkiOf(publicKey), privateKey, "1.2.840.113549.1.1.5"), /signed with 1.2.840.113549.1.1.5; use/);
 });
 
 test("a request that its key did not sign is refused", async () => {

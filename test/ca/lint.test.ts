@@ -37,6 +37,7 @@ const context = {
     ttlSeconds: 3600,
   },
   issuer: issuer.subject,
+  issuerKeyId: issuer.keyId,
   issuerNotAfter: now + 7_200_000,
   now,
 };
@@ -56,10 +57,11 @@ const broken: readonly (readonly [string, Partial<CertificateTemplate>, RegExp])
   ["a life that is over", { notAfter: now - 1000 }, /its time/],
   ["a life that has not begun", { notBefore: now + 60_000 }, /its time/],
   ["a life beyond its issuer's", { notAfter: now + 7_201_000 }, /outlasts its issuer/],
+  ["a longer life than was asked for", { notAfter: now + 3_601_000 }, /longer than was asked for/],
   ["a serial of zero", { serial: Buffer.alloc(16) }, /serial number/],
   ["a serial of 21 bytes", { serial: Buffer.alloc(21, 1) }, /serial number/],
   ["the rights of an authority", { purpose: "authority" }, /./],
-  ["use for servers only", { purpose: "server" }, /not for servers and clients both/],
+  ["use for servers only", { purpose: "server" }, /not for servers and clients both, and nothing else/],
 ];
 for (const [what, change, reason] of broken)
   test(`a certificate with ${what} is not let out`, () => {
@@ -72,6 +74,23 @@ for (const [what, change, reason] of broken)
 test("a certificate of another issuer is not let out", () => {
   const other = { ...issuer, subject: organizationName("other") };
   assert.throws(() => lintSvid(signCertificate(good, other), context), /its issuer is not who signed it/);
+});
+
+test("a certificate that points to another key of its issuer is not let out", () => {
+  const other = { ...issuer, keyId: Buffer.alloc(20, 2) };
+  assert.throws(() => lintSvid(signCertificate(good, other), context), /does not name its issuer's key/);
+});
+
+test("an identity whose parts make it another is not let out, though the certificate agrees with it", () => {
+  for (const serviceAccount of ["cart/../../kube-system/sa/admin", "", "..", "c\u0161rt", "c%61rt"]) {
+    const identity = { ...context.request.identity, serviceAccount };
+    const names = { uris: [`spiffe://cluster.local/ns/shop/sa/${serviceAccount}`] };
+    const asked = { ...context, request: { ...context.request, identity } };
+    assert.throws(
+      () => lintSvid(signCertificate({ ...good, names }, issuer), asked),
+      /service account|the path is not|name is not the identity/,
+    );
+  }
 });
 
 test("a certificate that is damaged is not let out", () => {

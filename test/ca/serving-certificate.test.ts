@@ -43,3 +43,19 @@ test("the serving certificate is replaced at half of its life, and again", async
   serving.close();
   assert.equal(host.clock.pending, 0);
 });
+
+test("an authority that ends takes neither us nor the processor with it", async () => {
+  const host = new TestHost();
+  const root = await selfMadeRoot(host, folder, "cluster.local");
+  const authority = { ...root, notAfter: host.clock.now() + 3_600_000 };
+  let renewals = 0;
+  const serving = new ServingCertificates(host, authority, ["localhost"]);
+  serving.start(() => (renewals += 1));
+  host.clock.advance(3_600_000);
+  assert.ok(renewals >= 5 && renewals <= 10, `${renewals} renewals in the last hour`);
+  host.clock.advance(600_000);
+  const failures = host.lines.filter((line) => /error ca: the serving certificate was not renewed/.test(line));
+  assert.ok(failures.length >= 9 && failures.length <= 11, `${failures.length} attempts in ten minutes`);
+  serving.close();
+  assert.equal(host.clock.pending, 0);
+});

@@ -10,7 +10,9 @@ import { issuerName, TokenIssuer } from "../../src/ca/token-issuer.ts";
 import { TokenVerifier } from "../../src/ca/token-verifier.ts";
 import type { Credentials } from "../../src/caller.ts";
 import { MeshError } from "../../src/errors.ts";
+import type { Clock } from "../../src/host.ts";
 import { clusterId } from "../../src/names.ts";
+import { realHost } from "../kits/real-host.ts";
 import { TestHost } from "../kits/test-host.ts";
 import { TestAuthority } from "../kits/tls.ts";
 import { type LivePod, livePods } from "./live-pods.ts";
@@ -44,6 +46,9 @@ const showing = (authorization: string | undefined, clusterIdHeader?: string): C
   certificateChain: [],
   remoteAddress: "test",
 });
+const derOf = (pem: string): Buffer => Buffer.from(pem.replace(/-----.*-----/g, ""), "base64");
+const byCertificateAlone = (clock: Clock): Authenticators =>
+  new Authenticators({ clock, tokens: new Map(), localCluster: east, trustDomain: "cluster.local" });
 const bearer = (token: string): Credentials => showing(`Bearer ${token}`);
 const cart = { namespace: "shop", serviceAccount: "cart", pod: { name: "cart-0", uid: "u1", node: "n1" } };
 const refused = async (attempt: Promise<unknown>, reason: RegExp): Promise<void> =>
@@ -150,7 +155,7 @@ test("the clusterid header selects who verifies, and gives nothing", async () =>
     [east, here.verifier],
     [west, there.verifier],
   ]);
-  const all = new Authenticators({ tokens, localCluster: east, trustDomain: "cluster.local" });
+  const all = new Authenticators({ clock: here.host.clock, tokens, localCluster: east, trustDomain: "cluster.local" });
   const token = `Bearer ${await there.issuer.issue({ ...cart, pod: undefined })}`;
   assert.equal((await all.authenticate(showing(token, "west"))).cluster, west);
   for (const header of ["east", "", undefined]) await refused(all.authenticate(showing(token, header)), /cluster east/);
@@ -161,11 +166,10 @@ test("the clusterid header selects who verifies, and gives nothing", async () =>
 
 test("a client certificate proves its one SPIFFE name, in our trust domain only", async () => {
   const authority = await TestAuthority.create();
-  const all = new Authenticators({ tokens: new Map(), localCluster: east, trustDomain: "cluster.local" });
+  const all = byCertificateAlone(realHost().clock);
   const shown = async (...uris: string[]): Promise<Credentials> => {
     const { certificate } = await authority.issue(uris);
-    const leaf = Buffer.from(certificate.replace(/-----.*-----/g, ""), "base64");
-    return { ...showing(undefined), certificateChain: [leaf] };
+    return { ...showing(undefined), certificateChain: [derOf(certificate)] };
   };
   const caller = await all.authenticate(await shown("spiffe://cluster.local/ns/shop/sa/cart"));
   assert.deepEqual([caller.identity.serviceAccount, caller.via, caller.pod], ["cart", "certificate", undefined]);
@@ -175,5 +179,29 @@ test("a client certificate proves its one SPIFFE name, in our trust domain only"
     /one URI/,
   );
   await refused(all.authenticate(await shown("spiffe://other/ns/shop/sa/cart")), /of trust domain other/);
-  await assert.rejects(all.authenticate(await shown("https://cluster.local/ns/shop/sa/cart")), MeshError);
+  await refused(all.authenticate(await shown("https://cluster.local/ns/shop/sa/cart")), /does not begin with spiffe/);
+  await refused(all.authenticate(await shown("spiffe://cluster.local/ns/shop/sa/cart%00")), /not a valid path segment/);
+});
+
+test("a client certificate proves nobody once it has ended, however long ago the connection began", async () => {
+  const { certificate } = await (await TestAuthority.create()).issue(["spiffe://cluster.local/ns/shop/sa/cart"]);
+  let now = Date.now();
+  const all = byCertificateAlone({ ...realHost().clock, now: () => now });
+  const shown = { ...showing(undefined), certificateChain: [derOf(certificate)] };
+  const { expiresAt } = await all.authenticate(shown);
+  now = expiresAt;
+  await refused(all.authenticate(shown), /it ended at/);
+  now -= 30 * 86_400_000;
+  await refused(all.authenticate(shown), /it begins at/);
+});
+
+test("an authority's certificate proves nobody, even if it is named like a workload", async () => {
+  const uris = ["spiffe://cluster.local/ns/istio-system/sa/citadel"];
+  const shown = { ...showing(undefined), certificateChain: [derOf((await TestAuthority.create({ uris })).root)] };
+  await refused(byCertificateAlone(realHost().clock).authenticate(shown), /it is an authority's/);
+});
+
+test("a client certificate that cannot be read proves nobody", async () => {
+  const shown = { ...showing(undefined), certificateChain: [Buffer.of(0x30, 0)] };
+  await refused(byCertificateAlone(realHost().clock).authenticate(shown), /cut short/);
 });

@@ -19,6 +19,8 @@ export interface AuthorityShape {
   readonly notAfterMs?: number;
   readonly usages?: x509.KeyUsageFlags;
   readonly algorithm?: "P-256" | "P-384" | "RSA";
+  /** Alternative names of its own. */
+  readonly uris?: readonly string[];
 }
 
 const ALGORITHMS = {
@@ -50,8 +52,15 @@ export class TestAuthority {
   }
 
   static async create(shape: AuthorityShape | string = {}, issuer?: TestAuthority): Promise<TestAuthority> {
-    const { name, ca, pathLength, notAfterMs, usages, algorithm } =
-      typeof shape === "string" ? ({ name: shape } as AuthorityShape) : shape;
+    const {
+      name,
+      ca,
+      pathLength,
+      notAfterMs,
+      usages,
+      algorithm,
+      uris = [],
+    } = typeof shape === "string" ? ({ name: shape } as AuthorityShape) : shape;
     const own = ALGORITHMS[algorithm ?? "P-256"];
     const keys = (await webcrypto.subtle.generateKey(own, true, ["sign", "verify"])) as webcrypto.CryptoKeyPair;
     const subject = name ?? "CN=test root";
@@ -68,6 +77,7 @@ export class TestAuthority {
         new x509.BasicConstraintsExtension(ca ?? true, pathLength, true),
         new x509.KeyUsagesExtension(usages ?? x509.KeyUsageFlags.keyCertSign, true),
         await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+        ...(uris.length > 0 ? [new x509.SubjectAlternativeNameExtension(uris.map(urlName))] : []),
       ],
     });
     return new TestAuthority(certificate, keys, own, await privatePem(keys.privateKey));
@@ -78,7 +88,7 @@ export class TestAuthority {
     const keys = await webcrypto.subtle.generateKey(P256, true, ["sign", "verify"]);
     const names: x509.JsonGeneralNames =
       uris.length > 0
-        ? uris.map((value) => ({ type: "url", value }))
+        ? uris.map(urlName)
         : [
             { type: "dns", value: "localhost" },
             { type: "ip", value: "127.0.0.1" },
@@ -100,6 +110,8 @@ export class TestAuthority {
     return { certificate: certificate.toString("pem"), key: await privatePem(keys.privateKey) };
   }
 }
+
+const urlName = (value: string) => ({ type: "url" as const, value });
 
 async function privatePem(key: webcrypto.CryptoKey): Promise<string> {
   return x509.PemConverter.encode(await webcrypto.subtle.exportKey("pkcs8", key), "PRIVATE KEY");
