@@ -40,6 +40,7 @@ export interface ServiceView {
 
 export interface EndpointView {
   readonly workloadUid: string;
+  readonly service: string;
   /** Service port to target port. */
   readonly port: Readonly<Record<string, number>>;
   readonly status: "Healthy" | "Unhealthy";
@@ -79,7 +80,7 @@ export function workloadView(workload: Workload): WorkloadView {
     ...(applicationTunnel && {
       applicationTunnel: { ...applicationTunnel, protocol: applicationTunnel.protocol.toUpperCase() },
     }),
-    ...(capacity !== undefined && { capacity }),
+    capacity: capacity ?? 1,
     services: workload.services.map(({ service }) => service),
     authorizationPolicies: workload.policies,
   };
@@ -119,6 +120,7 @@ function endpointView({ key }: Service, workload: Workload): EndpointView {
   const ports = workload.services.find(({ service }) => service === key)?.ports ?? [];
   return {
     workloadUid: workload.uid,
+    service: key,
     port: Object.fromEntries(ports.map(({ servicePort, targetPort }) => [servicePort, targetPort])),
     status: statusOf(workload),
   };
@@ -137,7 +139,7 @@ function matchView({ sourceIps, notSourceIps, destinationIps, notDestinationIps,
 }
 
 function stringView(match: StringMatch): unknown {
-  if (match.kind === "presence") return "Presence";
+  if (match.kind === "presence") return { Presence: {} };
   const kinds = { exact: "Exact", prefix: "Prefix", suffix: "Suffix" } as const;
   return { [kinds[match.kind]]: match.value };
 }

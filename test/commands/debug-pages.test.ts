@@ -22,7 +22,12 @@ test("ambientz shows what ztunnels get, of the moment it was asked for", () => {
       vips: ["/10.96.0.1"],
       ports: { 80: 80 },
       endpoints: {
-        "east//Pod/shop/cart-1": { workloadUid: "east//Pod/shop/cart-1", port: { 80: 80 }, status: "Healthy" },
+        "east//Pod/shop/cart-1": {
+          workloadUid: "east//Pod/shop/cart-1",
+          service: "shop/cart.shop.svc.cluster.local",
+          port: { 80: 80 },
+          status: "Healthy",
+        },
       },
       subjectAltNames: [],
       waypoint: { destination: "shop/w.shop.svc.cluster.local", hboneMtlsPort: 15_008 },
@@ -113,7 +118,7 @@ test("every kind of match of a policy is shown", () => {
   assert.deepEqual(rest, { name: "b", namespace: "a", scope: "Global", action: "Deny", dryRun: true });
   const [[[shown]]] = rules as [[[Record<string, unknown>]]];
   assert.deepEqual(Object.keys(shown).sort(), Object.keys(match).sort());
-  assert.deepEqual(shown["notPrincipals"], [{ Prefix: "a" }, "Presence"]);
+  assert.deepEqual(shown["notPrincipals"], [{ Prefix: "a" }, { Presence: {} }]);
   assert.deepEqual(shown["notDestinationIps"], ["10.0.0.0/8"]);
 });
 
