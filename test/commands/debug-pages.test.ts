@@ -5,7 +5,7 @@ import { policyView, serviceView, workloadView } from "../../src/commands/mesh-v
 import { DebugPages } from "../../src/debug-page.ts";
 import { hostname, networkId, policyName, serviceName } from "../../src/names.ts";
 import type { Policy } from "../../src/registry/model/policy.ts";
-import { pod } from "../registry/mesh.ts";
+import { authorization, pod, service, serviceEntry } from "../registry/mesh.ts";
 import { client, SHOP, subscription, viewedMesh } from "./served-mesh.ts";
 
 test("ambientz shows what ztunnels get, of the moment it was asked for", () => {
@@ -179,4 +179,32 @@ test("every page answers JSON, over xDS too, with an empty mesh and with a full 
       assert.notEqual(JSON.parse(Buffer.from(bytes).toString("utf8")), null, name);
     }
   }
+});
+
+test("what a bad object lost is said on problemz, and the rest of the mesh is shown without it", () => {
+  const port = (more: object) => ({ ports: [{ port: 80, ...more }], selector: {} });
+  const viewed = viewedMesh([
+    ...SHOP,
+    service("bad-port", "10.96.0.20", port({ port: 65_536 })),
+    service("bad-vip", "10.96.0.999", port({})),
+    service("same-vip", "10.96.0.1", port({})),
+    serviceEntry("metadata", {
+      hosts: ["metadata.example"],
+      ports: [{ number: 80, name: "http", protocol: "HTTP" }],
+      resolution: "STATIC",
+      endpoints: [{ address: "169.254.169.254" }],
+    }),
+    authorization("bad-cidr", { rules: [{ from: [{ source: { ipBlocks: ["0.0.0.0/33"] } }] }] }),
+    authorization("star", { rules: [{ from: [{ source: { principals: ["a*b"] } }] }] }),
+  ]);
+  const problems = viewed.problems();
+  for (const object of ["bad-port", "bad-vip", "same-vip", "metadata", "bad-cidr", "star"]) {
+    const found = problems.filter((problem) => problem.object.endsWith(`/${object}`));
+    assert.ok(found.length > 0, `${object} in ${JSON.stringify(problems, undefined, 1)}`);
+    for (const { origin } of found) assert.equal(origin, "mesh.yaml:1");
+  }
+  const { workloads, policies } = ambientz(viewed.registry);
+  assert.ok([...workloads].some(({ name }) => name === "cart-1"));
+  for (const { name, action, rules } of [...policies].filter(({ name }) => name === "bad-cidr" || name === "star"))
+    assert.deepEqual([action, JSON.stringify(rules).includes("0.0.0.0/33")], ["Allow", false], name);
 });
