@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { Caller } from "./caller.ts";
+import type { Config } from "./config.ts";
 import type { Authority } from "./ca/authority.ts";
 import { Authenticators } from "./ca/authenticators.ts";
 import { loadCacerts } from "./ca/cacerts.ts";
@@ -19,7 +20,6 @@ import { FileAssignmentStore } from "./registry/embedded/assignment-store.ts";
 import { EmbeddedCluster } from "./registry/embedded/embedded-cluster.ts";
 import { FileVirtualIpStore } from "./registry/embedded/virtual-ip-file.ts";
 import { LivePods } from "./registry/live-pods.ts";
-import type { MeshSettings } from "./registry/model/mesh.ts";
 import type { Problem } from "./registry/model/problem.ts";
 import { Registry } from "./registry/registry.ts";
 import { VERSION } from "./version.ts";
@@ -38,27 +38,12 @@ const rangesOf = (at: number): { podCidr: string; serviceCidr: string; nodeCidr:
 const DRAIN_MS = 2_000;
 
 export interface ControlPlaneOptions {
-  /** At least one; the first is the local one. */
-  readonly clusters: readonly { readonly cluster: ClusterId; readonly folder: string }[];
-  /** Holds what must outlive a restart: the root, keys, addresses. */
-  readonly stateDir: string;
-  readonly mesh: MeshSettings;
-  /** Where we run, and whose identities may see debug types. */
-  readonly systemNamespace: string;
-  readonly revision: string;
-  readonly listen: string;
-  /** 0 for any that is free; undefined for none. */
-  readonly ports: { readonly xds: number; readonly xdsPlaintext: number | undefined };
-  /** As `istio-system/ztunnel`. */
-  readonly trustedNodeAccounts: ReadonlySet<string>;
+  /** At least one cluster; the first is the local one. */
+  readonly config: Config;
   /** True if every authenticated workload may read the mesh, as for demos and ztunnels in dedicated mode. */
   readonly openToAll: boolean;
-  /** Holds `cacerts`; undefined for a root of our own in the state folder. */
-  readonly cacertsDir: string | undefined;
-  /** More names and addresses under which clients dial us. */
-  readonly servingNames: readonly string[];
   /** What a debug page shows. */
-  readonly debugPage: (plane: ControlPlane, page: string) => Promise<Uint8Array>;
+  readonly debugPage: (page: string) => Promise<Uint8Array>;
 }
 
 /** Everything, put together: sources, registry, discovery, authority. The only place that knows them all. */
@@ -81,13 +66,14 @@ export class ControlPlane {
     this.#host = host;
     this.#options = options;
     this.#virtualIps = virtualIps;
-    const { mesh, revision } = options;
-    this.registry = new Registry(this.graph, { mesh, localCluster: this.localCluster, virtualIps, revision });
+    const { config, debugPage } = options;
+    const { revision, network, systemNamespace, trustDomain, clusterDomain } = config;
+    const mesh = { trustDomain, clusterDomain, rootNamespace: systemNamespace };
+    this.registry = new Registry(this.graph, { mesh, localCluster: this.localCluster, network, virtualIps, revision });
     this.#mesh = meshLogs(this.graph, this.registry, () => this.discovery.changed());
-    const { systemNamespace } = options;
     this.discovery = new XdsServer(host, {
       logs: this.#mesh.logs,
-      debug: { systemNamespace, page: (page) => options.debugPage(this, page) },
+      debug: { systemNamespace, page: debugPage },
       controlPlane: JSON.stringify({
         Component: "istiod",
         ID: `istiod.${systemNamespace}`,
@@ -102,12 +88,12 @@ export class ControlPlane {
    * @throws MeshError for a folder, a key or a port that cannot be used, naming it; nothing is left running then.
    */
   static async start(host: Host, options: ControlPlaneOptions): Promise<ControlPlane> {
-    if (options.clusters.length > CLUSTERS_MAX)
-      throw new MeshError(
-        "invalid",
-        `${options.clusters.length} manifest folders are given; ${CLUSTERS_MAX} is the most`,
-      );
-    const store = await FileVirtualIpStore.open(host, join(options.stateDir, "virtual-ips.json"));
+    const { manifests, stateDir } = options.config;
+    if (manifests.length === 0)
+      throw new MeshError("invalid", "there is no cluster to serve; name one with --manifests");
+    if (manifests.length > CLUSTERS_MAX)
+      throw new MeshError("invalid", `${manifests.length} manifest folders are given; ${CLUSTERS_MAX} is the most`);
+    const store = await FileVirtualIpStore.open(host, join(stateDir, "virtual-ips.json"));
     const plane = new ControlPlane(host, options, store);
     try {
       await plane.#startClusters();
@@ -120,7 +106,7 @@ export class ControlPlane {
   }
 
   get localCluster(): ClusterId {
-    return this.#options.clusters[0]!.cluster;
+    return this.#options.config.manifests[0]!.cluster;
   }
   /** Where clients reach us. */
   get ports(): { readonly xds: number; readonly xdsPlaintext: number | undefined } {
@@ -135,7 +121,7 @@ export class ControlPlane {
   }
   /** PEM of what verifies us and every workload. */
   get rootCertificateFile(): string {
-    return join(this.#options.stateDir, "root-cert.pem");
+    return join(this.#options.config.stateDir, "root-cert.pem");
   }
   /** True once every cluster's first load has settled. */
   get joined(): boolean {
@@ -174,9 +160,10 @@ export class ControlPlane {
   }
 
   async #startClusters(): Promise<void> {
-    const { clusters, stateDir, mesh } = this.#options;
+    const { manifests, stateDir, clusterDomain } = this.#options.config;
     this.#closing.push(() => this.#virtualIps.close());
-    this.#clusters = clusters.map(({ cluster, folder }, at) => {
+    this.#clusters = manifests.map(({ cluster, folder, podCidr, serviceCidr }, at) => {
+      const ranges = rangesOf(at);
       const intake = this.registry.intake(cluster);
       return new EmbeddedCluster(this.#host, {
         cluster,
@@ -184,8 +171,10 @@ export class ControlPlane {
         sink: intake,
         knows: (kind, apiVersion) => intake.known(kind, apiVersion),
         store: new FileAssignmentStore(join(stateDir, "clusters", cluster, "addresses.json")),
-        clusterDomain: mesh.clusterDomain,
-        ...rangesOf(at),
+        clusterDomain,
+        ...ranges,
+        ...(podCidr !== undefined && { podCidr }),
+        ...(serviceCidr !== undefined && { serviceCidr }),
       });
     });
     for (const embedded of this.#clusters) {
@@ -201,9 +190,9 @@ export class ControlPlane {
   }
 
   async #authority(): Promise<Authority> {
-    const { cacertsDir, stateDir, mesh } = this.#options;
-    if (cacertsDir === undefined) return selfMadeRoot(this.#host, join(stateDir, "ca"), mesh.trustDomain);
-    const authority = await loadCacerts(cacertsDir, mesh.trustDomain, this.#host.clock.now());
+    const { cacertsDir, stateDir, trustDomain } = this.#options.config;
+    if (cacertsDir === undefined) return selfMadeRoot(this.#host, join(stateDir, "ca"), trustDomain);
+    const authority = await loadCacerts(cacertsDir, trustDomain, this.#host.clock.now());
     if (authority !== undefined) return authority;
     throw new MeshError("absent", `${cacertsDir} holds no ca-cert.pem and no tls.crt; put the authority there`);
   }
@@ -212,10 +201,10 @@ export class ControlPlane {
     const roots = authority.roots.map((root) => toPem("CERTIFICATE", root)).join("");
     await writeWhole(this.rootCertificateFile, roots);
     const authenticator = await this.#authenticators();
-    const { mesh, trustedNodeAccounts, listen, ports } = this.#options;
-    const signer = new LocalSigner(this.#host, authority, mesh.trustDomain);
+    const { trustDomain, trustedNodeAccounts, listenAddress: address, ports } = this.#options.config;
+    const signer = new LocalSigner(this.#host, authority, trustDomain);
     const pods = new LivePods(this.registry);
-    const rules = { trustDomain: mesh.trustDomain, trustedNodeAccounts, pods };
+    const rules = { trustDomain, trustedNodeAccounts, pods };
     const admission = { authenticator, whyNot: (caller: Caller) => this.#whyNot(caller) };
     const methods = [
       ...this.discovery.methods(admission),
@@ -224,8 +213,8 @@ export class ControlPlane {
     const certificate = this.#certificate(authority, roots, (renewed) => server.setCertificate(renewed));
     const server = new GrpcServer(this.#host, { name: "xds", methods, certificate });
     this.#closing.push(() => server.close(DRAIN_MS));
-    this.#ports = { ...this.#ports, xds: (await server.listen({ address: listen, port: ports.xds })).port };
-    if (ports.xdsPlaintext !== undefined) await this.#startPlaintext(listen, ports.xdsPlaintext);
+    this.#ports = { ...this.#ports, xds: (await server.listen({ address, port: ports.xds })).port };
+    if (ports.xdsPlaintext !== undefined) await this.#startPlaintext(address, ports.xdsPlaintext);
     this.#closing.push(() => this.discovery.close());
   }
 
@@ -242,24 +231,19 @@ export class ControlPlane {
     clientRoots: string,
     onRenewed: (certificate: ServingCertificate) => void,
   ): ServingCertificate {
-    const { systemNamespace, revision, mesh, listen } = this.#options;
-    const local = ["127.0.0.1", "::1", ...(listen === "0.0.0.0" || listen === "::" ? [] : [listen])];
-    const names = [
-      ...servingNames(systemNamespace, revision, mesh.clusterDomain),
-      ...local,
-      ...this.#options.servingNames,
-    ];
+    const { systemNamespace, revision, clusterDomain, listenAddress, servingNames: more } = this.#options.config;
+    const own = listenAddress === "0.0.0.0" || listenAddress === "::" ? [] : [listenAddress];
+    const names = [...servingNames(systemNamespace, revision, clusterDomain), ...own, ...more];
     const certificates = new ServingCertificates(this.#host, authority, [...new Set(names)]);
     this.#closing.push(() => certificates.close());
     return { ...certificates.start((renewed) => onRenewed({ ...renewed, clientRoots })), clientRoots };
   }
 
   async #authenticators(): Promise<Authenticators> {
-    const { clusters, stateDir, mesh } = this.#options;
-    const { trustDomain } = mesh;
+    const { manifests, stateDir, trustDomain } = this.#options.config;
     const pods = new LivePods(this.registry);
     const issuers = new Map<ClusterId, TokenIssuer>();
-    for (const { cluster } of clusters)
+    for (const { cluster } of manifests)
       issuers.set(cluster, await TokenIssuer.open(this.#host, cluster, tokenKeyFile(stateDir, cluster)));
     this.#tokens = issuers;
     const tokens = new Map(
@@ -272,7 +256,8 @@ export class ControlPlane {
 
   /** The mesh is for those who carry its traffic (contract operations.md 4.3). */
   #whyNot({ identity }: Caller): string | undefined {
-    const { openToAll, trustedNodeAccounts } = this.#options;
+    const { openToAll, config } = this.#options;
+    const { trustedNodeAccounts } = config;
     const account = `${identity.namespace}/${identity.serviceAccount}`;
     if (openToAll || trustedNodeAccounts.has(account)) return undefined;
     return `only ${[...trustedNodeAccounts].join(", ")} may; name it in --trusted-node-accounts if it is a ztunnel's`;

@@ -1,20 +1,28 @@
 #!/usr/bin/env node
 import { runCli } from "./cli.ts";
 import type { Command } from "./command.ts";
+import { demoCommand } from "./commands/demo.ts";
 import { policiesCommand } from "./commands/policies.ts";
 import { proxyStatusCommand } from "./commands/proxy-status.ts";
+import { serveCommand } from "./commands/serve.ts";
 import { servicesCommand } from "./commands/services.ts";
+import { tokenCommand } from "./commands/token.ts";
 import { versionCommand } from "./commands/version.ts";
+import { watchCommand } from "./commands/watch.ts";
 import { workloadsCommand } from "./commands/workloads.ts";
 import { systemClock } from "./system-host.ts";
 import { VERSION } from "./version.ts";
 
 /** In the order of the help. */
 const commands: readonly Command[] = [
+  serveCommand,
+  demoCommand(process.pid),
+  tokenCommand,
   workloadsCommand,
   servicesCommand,
   policiesCommand,
   proxyStatusCommand,
+  watchCommand(systemClock),
   versionCommand,
 ];
 

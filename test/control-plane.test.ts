@@ -4,7 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "mocha";
 import { requestCertificate, verifySvid } from "../src/ca/client.ts";
-import { ControlPlane, type ControlPlaneOptions } from "../src/control-plane.ts";
+import type { Options } from "../src/command.ts";
+import { loadConfig } from "../src/config.ts";
+import { ControlPlane } from "../src/control-plane.ts";
 import { MeshError } from "../src/errors.ts";
 import { clusterId } from "../src/names.ts";
 import { DeltaClient, type DeltaUpdate } from "../src/xds/delta-client.ts";
@@ -34,22 +36,13 @@ interface Running {
   readonly lines: readonly string[];
 }
 
-async function start(options: Partial<ControlPlaneOptions> = {}): Promise<Running> {
+async function start(options: Options = {}, openToAll = false): Promise<Running> {
   const host = realHost();
+  const flags = { cluster: "east", manifests: [manifests], state: join(folder, "state"), xdsPort: "0", ...options };
   const plane = await ControlPlane.start(host, {
-    clusters: [{ cluster: east, folder: manifests }],
-    stateDir: join(folder, "state"),
-    mesh: { trustDomain: "cluster.local", rootNamespace: "istio-system", clusterDomain: "cluster.local" },
-    systemNamespace: "istio-system",
-    revision: "default",
-    listen: "127.0.0.1",
-    ports: { xds: 0, xdsPlaintext: undefined },
-    trustedNodeAccounts: new Set(["istio-system/ztunnel"]),
-    openToAll: false,
-    cacertsDir: undefined,
-    servingNames: [],
+    config: loadConfig(flags, {}, { listenAddress: "127.0.0.1", stateDir: "" }),
+    openToAll,
     debugPage: () => Promise.reject(new MeshError("absent", "no pages here")),
-    ...options,
   });
   cleanups.push(() => plane.close());
   const ztunnel = [...plane.registry.pods.entries()]
@@ -186,20 +179,14 @@ test("a workload may have its own identity, but not the mesh, unless the mesh is
   );
   await assert.rejects(receive({ ...target, token: undefined }, client, bothTypes), /UNAUTHENTICATED/);
   await plane.close();
-  const open = await start({ openToAll: true });
+  const open = await start({}, true);
   await receive({ ...open.target, token }, client, bothTypes);
 });
 
 test("two clusters in one process are one mesh, each with tokens of its own", async () => {
   const west = clusterId("west");
   cpSync(join(examples, "payments"), join(folder, "west"), { recursive: true });
-  const { plane, target } = await start({
-    clusters: [
-      { cluster: east, folder: manifests },
-      { cluster: west, folder: join(folder, "west") },
-    ],
-    openToAll: true,
-  });
+  const { plane, target } = await start({ manifests: [manifests, `west=${join(folder, "west")}`] }, true);
   const client = newClient();
   await receive(target, client, bothTypes);
   const uids = [...client.held(ADDRESS_TYPE).keys()];
@@ -212,10 +199,10 @@ test("two clusters in one process are one mesh, each with tokens of its own", as
 });
 
 test("what cannot be used stops the start with one sentence, and leaves nothing running", async () => {
-  const cases: readonly (readonly [Partial<ControlPlaneOptions>, RegExp])[] = [
-    [{ clusters: [{ cluster: east, folder: join(folder, "nowhere") }] }, /nowhere/],
+  const cases: readonly (readonly [Options, RegExp])[] = [
+    [{ manifests: [join(folder, "nowhere")] }, /nowhere/],
     [{ listen: "192.0.2.1" }, /xds cannot listen on 192.0.2.1:0: this machine does not have the address/],
-    [{ cacertsDir: join(folder, "empty") }, /holds no ca-cert.pem and no tls.crt/],
+    [{ cacerts: join(folder, "empty") }, /holds no ca-cert.pem and no tls.crt/],
   ];
   for (const [options, message] of cases)
     await assert.rejects(start(options), (error) => error instanceof MeshError && message.test(error.message));

@@ -3,6 +3,7 @@ import * as grpc from "@grpc/grpc-js";
 import Long from "long";
 import { istio } from "../../proto/gen/mesh.js";
 import { MeshError } from "../errors.ts";
+import { clientChannel } from "../grpc/client-channel.ts";
 import type { EpochMs } from "../host.ts";
 import { readCertificate, uriNames } from "./certificate-fields.ts";
 import { bitString, contextTag, der, integer, oid, sequence } from "./der.ts";
@@ -38,7 +39,8 @@ export async function requestCertificate(request: CertificateRequest): Promise<r
     validityDuration: Long.fromNumber(request.ttlSeconds),
     metadata: impersonate === undefined ? null : { fields: { ImpersonatedIdentity: { stringValue: impersonate } } },
   }).finish();
-  const client = new grpc.Client(address, grpc.credentials.createSsl(Buffer.from(request.roots)));
+  const { credentials, options } = clientChannel(address, request.roots);
+  const client = new grpc.Client(address, credentials, options);
   try {
     const answer = await call(client, Buffer.from(message), request);
     return IstioCertificateResponse.decode(answer).certChain;

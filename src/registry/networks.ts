@@ -2,33 +2,42 @@ import { hostname, networkGatewayUid, networkId, type ClusterId, type NetworkId 
 import type { Collection } from "./collection/collection.ts";
 import { derive } from "./collection/derive.ts";
 import type { Graph } from "./collection/graph.ts";
+import { Source } from "./collection/source.ts";
 import { merge } from "./collection/merge.ts";
 import type { GatewayHost, KubeGateway } from "./kube/gateway.ts";
 import type { Objects } from "./kube/objects.ts";
 import type { GatewayAddress } from "./model/address.ts";
 import type { Workload } from "./model/workload.ts";
 import type { RegistryOptions } from "./options.ts";
+import { union } from "./union.ts";
 import { bareWorkload } from "./workload-shape.ts";
 
 /** HBONE's own port. */
 export const HBONE_PORT = 15_008;
 const REMOTE_CLASS = "istio-remote";
 
-/** The network of each cluster that names one: a label of its system namespace (contract ztunnel.md 5.1). */
+/**
+ * The network of each cluster that names one: a label of its system namespace (contract ztunnel.md 5.1). For the local
+ * cluster a network that was given to us wins.
+ */
 export function clusterNetworks(
   graph: Graph,
   objects: Objects,
-  { mesh }: RegistryOptions,
+  { mesh, localCluster, network }: RegistryOptions,
 ): Collection<ClusterId, NetworkId> {
-  return derive(graph, {
-    name: "networks",
+  const given = new Source<ClusterId, NetworkId>(graph, "networks-given");
+  if (network !== "") given.set(localCluster, network);
+  const labelled = derive(graph, {
+    name: "networks-labelled",
     from: objects.namespaces,
     reads: {},
-    to: (namespace, _reads, key) =>
-      namespace.name === mesh.rootNamespace && namespace.network !== ""
-        ? [[key.slice(0, key.indexOf("/")) as ClusterId, networkId(namespace.network)] as const]
-        : [],
+    to: (namespace, _reads, key) => {
+      const cluster = key.slice(0, key.indexOf("/")) as ClusterId;
+      if (namespace.name !== mesh.rootNamespace || namespace.network === "") return [];
+      return network !== "" && cluster === localCluster ? [] : [[cluster, networkId(namespace.network)] as const];
+    },
   });
+  return union(graph, "networks", [given, labelled]);
 }
 
 /** One address at which another network can be entered. */

@@ -33,6 +33,7 @@ import { union } from "./union.ts";
 import { forgetfulStore, virtualIps } from "./virtual-ips.ts";
 import { waypointProblems } from "./waypoint-problems.ts";
 import { waypoints } from "./waypoints.ts";
+import { DEFAULT_NETWORK } from "./workload-shape.ts";
 
 /** What must be said; the rest has defaults. */
 export type RegistrySettings = Pick<RegistryOptions, "mesh" | "localCluster"> & Partial<RegistryOptions>;
@@ -57,6 +58,7 @@ export class Registry {
 
   constructor(graph: Graph, settings: RegistrySettings) {
     const options: RegistryOptions = {
+      network: DEFAULT_NETWORK,
       virtualIps: forgetfulStore,
       revision: "default",
       dryRunPolicies: false,

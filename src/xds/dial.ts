@@ -1,6 +1,7 @@
 import * as grpc from "@grpc/grpc-js";
 import { MeshError } from "../errors.ts";
 import type { DeltaClient, DeltaUpdate } from "./delta-client.ts";
+import { clientChannel } from "../grpc/client-channel.ts";
 import { printable } from "../printable.ts";
 import { decodeDeltaResponse, encodeDeltaRequest } from "./wire.ts";
 
@@ -34,7 +35,9 @@ export interface DialOptions {
  * @throws MeshError with the code of the status if the server refuses or the stream breaks.
  */
 export async function dialXds({ target, client, onUpdate, signal }: DialOptions): Promise<void> {
-  const channel = new grpc.Client(target.address, channelCredentials(target), {
+  const { credentials, options } = clientChannel(target.address, target.roots);
+  const channel = new grpc.Client(target.address, credentials, {
+    ...options,
     "grpc.max_receive_message_length": RESPONSE_BYTES_MAX,
     "grpc.max_send_message_length": -1,
     // One target, one stream: no retries beyond the caller's.
@@ -69,11 +72,6 @@ function answer(client: DeltaClient, bytes: Uint8Array, onUpdate: (update: Delta
     return encodeDeltaRequest(client.receive(update, MeshError.from(thrown).message));
   }
   return encodeDeltaRequest(client.receive(update));
-}
-
-function channelCredentials({ roots }: XdsTarget): grpc.ChannelCredentials {
-  if (roots === undefined) return grpc.credentials.createInsecure();
-  return grpc.credentials.createSsl(Buffer.from(roots));
 }
 
 function metadataOf({ token, clusterId }: XdsTarget): grpc.Metadata {

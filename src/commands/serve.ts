@@ -1,0 +1,27 @@
+import type { Command } from "../command.ts";
+import { CONFIG_FLAGS, loadConfig } from "../config.ts";
+import { UsageError } from "../command.ts";
+import { startPlane, untilAborted } from "./running-plane.ts";
+
+/** `causeway serve`: a control plane for real ztunnels, from folders of manifests. */
+export const serveCommand: Command = {
+  name: "serve",
+  aliases: ["discovery"],
+  summary: "Serve a mesh to its ztunnels",
+  endless: true,
+  flags: CONFIG_FLAGS,
+  async run({ options, environment, signal, printer }) {
+    const config = loadConfig(options, environment, { listenAddress: "0.0.0.0", stateDir: "./var/lib/causeway" });
+    // Kubernetes is a later issue's; to run without a cluster, and say nothing, would be worse than not to run.
+    if (config.manifests.length === 0)
+      throw new UsageError("serve reads its clusters from folders, and none is given: name one with --manifests <dir>");
+    const running = await startPlane({ config, openToAll: false });
+    const { plane, admin } = running;
+    printer.err(
+      `causeway is ready: discovery on ${config.listenAddress}:${plane.ports.xds}, admin on ${admin.adminPort}, health on ${admin.healthPort}\n`,
+    );
+    await untilAborted(signal);
+    await running.close();
+    return 0;
+  },
+};

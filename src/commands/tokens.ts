@@ -1,0 +1,57 @@
+import type { TokenSubject } from "../ca/token-issuer.ts";
+import type { Config, ManifestCluster } from "../config.ts";
+import { MeshError } from "../errors.ts";
+import type { Host } from "../host.ts";
+import type { ClusterId } from "../names.ts";
+import { Graph } from "../registry/collection/graph.ts";
+import { MemoryAssignmentStore } from "../registry/embedded/assignment-store.ts";
+import { EmbeddedCluster } from "../registry/embedded/embedded-cluster.ts";
+import { podEnded, type Pod } from "../registry/kube/pod.ts";
+import { Registry } from "../registry/registry.ts";
+
+/** The subject of a token that is bound to a pod. */
+export function boundTo({ namespace, serviceAccount, name, uid, node }: Pod): TokenSubject {
+  return { namespace, serviceAccount, pod: { name, uid, node } };
+}
+
+/** Pods of a cluster that have not ended, in the order of their names. */
+export function livePodsOf(registry: Registry, cluster: ClusterId): readonly Pod[] {
+  return [...registry.pods.entries()]
+    .filter(([, pod]) => pod.cluster === cluster && !podEnded(pod))
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([, pod]) => pod);
+}
+
+/** A pod by name. @throws MeshError `absent`, naming those that there are. */
+export function podNamed(pods: readonly Pod[], namespace: string, name: string): Pod {
+  const found = pods.find((pod) => pod.namespace === namespace && pod.name === name);
+  if (found !== undefined) return found;
+  const there = pods.filter((pod) => pod.namespace === namespace).map((pod) => pod.name);
+  const hint = there.length === 0 ? `the namespace has none` : `there are ${there.slice(0, 10).join(", ")}`;
+  throw new MeshError("absent", `no pod ${namespace}/${name} runs; ${hint}`);
+}
+
+/**
+ * The mesh of one folder as it is now, followed no further. Nothing is written: a control plane beside us may have the
+ * state folder, and pods' names and uids are the same for both.
+ * @throws MeshError as `EmbeddedCluster.start`.
+ */
+export async function readMesh(host: Host, config: Config, { cluster, folder }: ManifestCluster): Promise<Registry> {
+  const { trustDomain, clusterDomain, systemNamespace: rootNamespace, revision } = config;
+  const graph = new Graph();
+  const mesh = { trustDomain, clusterDomain, rootNamespace };
+  const registry = new Registry(graph, { mesh, localCluster: cluster, revision });
+  const intake = registry.intake(cluster);
+  const embedded = new EmbeddedCluster(host, {
+    cluster,
+    folder,
+    sink: intake,
+    knows: (kind, apiVersion) => intake.known(kind, apiVersion),
+    store: new MemoryAssignmentStore(),
+    clusterDomain,
+  });
+  await embedded.start();
+  graph.flush();
+  await embedded.close();
+  return registry;
+}
