@@ -85,6 +85,23 @@ function readTime({ tag, content }: DerValue): EpochMs {
   return Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
 }
 
+/** What certificates are for, in the extended key usage extension. */
+export const PURPOSE = {
+  serverAuth: "1.3.6.1.5.5.7.3.1",
+  clientAuth: "1.3.6.1.5.5.7.3.2",
+  any: "2.5.29.37.0",
+} as const;
+
+/** What the certificate is for; undefined if it does not say, and so is for everything. */
+export function purposes({ extensions }: CertificateFields): readonly string[] | undefined {
+  const extension = extensions.get(EXTENSION.extendedKeyUsage);
+  if (extension === undefined) return undefined;
+  const found: string[] = [];
+  const list = new DerReader(extension.value).enter(TAG.sequence);
+  while (!list.atEnd) found.push(oidText(list.next(TAG.oid).content));
+  return found;
+}
+
 /** Of a certificate authority: how many authorities may follow it, or undefined if any number. */
 export function pathLength({ extensions }: CertificateFields): {
   readonly ca: boolean;
@@ -95,7 +112,7 @@ export function pathLength({ extensions }: CertificateFields): {
   const constraints = new DerReader(extension.value).enter(TAG.sequence);
   const ca = constraints.boolean();
   const max = constraints.optional(TAG.integer);
-  return { ca, max: max === undefined ? undefined : max.content.at(-1)! };
+  return { ca, max: max && Buffer.from(max.content).readUIntBE(0, Math.min(max.content.length, 6)) };
 }
 
 /** The names of the subject alternative name extension: their tag within GeneralName, and their content. */

@@ -1,8 +1,8 @@
-import { createHash, type KeyObject, sign } from "node:crypto";
+import { hash, type KeyObject, sign } from "node:crypto";
 import { MeshError } from "../errors.ts";
 import type { EpochMs } from "../host.ts";
-import { EXTENSION, NAME_TAG } from "./certificate-fields.ts";
-import { bitString, contextTag, der, integer, oid, sequence, TAG, time } from "./der.ts";
+import { EXTENSION, NAME_TAG, PURPOSE } from "./certificate-fields.ts";
+import { bits, bitString, contextTag, der, DerReader, integer, oid, sequence, TAG, time } from "./der.ts";
 
 /** What signs: the key of an authority, and how its certificate names it. */
 export interface IssuingKey {
@@ -44,8 +44,8 @@ const VERSION_3 = der(contextTag(0, true), integer(Buffer.of(2)));
 /** Bits of KeyUsage, first bit first, without the unused ones (RFC 5280 4.2.1.3). */
 const keyUsage = (unused: number, bits: number): Buffer =>
   extension(EXTENSION.keyUsage, true, der(TAG.bitString, Buffer.of(unused, bits)));
-const serverAuth = oid("1.3.6.1.5.5.7.3.1");
-const clientAuth = oid("1.3.6.1.5.5.7.3.2");
+const serverAuth = oid(PURPOSE.serverAuth);
+const clientAuth = oid(PURPOSE.clientAuth);
 
 /** What differs by purpose never differs by certificate. */
 const FIXED: Readonly<Record<CertificateTemplate["purpose"], readonly Buffer[]>> = {
@@ -66,7 +66,7 @@ function leafExtensions(...purposes: readonly Buffer[]): readonly Buffer[] {
 
 /** Signs a certificate. By hand, because libraries take some 3 ms where this takes 0.1 (`npm run bench -- csr`). */
 export function signCertificate(template: CertificateTemplate, issuer: IssuingKey): Buffer {
-  const { hash, identifier } = signatureOf(issuer.privateKey);
+  const { digest, identifier } = signatureOf(issuer.privateKey);
   const signed = sequence(
     VERSION_3,
     integer(template.serial),
@@ -77,16 +77,17 @@ export function signCertificate(template: CertificateTemplate, issuer: IssuingKe
     template.publicKey,
     der(contextTag(3, true), sequence(...extensionsOf(template, issuer))),
   );
-  return sequence(signed, identifier, bitString(sign(hash, signed, issuer.privateKey)));
+  return sequence(signed, identifier, bitString(sign(digest, signed, issuer.privateKey)));
 }
 
 function extensionsOf({ purpose, names, publicKey }: CertificateTemplate, { keyId }: IssuingKey): readonly Buffer[] {
   const authorityKey = sequence(der(contextTag(0, false), keyId));
-  const own =
-    purpose === "authority"
-      ? extension(EXTENSION.subjectKeyId, false, der(TAG.octetString, keyIdOf(publicKey)))
-      : alternativeNames(names);
-  return [...FIXED[purpose], extension(EXTENSION.authorityKeyId, false, authorityKey), own];
+  return [
+    ...FIXED[purpose],
+    extension(EXTENSION.subjectKeyId, false, der(TAG.octetString, keyIdOf(publicKey))),
+    extension(EXTENSION.authorityKeyId, false, authorityKey),
+    ...(purpose === "authority" ? [] : [alternativeNames(names)]),
+  ];
 }
 
 /** Critical, because a leaf's subject is empty (RFC 5280 4.2.1.6). */
@@ -99,9 +100,11 @@ function alternativeNames({ uris = [], dns = [], ips = [] }: AlternativeNames): 
   return extension(EXTENSION.subjectAltName, true, sequence(...names));
 }
 
-/** RFC 5280 4.2.1.2, method 1, over all of the key's information. */
+/** RFC 5280 4.2.1.2, method 1: of the bits of the key. @param publicKey SubjectPublicKeyInfo in DER. */
 export function keyIdOf(publicKey: Uint8Array): Buffer {
-  return createHash("sha1").update(publicKey).digest();
+  const info = new DerReader(publicKey).enter(TAG.sequence);
+  info.next(TAG.sequence);
+  return hash("sha1", bits(info.next(TAG.bitString).content), "buffer");
 }
 
 /** A name with an organization alone. */
@@ -111,15 +114,15 @@ export function organizationName(organization: string): Buffer {
 }
 
 interface Signature {
-  readonly hash: "sha256" | "sha384";
+  readonly digest: "sha256" | "sha384";
   /** The AlgorithmIdentifier in DER. */
   readonly identifier: Buffer;
 }
 
-const ECDSA_SHA256: Signature = { hash: "sha256", identifier: sequence(oid("1.2.840.10045.4.3.2")) };
-const ECDSA_SHA384: Signature = { hash: "sha384", identifier: sequence(oid("1.2.840.10045.4.3.3")) };
+const ECDSA_SHA256: Signature = { digest: "sha256", identifier: sequence(oid("1.2.840.10045.4.3.2")) };
+const ECDSA_SHA384: Signature = { digest: "sha384", identifier: sequence(oid("1.2.840.10045.4.3.3")) };
 const RSA_SHA256: Signature = {
-  hash: "sha256",
+  digest: "sha256",
   identifier: sequence(oid("1.2.840.113549.1.1.11"), Buffer.of(0x05, 0x00)),
 };
 
@@ -134,7 +137,7 @@ function signatureOf(key: KeyObject): Signature {
   throw new MeshError("invalid", `the authority's key is ${shown}; use P-256, P-384, or RSA of 2048 to 4096 bits`);
 }
 
-/** A serial number: 127 random bits, never zero (contract ztunnel.md 4.5). */
+/** A positive serial number of 16 bytes, 126 bits of them random (contract ztunnel.md 4.5). */
 export function serialFrom(random: Uint8Array): Uint8Array {
   const serial = Uint8Array.from(random.subarray(0, 16));
   serial[0] = (serial[0]! & 0x7f) | 0x40;

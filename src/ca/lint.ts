@@ -4,15 +4,15 @@ import {
   alternativeNames,
   EXTENSION,
   NAME_TAG,
+  PURPOSE,
+  purposes,
   readCertificate,
   type CertificateFields,
 } from "./certificate-fields.ts";
-import { contextTag, der, DerReader, oidText, sequence, TAG } from "./der.ts";
+import { contextTag, der, DerReader, sequence, TAG } from "./der.ts";
 import type { SigningRequest } from "./signer.ts";
 
 const KNOWN: ReadonlySet<string> = new Set(Object.values(EXTENSION));
-const SERVER_AUTH = "1.3.6.1.5.5.7.3.1";
-const CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
 
 /** What a certificate must agree with, besides the standards. */
 export interface LintContext {
@@ -77,7 +77,8 @@ function brokenName(fields: CertificateFields, { request }: LintContext): string
   return undefined;
 }
 
-function brokenUse({ extensions }: CertificateFields, { issuerKeyId }: LintContext): string | undefined {
+function brokenUse(fields: CertificateFields, { issuerKeyId }: LintContext): string | undefined {
+  const { extensions } = fields;
   for (const id of extensions.keys()) if (!KNOWN.has(id)) return `it has the extension ${id}`;
   const constraints = extensions.get(EXTENSION.basicConstraints);
   if (constraints === undefined || !new DerReader(constraints.value).enter(TAG.sequence).atEnd)
@@ -87,21 +88,13 @@ function brokenUse({ extensions }: CertificateFields, { issuerKeyId }: LintConte
   // digitalSignature must be there; keyCertSign and cRLSign must not (X509-SVID 4.3).
   if (usage?.critical !== true || bits === undefined || (bits[1]! & 0x80) === 0 || (bits[1]! & 0x06) !== 0)
     return "its key usage is not that of a leaf";
-  const purposes = purposesOf(extensions.get(EXTENSION.extendedKeyUsage)?.value);
-  if (purposes.length !== 2 || !purposes.includes(SERVER_AUTH) || !purposes.includes(CLIENT_AUTH))
+  const uses = purposes(fields) ?? [];
+  if (uses.length !== 2 || !uses.includes(PURPOSE.serverAuth) || !uses.includes(PURPOSE.clientAuth))
     return "it is not for servers and clients both, and nothing else";
   const authority = extensions.get(EXTENSION.authorityKeyId);
   if (authority === undefined || !same(authority.value, sequence(der(contextTag(0, false), issuerKeyId))))
     return "it does not name its issuer's key";
   return undefined;
-}
-
-function purposesOf(value: Uint8Array | undefined): readonly string[] {
-  if (value === undefined) return [];
-  const purposes: string[] = [];
-  const list = new DerReader(value).enter(TAG.sequence);
-  while (!list.atEnd) purposes.push(oidText(list.next(TAG.oid).content));
-  return purposes;
 }
 
 const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.from(a.buffer, a.byteOffset, a.length).equals(b);

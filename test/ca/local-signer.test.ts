@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "mocha";
@@ -168,6 +168,35 @@ const unusable: readonly (readonly [string, () => Promise<Files>, RegExp])[] = [
     () => deep(undefined, true),
     /did not issue "CN=intermediate", .* put the certificates in order/,
   ],
+  [
+    "a leaf that says so at length",
+    () => files({ constraints: Uint8Array.of(0x30, 3, 1, 1, 0) }),
+    /ca-cert.pem: "CN=intermediate" is no certificate authority/,
+  ],
+  ["a key that is too short", () => files({ algorithm: "RSA-1024" }), /ca-key.pem: .* the authority's key is rsa 1024/],
+  [
+    "an authority for servers only",
+    () => files({ purposes: ["1.3.6.1.5.5.7.3.1"] }),
+    /ca-cert.pem: "CN=intermediate" is not for servers and clients both/,
+  ],
+  [
+    "a name of another trust domain",
+    () => files({ uris: ["spiffe://other/ns/istio-system/sa/citadel"] }),
+    /ca-cert.pem: it is named spiffe:\/\/other.*, which is not of trust domain cluster.local/,
+  ],
+  [
+    "a root that is no authority",
+    async () => {
+      const leaf = await TestAuthority.create({ name: "CN=leaf", ca: false });
+      return files({}, { "root-cert.pem": `${(await root).root}\n${leaf.root}` });
+    },
+    /root-cert.pem: "CN=leaf" is no certificate authority/,
+  ],
+  [
+    "more authorities than ztunnel takes",
+    () => tower(7),
+    /cert-chain.pem: 7 certificates lead to the root, .* takes 6/,
+  ],
   ["an authority that allows none below it", () => deep(0), /allows 0 authorities below it, and 1 follow/],
 ];
 
@@ -175,6 +204,22 @@ async function expiredRoot(): Promise<Files> {
   const old = await TestAuthority.create({ name: "CN=old root", notAfterMs: Date.now() - 1000 });
   const own = await TestAuthority.create({ name: "CN=intermediate" }, old);
   return { "ca-cert.pem": own.root, "ca-key.pem": own.key, "cert-chain.pem": own.root, "root-cert.pem": old.root };
+}
+
+/** As many certificates between the key and the root. */
+async function tower(height: number): Promise<Files> {
+  let below = await root;
+  const chain: string[] = [];
+  for (let floor = 1; floor <= height; floor += 1) {
+    below = await TestAuthority.create({ name: `CN=floor ${floor}` }, below);
+    chain.unshift(below.root);
+  }
+  return {
+    "ca-cert.pem": below.root,
+    "ca-key.pem": below.key,
+    "cert-chain.pem": chain.join("\n"),
+    "root-cert.pem": (await root).root,
+  };
 }
 
 /** Two intermediates between the key and the root. */
@@ -203,6 +248,31 @@ for (const [what, made, message] of unusable)
     );
   });
 
-test("two intermediates are sent in order", async () => {
+test("two intermediates are sent in order, and six are taken", async () => {
   assert.equal((await load(await deep()))!.chain.length, 2);
+  assert.equal((await load(await tower(6)))!.chain.length, 6);
+});
+
+test("nothing lives longer than the root, though its intermediate does", async () => {
+  const notAfterMs = Math.floor(Date.now() / 1000) * 1000 + 600_000;
+  const short = await TestAuthority.create({ name: "CN=short root", notAfterMs });
+  const own = await TestAuthority.create({ name: "CN=intermediate" }, short);
+  const authority = await load({
+    "ca-cert.pem": own.root,
+    "ca-key.pem": own.key,
+    "cert-chain.pem": own.root,
+    "root-cert.pem": short.root,
+  });
+  assert.equal(authority!.notAfter, notAfterMs);
+});
+
+test("a file of cacerts that cannot be read is named", async () => {
+  const path = folder();
+  for (const [name, text] of Object.entries(await files())) writeFileSync(join(path, name), text);
+  rmSync(join(path, "ca-key.pem"));
+  mkdirSync(join(path, "ca-key.pem"));
+  await assert.rejects(
+    loadCacerts(path, trustDomain, Date.now()),
+    (error) => error instanceof MeshError && /ca-key.pem: it cannot be read: .*; let the user/.test(error.message),
+  );
 });

@@ -1,9 +1,14 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { X509Certificate } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import "reflect-metadata";
 import * as x509 from "@peculiar/x509";
 import { test } from "mocha";
 import { newCsr } from "../../src/ca/client.ts";
+import { toPem } from "../../src/ca/pem.ts";
 import type { Signer } from "../../src/ca/signer.ts";
 import { MeshError } from "../../src/errors.ts";
 import type { Clock } from "../../src/host.ts";
@@ -40,6 +45,37 @@ export function signerKit(name: string, open: () => Promise<SignerLab>): void {
       [...certificate.getExtension(x509.ExtendedKeyUsageExtension)!.usages],
       [x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth],
     );
+  });
+
+  test(`${name}: a leaf names its key and its issuer's as others compute them`, async () => {
+    const lab = await open();
+    const [leaf, issuer = lab.signer.bundles.get(lab.trustDomain)!.roots[0]!] = await sign(lab);
+    const certificate = new x509.X509Certificate(Uint8Array.from(leaf!));
+    const expected = await x509.SubjectKeyIdentifierExtension.create(certificate.publicKey);
+    assert.equal(certificate.getExtension(x509.SubjectKeyIdentifierExtension)!.keyId, expected.keyId);
+    const above = new x509.X509Certificate(Uint8Array.from(issuer)).getExtension(x509.SubjectKeyIdentifierExtension)!;
+    assert.equal(certificate.getExtension(x509.AuthorityKeyIdentifierExtension)!.keyId, above.keyId);
+  });
+
+  test(`${name}: openssl verifies a leaf for servers and for clients, to the letter`, async function () {
+    if (spawnSync("openssl", ["version"]).status !== 0) this.skip();
+    const lab = await open();
+    const [leaf, ...between] = (await sign(lab)).map((bytes) => toPem("CERTIFICATE", bytes));
+    const roots = lab.signer.bundles.get(lab.trustDomain)!.roots.map((bytes) => toPem("CERTIFICATE", bytes));
+    const folder = mkdtempSync(join(tmpdir(), "causeway-signer-"));
+    const file = (called: string, text: string): string => {
+      writeFileSync(join(folder, called), text);
+      return join(folder, called);
+    };
+    const at = ["-attime", String(Math.floor(lab.clock.now() / 1000))];
+    const chain = between.length === 0 ? [] : ["-untrusted", file("between", between.join(""))];
+    const trust = ["-CAfile", file("roots", roots.join("")), ...chain];
+    for (const purpose of ["sslserver", "sslclient"]) {
+      const args = ["verify", "-x509_strict", "-purpose", purpose, ...at, ...trust, file("leaf", leaf!)];
+      const { status, stderr, stdout } = spawnSync("openssl", args, { encoding: "utf8" });
+      assert.equal(status, 0, stdout + stderr);
+    }
+    rmSync(folder, { recursive: true });
   });
 
   test(`${name}: the chain leads from the leaf to a root of the bundle, each issued by the next`, async () => {

@@ -18,15 +18,29 @@ export interface AuthorityShape {
   readonly pathLength?: number;
   readonly notAfterMs?: number;
   readonly usages?: x509.KeyUsageFlags;
-  readonly algorithm?: "P-256" | "P-384" | "RSA";
+  readonly algorithm?: keyof typeof ALGORITHMS;
+  /** BasicConstraints in DER, instead of `ca` and `pathLength`. */
+  readonly constraints?: Uint8Array<ArrayBuffer>;
+  /** Of the extended key usage, as object identifiers; none by default. */
+  readonly purposes?: readonly string[];
   /** Alternative names of its own. */
   readonly uris?: readonly string[];
+}
+
+function rsa(modulusLength: number) {
+  return {
+    name: "RSASSA-PKCS1-v1_5",
+    hash: "SHA-256",
+    publicExponent: new Uint8Array([1, 0, 1]),
+    modulusLength,
+  } as const;
 }
 
 const ALGORITHMS = {
   "P-256": P256,
   "P-384": { name: "ECDSA", namedCurve: "P-384", hash: "SHA-384" },
-  RSA: { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256", publicExponent: new Uint8Array([1, 0, 1]), modulusLength: 2048 },
+  RSA: rsa(2048),
+  "RSA-1024": rsa(1024),
 } as const;
 
 /** A throw-away authority for tests, made by a library that is not ours. */
@@ -60,6 +74,8 @@ export class TestAuthority {
       usages,
       algorithm,
       uris = [],
+      constraints,
+      purposes = [],
     } = typeof shape === "string" ? ({ name: shape } as AuthorityShape) : shape;
     const own = ALGORITHMS[algorithm ?? "P-256"];
     const keys = (await webcrypto.subtle.generateKey(own, true, ["sign", "verify"])) as webcrypto.CryptoKeyPair;
@@ -74,9 +90,13 @@ export class TestAuthority {
       signingKey: (issuer === undefined ? keys : issuer.#keys).privateKey,
       signingAlgorithm: issuer === undefined ? own : issuer.#algorithm,
       extensions: [
-        new x509.BasicConstraintsExtension(ca ?? true, pathLength, true),
+        constraints === undefined
+          ? new x509.BasicConstraintsExtension(ca ?? true, pathLength, true)
+          : new x509.Extension("2.5.29.19", true, constraints),
+        ...(purposes.length > 0 ? [new x509.ExtendedKeyUsageExtension([...purposes])] : []),
         new x509.KeyUsagesExtension(usages ?? x509.KeyUsageFlags.keyCertSign, true),
         await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+        await x509.AuthorityKeyIdentifierExtension.create((issuer === undefined ? keys : issuer.#keys).publicKey),
         ...(uris.length > 0 ? [new x509.SubjectAlternativeNameExtension(uris.map(urlName))] : []),
       ],
     });
