@@ -5,7 +5,10 @@ import type { ServerLimits } from "./limits.ts";
 
 /** One HTTP/2 connection: whether it lives, whether it behaves, and whose certificate it showed. */
 export class Connection {
+  /** With the port, for logs. */
   readonly remoteAddress: string;
+  /** Without it. */
+  readonly address: string;
   readonly #session: ServerHttp2Session;
   readonly #clock: Clock;
   readonly #limits: ServerLimits;
@@ -22,7 +25,8 @@ export class Connection {
     this.#clock = clock;
     this.#limits = limits;
     const { remoteAddress, remotePort } = session.socket;
-    this.remoteAddress = `${remoteAddress ?? "unknown"}:${remotePort ?? 0}`;
+    this.address = remoteAddress ?? "unknown";
+    this.remoteAddress = `${this.address}:${remotePort ?? 0}`;
     this.#deadline = clock.after(limits.firstRequestMs, () => this.cut("no request in time"));
     session.once("close", () => this.#deadline[Symbol.dispose]());
   }
@@ -50,6 +54,7 @@ export class Connection {
     if (this.#session.destroyed) return;
     this.cutOff = why;
     this.#session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    // Not with the code: that would cut the socket before it is sent.
     this.#session.destroy();
   }
 

@@ -4,7 +4,7 @@ export interface ServerLimits {
   readonly connectionsMax: number;
   /** Of one address: a node has one ztunnel, but nodes may share an address translation. */
   readonly connectionsPerAddressMax: number;
-  /** Until the TLS handshake is done. */
+  /** From accepting a connection until its TLS handshake is done. */
   readonly handshakeMs: number;
   /** Until the first request of a connection. */
   readonly firstRequestMs: number;
@@ -13,11 +13,20 @@ export interface ServerLimits {
   readonly pongMs: number;
   /** Of one connection; ztunnel has at most 8 certificate requests in flight (contract ztunnel.md 4.2). */
   readonly concurrentStreamsMax: number;
+  /**
+   * Calls that have proven nothing yet: being read, or at their authenticator. Each holds at most `windowBytes`, or the
+   * limit of its method if that is more: 1 GiB in all, if 32 addresses conspire.
+   */
+  readonly unprovenMax: number;
+  /** Of one address; enough for 32 ztunnels behind one address translation, with 8 requests each. */
+  readonly unprovenPerAddressMax: number;
+  /** What a client may send on one stream before we have read it. */
+  readonly windowBytes: number;
   /** Streams that a client may cancel within a second; beyond, it is attacking (CVE-2023-44487). */
   readonly resetsPerSecondMax: number;
   /** Decoded, of one request; a Kubernetes token has 1 to 2 kB. */
   readonly headerBytesMax: number;
-  /** How long an ended stream may take to hand its last bytes to the client. */
+  /** How long an ended call may take to hand its last bytes to the client. */
   readonly flushMs: number;
 }
 
@@ -29,6 +38,9 @@ export const SERVER_LIMITS: ServerLimits = {
   pingMs: 30_000,
   pongMs: 10_000,
   concurrentStreamsMax: 100,
+  unprovenMax: 8_192,
+  unprovenPerAddressMax: 256,
+  windowBytes: 128 * 1024,
   resetsPerSecondMax: 200,
   headerBytesMax: 32 * 1024,
   flushMs: 5_000,

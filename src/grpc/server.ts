@@ -17,9 +17,16 @@ import type { Counter, Gauge, Host, Logger } from "../host.ts";
 import { Connection } from "./connection.ts";
 import { SERVER_LIMITS, type ServerLimits } from "./limits.ts";
 import { type ListenAddress, listenError } from "./listen-error.ts";
-import type { Method } from "./method.ts";
-import { respondStatus, StreamChannel } from "./stream-channel.ts";
-import { serveUnary } from "./unary-call.ts";
+import type { Method, StreamMethod, UnaryMethod } from "./method.ts";
+import { Quota } from "./quota.ts";
+import { respondHttp, respondStatus, type Surroundings } from "./respond.ts";
+import { Sockets } from "./sockets.ts";
+import { statusHeaders } from "./status.ts";
+import { StreamChannel } from "./stream-channel.ts";
+import { UnaryCall } from "./unary-call.ts";
+
+/** What one connection may have waiting: 20 of the largest messages that a ztunnel takes (contract ztunnel.md 1.1). */
+const SESSION_MEGABYTES_MAX = 20 * 210;
 
 /** What a TLS port shows, in PEM, and whose client certificates it believes. */
 export interface ServingCertificate {
@@ -48,13 +55,14 @@ export class GrpcServer {
   readonly #methods: ReadonlyMap<string, Method>;
   readonly #server: Http2Server | Http2SecureServer;
   readonly #sessions = new Map<ServerHttp2Session, Connection>();
+  readonly #sockets: Sockets;
+  readonly #unproven: Quota;
+  readonly #surroundings: Surroundings;
   readonly #channels = new Set<StreamChannel>();
-  readonly #byAddress = new Map<string, number>();
+  readonly #calls = new Set<UnaryCall>();
   readonly #open: Gauge;
   readonly #refused: Counter;
-  #sockets = 0;
-  #calls = 0;
-  #onIdle = (): void => {};
+  readonly #callsRefused: Counter;
 
   /** @throws MeshError `invalid` if the certificate and its key cannot be used. */
   constructor(host: Host, options: GrpcServerOptions) {
@@ -62,16 +70,27 @@ export class GrpcServer {
     this.#log = host.log.scope("grpc");
     this.#name = options.name;
     this.#limits = { ...SERVER_LIMITS, ...options.limits };
+    const { unprovenMax, unprovenPerAddressMax, flushMs } = this.#limits;
+    this.#sockets = new Sockets(host.clock, this.#limits, { tls: options.certificate !== undefined });
+    this.#unproven = new Quota({ total: unprovenMax, perAddress: unprovenPerAddressMax });
+    this.#surroundings = { clock: host.clock, log: this.#log, flushMs };
     this.#methods = new Map(options.methods.map((method) => [method.path, method]));
     this.#open = host.metrics.gauge("grpc_connections", "Open connections, by port.", ["port"]);
     this.#refused = host.metrics.counter("grpc_connections_refused_total", "Connections cut off, by reason.", [
+      "reason",
+    ]);
+    this.#callsRefused = host.metrics.counter("grpc_calls_refused_total", "Calls refused unread, by reason.", [
       "reason",
     ]);
     this.#server = this.#create(options.certificate);
     this.#server.on("connection", (socket: Socket) => this.#admit(socket));
     this.#server.on("session", (session) => this.#welcome(session));
     this.#server.on("stream", (stream, headers) => this.#serve(stream, headers));
-    this.#server.on("tlsClientError", (error: Error) => this.#log.debug("handshake failed", { why: messageOf(error) }));
+    this.#server.on("tlsClientError", (error: Error, socket: Socket) => {
+      // Who connects and leaves is looking whether the port is open.
+      if (!("code" in error && error.code === "ECONNRESET")) this.#handshakeFailed(error, socket);
+      socket.destroy();
+    });
   }
 
   /** @param port 0 for any. @throws MeshError `unavailable` if the port cannot be had, naming it. */
@@ -94,37 +113,46 @@ export class GrpcServer {
     if ("setSecureContext" in this.#server) this.#server.setSecureContext(tlsOptions(certificate));
   }
 
-  /** Lets calls end for `graceMs`, tells streams to come back elsewhere, then cuts every connection. */
+  /**
+   * Tells streams to come back elsewhere, lets calls end for `graceMs`, gives up those that have not, and cuts every
+   * connection. Takes at most `graceMs` and `limits.flushMs`.
+   */
   async close(graceMs: number): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    for (const session of this.#sessions.keys()) if (!session.destroyed) session.goaway();
+    this.#sockets.destroyUnestablished();
+    // Says GOAWAY, and closes the connection when its last stream has ended.
+    for (const session of this.#sessions.keys()) session.close();
     // In these words ztunnel comes back after 10 ms, without a warning (contract ztunnel.md 2.6).
     const error = new MeshError("unavailable", "received prior goaway: this control plane is shutting down");
     for (const channel of this.#channels) channel.end(error);
-    if (this.#calls > 0 || this.#channels.size > 0) await this.#idle(graceMs);
+    await this.#within(graceMs, closed);
+    for (const call of this.#calls) call.end(error);
+    await this.#within(this.#limits.flushMs, closed);
     for (const session of this.#sessions.keys()) session.destroy();
+    this.#sockets.destroyAll();
     await closed;
   }
 
-  #idle(graceMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = this.#host.clock.after(graceMs, resolve);
-      this.#onIdle = () => (timer[Symbol.dispose](), resolve());
+  async #within(waitMs: number, closed: Promise<void>): Promise<void> {
+    if (waitMs === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = this.#host.clock.after(waitMs, resolve);
+      void closed.then(() => (timer[Symbol.dispose](), resolve()));
     });
   }
 
   #create(certificate: ServingCertificate | undefined): Http2Server | Http2SecureServer {
-    const { concurrentStreamsMax, headerBytesMax, handshakeMs } = this.#limits;
+    const { concurrentStreamsMax, headerBytesMax, windowBytes } = this.#limits;
     const options = {
       maxSessionInvalidFrames: 100,
       maxSessionRejectedStreams: 100,
-      // Megabytes of queued frames and headers; shared bodies are not counted.
-      maxSessionMemory: 32,
+      // In MB. Node counts the messages that wait to be sent, although they are shared, and refuses any other stream of
+      // the connection over it; headers, which it is meant for, are bounded by the limits above.
+      maxSessionMemory: SESSION_MEGABYTES_MAX,
       settings: {
         maxConcurrentStreams: concurrentStreamsMax,
         maxHeaderListSize: headerBytesMax,
-        // What a client can make us hold before it has proven anything.
-        initialWindowSize: 256 * 1024,
+        initialWindowSize: windowBytes,
       },
     };
     if (certificate === undefined) return createServer(options);
@@ -134,38 +162,34 @@ export class GrpcServer {
       ...tlsOptions(certificate),
       allowHTTP1: false,
       ALPNProtocols: ["h2"],
-      handshakeTimeout: handshakeMs,
       requestCert: true,
       rejectUnauthorized: false,
     });
   }
 
   #admit(socket: Socket): void {
-    const address = socket.remoteAddress ?? "unknown";
-    const count = (this.#byAddress.get(address) ?? 0) + 1;
-    const over = this.#sockets >= this.#limits.connectionsMax || count > this.#limits.connectionsPerAddressMax;
-    if (over) {
-      this.#refused.add(1, { reason: "too many connections" });
-      this.#log.warn("connection refused: too many are open", { port: this.#name, address, open: this.#sockets });
-      socket.destroy();
+    const show = (): void => this.#open.set(this.#sockets.count, { port: this.#name });
+    const late = (): void => this.#handshakeFailed(new Error("it took too long"), socket);
+    socket.on("error", () => {});
+    if (this.#sockets.admit(socket, { late, closed: show })) {
+      show();
       return;
     }
-    this.#sockets += 1;
-    this.#byAddress.set(address, count);
-    this.#open.set(this.#sockets, { port: this.#name });
-    socket.on("error", () => {});
-    socket.once("close", () => this.#forget(address));
+    const [address, open] = [socket.remoteAddress, this.#sockets.count];
+    this.#refused.add(1, { reason: "too many connections" });
+    this.#log.warn("connection refused: too many are open", { port: this.#name, address, open });
+    socket.destroy();
   }
 
-  #forget(address: string): void {
-    this.#sockets -= 1;
-    this.#open.set(this.#sockets, { port: this.#name });
-    const count = this.#byAddress.get(address)! - 1;
-    if (count > 0) this.#byAddress.set(address, count);
-    else this.#byAddress.delete(address);
+  /** Often a client that does not trust our certificate: `why` has its words. */
+  #handshakeFailed(error: Error, socket: Socket): void {
+    const { remoteAddress: address } = socket;
+    this.#refused.add(1, { reason: "handshake failed" });
+    this.#log.debug("handshake failed", { port: this.#name, address, why: messageOf(error) });
   }
 
   #welcome(session: ServerHttp2Session): void {
+    this.#sockets.established(session.socket);
     const connection = new Connection(session, this.#host.clock, this.#limits);
     this.#sessions.set(session, connection);
     session.on("error", (error) => this.#log.debug("connection failed", { why: messageOf(error) }));
@@ -187,30 +211,37 @@ export class GrpcServer {
     stream.once("close", () => stream.rstCode !== constants.NGHTTP2_NO_ERROR && connection.reset());
     if (!isGrpc(stream, headers)) return;
     const method = this.#methods.get(headers[":path"] ?? "");
-    const encoding = headers["grpc-encoding"] ?? "identity";
-    if (method === undefined) respondStatus(stream, unknownMethod(headers[":path"]));
-    else if (encoding !== "identity") respondStatus(stream, new MeshError("unsupported", "send messages uncompressed"));
-    else this.#call(stream, method, this.#credentials(connection, headers), headers["grpc-timeout"]);
-  }
-
-  #call(stream: ServerHttp2Stream, method: Method, credentials: Credentials, timeout: unknown): void {
-    const { clock } = this.#host;
-    if (method.kind === "unary") {
-      this.#calls += 1;
-      stream.once("close", () => this.#ended(() => (this.#calls -= 1)));
-      void serveUnary(stream, method, { credentials, timeout: textOf(timeout) }, clock);
-      return;
+    const refuse = (error: MeshError): void => respondStatus(stream, statusHeaders(error));
+    if (method === undefined) return refuse(unknownMethod(headers[":path"]));
+    if ((headers["grpc-encoding"] ?? "identity") !== "identity")
+      return refuse(new MeshError("unsupported", "send messages uncompressed"));
+    const place = this.#unproven.take(connection.address);
+    if (place === undefined) {
+      this.#callsRefused.add(1, { reason: "too many unproven" });
+      return refuse(new MeshError("unavailable", "too many calls wait to be authenticated; ask again"));
     }
-    const limits = { messageBytesMax: method.requestBytesMax, flushMs: this.#limits.flushMs };
-    const channel = new StreamChannel(stream, credentials, clock, limits);
-    this.#channels.add(channel);
-    stream.once("close", () => this.#ended(() => this.#channels.delete(channel)));
-    void channel.open(method);
+    stream.once("close", () => place[Symbol.dispose]());
+    if (method.kind === "unary") this.#call(stream, method, connection, headers);
+    else void this.#openStream(stream, method, connection, headers).then(() => place[Symbol.dispose]());
   }
 
-  #ended(forget: () => void): void {
-    forget();
-    if (this.#calls === 0 && this.#channels.size === 0) this.#onIdle();
+  #call(stream: ServerHttp2Stream, method: UnaryMethod, connection: Connection, headers: IncomingHttpHeaders): void {
+    const call = new UnaryCall(stream, method, this.#surroundings);
+    this.#calls.add(call);
+    stream.once("close", () => this.#calls.delete(call));
+    void call.serve(this.#credentials(connection, headers), textOf(headers["grpc-timeout"]));
+  }
+
+  async #openStream(
+    stream: ServerHttp2Stream,
+    method: StreamMethod,
+    connection: Connection,
+    headers: IncomingHttpHeaders,
+  ): Promise<void> {
+    const channel = new StreamChannel(stream, method, this.#credentials(connection, headers), this.#surroundings);
+    this.#channels.add(channel);
+    stream.once("close", () => this.#channels.delete(channel));
+    await channel.open();
   }
 
   #credentials(connection: Connection, headers: IncomingHttpHeaders): Credentials {
@@ -232,7 +263,7 @@ const textOf = (header: unknown): string | undefined => (typeof header === "stri
 function isGrpc(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
   const type = headers["content-type"] ?? "";
   const status = headers[":method"] !== "POST" ? 405 : /^application\/grpc($|[+;])/.test(type) ? 200 : 415;
-  if (status !== 200) stream.respond({ ":status": status }, { endStream: true });
+  if (status !== 200) respondHttp(stream, status);
   return status === 200;
 }
 

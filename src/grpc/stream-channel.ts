@@ -1,25 +1,15 @@
-import type { ServerHttp2Stream } from "node:http2";
+import { constants, type ServerHttp2Stream } from "node:http2";
 import type { Credentials } from "../caller.ts";
-import { MeshError } from "../errors.ts";
-import type { Clock } from "../host.ts";
 import { MessageReader, messagePrefix } from "./frames.ts";
 import type { MessageChannel, MessageReceiver, StreamMethod } from "./method.ts";
+import { errorOf, release, respondHeaders, respondStatus, sendTrailers, type Surroundings } from "./respond.ts";
 import { statusHeaders, type StatusHeaders } from "./status.ts";
-
-const HEADERS = { ":status": 200, "content-type": "application/grpc" } as const;
-const INTERNAL_ERROR = 2;
-
-/** Answers before any message: the status takes the place of the headers. */
-export function respondStatus(stream: ServerHttp2Stream, error: Error): void {
-  if (stream.destroyed || stream.headersSent) return;
-  stream.respond({ ...HEADERS, ...statusHeaders(error) }, { endStream: true });
-}
 
 /** One stream of messages both ways, over one HTTP/2 stream. */
 export class StreamChannel implements MessageChannel {
   readonly #stream: ServerHttp2Stream;
-  readonly #clock: Clock;
-  readonly #flushMs: number;
+  readonly #method: StreamMethod;
+  readonly #surroundings: Surroundings;
   readonly #reader: MessageReader;
   #receiver: MessageReceiver | undefined;
   #status: StatusHeaders | undefined;
@@ -28,44 +18,43 @@ export class StreamChannel implements MessageChannel {
 
   constructor(
     stream: ServerHttp2Stream,
+    method: StreamMethod,
     readonly credentials: Credentials,
-    clock: Clock,
-    limits: { readonly messageBytesMax: number; readonly flushMs: number },
+    surroundings: Surroundings,
   ) {
     this.#stream = stream;
-    this.#clock = clock;
-    this.#flushMs = limits.flushMs;
-    this.#reader = new MessageReader(limits.messageBytesMax);
-    stream.on("wantTrailers", () => stream.sendTrailers({ ...(this.#status ?? statusHeaders()) }));
+    this.#method = method;
+    this.#surroundings = surroundings;
+    this.#reader = new MessageReader(method.requestBytesMax);
+    stream.on("wantTrailers", () => this.#sendTrailers());
     stream.on("close", () => this.#close());
   }
 
   /** Lets the method decide, then passes messages on. Never rejects. */
-  async open(method: StreamMethod): Promise<void> {
+  async open(): Promise<void> {
     try {
-      this.#receiver = await method.open(this);
+      this.#receiver = await this.#method.open(this);
     } catch (thrown) {
-      this.end(thrown instanceof Error ? thrown : MeshError.from(thrown));
+      this.#fail(thrown);
       return;
     }
     if (this.#closed) {
       this.#receiver.closed();
       return;
     }
-    this.#stream.on("drain", () => this.#receiver?.writable());
+    this.#stream.on("drain", () => this.#guard(() => this.#receiver?.writable()));
     this.#stream.on("data", (chunk: Buffer) => this.#guard(() => this.#receive(chunk)));
     this.#stream.on("end", () => this.#guard(() => this.#halfClosed()));
   }
 
   sendHeaders(): void {
-    if (this.#stream.destroyed || this.#stream.headersSent) return;
-    this.#stream.respond({ ...HEADERS }, { waitForTrailers: true });
+    respondHeaders(this.#stream);
   }
 
   send(parts: readonly Uint8Array[]): boolean {
     const stream = this.#stream;
     // What is sent to a client that left is lost, as it would be on the wire; `closed` has said so or will.
-    if (stream.destroyed || this.#status !== undefined) return true;
+    if (stream.destroyed || stream.closed || this.#status !== undefined) return true;
     this.sendHeaders();
     let length = 0;
     for (const part of parts) length += part.length;
@@ -77,15 +66,14 @@ export class StreamChannel implements MessageChannel {
   }
 
   end(error?: Error): void {
-    if (this.#status !== undefined || this.#stream.destroyed) return;
+    const stream = this.#stream;
+    if (this.#status !== undefined || stream.destroyed) return;
     this.#status = statusHeaders(error);
-    if (!this.#stream.headersSent) {
-      this.#stream.respond({ ...HEADERS, ...this.#status }, { endStream: true });
-      return;
-    }
-    this.#stream.end();
+    if (stream.headersSent) stream.end();
+    else respondStatus(stream, this.#status);
     // A client that reads nothing would keep what is queued for ever.
-    this.#flush = this.#clock.after(this.#flushMs, () => this.#stream.close(INTERNAL_ERROR));
+    const { clock, flushMs } = this.#surroundings;
+    this.#flush = clock.after(flushMs, () => stream.close(constants.NGHTTP2_CANCEL));
   }
 
   #receive(chunk: Buffer): void {
@@ -97,13 +85,24 @@ export class StreamChannel implements MessageChannel {
     this.end();
   }
 
+  #sendTrailers(): void {
+    sendTrailers(this.#stream, this.#status ?? statusHeaders());
+    this.#flush?.[Symbol.dispose]();
+    // Node drops trailers if the stream is closed in the same turn.
+    this.#flush = this.#surroundings.clock.after(0, () => release(this.#stream));
+  }
+
   #guard(step: () => void): void {
     if (this.#status !== undefined) return;
     try {
       step();
     } catch (thrown) {
-      this.end(thrown instanceof Error ? thrown : MeshError.from(thrown));
+      this.#fail(thrown);
     }
+  }
+
+  #fail(thrown: unknown): void {
+    this.end(errorOf(thrown, this.#method.path, this.#surroundings.log));
   }
 
   #close(): void {

@@ -1,11 +1,10 @@
-import type { ServerHttp2Stream } from "node:http2";
+import { constants, type ServerHttp2Stream } from "node:http2";
 import type { Credentials } from "../caller.ts";
 import { MeshError } from "../errors.ts";
-import type { Clock } from "../host.ts";
 import { MessageReader, messagePrefix } from "./frames.ts";
 import type { UnaryMethod } from "./method.ts";
+import { errorOf, respondHeaders, respondStatus, sendTrailers, type Surroundings } from "./respond.ts";
 import { statusHeaders } from "./status.ts";
-import { respondStatus } from "./stream-channel.ts";
 
 /** gRPC over HTTP/2, Timeout: at most 8 digits and a unit. */
 const TIMEOUT = /^([0-9]{1,8})([HMSmun])$/;
@@ -13,28 +12,45 @@ const UNIT_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 
 /** Nothing unary takes longer: what has not ended by then is given up. */
 const CALL_MS_MAX = 60_000;
 
-/** One request and one answer over one HTTP/2 stream. Never rejects. */
-export async function serveUnary(
-  stream: ServerHttp2Stream,
-  method: UnaryMethod,
-  call: { readonly credentials: Credentials; readonly timeout: string | undefined },
-  clock: Clock,
-): Promise<void> {
-  const abort = new AbortController();
-  const timer = clock.after(timeoutMs(call.timeout), () => {
-    const error = new MeshError("timeout", "the call took too long");
-    abort.abort(error);
-    respondStatus(stream, error);
-  });
-  stream.once("close", () => {
-    timer[Symbol.dispose]();
-    abort.abort(new MeshError("unavailable", "the client left"));
-  });
-  try {
-    const request = await readRequest(stream, method.requestBytesMax);
-    answer(stream, await method.call(request, call.credentials, abort.signal));
-  } catch (thrown) {
-    respondStatus(stream, thrown instanceof Error ? thrown : MeshError.from(thrown));
+/** One request and one answer over one HTTP/2 stream. */
+export class UnaryCall {
+  readonly #stream: ServerHttp2Stream;
+  readonly #method: UnaryMethod;
+  readonly #surroundings: Surroundings;
+  readonly #abort = new AbortController();
+
+  constructor(stream: ServerHttp2Stream, method: UnaryMethod, surroundings: Surroundings) {
+    this.#stream = stream;
+    this.#method = method;
+    this.#surroundings = surroundings;
+  }
+
+  /** Never rejects. `timeout` is the header `grpc-timeout`. */
+  async serve(credentials: Credentials, timeout: string | undefined): Promise<void> {
+    const stream = this.#stream;
+    const timer = this.#surroundings.clock.after(timeoutMs(timeout), () =>
+      this.end(new MeshError("timeout", "the call took too long")),
+    );
+    stream.once("close", () => {
+      timer[Symbol.dispose]();
+      this.#abort.abort(new MeshError("unavailable", "the client left"));
+    });
+    try {
+      const request = await readRequest(stream, this.#method.requestBytesMax);
+      answer(stream, await this.#method.call(request, credentials, this.#abort.signal));
+    } catch (thrown) {
+      // The method was told to give up, and the client has its answer.
+      if (this.#abort.signal.aborted) return;
+      respondStatus(stream, statusHeaders(errorOf(thrown, this.#method.path, this.#surroundings.log)));
+    }
+  }
+
+  /** Gives up: tells the method, and the client why. */
+  end(error: MeshError): void {
+    this.#abort.abort(error);
+    // The answer is under way and the client does not take it.
+    if (this.#stream.headersSent) this.#stream.close(constants.NGHTTP2_CANCEL);
+    else respondStatus(this.#stream, statusHeaders(error));
   }
 }
 
@@ -47,32 +63,34 @@ function readRequest(stream: ServerHttp2Stream, messageBytesMax: number): Promis
   const reader = new MessageReader(messageBytesMax);
   const messages: Uint8Array[] = [];
   return new Promise((resolve, reject) => {
-    stream.on("data", (chunk: Buffer) => {
+    const attempt = (step: () => void): void => {
       try {
-        messages.push(...reader.push(chunk));
-        if (messages.length > 1) throw new MeshError("invalid", "the call takes one message, and got more");
+        step();
       } catch (thrown) {
         stream.removeAllListeners("data").resume();
         reject(thrown as Error);
       }
-    });
-    stream.once("end", () => {
-      try {
-        reader.finish();
-      } catch (thrown) {
-        reject(thrown as Error);
-      }
-      if (messages[0] === undefined) reject(new MeshError("invalid", "the call takes one message, and got none"));
-      else resolve(messages[0]);
-    });
+    };
+    const take = (chunk: Buffer): void => {
+      messages.push(...reader.push(chunk));
+      if (messages.length > 1) throw new MeshError("invalid", "the call takes one message, and got more");
+    };
+    const finish = (): void => {
+      reader.finish();
+      if (messages[0] === undefined) throw new MeshError("invalid", "the call takes one message, and got none");
+      resolve(messages[0]);
+    };
+    stream.on("data", (chunk: Buffer) => attempt(() => take(chunk)));
+    stream.once("end", () => attempt(finish));
     stream.once("close", () => reject(new MeshError("unavailable", "the client left")));
   });
 }
 
 function answer(stream: ServerHttp2Stream, message: Uint8Array): void {
-  if (stream.destroyed || stream.headersSent) return;
-  stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
-  stream.once("wantTrailers", () => stream.sendTrailers({ ...statusHeaders() }));
+  if (stream.headersSent) return;
+  stream.once("wantTrailers", () => sendTrailers(stream, statusHeaders()));
+  respondHeaders(stream);
+  if (!stream.headersSent) return;
   stream.write(messagePrefix(message.length));
   stream.end(message);
 }

