@@ -1,0 +1,109 @@
+import assert from "node:assert/strict";
+import type { ChildProcess } from "node:child_process";
+import { X509Certificate } from "node:crypto";
+import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
+import { networkNamespaces, ztunnelBinary } from "./machine.ts";
+import { CART_ADDRESS, until, ZtunnelLab } from "./ztunnel-lab.ts";
+
+// A suite of its own, so that skipping it skips nothing else.
+suite("an unmodified ztunnel", () => {
+  let lab: ZtunnelLab;
+  let plane: ChildProcess;
+  let web: ChildProcess;
+  let cart: ChildProcess;
+
+  before(async function () {
+    const binary = ztunnelBinary(process.env);
+    const namespaces = networkNamespaces();
+    for (const found of [binary, namespaces])
+      if (typeof found === "object") {
+        console.log(`    ztunnel: skipped; ${found.missing}`);
+        this.skip();
+      }
+    lab = new ZtunnelLab(binary as string);
+    plane = await lab.startControlPlane();
+    lab.startApp(lab.cart);
+    web = lab.startZtunnel(lab.web);
+    cart = lab.startZtunnel(lab.cart);
+  });
+
+  after(async () => lab?.close());
+
+  test("an unmodified ztunnel becomes ready and holds every workload and service", async () => {
+    for (const pod of [lab.web, lab.cart]) {
+      await until(`the ztunnel of ${pod.name} is ready`, () => lab.ready(pod));
+      const dump = lab.configDump(pod);
+      assert.deepEqual(dump.workloads.map(({ uid }) => uid).sort(), [
+        "Kubernetes//Pod/shop/cart",
+        "Kubernetes//Pod/shop/web",
+      ]);
+      assert.deepEqual(
+        dump.services.map(({ hostname }) => hostname),
+        ["cart.shop.svc.cluster.local"],
+      );
+      assert.deepEqual(dump.stagedServices, {});
+    }
+  });
+
+  test("two ztunnels carry a call by its virtual address over mTLS with certificates of ours", async () => {
+    await until("web reaches cart", () => lab.call(lab.web, CART_ADDRESS, 80) === "hello from cart");
+    assert.match(
+      lab.metrics(lab.cart),
+      /istio_tcp_connections_opened_total\{[^}]*connection_security_policy="mutual_tls"/,
+    );
+    for (const pod of [lab.web, lab.cart]) {
+      const [certificate] = lab.configDump(pod).certificates;
+      assert.deepEqual(
+        [certificate!.identity, certificate!.state],
+        [`spiffe://cluster.local/ns/shop/sa/${pod.name}`, "Available"],
+      );
+    }
+    const root = new X509Certificate(lab.rootCertificate());
+    assert.ok(root.ca);
+  });
+
+  test("a policy that denies web cuts it off, and its removal lets it in again", async () => {
+    lab.write("deny.yaml", denyWeb);
+    await until("cart refuses web", () => lab.call(lab.web, CART_ADDRESS, 80) === "");
+    assert.deepEqual(
+      lab.configDump(lab.cart).policies.map(({ name }) => name),
+      ["no-web"],
+    );
+    lab.remove("deny.yaml");
+    await until("cart lets web in", () => lab.call(lab.web, CART_ADDRESS, 80) === "hello from cart");
+  });
+
+  test("a ztunnel comes back to a restarted control plane, and loses what went meanwhile", async () => {
+    await lab.stop(plane);
+    lab.write("extra.yaml", extraService);
+    plane = await lab.startControlPlane();
+    await until("web holds the new service", () => lab.configDump(lab.web).services.length === 2);
+    await lab.stop(plane);
+    lab.remove("extra.yaml");
+    plane = await lab.startControlPlane();
+    await until("web has lost it again", () => lab.configDump(lab.web).services.length === 1);
+    assert.equal(lab.call(lab.web, CART_ADDRESS, 80), "hello from cart");
+  });
+
+  test("no ztunnel has rejected anything", () => {
+    for (const program of [web, cart]) {
+      assert.match(lab.printed(program), /Stream established/);
+      assert.doesNotMatch(lab.printed(program), /Nack|certificate fetch failed/);
+    }
+  });
+});
+
+const denyWeb = `apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: no-web, namespace: shop}
+spec:
+  selector: {matchLabels: {app: cart}}
+  action: DENY
+  rules: [{from: [{source: {principals: [cluster.local/ns/shop/sa/web]}}]}]
+`;
+
+const extraService = `apiVersion: v1
+kind: Service
+metadata: {name: extra, namespace: shop}
+spec: {clusterIP: 10.96.1.2, ports: [{port: 80}]}
+`;
