@@ -7,8 +7,9 @@ import type { Clock } from "./host.ts";
 
 /** What `--timeout` is unless given: longer than any command needs on a healthy mesh. */
 const TIMEOUT = "30s";
-/** How long a command whose time is up may take to close what it has open. */
+/** How long a command that was told to stop may take to close what it has open; an endless one has clients to drain. */
 const GRACE_MS = 500;
+const ENDLESS_GRACE_MS = 5000;
 
 export interface Cli {
   readonly commands: readonly Command[];
@@ -80,9 +81,10 @@ async function runCommand(cli: Cli, command: Command, args: readonly string[], o
   const timeUp = new AbortController();
   const timer = limitMs === undefined ? undefined : clock.after(limitMs, () => timeUp.abort());
   const signal = AbortSignal.any([interrupted, timeUp.signal]);
-  const running = command.run({ args, options, environment, printer, signal });
+  const graceMs = command.endless === true ? ENDLESS_GRACE_MS : GRACE_MS;
   try {
-    const code = await Promise.race([running, ignoring(clock, signal)]);
+    const running = command.run({ args, options, environment, printer, signal });
+    const code = await Promise.race([running, ignoring(clock, signal, graceMs)]);
     if (code !== undefined && (!timeUp.signal.aborted || command.endless === true)) return code;
     if (interrupted.aborted) return 2;
   } catch (thrown) {
@@ -98,9 +100,9 @@ async function runCommand(cli: Cli, command: Command, args: readonly string[], o
 }
 
 /** Resolves when a command that was told to stop has had its time to do so. */
-function ignoring(clock: Clock, signal: AbortSignal): Promise<undefined> {
+function ignoring(clock: Clock, signal: AbortSignal, graceMs: number): Promise<undefined> {
   return new Promise((resolve) => {
-    const wait = () => void clock.after(GRACE_MS, () => resolve(undefined));
+    const wait = () => void clock.after(graceMs, () => resolve(undefined));
     if (signal.aborted) wait();
     else signal.addEventListener("abort", wait, { once: true });
   });

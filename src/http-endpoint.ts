@@ -132,8 +132,8 @@ export class HttpEndpoint {
     });
     if (typeof body === "string") return void response.end(body);
     for (const slice of body) {
-      if (!response.write(slice)) await drained(response);
       if (response.destroyed) return;
+      if (!response.write(slice)) await drained(response);
       // A write that the system takes at once drains before anything else runs; others must get their turn too.
       await new Promise<void>((resolve) => this.#clock.after(0, resolve));
     }

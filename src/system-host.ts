@@ -21,7 +21,7 @@ export interface SystemHost extends Host {
 
 /** Logs go to standard error; one that cannot be written is lost, and ends nothing. */
 export function systemHost(options: SystemHostOptions): SystemHost {
-  process.stderr.on("error", () => {});
+  if (!process.stderr.listeners("error").includes(ignored)) process.stderr.on("error", ignored);
   const output = { now: preciseNow(), write: (line: string) => void process.stderr.write(line) };
   const metrics = new PrometheusMetrics();
   describeProcess(metrics);
@@ -56,6 +56,8 @@ export const systemRandom: Random = {
   next: () => Math.random(),
   bytes: (length) => randomBytes(length),
 };
+
+const ignored = (): void => {};
 
 /** Wall time with microseconds: the monotonic clock tells them, and follows the wall clock when that is set. */
 function preciseNow(): () => EpochMs {

@@ -162,6 +162,18 @@ test("an endless command has no limit but the one that is asked for, and reachin
   assert.deepEqual(limited.err, []);
 });
 
+test("an endless command that was told to stop has 5 s for its clients, and then ends all the same", async () => {
+  const slow = cli(["workloads"], [command(() => never, { endless: true })]);
+  await settled();
+  slow.interrupt();
+  await settled();
+  slow.clock.advance(4999);
+  await settled();
+  assert.equal(await Promise.race([slow.code, Promise.resolve("closes")]), "closes");
+  slow.clock.advance(1);
+  assert.equal(await slow.code, 2);
+});
+
 test("Ctrl-C stops a command, with half a second to close what it has open", async () => {
   for (const run of [untilAborted, () => never]) {
     const ran = cli(["workloads"], [command(run)]);
