@@ -29,6 +29,8 @@ import { DEFAULT_NETWORK } from "./workload-shape.ts";
 export interface Attachment {
   readonly network: NetworkId;
   readonly networkGateway: GatewayAddress | undefined;
+  /** True if clients of the local cluster can reach it without a network gateway. */
+  readonly onLocalNetwork: boolean;
   /** Sorted by name. */
   readonly services: readonly SelectedService[];
   /** In the order of contract ztunnel.md 5.2. */
@@ -105,6 +107,7 @@ export function attachments(
       const attachment: Attachment = {
         network,
         networkGateway: reads.gateways.get(network),
+        onLocalNetwork: network === (reads.networks.get(localCluster) ?? DEFAULT_NETWORK),
         services: own
           ? [
               ...found(reads.services, `${cluster}/${namespace}`).flatMap((service) =>

@@ -18,6 +18,7 @@ import type { ServiceEntry } from "./kube/service-entry.ts";
 import type { Tunnel } from "./kube/traffic-labels.ts";
 import type { Entry, WorkloadEntry } from "./kube/workload-entry.ts";
 import type { GatewayAddress } from "./model/address.ts";
+import type { Problem } from "./model/problem.ts";
 import type { ServiceBinding, Workload } from "./model/workload.ts";
 import type { RegistryOptions } from "./options.ts";
 import { portsOnEntry } from "./ports.ts";
@@ -86,7 +87,7 @@ export function serviceEntryWorkloads(
       return endpointsOf(source, services).flatMap(({ entry, services }) => {
         const attachment = attachments.get(placementOf(id.cluster, id.namespace, entry.labels).id);
         if (!own || !attachment) return [];
-        const uid = serviceEntryEndpointUid(id.cluster, id.namespace, id.name, entry.address || (entry.network ?? ""));
+        const uid = serviceEntryEndpointUid(id.cluster, id.namespace, id.name, whereOf(entry));
         const workload: Workload = {
           ...entryWorkload(uid, id, mesh.trustDomain, entry, tunnel),
           ...networkOf(entry, own, gateways),
@@ -107,7 +108,10 @@ function endpointsOf(
   services: readonly SelectedService[],
 ): readonly { readonly entry: Entry; readonly services: readonly SelectedService[] }[] {
   const { endpoints, selector, resolution, labels, id } = source;
-  if (endpoints.length > 0) return endpoints.map((entry) => ({ entry, services }));
+  if (endpoints.length > 0) {
+    const firsts = firstsOf(endpoints);
+    return endpoints.filter((_entry, at) => firsts[at] === at).map((entry) => ({ entry, services }));
+  }
   if (selector || resolution === "NONE" || resolution === "STATIC") return [];
   return source.hosts
     .filter((host) => !host.startsWith("*"))
@@ -116,6 +120,44 @@ function endpointsOf(
       services: services.filter(({ service }) => service === serviceName(id.namespace, host)),
     }))
     .filter(({ services }) => services.length > 0);
+}
+
+/** Its address as written, or the network that it is somewhere in: this is its name. */
+const whereOf = ({ address, network }: Entry): string => address || (network ?? "");
+
+/** Addresses are the same endpoint however they are written. */
+const sameness = (entry: Entry): string => entry.ip ?? whereOf(entry).toLowerCase();
+
+/** For each endpoint where the first with its address is: clients know one by its address, so there cannot be two. */
+function firstsOf(endpoints: readonly Entry[]): readonly number[] {
+  const firsts = new Map<string, number>();
+  return endpoints.map((entry, at) => {
+    const first = firsts.get(sameness(entry)) ?? at;
+    firsts.set(sameness(entry), first);
+    return first;
+  });
+}
+
+const PROBLEMS_MAX = 20;
+
+/** Endpoints that have no effect, as they have the address of another. */
+export function endpointProblems(graph: Graph, objects: Objects): Collection<string, Problem> {
+  return derive(graph, {
+    name: "endpoint-problems",
+    from: objects.serviceEntries,
+    reads: {},
+    to: ({ id, endpoints }, _reads, key) => {
+      const object = `ServiceEntry ${id.namespace}/${id.name}`;
+      const again = firstsOf(endpoints).flatMap((first, at) => (first === at ? [] : [[first, at] as const]));
+      return again.slice(0, PROBLEMS_MAX).map(([first, at]): readonly [string, Problem] => {
+        const field = `spec.endpoints[${at}]`;
+        const message =
+          `${field} has the address ${whereOf(endpoints[at]!)}, as spec.endpoints[${first}] has, so only that one ` +
+          "counts; name each address once, with all its ports.";
+        return [`endpoint ${key}#${at}`, { object, origin: id.origin, field, message, severity: "warning" }];
+      });
+    },
+  });
 }
 
 const hostEntry = (host: string, labels: LabelSet): Entry => ({

@@ -44,7 +44,7 @@ function podTargets(graph: Graph, objects: Objects, { mesh, localCluster }: Regi
   return new Index(graph, targets, "pod", ({ pod }) => [pod]);
 }
 
-/** Every pod that runs, meshed or not, as the workload it is (contract ztunnel.md 5.2). */
+/** Every pod on the local network that runs, meshed or not, of any cluster, as the workload it is (contract ztunnel.md 5.2). */
 export function podWorkloads(
   graph: Graph,
   objects: Objects,
@@ -61,8 +61,9 @@ export function podWorkloads(
     to: (pod, { nodes, attachments, targets }, key) => {
       if (podEnded(pod) || pod.ips.length === 0) return [];
       const attachment = attachments.get(pod.placement.id);
-      // Labels are settled before pods, so each pod has its attachment.
-      if (!attachment) return [];
+      // Labels are settled before pods, so each pod has its attachment. Those of another network are behind its gateway,
+      // and are only ever named as endpoints of the services that the mesh shares (contract ztunnel.md 5.9).
+      if (!attachment?.onLocalNetwork) return [];
       const locality =
         pod.node === "" ? undefined : nodes.get(intern(objectKey(pod.cluster, "", pod.node)) as ObjectKey)?.locality;
       const targeted = targets.get(key).filter(({ uid }) => uid === "" || uid === pod.uid);

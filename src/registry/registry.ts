@@ -6,6 +6,7 @@ import { derive } from "./collection/derive.ts";
 import type { Graph } from "./collection/graph.ts";
 import { Index } from "./collection/index-by.ts";
 import {
+  endpointProblems,
   placementOfEntry,
   placementsOfServiceEntry,
   serviceEntryWorkloads,
@@ -112,6 +113,7 @@ export class Registry {
       mutualTlsProblems(graph, objects, options),
       serviceProblems(graph, offers, winners, addresses),
       waypointProblems(graph, objects, offered),
+      endpointProblems(graph, objects),
     ]);
     this.podsOnNode = new Index(graph, objects.pods, "node-identity", (pod) =>
       podEnded(pod) || pod.node === "" ? [] : [`${pod.cluster}/${pod.node}/${pod.namespace}/${pod.serviceAccount}`],

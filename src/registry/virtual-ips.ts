@@ -9,15 +9,18 @@ import type { ObjectKey } from "../names.ts";
 /** Where allocated addresses outlive a restart: slot numbers by service. */
 export interface VirtualIpStore {
   load(): ReadonlyMap<ServiceName, number>;
-  /** Called after each flush that changed an allocation, with all of them. Must not throw. */
+  /**
+   * Called after each flush that changed an allocation, with all of them, and before them those whose host is not there
+   * now, the longest gone first: in this order they are to be loaded. At most `SLOTS` in all. Must not throw.
+   */
   save(slots: ReadonlyMap<ServiceName, number>): void;
 }
 
 /** Forgets on restart; the hash still brings nearly every host back to its slot. */
 export const forgetfulStore: VirtualIpStore = { load: () => new Map(), save: () => {} };
 
-/** 240.240.0.0/16 and 2001:2::/48, without the first and the last address of the smaller. */
-const SLOTS = 65_534;
+/** How many hosts there are addresses for: 240.240.0.0/16 and 2001:2::/48, without the first and the last address of the smaller. */
+export const SLOTS = 65_534;
 const ipv4Of = (slot: number): string => `240.240.${slot >> 8}.${slot & 255}`;
 const ipv6Of = (slot: number): string => `2001:2::${slot.toString(16)}`;
 
@@ -35,8 +38,9 @@ function firstSlot(name: ServiceName): number {
 }
 
 /**
- * An address of each family for every host that has none (contract ztunnel.md 5.5). An allocation stays until its host
- * goes, or somebody chooses the same address for something else; one that was given up is not given out again.
+ * An address of each family for every host that has none (contract ztunnel.md 5.5). An allocation stays until
+ * somebody chooses the same address for something else. A host that goes finds its address again when it returns, also
+ * after a restart: nobody else gets it while another is free, and then that of the host that went first goes.
  */
 export function virtualIps(
   graph: Graph,
@@ -56,9 +60,10 @@ class VirtualIps extends CollectionNode<ServiceName, readonly string[]> {
   /** How many objects were given an address in a slot. */
   readonly #given = new Map<number, number>();
   readonly #slots = new Map<ServiceName, number>();
-  /** Slots that had a host, and whose: they are its own when it returns, and nobody else's. */
+  /** Slots of hosts that are not there, the longest gone first. */
+  readonly #kept = new Map<ServiceName, number>();
+  /** Whose each slot is, whether it is there or not. */
   readonly #holders = new Map<number, ServiceName>();
-  readonly #remembered: ReadonlyMap<ServiceName, number>;
   #unsaved = false;
 
   constructor(
@@ -68,10 +73,11 @@ class VirtualIps extends CollectionNode<ServiceName, readonly string[]> {
     readonly store: VirtualIpStore,
   ) {
     super("virtual-ips", 1 + Math.max(serviceEntries.rank, services.rank), sameTexts);
-    this.#remembered = new Map(
-      [...store.load()].filter(([, slot]) => Number.isInteger(slot) && slot >= 1 && slot <= SLOTS),
-    );
-    for (const [name, slot] of this.#remembered) this.#holders.set(slot, name);
+    for (const [name, slot] of store.load()) {
+      if (!Number.isInteger(slot) || slot < 1 || slot > SLOTS || this.#holders.has(slot)) continue;
+      this.#kept.set(name, slot);
+      this.#holders.set(slot, name);
+    }
   }
 
   override settle(): void {
@@ -91,7 +97,7 @@ class VirtualIps extends CollectionNode<ServiceName, readonly string[]> {
     super.publish();
     if (!this.#unsaved) return;
     this.#unsaved = false;
-    this.store.save(new Map(this.#slots));
+    this.store.save(new Map([...this.#kept, ...this.#slots]));
   }
 
   #count(key: ObjectKey, entry: ServiceEntry, step: 1 | -1, stale: Set<ServiceName>): void {
@@ -100,6 +106,7 @@ class VirtualIps extends CollectionNode<ServiceName, readonly string[]> {
     for (const host of hostsInNeed(entry)) {
       const name = serviceName(entry.id.namespace, host);
       stale.add(name);
+      for (const ip of assignedTo(entry, host)) this.#give(ip, step, stale);
       const wanting = this.#wanted.get(name) ?? new Map<ObjectKey, readonly string[]>();
       if (step > 0) wanting.set(key, assignedTo(entry, host));
       else wanting.delete(key);
@@ -108,7 +115,7 @@ class VirtualIps extends CollectionNode<ServiceName, readonly string[]> {
     }
   }
 
-  /** An address that a user chose is nobody's to allocate, and whoever has it must move. */
+  /** An address that a user chose, or a status names, is nobody's to allocate, and whoever has it must move. */
   #give(ip: string, step: 1 | -1, stale: Set<ServiceName>): void {
     const slot = slotOf(ip);
     if (slot === undefined) return;
@@ -125,27 +132,20 @@ class VirtualIps extends CollectionNode<ServiceName, readonly string[]> {
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([, ips]) => ips)
       .find((ips) => ips.length > 0);
-    if (!wanting) this.#keep(name, undefined);
-    else if (assigned) this.#adopt(name, assigned);
-    else this.#keep(name, this.#choose(name));
+    this.#keep(name, wanting && !assigned ? this.#choose(name) : undefined);
     const slot = this.#slots.get(name);
     this.write(name, wanting ? (assigned ?? (slot === undefined ? [] : [ipv4Of(slot), ipv6Of(slot)])) : undefined);
   }
 
-  /** What a status says holds; where it is one of ours, nobody else may have it. */
-  #adopt(name: ServiceName, ips: readonly string[]): void {
-    const slot = ips.map(slotOf).find((found) => found !== undefined);
-    this.#keep(name, slot !== undefined && this.#isFree(slot, name) ? slot : undefined);
-  }
-
   #choose(name: ServiceName): number | undefined {
-    const known = this.#slots.get(name) ?? this.#remembered.get(name);
+    const known = this.#slots.get(name) ?? this.#kept.get(name);
     if (known !== undefined && this.#isFree(known, name)) return known;
     const first = firstSlot(name);
     for (let step = 0; step < SLOTS; step++) {
       const slot = 1 + ((first - 1 + step) % SLOTS);
       if (this.#isFree(slot, name)) return slot;
     }
+    for (const slot of this.#kept.values()) if (!this.#given.has(slot)) return slot;
     return undefined;
   }
 
@@ -155,11 +155,21 @@ class VirtualIps extends CollectionNode<ServiceName, readonly string[]> {
   }
 
   #keep(name: ServiceName, slot: number | undefined): void {
-    if (this.#slots.get(name) === slot) return;
-    if (slot === undefined) this.#slots.delete(name);
-    else this.#slots.set(name, slot);
-    if (slot !== undefined) this.#holders.set(slot, name);
+    const before = this.#slots.get(name);
+    if (before === slot) return;
     this.#unsaved = true;
+    if (slot === undefined) {
+      this.#slots.delete(name);
+      this.#kept.set(name, before!);
+      return;
+    }
+    const own = before ?? this.#kept.get(name);
+    if (own !== undefined) this.#holders.delete(own);
+    this.#kept.delete(name);
+    // What is left of its former holder, if that is long gone.
+    this.#kept.delete(this.#holders.get(slot) ?? name);
+    this.#slots.set(name, slot);
+    this.#holders.set(slot, name);
   }
 }
 
