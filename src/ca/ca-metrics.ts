@@ -1,4 +1,18 @@
-import type { Clock, Counter, EpochMs, Gauge, Metrics } from "../host.ts";
+import type { ErrorCode } from "../errors.ts";
+import type { Counter, EpochMs, Gauge, Metrics } from "../host.ts";
+
+/** Upstream's words for why nothing was signed (contract identity.md 3.7). */
+const SIGNING_ERRORS: Readonly<Partial<Record<ErrorCode, string>>> = {
+  unavailable: "CA_NOT_READY",
+  timeout: "CA_NOT_READY",
+  invalid: "CSR_ERROR",
+  internal: "CERT_GEN_ERROR",
+};
+
+interface ExpiryGauges {
+  readonly timestamp: Gauge;
+  readonly seconds: Gauge;
+}
 
 /** Upstream's names (contract operations.md 1.4). */
 export class CaMetrics {
@@ -9,27 +23,38 @@ export class CaMetrics {
   readonly #badIdentity: Counter;
   readonly #unsigned: Counter;
   readonly #denied: Counter;
-  readonly #chainEnds: Gauge;
-  readonly #chainSeconds: Gauge;
+  readonly #chain: ExpiryGauges;
+  readonly #root: ExpiryGauges;
 
   constructor(metrics: Metrics) {
-    const counter = (name: string, help: string): Counter => metrics.counter(`citadel_server_${name}`, help);
+    const counter = (name: string, help: string, labels: readonly string[] = []): Counter =>
+      metrics.counter(`citadel_server_${name}`, help, labels);
     this.#requested = counter("csr_count", "Certificate requests received.");
     this.#issued = counter("success_cert_issuance_count", "Certificates issued.");
     this.#unauthenticated = counter("authentication_failure_count", "Requests whose caller proved nothing.");
     this.#badCsr = counter("csr_parsing_err_count", "Requests that could not be used.");
     this.#badIdentity = counter("id_extraction_err_count", "Requests for an identity that the caller may not have.");
-    this.#unsigned = counter("csr_sign_err_count", "Requests that could not be signed.");
+    this.#unsigned = counter("csr_sign_err_count", "Requests that could not be signed.", ["error"]);
     this.#denied = metrics.counter("cert_issued_denied_total", "Certificates refused, by reason.", ["reason"]);
-    const ends = "When the signing certificate or its chain ends, in seconds since 1970.";
-    this.#chainEnds = metrics.gauge("citadel_server_cert_chain_expiry_timestamp", ends);
-    const left = "Seconds from the start of this process until the signing certificate or its chain ends.";
-    this.#chainSeconds = metrics.gauge("citadel_server_cert_chain_expiry_seconds", left);
+    const expiry = (name: string, what: string): ExpiryGauges => {
+      const gauge = (unit: string, help: string): Gauge => metrics.gauge(`citadel_server_${name}_expiry_${unit}`, help);
+      return {
+        timestamp: gauge("timestamp", `When ${what} ends, in seconds since 1970.`),
+        seconds: gauge("seconds", `Seconds until ${what} ends, as of the last certificate request.`),
+      };
+    };
+    this.#chain = expiry("cert_chain", "the signing certificate or its chain");
+    this.#root = expiry("root_cert", "the first of the roots to end");
   }
 
-  authority(clock: Clock, expiresAt: EpochMs): void {
-    this.#chainEnds.set(Math.floor(expiresAt / 1000));
-    this.#chainSeconds.set(Math.floor((expiresAt - clock.now()) / 1000));
+  expiry(now: EpochMs, chainEnds: EpochMs, rootEnds: EpochMs): void {
+    for (const [gauges, ends] of [
+      [this.#chain, chainEnds],
+      [this.#root, rootEnds],
+    ] as const) {
+      gauges.timestamp.set(Math.floor(ends / 1000));
+      gauges.seconds.set(Math.floor((ends - now) / 1000));
+    }
   }
   requested(): void {
     this.#requested.add();
@@ -46,8 +71,8 @@ export class CaMetrics {
   badIdentity(): void {
     this.#badIdentity.add();
   }
-  unsigned(): void {
-    this.#unsigned.add();
+  unsigned(code: ErrorCode): void {
+    this.#unsigned.add(1, { error: SIGNING_ERRORS[code] ?? "UNKNOWN" });
   }
   denied(reason: string): void {
     this.#denied.add(1, { reason });

@@ -3,9 +3,10 @@ import * as grpc from "@grpc/grpc-js";
 import Long from "long";
 import { istio } from "../../proto/gen/mesh.js";
 import { MeshError } from "../errors.ts";
-import { clientChannel } from "../grpc/client-channel.ts";
+import { callError, clientChannel } from "../grpc/client-channel.ts";
 import type { EpochMs } from "../host.ts";
-import { readCertificate, uriNames } from "./certificate-fields.ts";
+import { pathLength, readCertificate, uriNames } from "./certificate-fields.ts";
+import { parseServiceAccountId } from "../spiffe.ts";
 import { bitString, contextTag, der, integer, oid, sequence } from "./der.ts";
 import { pemBlocks, toPem } from "./pem.ts";
 import { CREATE_CERTIFICATE } from "./service.ts";
@@ -29,10 +30,10 @@ export interface CertificateRequest {
 /**
  * Asks for a certificate for a new key, as ztunnel does (contract ztunnel.md 4.1).
  * @returns the elements of the answer, in PEM: leaf, chain, and the roots in the last.
- * @throws MeshError with what the control plane said.
+ * @throws MeshError with what the control plane said, or `internal` if the certificate is not for that key.
  */
 export async function requestCertificate(request: CertificateRequest): Promise<readonly string[]> {
-  const { csr } = newCsr();
+  const { csr, publicKey } = newCsr();
   const { address, impersonate } = request;
   const message = IstioCertificateRequest.encode({
     csr,
@@ -43,7 +44,10 @@ export async function requestCertificate(request: CertificateRequest): Promise<r
   const client = new grpc.Client(address, credentials, options);
   try {
     const answer = await call(client, Buffer.from(message), request);
-    return IstioCertificateResponse.decode(answer).certChain;
+    const { certChain } = IstioCertificateResponse.decode(answer);
+    const [leaf] = pemBlocks(certChain[0] ?? "", "CERTIFICATE");
+    if (leaf !== undefined && Buffer.from(publicKey).equals(readCertificate(leaf).publicKey)) return certChain;
+    throw new MeshError("internal", `${address}: the answer holds no certificate for the key that was sent`);
   } finally {
     client.close();
   }
@@ -61,11 +65,9 @@ function call(
   return new Promise((resolve, reject) => {
     const pending = client.makeUnaryRequest(CREATE_CERTIFICATE, same, same, message, metadata, (error, answer) => {
       if (error === null) resolve(answer!);
-      else
-        reject(
-          new MeshError("denied", `${address}: ${error.details} (${grpc.status[error.code]})`, {}, { cause: error }),
-        );
+      else reject(callError(error, address));
     });
+    if (signal.aborted) pending.cancel();
     signal.addEventListener("abort", () => pending.cancel(), { once: true });
   });
 }
@@ -82,7 +84,7 @@ export function newCsr(): { readonly csr: string; readonly publicKey: Uint8Array
 
 /**
  * Verifies an answer as a peer would: each certificate is issued by the next, the last by a root of the last element.
- * @throws MeshError `denied`, saying what does not hold.
+ * @throws MeshError `denied` or `invalid`, saying what does not hold.
  */
 export function verifySvid(
   elements: readonly string[],
@@ -104,7 +106,9 @@ export function verifySvid(
       .some((issuer) => issuer.ca && certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey));
     if (!issued) throw refuse(`nobody in the answer issued certificate ${at + 1}`);
   }
+  if (pathLength(leaf).ca) throw refuse("the leaf is an authority");
   const [spiffeId, ...more] = uriNames(leaf);
   if (spiffeId === undefined || more.length > 0) throw refuse("the leaf has not exactly one URI name");
+  parseServiceAccountId(spiffeId);
   return { spiffeId, notAfter: leaf.notAfter, roots };
 }

@@ -1,6 +1,8 @@
 import { isIP } from "node:net";
 import { checkServerIdentity } from "node:tls";
 import * as grpc from "@grpc/grpc-js";
+import { type ErrorCode, MeshError } from "../errors.ts";
+import { printable } from "../printable.ts";
 
 /**
  * How a gRPC client of ours opens a channel to `host:port`.
@@ -18,4 +20,21 @@ export function clientChannel(
     checkServerIdentity: (_, certificate) => checkServerIdentity(host, certificate),
   });
   return { credentials, options: { "grpc.ssl_target_name_override": "localhost", "grpc.default_authority": address } };
+}
+
+const CODES = new Map<grpc.status, ErrorCode>([
+  [grpc.status.INVALID_ARGUMENT, "invalid"],
+  [grpc.status.UNAUTHENTICATED, "denied"],
+  [grpc.status.PERMISSION_DENIED, "denied"],
+  [grpc.status.NOT_FOUND, "absent"],
+  [grpc.status.UNAVAILABLE, "unavailable"],
+  [grpc.status.DEADLINE_EXCEEDED, "timeout"],
+  [grpc.status.RESOURCE_EXHAUSTED, "exhausted"],
+]);
+
+/** What a call to `address` ended with; the server's words are made fit for a terminal. */
+export function callError(error: grpc.ServiceError, address: string): MeshError {
+  const code = CODES.get(error.code) ?? "internal";
+  const details = printable(error.details, 1024);
+  return new MeshError(code, `${address}: ${details} (${grpc.status[error.code]})`, {}, { cause: error });
 }

@@ -1,8 +1,7 @@
 import * as grpc from "@grpc/grpc-js";
 import { MeshError } from "../errors.ts";
 import type { DeltaClient, DeltaUpdate } from "./delta-client.ts";
-import { clientChannel } from "../grpc/client-channel.ts";
-import { printable } from "../printable.ts";
+import { callError, clientChannel } from "../grpc/client-channel.ts";
 import { decodeDeltaResponse, encodeDeltaRequest } from "./wire.ts";
 
 const METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
@@ -53,7 +52,7 @@ export async function dialXds({ target, client, onUpdate, signal }: DialOptions)
       if (signal.aborted) stop();
       stream.on("data", (bytes: Buffer) => void stream.write(Buffer.from(answer(client, bytes, onUpdate))));
       stream.on("error", (error: grpc.ServiceError) =>
-        signal.aborted ? resolve() : reject(toMeshError(error, target)),
+        signal.aborted ? resolve() : reject(callError(error, target.address)),
       );
       stream.on("end", () => reject(new MeshError("unavailable", `${target.address} ended the stream`)));
       for (const request of client.start()) stream.write(Buffer.from(encodeDeltaRequest(request)));
@@ -79,20 +78,4 @@ function metadataOf({ token, clusterId }: XdsTarget): grpc.Metadata {
   if (token !== undefined) metadata.set("authorization", `Bearer ${token}`);
   metadata.set("clusterid", clusterId);
   return metadata;
-}
-
-const CODES = new Map<grpc.status, MeshError["code"]>([
-  [grpc.status.INVALID_ARGUMENT, "invalid"],
-  [grpc.status.UNAUTHENTICATED, "denied"],
-  [grpc.status.PERMISSION_DENIED, "denied"],
-  [grpc.status.NOT_FOUND, "absent"],
-  [grpc.status.UNAVAILABLE, "unavailable"],
-  [grpc.status.DEADLINE_EXCEEDED, "timeout"],
-  [grpc.status.RESOURCE_EXHAUSTED, "exhausted"],
-]);
-
-function toMeshError(error: grpc.ServiceError, { address }: XdsTarget): MeshError {
-  const code = CODES.get(error.code) ?? "internal";
-  const details = printable(error.details, 1024);
-  return new MeshError(code, `${address}: ${details} (${grpc.status[error.code]})`, {}, { cause: error });
 }

@@ -126,6 +126,78 @@ test("a refused identity is told no more than that, and the log says why", async
   );
 });
 
+test("a caller that asks without end is refused for a while, and no other with it", async () => {
+  let caller = ztunnel;
+  const { ask, host } = await lab(() => Promise.resolve(caller));
+  const { csr } = newCsr();
+  for (let count = 0; count < 1_000; count += 1) await ask({ csr });
+  await assert.rejects(ask({ csr }), { code: "exhausted", message: /too many certificate requests/ });
+  caller = { ...ztunnel, pod: { name: "zt-2", uid: "u9" } };
+  await ask({ csr });
+  caller = ztunnel;
+  await assert.rejects(ask({ csr }), { code: "exhausted" });
+  host.clock.advance(100);
+  await ask({ csr });
+  await ask({ csr });
+  await assert.rejects(ask({ csr }), { code: "exhausted" });
+  assert.equal(host.metric("cert_issued_denied_total{reason=quota}"), 3);
+});
+
+test("whoever is refused over and over cannot fill the log, and is counted all the same", async () => {
+  const { ask, host } = await lab(() => Promise.reject(new MeshError("unauthenticated", "no")));
+  for (let count = 0; count < 500; count += 1) await assert.rejects(ask({ csr: "" }));
+  const lines = () => host.lines.filter((line) => line.includes("certificate refused")).length;
+  assert.equal(lines(), 20);
+  assert.equal(host.metric("cert_issued_denied_total{reason=authentication}"), 500);
+  host.clock.advance(60_000);
+  for (let count = 0; count < 500; count += 1) await assert.rejects(ask({ csr: "" }));
+  assert.equal(lines(), 30);
+});
+
+test("a request of another kind is logged with who asked for what, and counted", async () => {
+  const { ask, host } = await lab();
+  const metadata = impersonating("spiffe://cluster.local/ns/shop/sa/cart");
+  await assert.rejects(ask({ csr: "junk", metadata }), { code: "invalid" });
+  assert.match(
+    host.lines.at(-1)!,
+    /stage=request address=10.0.0.9:1 caller=.*ztunnel \(pod zt-1\) asked=.*sa\/cart why=/,
+  );
+  assert.equal(host.metric("cert_issued_denied_total{reason=request}"), 1);
+});
+
+test("an authority that cannot sign is counted in upstream's words, and seen to end", async () => {
+  const { ask, host } = await lab();
+  const now = host.clock.now();
+  const ends = host.metric("citadel_server_root_cert_expiry_timestamp");
+  assert.equal(ends, host.metric("citadel_server_cert_chain_expiry_timestamp"));
+  assert.equal(host.metric("citadel_server_root_cert_expiry_seconds"), ends - now / 1000);
+  host.clock.advance(11 * 365 * 86_400_000);
+  await assert.rejects(ask({ csr: newCsr().csr }), { code: "unavailable", message: /CSR signing error \(the signing/ });
+  assert.equal(host.metric("citadel_server_csr_sign_err_count{error=CA_NOT_READY}"), 1);
+  assert.ok(host.metric("citadel_server_root_cert_expiry_seconds") < 0);
+});
+
+test("nobody gets through with a message that nests without end", async () => {
+  const { ask } = await lab();
+  // Value { struct_value { fields { key, value: Value … } } }, from the inside out.
+  let value: Buffer = Buffer.from([0x20, 1]);
+  const wrap = (tag: number, bytes: Buffer): Buffer => Buffer.concat([Buffer.of(tag), varint(bytes.length), bytes]);
+  while (value.length < 60_000) value = wrap(0x2a, wrap(0x0a, wrap(0x12, value)));
+  const metadata = wrap(0x0a, Buffer.concat([wrap(0x0a, Buffer.from("ImpersonatedIdentity")), wrap(0x12, value)]));
+  await assert.rejects(ask(wrap(0x22, metadata)), { name: "MeshError" });
+  const proto = { ["__proto__"]: { stringValue: "x" }, constructor: { stringValue: "x" } };
+  assert.equal((await ask({ csr: newCsr().csr, metadata: { fields: proto } })).length, 2);
+  assert.equal(({} as Record<string, unknown>)["stringValue"], undefined);
+});
+
+function varint(value: number): Buffer {
+  const bytes: number[] = [];
+  for (let rest = value; ; rest >>>= 7) {
+    if (rest < 0x80) return Buffer.of(...bytes, rest);
+    bytes.push((rest & 0x7f) | 0x80);
+  }
+}
+
 test("a name to impersonate that is no text is refused, not taken for none", async () => {
   const { ask } = await lab();
   for (const value of [{ numberValue: 1 }, { nullValue: 0 }, {}, { stringValue: "" }])
