@@ -15,10 +15,10 @@ export interface ServerLimits {
   readonly concurrentStreamsMax: number;
   /**
    * Calls that have proven nothing yet: being read, or at their authenticator. Each holds at most `windowBytes`, or the
-   * limit of its method if that is more: 1 GiB in all, if 32 addresses conspire.
+   * limit of its method if that is more: 1 GiB in all, if 8 addresses conspire.
    */
   readonly unprovenMax: number;
-  /** Of one address; enough for 32 ztunnels behind one address translation, with 8 requests each. */
+  /** Of one address; enough for 128 ztunnels behind one address translation, with 8 requests each. */
   readonly unprovenPerAddressMax: number;
   /** What a client may send on one stream before we have read it. */
   readonly windowBytes: number;
@@ -39,7 +39,7 @@ export const SERVER_LIMITS: ServerLimits = {
   pongMs: 10_000,
   concurrentStreamsMax: 100,
   unprovenMax: 8_192,
-  unprovenPerAddressMax: 256,
+  unprovenPerAddressMax: 1_024,
   windowBytes: 128 * 1024,
   resetsPerSecondMax: 200,
   headerBytesMax: 32 * 1024,

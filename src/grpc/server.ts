@@ -21,6 +21,7 @@ import type { Method, StreamMethod, UnaryMethod } from "./method.ts";
 import { Quota } from "./quota.ts";
 import { respondHttp, respondStatus, type Surroundings } from "./respond.ts";
 import { Sockets } from "./sockets.ts";
+import { SparseLog } from "./sparse-log.ts";
 import { statusHeaders } from "./status.ts";
 import { StreamChannel } from "./stream-channel.ts";
 import { UnaryCall } from "./unary-call.ts";
@@ -50,6 +51,7 @@ export interface GrpcServerOptions {
 export class GrpcServer {
   readonly #host: Host;
   readonly #log: Logger;
+  readonly #strangers: SparseLog;
   readonly #name: string;
   readonly #limits: ServerLimits;
   readonly #methods: ReadonlyMap<string, Method>;
@@ -68,6 +70,7 @@ export class GrpcServer {
   constructor(host: Host, options: GrpcServerOptions) {
     this.#host = host;
     this.#log = host.log.scope("grpc");
+    this.#strangers = new SparseLog(this.#log, host.clock);
     this.#name = options.name;
     this.#limits = { ...SERVER_LIMITS, ...options.limits };
     const { unprovenMax, unprovenPerAddressMax, flushMs } = this.#limits;
@@ -177,7 +180,7 @@ export class GrpcServer {
     }
     const [address, open] = [socket.remoteAddress, this.#sockets.count];
     this.#refused.add(1, { reason: "too many connections" });
-    this.#log.warn("connection refused: too many are open", { port: this.#name, address, open });
+    this.#strangers.warn("connection refused: too many are open", { port: this.#name, address, open });
     socket.destroy();
   }
 
@@ -198,7 +201,7 @@ export class GrpcServer {
       const { cutOff, remoteAddress } = connection;
       if (cutOff === undefined) return;
       this.#refused.add(1, { reason: cutOff });
-      this.#log.warn(`connection cut off: ${cutOff}`, { port: this.#name, address: remoteAddress });
+      this.#strangers.warn(`connection cut off: ${cutOff}`, { port: this.#name, address: remoteAddress });
     });
   }
 
@@ -247,7 +250,7 @@ export class GrpcServer {
   #credentials(connection: Connection, headers: IncomingHttpHeaders): Credentials {
     const { remoteAddress } = connection;
     const unverified = (reason: string): void =>
-      this.#log.warn("client certificate not verified", { port: this.#name, address: remoteAddress, reason });
+      this.#strangers.warn(`client certificate not verified: ${reason}`, { port: this.#name, address: remoteAddress });
     return {
       authorization: textOf(headers["authorization"]),
       clusterId: textOf(headers["clusterid"]),
