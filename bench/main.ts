@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 import type { Bench, Measurement } from "./bench.ts";
 import { bench as csr } from "./csr.ts";
+import { bench as edit } from "./edit.ts";
 import { bench as fanout } from "./fanout.ts";
 import { bench as kernel } from "./kernel.ts";
 import { bench as log } from "./log.ts";
@@ -8,7 +9,7 @@ import { bench as memory } from "./memory.ts";
 import { bench as reconnect } from "./reconnect.ts";
 import { bench as snapshot } from "./snapshot.ts";
 
-const benches: readonly Bench[] = [kernel, log, snapshot, fanout, reconnect, csr, memory];
+const benches: readonly Bench[] = [kernel, log, snapshot, fanout, reconnect, edit, csr, memory];
 
 const usage = `usage: npm run bench -- [NAME ...] [--output json]\nbenches: ${benches.map(({ name }) => name).join(", ")}`;
 

@@ -4,7 +4,7 @@ import { Claims } from "./claims.ts";
 import type { Collection, Lookup } from "./collection.ts";
 import { CollectionNode, type Graph, rankAbove } from "./graph.ts";
 import { purely } from "./purely.ts";
-import { Askers, type Questions, sameQuestions } from "./questions.ts";
+import { Askers, type Questions } from "./questions.ts";
 
 type Lookups = Record<string, Lookup<string, unknown>>;
 type Tracked<W extends Lookups> = {
@@ -36,14 +36,18 @@ export function derive<K extends string, V, W extends Lookups, K2 extends string
   return node;
 }
 
-/** What one input's last run wrote and asked. One output, the usual number, costs no array. */
-class Run<K2> {
-  constructor(
-    readonly outputs: K2 | readonly K2[],
-    readonly questions: Questions,
-  ) {}
+/**
+ * What one input's last run wrote, and then what it asked: one array, for there are as many as there are pods. One
+ * output, the usual number, costs no array of its own.
+ */
+type Run<K2> = readonly [outputs: K2 | readonly K2[], ...questions: Questions];
+const NOTHING_WRITTEN: readonly never[] = [];
+
+/** A slice has room for what it holds, and no more; an array that grew has room for 16 more. */
+function runOf<K2>(outputs: K2 | readonly K2[], asked: Questions): Run<K2> {
+  const run: [K2 | readonly K2[], ...(number | string)[]] = [outputs, ...asked];
+  return run.slice() as unknown as Run<K2>;
 }
-const NOTHING_ASKED: Questions = [];
 
 class Derived<K extends string, V, W extends Lookups, K2 extends string, V2> extends CollectionNode<K2, V2> {
   readonly #derivation: Derivation<K, V, W, K2, V2>;
@@ -90,29 +94,35 @@ class Derived<K extends string, V, W extends Lookups, K2 extends string, V2> ext
     const value = from.get(key);
     this.#asking = [];
     const outputs = value === undefined ? [] : purely(this.name, key, () => [...to(value, this.#reads, key)]);
-    const questions = this.#remember(key, before?.questions ?? NOTHING_ASKED, this.#asking);
+    const asked = this.#asking;
     this.#asking = undefined;
     const keys = outputs.length === 1 ? outputs[0]![0] : outputs.map(([output]) => output);
-    for (const output of missingFrom(keys, before?.outputs ?? [])) this.#retract(output, key);
-    for (const [output, written] of outputs)
-      if (this.#claims?.claim(output, key, written, this.values.get(output)) ?? true) this.write(output, written);
+    const written = before === undefined ? NOTHING_WRITTEN : before[0];
+    for (const output of missingFrom(keys, written)) this.#retract(output, key);
+    for (const [output, result] of outputs)
+      if (this.#claims?.claim(output, key, result, this.values.get(output)) ?? true) this.write(output, result);
+    const askedAnew = !sameQuestions(before, asked);
+    if (askedAnew) this.#askOthers(key, before, asked);
     if (value === undefined) this.#runs.delete(key);
-    else if (before?.questions !== questions || !sameOutputs(before.outputs, keys))
-      this.#runs.set(key, new Run(keys, questions));
+    else if (before === undefined || askedAnew || !sameOutputs(written, keys)) this.#runs.set(key, runOf(keys, asked));
   }
 
   #retract(output: K2, key: K): void {
     this.write(output, this.#claims?.release(output, key, this.values.get(output)));
   }
 
-  /** @returns `before` if nothing else was asked, so that a change of an address moves nothing in the askers. */
-  #remember(key: K, before: Questions, asked: Questions): Questions {
-    if (sameQuestions(before, asked)) return before;
-    for (let at = 0; at < before.length; at += 2)
-      this.#askers[before[at] as number]!.remove(before[at + 1] as string, key);
+  #askOthers(key: K, before: Run<K2> | undefined, asked: Questions): void {
+    for (let at = 1; at < (before?.length ?? 0); at += 2)
+      this.#askers[before![at] as number]!.remove(before![at + 1] as string, key);
     for (let at = 0; at < asked.length; at += 2) this.#askers[asked[at] as number]!.add(asked[at + 1] as string, key);
-    return asked.slice();
   }
+}
+
+/** If nothing else is asked than in the run before, nothing moves in the askers. */
+function sameQuestions(before: Run<string> | undefined, asked: Questions): boolean {
+  if (before === undefined || before.length !== asked.length + 1) return before === undefined && asked.length === 0;
+  for (let at = 0; at < asked.length; at++) if (before[at + 1] !== asked[at]) return false;
+  return true;
 }
 
 /** Those of `before` that are not in `after`. */

@@ -1,26 +1,40 @@
 import type { Lookup } from "./collection.ts";
 
+/** Removing one of them is a scan: beyond this a Set is faster. A node has fewer pods. */
+const LISTED_MAX = 256;
+
 /**
  * Which keys asked which queries of one lookup, so that a changed answer finds who must be asked again.
- * Most queries have few askers and many have one, which costs no Set.
+ * Many queries have one asker and most have few, which cost no Set.
  */
 export class Askers<K extends string> {
-  readonly #askers = new Map<string, K | Set<K>>();
+  readonly #askers = new Map<string, K | K[] | Set<K>>();
 
   constructor(readonly lookup: Lookup<string, unknown>) {}
 
   add(query: string, key: K): void {
     const askers = this.#askers.get(query);
     if (askers === undefined) this.#askers.set(query, key);
-    else if (typeof askers !== "string") askers.add(key);
-    else if (askers !== key) this.#askers.set(query, new Set([askers, key]));
+    else if (askers instanceof Set) askers.add(key);
+    else if (typeof askers === "string") {
+      if (askers !== key) this.#askers.set(query, [askers, key]);
+      // One run adds all its questions at once, so what it asks twice comes twice in a row.
+    } else if (askers.at(-1) === key) return;
+    else if (askers.length < LISTED_MAX) askers.push(key);
+    else this.#askers.set(query, new Set(askers).add(key));
   }
 
   remove(query: string, key: K): void {
     const askers = this.#askers.get(query);
+    if (askers === undefined) return;
     if (askers === key) this.#askers.delete(query);
-    else if (askers !== undefined && typeof askers !== "string" && askers.delete(key) && askers.size === 0)
-      this.#askers.delete(query);
+    else if (askers instanceof Set) {
+      if (askers.delete(key) && askers.size === 0) this.#askers.delete(query);
+    } else if (typeof askers !== "string") {
+      const at = askers.indexOf(key);
+      if (at >= 0) askers.splice(at, 1);
+      if (askers.length === 0) this.#askers.delete(query);
+    }
   }
 
   /** Adds to `stale` the keys for which an answer changed in the flush now running. */
@@ -36,9 +50,3 @@ export class Askers<K extends string> {
 
 /** One run's questions, as pairs of a lookup's number and a query; flat, for there are as many as there are pods. */
 export type Questions = readonly (number | string)[];
-
-export function sameQuestions(a: Questions, b: Questions): boolean {
-  if (a.length !== b.length) return false;
-  for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return false;
-  return true;
-}
