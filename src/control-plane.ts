@@ -3,12 +3,13 @@ import type { Caller } from "./caller.ts";
 import type { Config } from "./config.ts";
 import type { Authority } from "./ca/authority.ts";
 import { Authenticators } from "./ca/authenticators.ts";
+import { CacertsFollower } from "./ca/cacerts-follower.ts";
 import { loadCacerts } from "./ca/cacerts.ts";
 import { LocalSigner } from "./ca/local-signer.ts";
 import { toPem } from "./ca/pem.ts";
 import { selfMadeRoot } from "./ca/self-made-root.ts";
 import { certificateService } from "./ca/service.ts";
-import { ServingCertificates, servingNames } from "./ca/serving-certificate.ts";
+import { type ServingCertificateMaterial, ServingCertificates, servingNames } from "./ca/serving-certificate.ts";
 import { TokenIssuer } from "./ca/token-issuer.ts";
 import { TokenVerifier } from "./ca/token-verifier.ts";
 import { MeshError } from "./errors.ts";
@@ -198,8 +199,7 @@ export class ControlPlane {
   }
 
   async #startServing(authority: Authority): Promise<void> {
-    const roots = authority.roots.map((root) => toPem("CERTIFICATE", root)).join("");
-    await writeWhole(this.rootCertificateFile, roots);
+    await this.#keepRoots(authority);
     const authenticator = await this.#authenticators();
     const { trustDomain, trustedNodeAccounts, listenAddress: address, ports } = this.#options.config;
     const signer = new LocalSigner(this.#host, authority, trustDomain);
@@ -210,12 +210,36 @@ export class ControlPlane {
       ...this.discovery.methods(admission),
       certificateService(this.#host, { authenticator, rules, signer }),
     ];
-    const certificate = this.#certificate(authority, roots, (renewed) => server.setCertificate(renewed));
+    // What we show, and what we verify clients by, is of the same authority.
+    const shown = (material: ServingCertificateMaterial): ServingCertificate => {
+      const { roots } = signer.bundles.get(trustDomain)!;
+      return { ...material, clientRoots: pemOf(roots) };
+    };
+    const certificates = this.#certificates(authority);
+    const certificate = shown(certificates.start((renewed) => server.setCertificate(shown(renewed))));
     const server = new GrpcServer(this.#host, { name: "xds", methods, certificate });
     this.#closing.push(() => server.close(DRAIN_MS));
     this.#ports = { ...this.#ports, xds: (await server.listen({ address, port: ports.xds })).port };
     if (ports.xdsPlaintext !== undefined) await this.#startPlaintext(address, ports.xdsPlaintext);
     this.#closing.push(() => this.discovery.close());
+    this.#followCacerts(authority, async (changed) => {
+      await this.#keepRoots(changed);
+      signer.rotate(changed);
+      certificates.rotate(changed);
+    });
+  }
+
+  /** A root of our own never changes by itself. */
+  #followCacerts(authority: Authority, onChange: (authority: Authority) => Promise<void>): void {
+    const { cacertsDir: folder, trustDomain } = this.#options.config;
+    if (folder === undefined) return;
+    const follower = new CacertsFollower(this.#host, { folder, trustDomain, authority, onChange });
+    follower.start();
+    this.#closing.push(() => follower.close());
+  }
+
+  #keepRoots({ roots }: Authority): Promise<void> {
+    return writeWhole(this.rootCertificateFile, pemOf(roots));
   }
 
   async #startPlaintext(address: string, port: number): Promise<void> {
@@ -226,17 +250,13 @@ export class ControlPlane {
     this.#host.log.scope("ads").warn("anyone who reaches the plaintext port reads the whole mesh", { address, port });
   }
 
-  #certificate(
-    authority: Authority,
-    clientRoots: string,
-    onRenewed: (certificate: ServingCertificate) => void,
-  ): ServingCertificate {
+  #certificates(authority: Authority): ServingCertificates {
     const { systemNamespace, revision, clusterDomain, listenAddress, servingNames: more } = this.#options.config;
     const own = listenAddress === "0.0.0.0" || listenAddress === "::" ? [] : [listenAddress];
     const names = [...servingNames(systemNamespace, revision, clusterDomain), ...own, ...more];
     const certificates = new ServingCertificates(this.#host, authority, [...new Set(names)]);
     this.#closing.push(() => certificates.close());
-    return { ...certificates.start((renewed) => onRenewed({ ...renewed, clientRoots })), clientRoots };
+    return certificates;
   }
 
   async #authenticators(): Promise<Authenticators> {
@@ -293,3 +313,6 @@ export class ControlPlane {
 /** Where the key of a cluster's token issuer is kept. */
 export const tokenKeyFile = (stateDir: string, cluster: ClusterId): string =>
   join(stateDir, "clusters", cluster, "token-key.pem");
+
+const pemOf = (certificates: readonly Uint8Array[]): string =>
+  certificates.map((bytes) => toPem("CERTIFICATE", bytes)).join("");

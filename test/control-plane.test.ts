@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { cpSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "mocha";
+import { LOOK_MS } from "../src/ca/cacerts-follower.ts";
 import { requestCertificate, verifySvid } from "../src/ca/client.ts";
 import type { Options } from "../src/command.ts";
 import { loadConfig } from "../src/config.ts";
@@ -13,6 +14,7 @@ import { DeltaClient, type DeltaUpdate } from "../src/xds/delta-client.ts";
 import { dialXds, type XdsTarget } from "../src/xds/dial.ts";
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from "../src/xds/resource.ts";
 import { realHost } from "./kits/real-host.ts";
+import { TestAuthority } from "./kits/tls.ts";
 
 const examples = join(import.meta.dirname, "..", "..", "examples");
 const east = clusterId("east");
@@ -36,8 +38,7 @@ interface Running {
   readonly lines: readonly string[];
 }
 
-async function start(options: Options = {}, openToAll = false): Promise<Running> {
-  const host = realHost();
+async function start(options: Options = {}, openToAll = false, host = realHost()): Promise<Running> {
   const flags = { cluster: "east", manifests: [manifests], state: join(folder, "state"), xdsPort: "0", ...options };
   const plane = await ControlPlane.start(host, {
     config: loadConfig(flags, {}, { listenAddress: "127.0.0.1", stateDir: "" }),
@@ -109,6 +110,47 @@ test("a client over TLS gets what a hand count of the examples says, and a certi
   const { spiffeId } = verifySvid(elements, Date.now());
   assert.equal(spiffeId, impersonate);
   assert.equal(elements.at(-1), target.roots);
+});
+
+test("cacerts that change while we run sign from then on, and show on new connections, without a restart", async () => {
+  const cacerts = join(folder, "cacerts");
+  const write = (own: TestAuthority, ...roots: readonly TestAuthority[]): void => {
+    mkdirSync(cacerts, { recursive: true });
+    writeFileSync(join(cacerts, "ca-cert.pem"), own.root);
+    writeFileSync(join(cacerts, "ca-key.pem"), own.key);
+    writeFileSync(join(cacerts, "cert-chain.pem"), own.root);
+    writeFileSync(join(cacerts, "root-cert.pem"), roots.map(({ root }) => root).join(""));
+  };
+  const [before, after] = [await TestAuthority.create("CN=before"), await TestAuthority.create("CN=after")];
+  write(before, before);
+  const host = realHost();
+  const soon = (delayMs: number, task: () => void) => host.clock.after(delayMs === LOOK_MS ? 10 : delayMs, task);
+  const { target, lines } = await start({ cacerts }, false, { ...host, clock: { ...host.clock, after: soon } });
+  const ask = (roots: string) => {
+    const { address, token = "" } = target;
+    const signal = new AbortController().signal;
+    return requestCertificate({
+      address,
+      roots,
+      token,
+      clusterId: "east",
+      impersonate: undefined,
+      ttlSeconds: 600,
+      signal,
+    });
+  };
+  const adopted = async (count: number): Promise<void> => {
+    const seen = () => lines.filter((line) => line.includes("cacerts changed, and what is there now signs")).length;
+    while (seen() < count) await new Promise((resolve) => setImmediate(resolve));
+  };
+  assert.equal((await ask(before.root)).at(-1), before.root + "\n");
+  write(before, before, after);
+  await adopted(1);
+  write(after, before, after);
+  await adopted(2);
+  const elements = await ask(after.root);
+  verifySvid([elements[0]!, after.root], Date.now());
+  await assert.rejects(ask(before.root), { code: "unavailable" });
 });
 
 test("a client that returns after a restart with unchanged input receives nothing, and only the changed otherwise", async () => {

@@ -1,4 +1,4 @@
-import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import { createPrivateKey, hash, type KeyObject, X509Certificate } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { MeshError, messageOf } from "../errors.ts";
@@ -17,21 +17,41 @@ const ISTIO: Layout = {
 };
 const KUBERNETES: Layout = { certificate: "tls.crt", key: "tls.key", root: "ca.crt", chain: undefined };
 
+/** The files of an authority, not judged yet. */
+export interface CacertsFiles {
+  readonly folder: string;
+  readonly layout: Layout;
+  readonly text: ReadonlyMap<string, string>;
+  /** The same for the same files. */
+  readonly digest: string;
+}
+
 /**
  * Reads an authority from a folder, and believes it only as a whole.
  * @returns undefined if the folder holds none of the files.
  * @throws MeshError `invalid` or `absent`, naming the file and what to do.
  */
 export async function loadCacerts(folder: string, trustDomain: string, now: EpochMs): Promise<Authority | undefined> {
-  const files = await listing(folder);
-  const layout = files.has(KUBERNETES.certificate) ? KUBERNETES : ISTIO;
+  const files = await readCacerts(folder);
+  return files && authorityOf(files, trustDomain, now);
+}
+
+/** The first half of `loadCacerts`. */
+export async function readCacerts(folder: string): Promise<CacertsFiles | undefined> {
+  const present = await listing(folder);
+  const layout = present.has(KUBERNETES.certificate) ? KUBERNETES : ISTIO;
   const names = Object.values(layout).filter((name): name is string => name !== undefined);
-  const missing = names.filter((name) => !files.has(name));
+  const missing = names.filter((name) => !present.has(name));
   if (missing.length === names.length) return undefined;
   if (missing.length > 0)
     throw new MeshError("absent", `${folder} lacks ${missing.join(", ")}; an authority needs ${names.join(", ")}`);
   const text = new Map<string, string>();
   for (const name of names) text.set(name, await contentOf(folder, name));
+  return { folder, layout, text, digest: hash("sha256", JSON.stringify([...text]), "base64url") };
+}
+
+/** The second half of `loadCacerts`. */
+export function authorityOf({ folder, layout, text }: CacertsFiles, trustDomain: string, now: EpochMs): Authority {
   const read = (name: string): readonly X509Certificate[] => certificatesIn(folder, name, text.get(name)!);
   const roots = read(layout.root);
   const [first, ...following] = read(layout.certificate);

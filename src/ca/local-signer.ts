@@ -15,23 +15,31 @@ const BACKDATE_SECONDS = 120;
 /** Signs with a key that it holds. */
 export class LocalSigner implements Signer {
   readonly #host: Host;
-  readonly #authority: Authority;
   readonly #trustDomain: string;
-  readonly bundles: Collection<string, TrustBundle>;
+  readonly #graph = new Graph();
+  readonly #bundles = new Source<string, TrustBundle>(this.#graph, "trust-bundles");
+  #authority: Authority;
 
   constructor(host: Host, authority: Authority, trustDomain: string) {
     this.#host = host;
     this.#authority = authority;
     this.#trustDomain = trustDomain;
-    const graph = new Graph();
-    const bundles = new Source<string, TrustBundle>(graph, "trust-bundles");
-    bundles.set(trustDomain, { trustDomain, roots: authority.roots });
-    graph.flush();
-    this.bundles = bundles;
+    this.rotate(authority);
+  }
+
+  get bundles(): Collection<string, TrustBundle> {
+    return this.#bundles;
   }
 
   get expiresAt(): EpochMs {
     return this.#authority.notAfter;
+  }
+
+  /** Signs with this authority from now on. */
+  rotate(authority: Authority): void {
+    this.#authority = authority;
+    this.#bundles.set(this.#trustDomain, { trustDomain: this.#trustDomain, roots: authority.roots });
+    this.#graph.flush();
   }
 
   sign(request: SigningRequest, signal: AbortSignal): Promise<readonly Uint8Array[]> {

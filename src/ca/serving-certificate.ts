@@ -38,8 +38,9 @@ export function servingNames(namespace: string, revision: string, clusterDomain:
 /** Keeps a serving certificate for these names, and replaces it at half of its life. */
 export class ServingCertificates {
   readonly #host: Host;
-  readonly #authority: Authority;
   readonly #names: readonly string[];
+  #authority: Authority;
+  #onRenewed: (material: ServingCertificateMaterial) => void = () => {};
   #timer: Disposable | undefined;
 
   /** @param names DNS names and IP addresses. */
@@ -54,27 +55,39 @@ export class ServingCertificates {
    * @throws MeshError `unavailable` if the authority has ended; later than now that is logged, and tried again.
    */
   start(onRenewed: (material: ServingCertificateMaterial) => void): ServingCertificateMaterial {
-    const { material, lifeMs } = this.#issue();
-    this.#renewAfter(lifeMs / 2, onRenewed);
-    return material;
+    this.#onRenewed = onRenewed;
+    return this.#next();
+  }
+
+  /** Has this authority sign from now on, beginning with a certificate for `onRenewed`. @throws as `start`. */
+  rotate(authority: Authority): void {
+    this.#authority = authority;
+    this.#onRenewed(this.#next());
   }
 
   close(): void {
     this.#timer?.[Symbol.dispose]();
   }
 
-  #renewAfter(delayMs: number, onRenewed: (material: ServingCertificateMaterial) => void): void {
+  #next(): ServingCertificateMaterial {
+    const { material, lifeMs } = this.#issue();
+    this.#renewAfter(lifeMs / 2);
+    return material;
+  }
+
+  #renewAfter(delayMs: number): void {
+    this.#timer?.[Symbol.dispose]();
     this.#timer = this.#host.clock.after(Math.max(delayMs, RENEWAL_MS_MIN), () => {
       let material: ServingCertificateMaterial;
       try {
-        material = this.start(onRenewed);
+        material = this.#next();
       } catch (thrown) {
         // Streams that are open live on, so we must, too.
         this.#host.log.scope("ca").error("the serving certificate was not renewed", { why: messageOf(thrown) });
-        this.#renewAfter(RENEWAL_MS_MIN, onRenewed);
+        this.#renewAfter(RENEWAL_MS_MIN);
         return;
       }
-      onRenewed(material);
+      this.#onRenewed(material);
     });
   }
 
