@@ -23,6 +23,8 @@ export interface Config {
   readonly clusterDomain: string;
   readonly systemNamespace: string;
   readonly revision: string;
+  /** Tells replicas apart where clients are listed. */
+  readonly podName: string;
   readonly listenAddress: string;
   /** TCP, 0 for any that is free. `xdsPlaintext` undefined means closed. */
   readonly ports: {
@@ -72,6 +74,7 @@ const SETTINGS = {
   systemNamespace: setting("--system-namespace <name>", "istio-system by default", "POD_NAMESPACE"),
   // Objects labelled with another revision are not ours.
   revision: setting("--revision <name>", "which objects are ours; default by default", "REVISION"),
+  podName: setting("--pod-name <name>", "what istioctl calls us; istiod by default", "POD_NAME"),
   listen: setting("--listen <ip>", "address of all ports"),
   xdsPort: setting("--xds-port <port>", "discovery and certificates over TLS; 15012 by default"),
   // Nobody proves anything there: off unless asked for.
@@ -119,6 +122,7 @@ export function loadConfig(options: Options, environment: Environment, defaults:
     clusterDomain: read("clusterDomain", dnsName, "cluster.local"),
     systemNamespace,
     revision: read("revision", label, "default"),
+    podName: read("podName", dnsName, "istiod"),
     listenAddress: read("listen", ipOf, defaults.listenAddress),
     ports: {
       xds: read("xdsPort", portOf, 15012),

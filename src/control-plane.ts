@@ -61,6 +61,7 @@ export class ControlPlane {
   #clusters: readonly EmbeddedCluster[] = [];
   #tokens: ReadonlyMap<ClusterId, TokenIssuer> = new Map();
   #ports = { xds: 0, xdsPlaintext: undefined as number | undefined };
+  #signer: LocalSigner | undefined;
   #joined = false;
 
   private constructor(host: Host, options: ControlPlaneOptions, virtualIps: FileVirtualIpStore) {
@@ -77,7 +78,7 @@ export class ControlPlane {
       debug: { systemNamespace, page: debugPage },
       controlPlane: JSON.stringify({
         Component: "istiod",
-        ID: `istiod.${systemNamespace}`,
+        ID: `${config.podName}.${systemNamespace}`,
         Info: { version: VERSION },
       }),
     });
@@ -124,9 +125,15 @@ export class ControlPlane {
   get rootCertificateFile(): string {
     return join(this.#options.config.stateDir, "root-cert.pem");
   }
-  /** True once every cluster's first load has settled. */
-  get joined(): boolean {
-    return this.#joined;
+
+  /** What must be so before clients are sent here: why it is not, or undefined. */
+  readiness(): readonly { readonly name: string; readonly check: () => string | undefined }[] {
+    const ended = (): boolean => (this.#signer?.expiresAt ?? 0) <= this.#host.clock.now();
+    return [
+      { name: "clusters", check: () => (this.#joined ? undefined : "their first load is not complete") },
+      { name: "discovery", check: () => (this.#ports.xds === 0 ? "the port is not open" : undefined) },
+      { name: "certificates", check: () => (ended() ? "the signing certificate has ended; renew it" : undefined) },
+    ];
   }
 
   /** What is wrong with the manifests and the objects in them, and what could not be sent. */
@@ -203,6 +210,7 @@ export class ControlPlane {
     const authenticator = await this.#authenticators();
     const { trustDomain, trustedNodeAccounts, listenAddress: address, ports } = this.#options.config;
     const signer = new LocalSigner(this.#host, authority, trustDomain);
+    this.#signer = signer;
     const pods = new LivePods(this.registry);
     const rules = { trustDomain, trustedNodeAccounts, pods };
     const admission = { authenticator, whyNot: (caller: Caller) => this.#whyNot(caller) };

@@ -15,7 +15,7 @@ import { VERSION } from "./version.ts";
 
 /** In the order of the help. */
 const commands: readonly Command[] = [
-  serveCommand,
+  serveCommand(process.pid),
   demoCommand(process.pid),
   tokenCommand,
   workloadsCommand,

@@ -89,6 +89,7 @@ test("every flag of the config has an effect", () => {
     "cluster-domain": "cd",
     "system-namespace": "ns",
     revision: "r2",
+    "pod-name": "istiod-7d4b",
     listen: "::1",
     "xds-port": "1",
     "plaintext-port": "2",

@@ -65,12 +65,13 @@ export class LocalSigner implements Signer {
     }
     // ztunnel renews at half of a leaf's whole life: a back-date as long as the rest would make it ask without end
     // (contract ztunnel.md 7, pitfall 20).
-    const backdateMs = Math.min(BACKDATE_SECONDS, Math.floor(ttlSeconds / 4)) * 1000;
+    const notAfter = Math.min(now + ttlSeconds * 1000, issuerNotAfter);
+    const backdateMs = Math.min(BACKDATE_SECONDS * 1000, Math.floor((notAfter - now) / 4));
     const leaf = signCertificate(
       {
         serial: serialFrom(this.#host.random.bytes(16)),
         notBefore: now - backdateMs,
-        notAfter: Math.min(now + ttlSeconds * 1000, issuerNotAfter),
+        notAfter,
         subject: EMPTY_NAME,
         publicKey,
         purpose: "workload",

@@ -24,8 +24,7 @@ export async function demoClient({ plane, config }: RunningPlane & { readonly co
   const issuer = plane.tokens.get(plane.localCluster);
   if (issuer === undefined) throw new MeshError("internal", `cluster ${plane.localCluster} has no token issuer`);
   const { listenAddress, systemNamespace: namespace, trustDomain, trustedNodeAccounts } = config;
-  const host = listenAddress === "0.0.0.0" ? "127.0.0.1" : listenAddress === "::" ? "::1" : listenAddress;
-  const address = `${host.includes(":") ? `[${host}]` : host}:${plane.ports.xds}`;
+  const address = `${dialled(listenAddress)}:${plane.ports.xds}`;
   const pods = livePodsOf(plane.registry, plane.localCluster);
   const isZtunnel = (pod: Pod): boolean => trustedNodeAccounts.has(`${pod.namespace}/${pod.serviceAccount}`);
   const pod = pods.find(isZtunnel) ?? pods[0];
@@ -41,23 +40,30 @@ export async function demoClient({ plane, config }: RunningPlane & { readonly co
   return { address, token: await issuer.issue(boundTo(pod)), who: `pod ${pod.namespace}/${pod.name}`, impersonate };
 }
 
-/** Leaves in the state folder what other commands need to connect. */
+/** Leaves in the state folder what other commands need to connect; without a client, they bring a token of their own. */
 export async function leaveConnection(
   { plane, admin }: RunningPlane,
   { stateDir, listenAddress }: Config,
-  { address, token }: DemoClient,
+  client: DemoClient | undefined,
   pid: number,
 ): Promise<void> {
-  const host = listenAddress.includes(":") ? `[${listenAddress}]` : listenAddress;
+  const host = dialled(listenAddress);
   const tokenFile = join(stateDir, "token");
-  await writeWhole(tokenFile, `${token}\n`, 0o600);
+  if (client !== undefined) await writeWhole(tokenFile, `${client.token}\n`, 0o600);
   await writeConnection(stateDir, {
     cluster: plane.localCluster,
-    xds: address,
+    xds: `${host}:${plane.ports.xds}`,
     admin: `http://${host}:${admin.adminPort}`,
     health: `http://${host}:${admin.healthPort}`,
     rootCertificate: plane.rootCertificateFile,
-    token: tokenFile,
+    token: client === undefined ? "" : tokenFile,
     pid,
   });
+}
+
+/** The host part of an address at which something that listens there can be reached on this machine. */
+function dialled(listenAddress: string): string {
+  if (listenAddress === "0.0.0.0") return "127.0.0.1";
+  if (listenAddress === "::") return "[::1]";
+  return listenAddress.includes(":") ? `[${listenAddress}]` : listenAddress;
 }

@@ -32,13 +32,13 @@ export async function startPlane({ config, openToAll }: RunningPlaneOptions): Pr
   };
   const plane = await ControlPlane.start(host, { config, openToAll, debugPage });
   const { registry, graph, logs } = plane;
-  const controlPlane = `istiod.${config.systemNamespace}`;
+  const controlPlane = `${config.podName}.${config.systemNamespace}`;
   const views = { clock, registry, graph, logs, config, scopes: log, controlPlane };
   pages = new DebugPages(
     debugPages({ ...views, clients: () => plane.discovery.clients(), problems: () => plane.problems() }),
   );
   const { listenAddress: address, ports } = config;
-  const checks = [{ name: "clusters", check: () => (plane.joined ? undefined : "their first load is not complete") }];
+  const checks = plane.readiness();
   const admin = new AdminServer(host, { address, healthPort: ports.health, adminPort: ports.admin, checks, pages });
   try {
     await admin.start();

@@ -1,10 +1,11 @@
 import type { Command } from "../command.ts";
 import { CONFIG_FLAGS, loadConfig } from "../config.ts";
 import { UsageError } from "../command.ts";
+import { leaveConnection } from "./demo-client.ts";
 import { startPlane, untilAborted } from "./running-plane.ts";
 
 /** `causeway serve`: a control plane for real ztunnels, from folders of manifests. */
-export const serveCommand: Command = {
+export const serveCommand = (pid: number): Command => ({
   name: "serve",
   aliases: ["discovery"],
   summary: "Serve a mesh to its ztunnels",
@@ -17,6 +18,7 @@ export const serveCommand: Command = {
       throw new UsageError("serve reads its clusters from folders, and none is given: name one with --manifests <dir>");
     const running = await startPlane({ config, openToAll: false });
     const { plane, admin } = running;
+    await leaveConnection(running, config, undefined, pid);
     printer.err(
       `causeway is ready: discovery on ${config.listenAddress}:${plane.ports.xds}, admin on ${admin.adminPort}, health on ${admin.healthPort}\n`,
     );
@@ -24,4 +26,4 @@ export const serveCommand: Command = {
     await running.close();
     return 0;
   },
-};
+});

@@ -38,6 +38,11 @@ export async function targetOf({ options }: CommandCall): Promise<XdsTarget> {
       clusterId: text("cluster") ?? "Kubernetes",
     };
   const known = await readConnection(text("state") ?? ".causeway");
+  if (files.token === undefined && known.token === "")
+    throw new MeshError(
+      "absent",
+      "that control plane leaves no token: make one with causeway token, and give it with --token",
+    );
   return {
     address: address ?? known.xds,
     roots: await contentOf(files.roots ?? known.rootCertificate, "--root-cert"),
