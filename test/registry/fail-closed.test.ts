@@ -128,6 +128,36 @@ test("a user's policy with the name of a converted one is enforced beside that",
   }
 });
 
+test("a policy of a version that nobody reads is not passed over: its DENY holds", () => {
+  const mesh = testMesh([
+    object("security.istio.io/v9", "AuthorizationPolicy", { name: "p" }, { spec: { action: "DENY", rules: [{}] } }),
+  ]);
+  assert.deepEqual(policyIn(mesh), ["deny", everything]);
+  assert.match(onlyProblem(mesh), /^apiVersion is "security.istio.io\/v9"; use security.istio.io\/v1 or /);
+});
+
+test("what sends traffic through a waypoint stays as it was if it cannot be read any more", () => {
+  const use = { "istio.io/use-waypoint": "w" };
+  const namespace = (metadata: object) =>
+    object("v1", "Namespace", { name: "shop", namespace: undefined, ...metadata });
+  const gateway = (labels: object, status: object) =>
+    object("gateway.networking.k8s.io/v1", "Gateway", { name: "w", labels }, { status });
+  const status = { addresses: [{ type: "IPAddress", value: "10.1.0.9" }] };
+  const mesh = testMesh([
+    pod("cart", "10.0.0.1"),
+    namespace({ labels: use }),
+    gateway({ "istio.io/waypoint-for": "all" }, status),
+  ]);
+  const waypoint = () => mesh.registry.workloads.get(podUid(clusterId("east"), "shop", "cart"))?.waypoint?.hbonePort;
+  assert.equal(waypoint(), 15_008);
+  mesh.apply(namespace({ labels: { ...use, team: "a b" } }));
+  mesh.apply(gateway({ "istio.io/waypoint-for": "all" }, { addresses: "10.1.0.9" }));
+  assert.equal(waypoint(), 15_008);
+  assert.equal(mesh.registry.problems.size, 2);
+  mesh.apply(namespace({ labels: {} }));
+  assert.equal(waypoint(), undefined);
+});
+
 test("a policy without a name or a possible namespace is said to be no protection", () => {
   const nowhere: readonly KubeObject[] = [
     { apiVersion: "security.istio.io/v1", kind: "AuthorizationPolicy", spec: {} } as unknown as KubeObject,

@@ -47,9 +47,11 @@ test("objects without a name are each a problem of their own, told apart by wher
   assert.equal(mesh.registry.problems.size, 2);
 });
 
-test("an object whose kind and version are no text is ignored", () => {
-  const mesh = testMesh([nameless({ apiVersion: undefined }), nameless({ apiVersion: 1, kind: {} })]);
-  assert.deepEqual(problems(mesh), []);
+test("an object whose kind is no text is ignored, and one whose version is none is a problem", () => {
+  assert.deepEqual(problems(testMesh([nameless({ kind: {} }), nameless({ kind: undefined })])), []);
+  assert.deepEqual(problems(testMesh([nameless({ apiVersion: undefined })])), [
+    "mesh.yaml:1 Service without a name: apiVersion",
+  ]);
 });
 
 test("objects without a name or a place are told apart too, a hundred of them and no more", () => {

@@ -1,19 +1,19 @@
 import { clusterPrefix, objectKey, type ClusterId, type ObjectKey } from "../../names.ts";
-import { FieldError } from "./fields.ts";
+import { describe, FieldError } from "./fields.ts";
 import { bareMetadata, bookName, metadataOf, placeOf } from "./metadata.ts";
 import type { KubeObject, ObjectReference, ObjectSink } from "./object.ts";
 import { kindsOf, type Kind, type Objects } from "./objects.ts";
 
 /**
  * Reads the objects of one cluster, whatever they hold, into the sources of the registry. An object that cannot be read
- * leaves nothing behind but one problem, which goes when the object is fixed or deleted. A policy, though, stays as it
- * last was, or denies what it may have denied: one that is missing lets traffic through.
+ * leaves nothing behind but one problem, which goes when the object is fixed or deleted. What guards traffic, though,
+ * stays as it last was; and a policy that was never read denies what it may have been meant to deny.
  */
 export class Intake implements ObjectSink {
   readonly #kinds: ReadonlyMap<string, Kind>;
   /** Objects with a problem, by the key of that. */
   readonly #refused = new Set<ObjectKey>();
-  /** Policies that were read once, by the key that their problem would have. */
+  /** What guards traffic and was read once, by the key that their problem would have. */
   readonly #readBefore = new Set<ObjectKey>();
   #nameless = 0;
 
@@ -26,6 +26,7 @@ export class Intake implements ObjectSink {
     this.#kinds = new Map(kindsOf(objects).map((kind) => [kind.kind, kind]));
   }
 
+  /** True also for versions that are not read: an object of a kind that is must not be passed over in silence. */
   known(kind: string, apiVersion: string): boolean {
     return this.#kindOf(kind, apiVersion) !== undefined;
   }
@@ -35,13 +36,14 @@ export class Intake implements ObjectSink {
     const kind = this.#kindOf(object.kind, object.apiVersion);
     if (!kind) return;
     try {
+      checkVersion(kind, object.apiVersion);
       const metadata = metadataOf(object.metadata, this.cluster, origin, kind.clusterWide);
       const key = objectKey(this.cluster, metadata.namespace, metadata.name);
       const revision = metadata.labels.map.get("istio.io/rev");
       if (kind.revisioned && revision !== undefined && revision !== this.revision) kind.source.delete(key);
       else kind.write(metadata, object, key);
       const problem = this.#problemKey(kind, metadata);
-      if (kind.writeDoubtful) this.#readBefore.add(problem);
+      if (kind.guards) this.#readBefore.add(problem);
       this.#settle(problem);
       if (origin !== "" && this.#refused.size > 0) this.#settle(this.#namelessKey(kind, origin));
     } catch (error) {
@@ -52,7 +54,7 @@ export class Intake implements ObjectSink {
 
   /** Absent objects and unknown kinds are ignored. */
   delete({ kind: kindName, apiVersion, metadata }: ObjectReference): void {
-    const kind = this.#ofGroup(kindName, apiVersion);
+    const kind = this.#kindOf(kindName, apiVersion);
     const place = placeOf(metadata, kind?.clusterWide ?? false);
     if (!kind || !place) return;
     const problem = this.#problemKey(kind, place);
@@ -70,11 +72,6 @@ export class Intake implements ObjectSink {
   }
 
   #kindOf(name: string, apiVersion: string): Kind | undefined {
-    const kind = this.#ofGroup(name, apiVersion);
-    return kind?.versions.includes(groupAndVersion(apiVersion)[1]) ? kind : undefined;
-  }
-
-  #ofGroup(name: string, apiVersion: string): Kind | undefined {
     const kind = this.#kinds.get(name);
     return kind?.group === groupAndVersion(apiVersion)[0] ? kind : undefined;
   }
@@ -101,12 +98,12 @@ export class Intake implements ObjectSink {
 
   /** @returns what holds instead of the object. */
   #withdraw(kind: Kind, object: KubeObject, origin: string, problem: ObjectKey): string {
-    const place = placeOf(object.metadata, kind.clusterWide);
+    if (this.#readBefore.has(problem)) return "what the object said before stays in force";
     if (!kind.writeDoubtful) {
+      const place = placeOf(object.metadata, kind.clusterWide);
       if (place) kind.source.delete(objectKey(this.cluster, place.namespace, bookName(place.name)));
       return "the object has no effect";
     }
-    if (this.#readBefore.has(problem)) return "what the object said before stays in force";
     const bare = bareMetadata(object.metadata, this.cluster, origin);
     if (!bare) return "NOTHING that it denies is denied, since nobody can tell where it belongs";
     kind.writeDoubtful(bare, object, objectKey(this.cluster, bare.namespace, bare.name));
@@ -129,6 +126,13 @@ export class Intake implements ObjectSink {
 }
 
 const NAMELESS_MAX = 100;
+
+/** @throws FieldError for a version that is not read. */
+function checkVersion({ group, versions }: Kind, apiVersion: string): void {
+  if (versions.includes(groupAndVersion(apiVersion)[1])) return;
+  const known = versions.map((version) => (group === "" ? version : `${group}/${version}`));
+  throw new FieldError("apiVersion", `is ${describe(apiVersion)}; use ${known.join(" or ")}`);
+}
 
 /** The core group is empty. */
 function groupAndVersion(apiVersion: string): readonly [group: string, version: string] {

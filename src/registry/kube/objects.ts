@@ -66,38 +66,44 @@ export interface Kind {
   readonly clusterWide: boolean;
   /** True if the label `istio.io/rev` says which control plane it is for. */
   readonly revisioned: boolean;
+  /** True if its absence would let traffic pass what guards it: one that cannot be read any more stays as it was. */
+  readonly guards: boolean;
   /** @throws FieldError */
   readonly write: Write;
-  /** For kinds whose absence would let traffic through: writes what holds of one whose metadata cannot be read. */
+  /** For policies: writes what holds of one whose metadata never could be read. */
   readonly writeDoubtful: Write | undefined;
   readonly source: Source<ObjectKey, unknown>;
 }
 
 type Write = (metadata: Metadata, object: Fields, key: ObjectKey) => void;
 type Read<V> = (metadata: Metadata, object: Fields) => V | undefined;
-type Scope = Pick<Kind, "clusterWide" | "revisioned">;
-const NAMESPACED: Scope = { clusterWide: false, revisioned: false };
-const CLUSTER_WIDE: Scope = { clusterWide: true, revisioned: false };
-const REVISIONED: Scope = { clusterWide: false, revisioned: true };
+type Scope = Pick<Kind, "clusterWide" | "revisioned" | "guards">;
+const NAMESPACED: Scope = { clusterWide: false, revisioned: false, guards: false };
+const CLUSTER_WIDE: Scope = { clusterWide: true, revisioned: false, guards: false };
+const REVISIONED: Scope = { clusterWide: false, revisioned: true, guards: false };
+const POLICY: Scope = { clusterWide: false, revisioned: true, guards: true };
+// These send traffic through waypoints, where policies of their own hold.
+const GUARD: Scope = { clusterWide: false, revisioned: false, guards: true };
+const CLUSTER_WIDE_GUARD: Scope = { clusterWide: true, revisioned: false, guards: true };
 
 export function kindsOf(objects: Objects): readonly Kind[] {
   const istio = ["v1", "v1beta1", "v1alpha3"];
   const [core, gatewayApi] = ["", "gateway.networking.k8s.io"];
   return [
-    kind("Namespace", core, ["v1"], CLUSTER_WIDE, objects.namespaces, readNamespace),
+    kind("Namespace", core, ["v1"], CLUSTER_WIDE_GUARD, objects.namespaces, readNamespace),
     kind("Node", core, ["v1"], CLUSTER_WIDE, objects.nodes, readNode),
     kind("Pod", core, ["v1"], NAMESPACED, objects.pods, readPod),
     kind("Service", core, ["v1"], NAMESPACED, objects.services, readService),
     kind("EndpointSlice", "discovery.k8s.io", ["v1"], NAMESPACED, objects.endpointSlices, readEndpointSlice),
-    kind("Gateway", gatewayApi, ["v1", "v1beta1"], NAMESPACED, objects.gateways, readGateway),
-    kind("GatewayClass", gatewayApi, ["v1", "v1beta1"], CLUSTER_WIDE, objects.gatewayClasses, readGatewayClass),
+    kind("Gateway", gatewayApi, ["v1", "v1beta1"], GUARD, objects.gateways, readGateway),
+    kind("GatewayClass", gatewayApi, ["v1", "v1beta1"], CLUSTER_WIDE_GUARD, objects.gatewayClasses, readGatewayClass),
     kind("ServiceEntry", "networking.istio.io", istio, REVISIONED, objects.serviceEntries, readServiceEntry),
     kind("WorkloadEntry", "networking.istio.io", istio, REVISIONED, objects.workloadEntries, readWorkloadEntry),
     kind(
       "AuthorizationPolicy",
       "security.istio.io",
       ["v1", "v1beta1"],
-      REVISIONED,
+      POLICY,
       objects.authorizationPolicies,
       readAuthorizationPolicy,
       readDoubtfulPolicy,
@@ -106,7 +112,7 @@ export function kindsOf(objects: Objects): readonly Kind[] {
       "PeerAuthentication",
       "security.istio.io",
       ["v1", "v1beta1"],
-      REVISIONED,
+      POLICY,
       objects.peerAuthentications,
       readPeerAuthentication,
       readDoubtfulPeerAuthentication,
