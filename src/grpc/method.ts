@@ -27,6 +27,8 @@ export interface StreamMethod {
 /** Our end of one stream. */
 export interface MessageChannel {
   readonly credentials: Credentials;
+  /** How many bytes its connection has taken, those of other streams too: while this grows, a full socket is at work. */
+  readonly bytesWritten: number;
   /** Sends the response headers now, before any message. */
   sendHeaders(): void;
   /**

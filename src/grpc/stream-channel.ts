@@ -47,6 +47,10 @@ export class StreamChannel implements MessageChannel {
     this.#stream.on("end", () => this.#guard(() => this.#halfClosed()));
   }
 
+  get bytesWritten(): number {
+    return this.#stream.session?.socket?.bytesWritten ?? 0;
+  }
+
   sendHeaders(): void {
     respondHeaders(this.#stream);
   }

@@ -41,6 +41,11 @@ export class Answers {
     return this.#rejections;
   }
 
+  /** True if the client has rejected and never accepted: a ztunnel is not ready before it accepts (contract 2.4). */
+  get onlyRejected(): boolean {
+    return this.#rejections > 0 && this.#ackedNonce === "";
+  }
+
   /** @returns the nonce of the response that is about to be sent. */
   send(): string {
     this.#sentNonce = this.#nextNonce();

@@ -13,6 +13,9 @@ import type { ResourceLog } from "./resource-log.ts";
 import { decodeDeltaRequest, encodeDeltaDebugAnswer, encodeDeltaResponse } from "./wire.ts";
 import { shortTypeName, type XdsMetrics } from "./xds-metrics.ts";
 
+/** What moves at least between two looks at a connection that carries more than pings. */
+const PROGRESS_BYTES = 64 * 1024;
+
 /** What every stream of a server shares. */
 export interface SessionSurroundings {
   readonly host: Host;
@@ -37,6 +40,9 @@ export class ClientSession implements MessageReceiver {
   readonly #connectedAt: EpochMs;
   readonly #debug: DebugResponder;
   #blocked = false;
+  /** What the connection had written when last looked at, and when that was seen to have grown. */
+  #bytesWritten = 0;
+  #progressMs = 0;
   #over = false;
   /** Since when a change waits to be told, by `elapsedMs`. */
   #changeWaitsSinceMs: number | undefined;
@@ -57,6 +63,7 @@ export class ClientSession implements MessageReceiver {
       id,
       limits: shared.limits,
       onWake: () => shared.wake(this),
+      lastProgressMs: () => this.#lastProgressMs(),
       onExpired: (error) => this.#end(error, "unanswered"),
     });
   }
@@ -73,6 +80,7 @@ export class ClientSession implements MessageReceiver {
 
   writable(): void {
     this.#blocked = false;
+    this.#progressMs = this.#shared.host.clock.elapsedMs();
     this.#shared.wake(this);
   }
 
@@ -148,6 +156,7 @@ export class ClientSession implements MessageReceiver {
 
   #send(response: DeltaResponse): void {
     const { metrics, controlPlane, host } = this.#shared;
+    this.#bytesWritten = this.#channel.bytesWritten;
     this.#blocked = !this.#channel.send(encodeDeltaResponse(response, controlPlane));
     metrics.pushed(response.typeUrl, response.recordsBytes);
     if (this.#changeWaitsSinceMs !== undefined) metrics.converged(host.clock.elapsedMs() - this.#changeWaitsSinceMs);
@@ -155,6 +164,15 @@ export class ClientSession implements MessageReceiver {
     const { resources, removed, recordsBytes, nonce } = response;
     const type = shortTypeName(response.typeUrl);
     this.#log.debug("push", { client: this.id, type, resources, removed: removed.length, bytes: recordsBytes, nonce });
+  }
+
+  /** `writable` comes only once all of a response is written, minutes later for a large one on a slow link. */
+  #lastProgressMs(): number {
+    const written = this.#channel.bytesWritten;
+    if (this.#blocked && written - this.#bytesWritten >= PROGRESS_BYTES)
+      this.#progressMs = this.#shared.host.clock.elapsedMs();
+    this.#bytesWritten = written;
+    return this.#progressMs;
   }
 
   #end(error: MeshError, reason: string): void {

@@ -21,8 +21,10 @@ export interface StreamLimits {
   readonly responseBytesMax: number;
   /** As many names as the largest mesh has workloads; who wants more wants the wildcard. */
   readonly subscribedNamesMax: number;
-  /** A client that does not answer for this long is not applying anything. */
+  /** A client that does not answer for this long, once it can have all of a response, is not applying anything. */
   readonly answerMs: number;
+  /** How long a response may be on its way and be answered in all, even if its bytes still move. */
+  readonly deliveryMs: number;
   /** How long addresses wait for the client to ask for policies. */
   readonly policyWaitMs: number;
 }
@@ -31,6 +33,7 @@ export const STREAM_LIMITS: StreamLimits = {
   responseBytesMax: 128 * 1024 * 1024,
   subscribedNamesMax: 100_000,
   answerMs: 60_000,
+  deliveryMs: 600_000,
   policyWaitMs: 1_000,
 };
 
@@ -40,6 +43,11 @@ export interface StreamOptions {
   readonly limits?: Partial<StreamLimits>;
   /** Called when `poll` may give something although nothing was received and nothing changed. */
   readonly onWake: () => void;
+  /**
+   * When bytes last moved towards the client, by `clock.elapsedMs`; asked when an answer is late. Without it, responses
+   * count as delivered once made.
+   */
+  readonly lastProgressMs?: () => number;
   /** Called once, if the client does not answer in time; the stream is closed then, and must end with this error. */
   readonly onExpired: (error: MeshError) => void;
 }
@@ -201,18 +209,25 @@ export class ClientStream {
       if (unansweredSinceMs !== undefined && unansweredSinceMs < (oldest?.sinceMs ?? Infinity))
         oldest = { typeUrl, sinceMs: unansweredSinceMs };
     if (oldest === undefined) return;
-    const leftMs = oldest.sinceMs + this.#limits.answerMs - now;
+    const leftMs = this.#endOf(oldest.sinceMs) - now;
     if (leftMs > 0) {
       this.#deadline = this.#clock.after(leftMs, () => this.#checkDeadline());
       return;
     }
     this.close();
     const who = this.#facts?.name ?? "the client";
-    const seconds = this.#limits.answerMs / 1000;
+    const seconds = Math.round((now - oldest.sinceMs) / 1000);
     // As DEADLINE_EXCEEDED, on which ztunnel reconnects within 10 ms and resumes (contract ztunnel.md 2.6).
     this.#options.onExpired(
       new MeshError("timeout", `${who} has not answered a response of ${oldest.typeUrl} for ${seconds} s; reconnect`),
     );
+  }
+
+  /** Until when a response made at `sinceMs` may be unanswered: a large one takes its time on a slow link. */
+  #endOf(sinceMs: number): number {
+    const { answerMs, deliveryMs } = this.#limits;
+    const movedMs = Math.max(sinceMs, this.#options.lastProgressMs?.() ?? sinceMs);
+    return Math.min(movedMs + answerMs, sinceMs + Math.max(answerMs, deliveryMs));
   }
 }
 

@@ -105,7 +105,9 @@ export class DeltaSession {
     this.#catchUp();
     this.#draftSlices(draft);
     if (this.#slices.length === 0) this.#draftBacklog(draft, removals);
-    if (draft.empty && !this.#mustAnswer) return undefined;
+    // Something has changed. Who rejected all there was so far gets ready with an ACK, be it of nothing (pitfall 2).
+    const opensGate = this.#answers.onlyRejected && this.#backlog.size === 0;
+    if (draft.empty && !this.#mustAnswer && !opensGate) return undefined;
     this.#mustAnswer = false;
     return draft.finish(this.#options.typeUrl, this.#answers.send());
   }

@@ -183,7 +183,7 @@ export class ResourceLog {
       this.#names[slot] = "";
       this.#freeSlots.push(slot);
     }
-    // A reader that lags (for a minute at most: its stream then ends) must not make every append look again.
+    // A reader that lags (for ten minutes at most: its stream then ends) must not make every append look again.
     this.#purgeAbove = Math.max(TOMBSTONES_MAX, 2 * this.#tombstones.size);
   }
 }

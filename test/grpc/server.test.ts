@@ -183,8 +183,10 @@ test("a reader that stalls makes send say so, and writable says when to go on", 
   let sent = 0;
   while (channel.send([part])) sent += 1;
   assert.ok(sent < 10, `${sent} messages of 8 MiB taken without a word`);
+  assert.ok(channel.bytesWritten < part.length, "nobody reads");
   stream.on("data", () => {});
   await drained;
+  assert.ok(channel.bytesWritten > part.length, "what was read was written");
 });
 
 test("a call that takes longer than its deadline ends there, and the method hears of it", async () => {

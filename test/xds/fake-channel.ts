@@ -14,6 +14,7 @@ export class FakeChannel implements MessageChannel {
   headersSent = false;
   /** What `send` says: false for a socket that is full. */
   roomy = true;
+  bytesWritten = 0;
   ended: MeshError | "ok" | undefined;
   receiver: MessageReceiver | undefined;
 

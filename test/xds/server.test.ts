@@ -191,6 +191,34 @@ test("a client that does not answer within a minute is let go, to come back", as
   assert.equal(host.metric("xds_clients_shed_total{reason=unanswered}"), 1);
 });
 
+test("a client on a slow link is late a minute after its socket took the last bytes, not before", async () => {
+  const { connect, host } = lab();
+  const client = await connect(ztunnel);
+  client.roomy = false;
+  client.hello();
+  const ended = () => client.ended;
+  for (let minute = 0; minute < 5; minute++) {
+    client.bytesWritten += 1_000_000;
+    host.clock.advance(60_000);
+    assert.equal(ended(), undefined, `cut off in minute ${minute + 1} of the transfer`);
+  }
+  client.receiver!.writable();
+  host.clock.advance(59_999);
+  assert.equal(ended(), undefined);
+  host.clock.advance(1);
+  assert.match(String(ended()), /has not answered a response of \S+ for 360 s/);
+});
+
+test("pings that pass a socket which is full are no progress", async () => {
+  const { connect, host } = lab();
+  const client = await connect(ztunnel);
+  client.roomy = false;
+  client.hello();
+  client.bytesWritten += 100;
+  host.clock.advance(60_000);
+  assert.ok(client.ended instanceof MeshError && client.ended.code === "timeout");
+});
+
 const { DiscoveryRequest, DiscoveryResponse } = envoy.service.discovery.v3;
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 

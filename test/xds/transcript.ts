@@ -12,7 +12,7 @@ const shortType = (url: string): string => Object.keys(TYPES).find((word) => TYP
 const NODE_ID = "ztunnel~10.0.0.9~ztunnel-1.istio-system~istio-system.svc.cluster.local";
 
 /**
- * Plays the `mesh`, `client`, `clock` and `limits` lines of a transcript, and puts after each what the server then does.
+ * Plays the `mesh`, `client`, `clock`, `socket` and `limits` lines of a transcript, and puts after each what the server then does.
  * `mesh` lines that follow each other are one flush. Lines of `server` are what is being tested, so they are ignored.
  */
 export function play(script: string): string {
@@ -32,6 +32,8 @@ class Stage {
   readonly #mesh = new Mesh();
   readonly #clock = new VirtualClock();
   #limits: Partial<StreamLimits> = {};
+  /** When the socket last took bytes. */
+  #progressMs = 0;
   #stream: ClientStream | undefined;
   #streams = 0;
   readonly #lastNonce = new Map<string, string>();
@@ -42,6 +44,7 @@ class Stage {
     else if (actor === "clock") this.#clock.advance(Number(words[0]));
     else if (actor === "limits")
       this.#limits = Object.fromEntries(words.map((word) => [word.split("=")[0]!, Number(word.split("=")[1])]));
+    else if (actor === "socket" && words[0] === "moves") this.#progressMs = this.#clock.elapsedMs();
     else if (actor === "client") this.#request(words);
     else assert.fail(`a transcript has no actor "${actor}"`);
   }
@@ -106,9 +109,10 @@ class Stage {
     this.#stream?.close();
     this.#streams += 1;
     this.#stream = new ClientStream(this.#mesh.logs, this.#clock, {
-      id: "abc"[this.#streams - 1] ?? "z",
+      id: String.fromCharCode("a".charCodeAt(0) + this.#streams - 1),
       limits: this.#limits,
       onWake: () => {},
+      lastProgressMs: () => this.#progressMs,
       onExpired: (error) => this.#said.push(`server  ends the stream with ${error.code}: ${error.message}`),
     });
   }
