@@ -4,7 +4,7 @@ import { SignJWT } from "jose";
 import { MeshError, messageOf } from "../errors.ts";
 import type { Host } from "../host.ts";
 import type { ClusterId } from "../names.ts";
-import { writeWhole } from "../whole-file.ts";
+import { writeFirst } from "../whole-file.ts";
 
 /** The audience that ztunnel's tokens have (contract ztunnel.md 1.6). */
 export const AUDIENCE = "istio-ca";
@@ -84,6 +84,7 @@ async function makeKey(path: string): Promise<KeyObject> {
     privateKeyEncoding: { type: "pkcs8", format: "pem" },
     publicKeyEncoding: { type: "spki", format: "pem" },
   });
-  await writeWhole(path, privateKey, 0o600);
-  return createPrivateKey(privateKey);
+  // A control plane and a command may both be the first; then they must have the same key.
+  if (await writeFirst(path, privateKey, 0o600)) return createPrivateKey(privateKey);
+  return (await readKey(path)) ?? makeKey(path);
 }

@@ -34,10 +34,10 @@ export const tokenCommand: Command = {
     const host = systemHost({ logLevels: parseLogLevels("token", "none"), logAsJson: false });
     const [local] = config.manifests;
     if (local === undefined) throw new UsageError("name the cluster's folder with --manifests <dir>");
+    const ttlSeconds = ttlSecondsOf(options["duration"]);
+    const subject = await subjectOf(host, call, config, local);
     const issuer = await TokenIssuer.open(host, local.cluster, tokenKeyFile(config.stateDir, local.cluster));
-    printer.out(
-      `${await issuer.issue(await subjectOf(host, call, config, local), ttlSecondsOf(options["duration"]))}\n`,
-    );
+    printer.out(`${await issuer.issue(subject, ttlSeconds)}\n`);
     return 0;
   },
 };

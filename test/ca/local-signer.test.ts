@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -60,6 +61,17 @@ test("a root that is there and cannot be used is never replaced", async () => {
   await selfMadeRoot(new TestHost(), path, trustDomain);
   writeFileSync(join(path, "ca-key.pem"), "damaged");
   await assert.rejects(selfMadeRoot(new TestHost(), path, trustDomain), /ca-key.pem: it holds no private key/);
+});
+
+test("a leaf of an authority that is about to end is not due for renewal at once", async () => {
+  const host = new TestHost();
+  const authority = await selfMadeRoot(host, folder(), trustDomain);
+  const signer = new LocalSigner(host, authority, trustDomain);
+  host.clock.advance(authority.notAfter - host.clock.now() - 60_000);
+  const identity = { trustDomain, namespace: "shop", serviceAccount: "cart" };
+  const request = { identity, publicKey: newCsr().publicKey, ttlSeconds: 86_400 };
+  const leaf = new X509Certificate((await signer.sign(request, new AbortController().signal))[0]!);
+  assert.ok((Date.parse(leaf.validFrom) + Date.parse(leaf.validTo)) / 2 > host.clock.now());
 });
 
 test("an authority that has ended signs nothing", async () => {
