@@ -1,8 +1,18 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { test } from "mocha";
+import { clusterId, type ClusterId } from "../../src/names.ts";
 import type { KubeObject } from "../../src/registry/kube/object.ts";
-import { authorization, object, peerAuthentication, pod, service, serviceEntry, testMesh } from "./mesh.ts";
+import {
+  authorization,
+  object,
+  peerAuthentication,
+  pod,
+  service,
+  serviceEntry,
+  testMesh,
+  type TestMesh,
+} from "./mesh.ts";
 
 const few = fc.constantFrom("a", "b", "c");
 const modes = fc.constantFrom("STRICT", "PERMISSIVE", "DISABLE", "UNSET");
@@ -55,33 +65,97 @@ const anyObject: fc.Arbitrary<KubeObject> = fc.oneof(
       ),
     ),
 );
-const step = fc.tuple(anyObject, fc.boolean(), fc.boolean());
+const entryAddress = fc.constantFrom("10.3.0.1", "10.3.0.2", "a.example.com", "127.0.0.1");
+/** What adds endpoints and ways between networks; with duplicates and refused ones among them. */
+const anyEndpoint: fc.Arbitrary<KubeObject> = fc.oneof(
+  fc
+    .tuple(few, entryAddress, fc.constantFrom(undefined, "net1", "net2"), few)
+    .map(([name, address, network, app]) =>
+      object("networking.istio.io/v1", "WorkloadEntry", { name }, { spec: { address, network, labels: { app } } }),
+    ),
+  fc.tuple(few, fc.array(entryAddress, { maxLength: 3 }), few).map(([name, addresses, host]) =>
+    serviceEntry(name, {
+      hosts: [`${host}.example.com`],
+      addresses: ["10.2.0.9"],
+      ports: [{ number: 80 }],
+      endpoints: addresses.map((address) => ({ address })),
+      resolution: "DNS",
+    }),
+  ),
+  fc.tuple(few, few, fc.array(entryAddress, { maxLength: 2 }), few).map(([name, of, addresses, target]) =>
+    object(
+      "discovery.k8s.io/v1",
+      "EndpointSlice",
+      { name, labels: { "kubernetes.io/service-name": of } },
+      {
+        ports: [{ name: "", port: 8080 }],
+        endpoints: [
+          ...addresses.map((address) => ({ addresses: [address] })),
+          { addresses: ["10.0.0.1"], targetRef: { kind: "Pod", name: target } },
+        ],
+      },
+    ),
+  ),
+  fc
+    .tuple(few, fc.constantFrom("net1", "net2"), fc.constantFrom("192.0.2.1", "x.example.com", "oops!"))
+    .map(([name, network, value]) =>
+      object(
+        "gateway.networking.k8s.io/v1",
+        "Gateway",
+        { name: `to-${name}`, labels: { "topology.istio.io/network": network } },
+        {
+          spec: { gatewayClassName: "istio-remote", listeners: [{ port: 15_008, protocol: "HBONE" }] },
+          status: value === "oops!" ? {} : { addresses: [{ type: "Hostname", value }] },
+        },
+      ),
+    ),
+  fc.constantFrom("net1", "net2", "").map((network) =>
+    object("v1", "Namespace", {
+      name: "istio-system",
+      namespace: undefined,
+      labels: { "topology.istio.io/network": network },
+    }),
+  ),
+  few.map((name) => service(name, "None", { selector: {} })),
+);
+const cluster = fc.constantFrom("east", "west").map(clusterId);
+const action = fc.constantFrom("set", "set", "set", "delete", "delete", "leave");
+const step = fc.record({ cluster, written: fc.oneof(anyObject, anyEndpoint), action, flush: fc.boolean() });
 
 const idOf = ({ kind, metadata }: KubeObject) => `${kind}/${metadata.namespace ?? ""}/${metadata.name}`;
 
-function contents({ registry }: ReturnType<typeof testMesh>) {
+function contents({ registry }: TestMesh) {
   const { workloads, services, policies, waypoints, problems } = registry;
   return [workloads, services, policies, waypoints, problems].map(
     (collection) => new Map<string, unknown>(collection.entries()),
   );
 }
 
-test("a registry that saw every change holds what one holds that saw the end only", () => {
+test("a registry that saw every change of two clusters holds what one holds that saw the end only", () => {
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       const living = testMesh();
-      const objects = new Map<string, KubeObject>();
-      for (const [written, remove, flush] of steps) {
-        const id = idOf(written);
-        if (remove && objects.delete(id)) living.intake.delete(written);
+      const intakes = new Map(["east", "west"].map((name) => [name, living.registry.intake(clusterId(name))]));
+      const objects = new Map<string, readonly [ClusterId, KubeObject]>();
+      for (const { cluster, written, action, flush } of steps) {
+        const intake = intakes.get(cluster)!;
+        const id = `${cluster}/${idOf(written)}`;
+        // A cluster that left is emptied rarely, or there would never be much in it.
+        if (action === "leave" && written.kind === "Namespace") {
+          intake.clear();
+          for (const key of [...objects.keys()]) if (key.startsWith(`${cluster}/`)) objects.delete(key);
+        } else if (action === "delete" && objects.delete(id)) intake.delete(written);
         else {
-          objects.set(id, written);
-          living.intake.set(written, "mesh.yaml:1");
+          objects.set(id, [cluster, written]);
+          intake.set(written, "mesh.yaml:1");
         }
         if (flush) living.graph.flush();
       }
       living.graph.flush();
-      assert.deepEqual(contents(living), contents(testMesh([...objects.values()])));
+      const fresh = testMesh();
+      for (const [cluster, object] of objects.values()) fresh.registry.intake(cluster).set(object, "mesh.yaml:1");
+      fresh.graph.flush();
+      assert.deepEqual(contents(living), contents(fresh));
     }),
     { numRuns: 300 },
   );

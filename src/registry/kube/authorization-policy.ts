@@ -8,6 +8,7 @@ import { idOf, type Metadata, type ObjectId } from "./metadata.ts";
  */
 export interface AuthorizationPolicy {
   readonly id: ObjectId;
+  /** Empty if it says none, `?` if what it says is no text. */
   readonly action: string;
   readonly dryRun: boolean;
   /** True if it is for a waypoint, not for ztunnels. */
@@ -38,7 +39,7 @@ export function readAuthorizationPolicy(metadata: Metadata, object: Fields): Aut
   const targeted = isTargeted(spec, errors);
   return {
     id: idOf(metadata),
-    action: typeof action === "string" ? action.slice(0, 80) : isAbsent(action) ? "" : "?",
+    action: isAbsent(action) ? "" : typeof action === "string" && action !== "" ? action.slice(0, 80) : "?",
     dryRun: metadata.annotations("istio.io/dry-run") === "true",
     targeted,
     selector,

@@ -64,7 +64,9 @@ function closed(read: PeerAuthentication): PeerAuthentication {
 /** A mode that cannot be read is STRICT: an error must not open what was meant to be closed. */
 function modeOf(value: unknown, field: string, errors: Unread[]): MutualTlsMode {
   if (isAbsent(value)) return "unset";
-  const mode = isFields(value) ? MODES.get(value["mode"]) : undefined;
+  // A field beside the mode may be the mode misspelt.
+  const sound = isFields(value) && Object.keys(value).every((key) => key === "mode");
+  const mode = sound ? MODES.get(value["mode"]) : undefined;
   if (mode) return mode;
   errors.push({
     field: `${field}.mode`,
