@@ -1,5 +1,5 @@
 import type { Caller } from "../caller.ts";
-import { MeshError } from "../errors.ts";
+import { MeshError, messageOf } from "../errors.ts";
 import type { MessageChannel, MessageReceiver } from "../grpc/method.ts";
 import type { EpochMs, Host, Logger } from "../host.ts";
 import { formatServiceAccountId } from "../spiffe.ts";
@@ -74,6 +74,7 @@ export class ClientSession implements MessageReceiver {
     try {
       this.#receive(decodeDeltaRequest(bytes));
     } catch (thrown) {
+      if (!(thrown instanceof MeshError)) this.#noteDefect(thrown);
       this.#end(MeshError.from(thrown), "refused");
     }
   }
@@ -136,6 +137,13 @@ export class ClientSession implements MessageReceiver {
     if (this.#caller !== undefined) checkNodeIdentity(node, this.#caller);
     this.#shared.metrics.connected(node, 1);
     this.#log.info("client connected", { ...this.#who(), holds: request.initialVersions.size });
+  }
+
+  /** One client's bad luck must not be everybody's: its stream ends, and the log says where to look. */
+  #noteDefect(thrown: unknown): void {
+    this.#shared.metrics.internalError();
+    const where = thrown instanceof Error ? thrown.stack : undefined;
+    this.#log.error("a defect ended a stream", { ...this.#who(), why: messageOf(thrown), where });
   }
 
   #noteRejection({ typeUrl, rejection }: DeltaRequest): void {

@@ -84,6 +84,7 @@ export class XdsServer {
 
   /** Says that the logs have changed; clients are told as soon as they can take it. */
   changed(): void {
+    this.#shared.metrics.triggered();
     for (const session of this.#sessions) session.changed();
   }
 

@@ -22,6 +22,10 @@ export class XdsMetrics {
   readonly #size: Histogram;
   readonly #receivedMax: Gauge;
   readonly #shed: Counter;
+  readonly #queued: Histogram;
+  readonly #triggers: Counter;
+  readonly #unanswered: Counter;
+  readonly #internalErrors: Counter;
   readonly #byVersion = new Map<string, number>();
   #largestReceived = 0;
 
@@ -37,6 +41,14 @@ export class XdsMetrics {
     );
     this.#size = metrics.histogram("pilot_xds_config_size_bytes", "Bytes of each response.", SIZE_BUCKETS, ["type"]);
     this.#receivedMax = metrics.gauge("pilot_xds_recv_max", "Bytes of the largest request so far.");
+    this.#queued = metrics.histogram(
+      "pilot_proxy_queue_time",
+      "Seconds from a settled change until the response that tells one client is made.",
+      CONVERGENCE_BUCKETS,
+    );
+    this.#triggers = metrics.counter("pilot_push_triggers", "Settled changes that clients are told of.", ["type"]);
+    this.#unanswered = metrics.counter("pilot_xds_write_timeout", "Clients let go because they did not answer.");
+    this.#internalErrors = metrics.counter("pilot_total_xds_internal_errors", "Streams ended by a defect of ours.");
     this.#shed = metrics.counter("xds_clients_shed_total", "Streams that were ended or refused, by reason.", [
       "reason",
     ]);
@@ -53,7 +65,17 @@ export class XdsMetrics {
     this.#pushes.add(1, { type });
     this.#size.observe(bytes, { type });
   }
-  /** `ms` from the change to the response. */
+  triggered(): void {
+    this.#triggers.add(1, { type: "mesh" });
+  }
+  internalError(): void {
+    this.#internalErrors.add();
+  }
+  /** `ms` from the change until its response is made. */
+  queued(ms: number): void {
+    this.#queued.observe(ms / 1000);
+  }
+  /** `ms` from the change to the response, handed to the socket. */
   converged(ms: number): void {
     this.#convergence.observe(ms / 1000);
   }
@@ -69,6 +91,7 @@ export class XdsMetrics {
     this.#receivedMax.set(bytes);
   }
   shed(reason: string): void {
+    if (reason === "unanswered") this.#unanswered.add();
     this.#shed.add(1, { reason });
   }
 }
