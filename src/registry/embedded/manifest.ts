@@ -1,4 +1,4 @@
-import { Composer, isMap, isSeq, LineCounter, Parser, type CST, type Document } from "yaml";
+import { Composer, isMap, isSeq, Lexer, LineCounter, Parser, type CST, type Document } from "yaml";
 import { messageOf } from "../../errors.ts";
 import type { KubeObject } from "../kube/object.ts";
 import { type Fields, isFields } from "./fields.ts";
@@ -76,8 +76,8 @@ function parsePart(text: string): Part {
     faults.push({ line: lines.linePos(at).line || 1, object, field, reason });
   };
   try {
-    const tokens = [...new Parser(lines.addNewLine).parse(text)];
-    if (deeperThan(DEPTH_MAX, tokens)) {
+    const tokens = tokensOf(text, lines);
+    if (!tokens) {
       fault(0, `it nests deeper than ${DEPTH_MAX} levels; no object of Kubernetes does`);
       return { objects, faults };
     }
@@ -135,18 +135,15 @@ function readOne(value: unknown, at: number, found: Found, fail: Fail): void {
   }
 }
 
-/** Without recursion, since what it looks for is what recursion would not survive. */
-function deeperThan(depthMax: number, tokens: readonly CST.Token[]): boolean {
-  let level: readonly CST.Token[] = tokens;
-  for (let depth = 0; level.length > 0; depth++) {
-    if (depth > depthMax) return true;
-    level = level.flatMap(childrenOf);
+/** Undefined as soon as it nests too deep: the time that the parser takes grows with the square of the depth. */
+function tokensOf(text: string, lines: LineCounter): readonly CST.Token[] | undefined {
+  const parser = new Parser(lines.addNewLine);
+  const tokens: CST.Token[] = [];
+  lines.addNewLine(0);
+  for (const lexeme of new Lexer().lex(text)) {
+    tokens.push(...parser.next(lexeme));
+    // The document is at the bottom, and every node that is not closed lies on the one that holds it.
+    if (parser.stack.length > DEPTH_MAX + 1) return undefined;
   }
-  return false;
-}
-
-function childrenOf(token: CST.Token): CST.Token[] {
-  if (token.type === "document") return token.value ? [token.value] : [];
-  if (!("items" in token)) return [];
-  return token.items.flatMap(({ key, value }) => [...(key ? [key] : []), ...(value ? [value] : [])]);
+  return [...tokens, ...parser.end()];
 }
