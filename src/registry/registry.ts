@@ -123,7 +123,7 @@ export class Registry {
     );
   }
 
-  /** Where the objects of one cluster go. */
+  /** Where the objects of one cluster go. Once for each cluster: it remembers which policies could ever be read. */
   intake(cluster: ClusterId): Intake {
     return new Intake(cluster, this.objects, this.#options.revision);
   }

@@ -1,6 +1,6 @@
 import { clusterPrefix, objectKey, type ClusterId, type ObjectKey } from "../../names.ts";
 import { describe, FieldError } from "./fields.ts";
-import { bareMetadata, bookName, metadataOf, placeOf } from "./metadata.ts";
+import { bareMetadata, bookName, metadataOf, placeOf, type Metadata } from "./metadata.ts";
 import type { KubeObject, ObjectReference, ObjectSink } from "./object.ts";
 import { kindsOf, type Kind, type Objects } from "./objects.ts";
 
@@ -42,10 +42,8 @@ export class Intake implements ObjectSink {
       const revision = metadata.labels.map.get("istio.io/rev");
       if (kind.revisioned && revision !== undefined && revision !== this.revision) kind.source.delete(key);
       else kind.write(metadata, object, key);
-      const problem = this.#problemKey(kind, metadata);
-      if (kind.guards) this.#readBefore.add(problem);
-      this.#settle(problem);
-      if (origin !== "" && this.#refused.size > 0) this.#settle(this.#namelessKey(kind, origin));
+      // Of a hundred thousand pods none is here, usually.
+      if (kind.guards || this.#refused.size > 0) this.#accept(kind, metadata);
     } catch (error) {
       if (!(error instanceof FieldError)) throw error;
       this.#refuse(kind, object, origin, error);
@@ -74,6 +72,13 @@ export class Intake implements ObjectSink {
   #kindOf(name: string, apiVersion: string): Kind | undefined {
     const kind = this.#kinds.get(name);
     return kind?.group === groupAndVersion(apiVersion)[0] ? kind : undefined;
+  }
+
+  #accept(kind: Kind, { namespace, name, origin }: Metadata): void {
+    const problem = this.#problemKey(kind, { namespace, name });
+    if (kind.guards) this.#readBefore.add(problem);
+    this.#settle(problem);
+    if (origin !== "") this.#settle(this.#namelessKey(kind, origin));
   }
 
   #refuse(kind: Kind, object: KubeObject, origin: string, error: FieldError): void {

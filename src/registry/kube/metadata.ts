@@ -86,11 +86,11 @@ export function placeOf(value: unknown, clusterWide: boolean): { namespace: stri
 }
 
 /**
- * A name for our books of what is called `name`: itself, or a stand-in that no object can be called if it is no name.
- * So a text of any length and letters is neither kept nor sent on.
+ * A name for our books of what is called `name`: itself, or a stand-in that no object can be called if it is no name;
+ * empty for the namespace of what has none. So a text of any length and letters is neither kept nor sent on.
  */
 export const bookName = (name: string): string =>
-  name.length <= 253 && NAME.test(name)
+  name === "" || (name.length <= 253 && NAME.test(name))
     ? name
     : `unreadable_${createHash("sha256").update(name).digest("hex").slice(0, 16)}`;
 
