@@ -7,12 +7,12 @@ import { bareHttp2, benchCertificate, BenchPlane } from "./plane.ts";
 // A process of its own: what others left behind would be counted, or refilled without being counted.
 const CONNECTIONS = 1_000;
 const GROUP = 25;
-const WORKLOADS = 100;
+const WORKLOADS = 1_000;
 
 async function listen(certificate: Awaited<ReturnType<typeof benchCertificate>>): Promise<number> {
   const plane = new BenchPlane(WORKLOADS);
   if (process.argv[2] === "ours") return (await plane.listen(certificate)).port;
-  // The same bytes: Node keeps some 40 kB of what was written on each TLS connection.
+  // The same bytes: Node keeps a buffer of what was written at once to each TLS connection.
   const { bytes } = plane.logs.get(ADDRESS_TYPE)!;
   const answer = Buffer.concat([messagePrefix(bytes), Buffer.alloc(bytes)]);
   return (await bareHttp2(certificate, (stream) => (stream.resume(), stream.write(answer)))).port;

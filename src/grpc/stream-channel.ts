@@ -1,7 +1,8 @@
 import { constants, type ServerHttp2Stream } from "node:http2";
 import type { Credentials } from "../caller.ts";
-import { MessageReader, messagePrefix } from "./frames.ts";
+import { MessageReader } from "./frames.ts";
 import type { MessageChannel, MessageReceiver, StreamMethod } from "./method.ts";
+import { Outbox } from "./outbox.ts";
 import { errorOf, release, respondHeaders, respondStatus, sendTrailers, type Surroundings } from "./respond.ts";
 import { statusHeaders, type StatusHeaders } from "./status.ts";
 
@@ -11,6 +12,7 @@ export class StreamChannel implements MessageChannel {
   readonly #method: StreamMethod;
   readonly #surroundings: Surroundings;
   readonly #reader: MessageReader;
+  readonly #outbox: Outbox;
   #receiver: MessageReceiver | undefined;
   #status: StatusHeaders | undefined;
   #flush: Disposable | undefined;
@@ -26,6 +28,8 @@ export class StreamChannel implements MessageChannel {
     this.#method = method;
     this.#surroundings = surroundings;
     this.#reader = new MessageReader(method.requestBytesMax);
+    this.#outbox = new Outbox(stream);
+    stream.on("drain", () => this.#drained());
     stream.on("wantTrailers", () => this.#sendTrailers());
     stream.on("close", () => this.#close());
   }
@@ -42,7 +46,6 @@ export class StreamChannel implements MessageChannel {
       this.#receiver.closed();
       return;
     }
-    this.#stream.on("drain", () => this.#guard(() => this.#receiver?.writable()));
     this.#stream.on("data", (chunk: Buffer) => this.#guard(() => this.#receive(chunk)));
     this.#stream.on("end", () => this.#guard(() => this.#halfClosed()));
   }
@@ -60,24 +63,25 @@ export class StreamChannel implements MessageChannel {
     // What is sent to a client that left is lost, as it would be on the wire; `closed` has said so or will.
     if (stream.destroyed || stream.closed || this.#status !== undefined) return true;
     this.sendHeaders();
-    let length = 0;
-    for (const part of parts) length += part.length;
-    stream.cork();
-    let roomy = stream.write(messagePrefix(length));
-    for (const part of parts) roomy = stream.write(part);
-    queueMicrotask(() => stream.uncork());
-    return roomy;
+    return this.#outbox.push(parts);
   }
 
   end(error?: Error): void {
     const stream = this.#stream;
     if (this.#status !== undefined || stream.destroyed) return;
     this.#status = statusHeaders(error);
-    if (stream.headersSent) stream.end();
-    else respondStatus(stream, this.#status);
+    if (error !== undefined) this.#outbox.clear();
+    if (!stream.headersSent) respondStatus(stream, this.#status);
+    else if (this.#outbox.empty) stream.end();
     // A client that reads nothing would keep what is queued for ever.
     const { clock, flushMs } = this.#surroundings;
     this.#flush = clock.after(flushMs, () => stream.close(constants.NGHTTP2_CANCEL));
+  }
+
+  #drained(): void {
+    if (!this.#outbox.flush()) return;
+    if (this.#status === undefined) this.#guard(() => this.#receiver?.writable());
+    else this.#stream.end();
   }
 
   #receive(chunk: Buffer): void {
