@@ -112,6 +112,23 @@ test("a client over TLS gets what a hand count of the examples says, and a certi
   assert.equal(elements.at(-1), target.roots);
 });
 
+test("the trust domain of every workload is the one that certificates are signed for (pitfall 21)", async () => {
+  const { plane, target } = await start({ trustDomain: "mesh.example" });
+  const domains = [...plane.registry.workloads.entries()].map(([, { trustDomain }]) => trustDomain);
+  assert.ok(domains.length > 0);
+  assert.deepEqual(new Set(domains), new Set(["mesh.example"]));
+  const elements = await requestCertificate({
+    address: target.address,
+    roots: target.roots!,
+    token: target.token!,
+    clusterId: "east",
+    impersonate: undefined,
+    ttlSeconds: 600,
+    signal: new AbortController().signal,
+  });
+  assert.match(verifySvid(elements, Date.now()).spiffeId, /^spiffe:\/\/mesh\.example\//);
+});
+
 test("cacerts that change while we run sign from then on, and show on new connections, without a restart", async () => {
   const cacerts = join(folder, "cacerts");
   const write = (own: TestAuthority, ...roots: readonly TestAuthority[]): void => {

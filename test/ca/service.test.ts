@@ -10,6 +10,7 @@ import { newCsr, verifySvid } from "../../src/ca/client.ts";
 import { LocalSigner } from "../../src/ca/local-signer.ts";
 import { selfMadeRoot } from "../../src/ca/self-made-root.ts";
 import { certificateService } from "../../src/ca/service.ts";
+import type { Signer } from "../../src/ca/signer.ts";
 import { MeshError } from "../../src/errors.ts";
 import type { UnaryMethod } from "../../src/grpc/method.ts";
 import { clusterId } from "../../src/names.ts";
@@ -36,13 +37,16 @@ const credentials: Credentials = {
   remoteAddress: "10.0.0.9:1",
 };
 
-async function lab(caller: () => Promise<Caller> = () => Promise.resolve(ztunnel)): Promise<{
+async function lab(
+  caller: () => Promise<Caller> = () => Promise.resolve(ztunnel),
+  signerOf: (real: Signer) => Signer = (real) => real,
+): Promise<{
   host: TestHost;
   method: UnaryMethod;
   ask: (request: istio.v1.auth.IIstioCertificateRequest | Uint8Array) => Promise<readonly string[]>;
 }> {
   const host = new TestHost();
-  const signer = new LocalSigner(host, await selfMadeRoot(host, folder, "cluster.local"), "cluster.local");
+  const signer = signerOf(new LocalSigner(host, await selfMadeRoot(host, folder, "cluster.local"), "cluster.local"));
   const pods = livePods({
     "east/istio-system/zt-1": { uid: "u1", node: "n1", serviceAccount: "ztunnel" },
     "east/shop/cart-0": { uid: "u2", node: "n1", serviceAccount: "cart" },
@@ -72,6 +76,22 @@ test("a ztunnel gets the certificate of a pod on its node: leaf first, roots in 
   assert.equal(spiffeId, "spiffe://cluster.local/ns/shop/sa/cart");
   assert.equal(notAfter, host.clock.now() + 86_400_000);
   assert.equal(host.metric("citadel_server_success_cert_issuance_count"), 1);
+});
+
+test("each intermediate is an element of its own (pitfall 16)", async () => {
+  const chain = ["leaf", "one", "two"].map((text) => Buffer.from(text));
+  const { ask } = await lab(undefined, ({ expiresAt, bundles }) => ({
+    expiresAt,
+    bundles,
+    sign: () => Promise.resolve(chain),
+  }));
+  const elements = await ask({ csr: newCsr().csr });
+  const contents = elements.map((element) => [...element.matchAll(/-----\n([^-]+)-----END/g)].map(([, text]) => text!));
+  assert.deepEqual(
+    contents.slice(0, -1),
+    chain.map((bytes) => [`${bytes.toString("base64")}\n`]),
+  );
+  assert.equal(elements.length, 4);
 });
 
 test("without a name to impersonate a caller gets its own", async () => {
