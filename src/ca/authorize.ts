@@ -25,8 +25,9 @@ export interface AuthorizationRules {
 }
 
 /**
- * May this caller have this identity? Its own always; another only a trusted node account, and only that of a pod
- * which is live on the node of the caller's own pod (contract ztunnel.md 4.4, and stricter: the trust domain counts).
+ * May this caller have this identity? With a token its own always; another only a trusted node account, and only that
+ * of a pod which is live on the node of the caller's own pod (contract ztunnel.md 4.4, and stricter: the trust domain
+ * counts, and a certificate gets nobody another one, operations.md 3.3, S1).
  * @param asked the identity to impersonate, as it was sent; undefined for the caller's own.
  * @returns the identity to sign for.
  * @throws MeshError `denied`, with the reason for the log; the client gets less.
@@ -36,6 +37,9 @@ export function authorizeIdentity(
   asked: string | undefined,
   rules: AuthorizationRules,
 ): ServiceAccountId {
+  // A node holds its pods' certificates, and could renew them for ever after the pods have ended or moved.
+  if (caller.via !== "token")
+    throw new MeshError("denied", "a certificate does not show that its pod is live; it has to ask with a token");
   if (asked === undefined) return own(caller, rules);
   const identity = parseAsked(asked);
   if (identity.trustDomain !== rules.trustDomain)

@@ -17,12 +17,22 @@ const ROOT_YEARS = 10;
  * @throws MeshError as `loadCacerts`, or `unavailable` if the folder cannot be written.
  */
 export async function selfMadeRoot(host: Host, folder: string, trustDomain: string): Promise<Authority> {
-  const found = await loadCacerts(folder, trustDomain, host.clock.now());
+  const found = await kept(host, folder, trustDomain);
   if (found !== undefined) return found;
   await writeRoot(host, folder, trustDomain);
-  const made = await loadCacerts(folder, trustDomain, host.clock.now());
+  const made = await kept(host, folder, trustDomain);
   if (made === undefined) throw new MeshError("unavailable", `the root just made in ${folder} is not there`);
   return made;
+}
+
+async function kept(host: Host, folder: string, trustDomain: string): Promise<Authority | undefined> {
+  try {
+    return await loadCacerts(folder, trustDomain, host.clock.now());
+  } catch (thrown) {
+    const { code, message } = MeshError.from(thrown);
+    const fix = "restore it, or remove the folder to have a new root made, which every workload has to learn";
+    throw new MeshError(code, `the root kept from before cannot be used: ${message}; ${fix}`, {}, { cause: thrown });
+  }
 }
 
 async function writeRoot(host: Host, folder: string, trustDomain: string): Promise<void> {

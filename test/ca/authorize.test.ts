@@ -38,6 +38,16 @@ test("everyone may have its own identity", () => {
   assert.deepEqual(authorizeIdentity({ ...cart, pod: undefined }, undefined, rules), cart.identity);
 });
 
+test("nobody gets a certificate for a certificate, which outlives its pod", () => {
+  const byCertificate = { via: "certificate", pod: undefined } as const;
+  for (const caller of [cart, ztunnel])
+    for (const asked of [undefined, "spiffe://cluster.local/ns/shop/sa/cart"])
+      assert.throws(
+        () => authorizeIdentity({ ...caller, ...byCertificate }, asked, rules),
+        (error) => error instanceof MeshError && error.code === "denied" && /ask with a token/.test(error.message),
+      );
+});
+
 test("a trusted node account may have the identity of a pod on its node", () => {
   assert.deepEqual(authorizeIdentity(ztunnel, "spiffe://cluster.local/ns/shop/sa/cart", rules), cart.identity);
 });

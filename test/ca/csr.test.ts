@@ -175,6 +175,22 @@ test("what is no request is refused", async () => {
   for (const [pem, reason] of cases) refused(pem, reason);
 });
 
+test("whatever is sent for a request is refused with an error", () => {
+  const anything = fc.oneof(
+    fc.string({ unit: "binary", maxLength: 200 }),
+    fc.uint8Array({ maxLength: 400 }).map((bytes) => toPem("CERTIFICATE REQUEST", bytes)),
+    // Well-formed, as far as the parser looks, with any key and signature.
+    fc.tuple(fc.uint8Array({ maxLength: 200 }), fc.uint8Array({ maxLength: 80 })).map(([key, signature]) => {
+      const info = sequence(integer(Buffer.of(0)), sequence(), sequence(key));
+      return toPem("CERTIFICATE REQUEST", sequence(info, sequence(oid(ECDSA_SHA256)), bitString(signature)));
+    }),
+  );
+  fc.assert(
+    fc.property(anything, (pem) => refused(pem, /cannot be used/)),
+    { numRuns: 500 },
+  );
+});
+
 test("however a request is damaged, it is refused with an error, or still the same key", () => {
   const { csr, publicKey } = newCsr();
   const bytes = Buffer.from(csr.replace(/-----.*-----/g, ""), "base64");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "mocha";
@@ -60,7 +60,13 @@ test("a root that is there and cannot be used is never replaced", async () => {
   const path = folder();
   await selfMadeRoot(new TestHost(), path, trustDomain);
   writeFileSync(join(path, "ca-key.pem"), "damaged");
-  await assert.rejects(selfMadeRoot(new TestHost(), path, trustDomain), /ca-key.pem: it holds no private key/);
+  await assert.rejects(
+    selfMadeRoot(new TestHost(), path, trustDomain),
+    /ca-key.pem: it holds no private key.*remove the folder to have a new/,
+  );
+  rmSync(join(path, "ca-key.pem"));
+  await assert.rejects(selfMadeRoot(new TestHost(), path, trustDomain), /lacks ca-key.pem.*remove the folder/);
+  assert.deepEqual(readdirSync(path).sort(), ["ca-cert.pem", "cert-chain.pem", "root-cert.pem"]);
 });
 
 test("a leaf of an authority that is about to end is not due for renewal at once", async () => {
