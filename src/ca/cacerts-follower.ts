@@ -1,7 +1,8 @@
 import { MeshError, messageOf } from "../errors.ts";
-import type { Host, Logger } from "../host.ts";
+import type { EpochMs, Host, Logger } from "../host.ts";
 import type { Authority } from "./authority.ts";
 import { authorityOf, type CacertsFiles, readCacerts } from "./cacerts.ts";
+import { readCertificate } from "./certificate-fields.ts";
 
 /** A kubelet takes a minute to bring a changed Secret; and four small files cost next to nothing to read. */
 export const LOOK_MS = 5_000;
@@ -29,6 +30,7 @@ export class CacertsFollower {
   #adopted: string | undefined;
   #complaint = "";
   #timer: Disposable | undefined;
+  #looking: Promise<void> = Promise.resolve();
   #closed = false;
 
   constructor(host: Host, options: CacertsFollowerOptions) {
@@ -40,15 +42,17 @@ export class CacertsFollower {
 
   start(): void {
     this.#timer = this.#host.clock.after(LOOK_MS, () => {
-      void this.reload().then(() => {
+      this.#looking = this.reload().then(() => {
         if (!this.#closed) this.start();
       });
     });
   }
 
-  close(): void {
+  /** Resolves when no look is under way any more, so that nothing changes afterwards. */
+  async close(): Promise<void> {
     this.#closed = true;
     this.#timer?.[Symbol.dispose]();
+    await this.#looking;
   }
 
   /** Looks now. Acts on what has been the same for two looks, as files are written one by one. Never rejects. */
@@ -85,7 +89,7 @@ export class CacertsFollower {
   }
 
   async #adopt(authority: Authority): Promise<void> {
-    checkStep(this.#authority, authority);
+    checkStep(this.#authority, authority, this.#host.clock.now());
     if (sameAuthority(this.#authority, authority)) return;
     await this.#options.onChange(authority);
     this.#authority = authority;
@@ -95,13 +99,15 @@ export class CacertsFollower {
 }
 
 /**
- * Workloads learn of roots with their next certificate, so one set must hold the other (contract ztunnel.md 4.7).
+ * Workloads learn of roots with their next certificate, so one set must hold the other (contract ztunnel.md 4.7). Roots
+ * that have ended keep nobody together, and do not count.
  * @throws MeshError `conflict` if neither does.
  */
-function checkStep(before: Authority, after: Authority): void {
-  const holds = (outer: Authority, inner: Authority): boolean =>
-    inner.roots.every((root) => outer.roots.some((other) => Buffer.from(other).equals(root)));
-  if (holds(after, before) || holds(before, after)) return;
+function checkStep({ roots: before }: Authority, { roots: after }: Authority, now: EpochMs): void {
+  const holds = (outer: readonly Uint8Array[], inner: readonly Uint8Array[]): boolean =>
+    inner.every((root) => outer.some((other) => Buffer.from(other).equals(root)));
+  const alive = before.filter((root) => readCertificate(root).notAfter > now);
+  if (holds(after, alive) || holds(alive, after)) return;
   throw new MeshError(
     "conflict",
     "its roots replace those of before at once, and workloads would refuse each other; put the new root beside the old, " +

@@ -145,6 +145,34 @@ test("a root replaces another in steps only: both, then the signer, then the new
   assert.equal(complaints().length, 1);
 });
 
+test("a root that has ended may be replaced at once: there is nobody left to part", async () => {
+  const { test: host, settle, changes, complaints, issue } = await lab();
+  host.clock.advance(3 * 3_600_000);
+  const notAfterMs = Date.now() + 10 * 3_600_000;
+  const later = await TestAuthority.create({ name: "CN=later root", notAfterMs });
+  write(await TestAuthority.create({ name: "CN=later", notAfterMs }, later), later);
+  await settle();
+  assert.deepEqual(complaints(), []);
+  assert.equal(changes.length, 1);
+  await issue();
+});
+
+test("nothing changes any more once it is closed, though a look was under way", async () => {
+  const { test: host, root, own, follower, changes } = await lab();
+  await follower.reload();
+  await follower.reload();
+  write(await TestAuthority.create("CN=second", root), root);
+  await follower.reload();
+  follower.start();
+  host.clock.advance(5_000);
+  await follower.close();
+  const { length } = changes;
+  write(own, root);
+  host.clock.advance(60_000);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual([length, changes.length, host.clock.pending], [1, 1, 0]);
+});
+
 test("the folder is looked at every few seconds, until it is closed", async () => {
   const { test: host, root, follower, changes } = await lab();
   const looked = async (): Promise<void> => {
@@ -156,6 +184,6 @@ test("the folder is looked at every few seconds, until it is closed", async () =
   await looked();
   await looked();
   assert.equal(changes.length, 1);
-  follower.close();
+  await follower.close();
   assert.equal(host.clock.pending, 0);
 });
