@@ -9,6 +9,7 @@ import type { Options } from "../src/command.ts";
 import { loadConfig } from "../src/config.ts";
 import { ControlPlane } from "../src/control-plane.ts";
 import { MeshError } from "../src/errors.ts";
+import { SERVER_LIMITS } from "../src/grpc/limits.ts";
 import { clusterId } from "../src/names.ts";
 import { DeltaClient, type DeltaUpdate } from "../src/xds/delta-client.ts";
 import { dialXds, type XdsTarget } from "../src/xds/dial.ts";
@@ -141,6 +142,8 @@ test("cacerts that change while we run sign from then on, and show on new connec
   const [before, after] = [await TestAuthority.create("CN=before"), await TestAuthority.create("CN=after")];
   write(before, before);
   const host = realHost();
+  // Looks are hurried, and nothing else: a server that waits as long would cut connections instead.
+  assert.ok(!Object.values(SERVER_LIMITS).includes(LOOK_MS));
   const soon = (delayMs: number, task: () => void) => host.clock.after(delayMs === LOOK_MS ? 10 : delayMs, task);
   const { target, lines } = await start({ cacerts }, false, { ...host, clock: { ...host.clock, after: soon } });
   const ask = (roots: string) => {

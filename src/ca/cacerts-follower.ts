@@ -5,7 +5,7 @@ import { authorityOf, type CacertsFiles, readCacerts } from "./cacerts.ts";
 import { readCertificate } from "./certificate-fields.ts";
 
 /** A kubelet takes a minute to bring a changed Secret; and four small files cost next to nothing to read. */
-export const LOOK_MS = 5_000;
+export const LOOK_MS = 7_000;
 
 export interface CacertsFollowerOptions {
   readonly folder: string;

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "mocha";
 import type { Authority } from "../../src/ca/authority.ts";
-import { CacertsFollower } from "../../src/ca/cacerts-follower.ts";
+import { CacertsFollower, LOOK_MS } from "../../src/ca/cacerts-follower.ts";
 import { loadCacerts } from "../../src/ca/cacerts.ts";
 import { newCsr, verifySvid } from "../../src/ca/client.ts";
 import { LocalSigner } from "../../src/ca/local-signer.ts";
@@ -164,7 +164,7 @@ test("nothing changes any more once it is closed, though a look was under way", 
   write(await TestAuthority.create("CN=second", root), root);
   await follower.reload();
   follower.start();
-  host.clock.advance(5_000);
+  host.clock.advance(LOOK_MS);
   await follower.close();
   const { length } = changes;
   write(own, root);
@@ -176,7 +176,7 @@ test("nothing changes any more once it is closed, though a look was under way", 
 test("the folder is looked at every few seconds, until it is closed", async () => {
   const { test: host, root, follower, changes } = await lab();
   const looked = async (): Promise<void> => {
-    host.clock.advance(5_000);
+    host.clock.advance(LOOK_MS);
     while (host.clock.pending === 0) await new Promise((resolve) => setImmediate(resolve));
   };
   follower.start();
