@@ -64,5 +64,7 @@ function whyNot(base: string, thrown: unknown): string {
   const cause = thrown instanceof Error && thrown.cause instanceof Error ? thrown.cause : thrown;
   const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
   if (code === "ECONNREFUSED") return `no control plane listens at ${base}`;
-  return `${base} cannot be reached (${messageOf(cause)})`;
+  if (typeof code === "string" && code.startsWith("ERR_SSL"))
+    return `${base} does not take our TLS; an admin port is http`;
+  return `${base} cannot be reached (${printable(messageOf(cause), 400)})`;
 }

@@ -18,6 +18,9 @@ export interface Connection {
   readonly pid: number;
 }
 
+/** A control plane on this machine answers in milliseconds, one that is busy within this. */
+const ANSWER_MS = 2_000;
+
 const fileIn = (stateDir: string): string => join(stateDir, "connection.json");
 
 /** Leaves it for other commands. @throws what the file system throws. */
@@ -43,6 +46,41 @@ export async function readConnection(stateDir: string): Promise<Connection> {
     "invalid",
     `${file} is damaged: restart the control plane, which writes it, or use --admin <url>`,
   );
+}
+
+/**
+ * Two control planes on one state folder would overwrite each other's addresses and connection.
+ * @throws MeshError `conflict` if the one that left its connection there still answers.
+ */
+export async function refuseServed(stateDir: string): Promise<void> {
+  const left = await readConnection(stateDir).catch(() => undefined);
+  if (left === undefined || !isRunning(left.pid) || !(await answers(left.admin))) return;
+  throw new MeshError(
+    "conflict",
+    `${stateDir} is the state folder of the control plane at ${left.admin} (process ${left.pid}); stop that one, or choose another folder with --state <dir>`,
+  );
+}
+
+/** Signal 0 only asks; a process of another user says that we may not. */
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (thrown) {
+    return thrown instanceof Error && "code" in thrown && thrown.code === "EPERM";
+  }
+}
+
+/** Another program may have the port by now, or the process number. */
+async function answers(admin: string): Promise<boolean> {
+  try {
+    const response = await fetch(new URL("/version", admin), {
+      signal: AbortSignal.timeout(ANSWER_MS),
+      redirect: "error",
+    });
+    return ((await response.json()) as { readonly component?: unknown } | null)?.component === "causeway";
+  } catch {
+    return false;
+  }
 }
 
 function parse(text: string): Connection | undefined {

@@ -4,6 +4,7 @@ import { ControlPlane } from "../control-plane.ts";
 import { DebugPages } from "../debug-page.ts";
 import { MeshError } from "../errors.ts";
 import { type SystemHost, systemHost } from "../system-host.ts";
+import { refuseServed } from "./connection.ts";
 import { debugPages } from "./debug-pages.ts";
 
 export interface RunningPlaneOptions {
@@ -23,6 +24,7 @@ export interface RunningPlane {
 
 /** @throws MeshError if it cannot start, in one sentence; nothing is left running then. */
 export async function startPlane({ config, openToAll }: RunningPlaneOptions): Promise<RunningPlane> {
+  await refuseServed(config.stateDir);
   const host = systemHost({ logLevels: config.log.levels, logAsJson: config.log.asJson });
   const { log, clock } = host;
   let pages: DebugPages | undefined;

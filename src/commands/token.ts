@@ -57,7 +57,7 @@ async function subjectOf(
     throw new UsageError("say whose token it is: either --pod <name> or --service-account <name>");
   if (pod === undefined) return { namespace, serviceAccount: account!, pod: undefined };
   const registry = await readMesh(host, config, local);
-  return boundTo(podNamed(livePodsOf(registry, local.cluster), namespace, pod));
+  return boundTo(podNamed(livePodsOf(registry, local.cluster), local.folder, namespace, pod));
 }
 
 function ttlSecondsOf(duration: unknown): number | undefined {

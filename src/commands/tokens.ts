@@ -22,13 +22,16 @@ export function livePodsOf(registry: Registry, cluster: ClusterId): readonly Pod
     .map(([, pod]) => pod);
 }
 
-/** A pod by name. @throws MeshError `absent`, naming those that there are. */
-export function podNamed(pods: readonly Pod[], namespace: string, name: string): Pod {
+/** A pod by name, of those that `folder` makes. @throws MeshError `absent`, naming those that there are. */
+export function podNamed(pods: readonly Pod[], folder: string, namespace: string, name: string): Pod {
   const found = pods.find((pod) => pod.namespace === namespace && pod.name === name);
   if (found !== undefined) return found;
   const there = pods.filter((pod) => pod.namespace === namespace).map((pod) => pod.name);
   const hint = there.length === 0 ? `the namespace has none` : `there are ${there.slice(0, 10).join(", ")}`;
-  throw new MeshError("absent", `no pod ${namespace}/${name} runs; ${hint}`);
+  throw new MeshError(
+    "absent",
+    `no pod ${namespace}/${name} runs in ${folder}; ${hint}; --manifests <dir> names another folder`,
+  );
 }
 
 /**

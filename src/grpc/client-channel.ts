@@ -35,6 +35,14 @@ const CODES = new Map<grpc.status, ErrorCode>([
 /** What a call to `address` ended with; the server's words are made fit for a terminal. */
 export function callError(error: grpc.ServiceError, address: string): MeshError {
   const code = CODES.get(error.code) ?? "internal";
-  const details = printable(error.details, 1024);
+  const details = printable(reasonOf(error.details), 1024);
   return new MeshError(code, `${address}: ${details} (${grpc.status[error.code]})`, {}, { cause: error });
+}
+
+/** grpc-js wraps why it could not connect in words about its resolver. */
+function reasonOf(details: string): string {
+  const [, cause] =
+    /^No connection established\. Last error: (?:Error: )?(.*?)\.? Resolution note:/s.exec(details) ?? [];
+  if (cause?.includes("ECONNREFUSED") === true) return "nothing listens there";
+  return cause ?? details;
 }

@@ -38,7 +38,13 @@ export async function followXds(options: FollowOptions): Promise<void> {
 
 function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const timer = clock.after(ms, resolve);
-    signal.addEventListener("abort", () => (timer[Symbol.dispose](), resolve()), { once: true });
+    const done = (): void => {
+      // The signal outlives thousands of pauses.
+      signal.removeEventListener("abort", done);
+      timer[Symbol.dispose]();
+      resolve();
+    };
+    const timer = clock.after(ms, done);
+    signal.addEventListener("abort", done, { once: true });
   });
 }

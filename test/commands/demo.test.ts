@@ -129,6 +129,23 @@ test("a token of the command is good for a control plane with the same state", a
   await Promise.all([watch.ended, serve.ended]);
 });
 
+test("a second control plane on one state folder is refused while the first runs, and not after", async () => {
+  const first = run(demoCommand(process.pid), flags());
+  await first.until(/Ctrl-C ends it/);
+  const left = readFileSync(join(folder, "state", "connection.json"), "utf8");
+  await assert.rejects(
+    run(demoCommand(process.pid), flags()).ended,
+    /state is the state folder of the control plane at http:\/\/127\.0\.0\.1:\d+ \(process \d+\); stop that one, or choose another folder with --state <dir>$/,
+  );
+  assert.equal(readFileSync(join(folder, "state", "connection.json"), "utf8"), left);
+  first.stop();
+  await first.ended;
+  const second = run(demoCommand(process.pid), flags());
+  await second.until(/Ctrl-C ends it/);
+  second.stop();
+  assert.equal(await second.ended, 0);
+});
+
 test("commands that are called wrongly say what would be right", async () => {
   const cases: readonly (readonly [Promise<unknown>, RegExp])[] = [
     [run(serveCommand(1), {}).ended, /name one with --manifests/],
@@ -137,7 +154,10 @@ test("commands that are called wrongly say what would be right", async () => {
     [run(tokenCommand, flags()).ended, /either --pod <name> or --service-account <name>/],
     [run(tokenCommand, { ...flags(), serviceAccount: "a", duration: "2d" }).ended, /--duration is "2d"/],
     [run(tokenCommand, { ...flags(), serviceAccount: "a", duration: "48h" }).ended, /good for 24h at most/],
-    [run(tokenCommand, { ...flags(), pod: "x" }).ended, /no pod default\/x runs; the namespace has none/],
+    [
+      run(tokenCommand, { ...flags(), pod: "x" }).ended,
+      /no pod default\/x runs in .*manifests; the namespace has none; --manifests <dir> names another folder/,
+    ],
   ];
   for (const [ended, message] of cases) await assert.rejects(ended, message);
 });

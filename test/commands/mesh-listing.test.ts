@@ -135,7 +135,9 @@ test("what is not a control plane is told from one", async () => {
   const url = `http://127.0.0.1:${(other.address() as AddressInfo).port}`;
   const said = [];
   for (let at = 0; at < 3; at++) said.push(await run(workloadsCommand, "--admin", url));
+  const overTls = await run(workloadsCommand, "--admin", url.replace("http:", "https:"));
   other.close();
+  assert.match(overTls.err, /^causeway: https:.* does not take our TLS; an admin port is http; start it .*\n$/);
   assert.deepEqual(
     said.map(({ code }) => code),
     [2, 2, 2],
