@@ -24,11 +24,12 @@ after(() => folders.forEach((path) => rmSync(path, { recursive: true })));
 
 const trustDomain = "cluster.local";
 
-/** A host whose time is the machine's, for certificates that a library dated. */
+/** A host whose time is the machine's as it is called, and stands still: for certificates that a library dated. */
 function presentHost(): Host {
   const host = new TestHost();
+  const nowMs = Date.now();
   const clock: Host["clock"] = {
-    now: () => Date.now(),
+    now: () => nowMs,
     elapsedMs: () => host.clock.elapsedMs(),
     after: (ms, task) => host.clock.after(ms, task),
   };
@@ -43,8 +44,9 @@ signerKit("a self-made root", async () => {
 
 for (const algorithm of ["P-256", "P-384", "RSA"] as const)
   signerKit(`an intermediate of ${algorithm}`, async () => {
+    const authority = (await load(await files({ algorithm })))!;
     const host = presentHost();
-    const signer = new LocalSigner(host, (await load(await files({ algorithm })))!, trustDomain);
+    const signer = new LocalSigner(host, authority, trustDomain);
     return { signer, clock: host.clock, trustDomain };
   });
 
