@@ -160,6 +160,7 @@ test("a client that leaves is told to the method once", async () => {
   await left;
   channel.end();
   assert.ok(channel.send([Buffer.from("lost")]));
+  assert.equal(channel.bytesWritten, 0, "nothing is on its way any more");
   assert.equal(closed, 1);
 });
 
