@@ -6,7 +6,7 @@ import { ControlPlane } from "../src/control-plane.ts";
 import { DeltaClient } from "../src/xds/delta-client.ts";
 import { dialXds } from "../src/xds/dial.ts";
 import { ADDRESS_TYPE } from "../src/xds/resource.ts";
-import { realHost } from "../test/kits/real-host.ts";
+import { quietHost } from "./quiet-host.ts";
 import { type Bench, cost, type Report } from "./bench.ts";
 
 const ROUNDS = 15;
@@ -27,7 +27,7 @@ async function run(report: Report): Promise<void> {
 
 async function throughUs(folder: string, manifests: string): Promise<number[]> {
   const flags = { manifests: [manifests], state: join(folder, "state"), xdsPort: "0" };
-  const plane = await ControlPlane.start(realHost(), {
+  const plane = await ControlPlane.start(quietHost(), {
     config: loadConfig(flags, {}, { listenAddress: "127.0.0.1", stateDir: "" }),
     openToAll: true,
     debugPage: () => Promise.resolve(new Uint8Array()),

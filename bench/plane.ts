@@ -15,7 +15,7 @@ import { Source } from "../src/registry/collection/source.ts";
 import type { Workload } from "../src/registry/model/workload.ts";
 import { meshLogs, type MeshLogs } from "../src/xds/mesh-logs.ts";
 import { XdsServer } from "../src/xds/server.ts";
-import { realHost } from "../test/kits/real-host.ts";
+import { quietHost } from "./quiet-host.ts";
 
 const WORKLOADS_PER_SERVICE = 20;
 
@@ -64,7 +64,7 @@ export function workload(at: number, revision = 0): Workload {
 
 /** Workloads, their logs and a discovery port; nothing of the registry. */
 export class BenchPlane {
-  readonly host: Host = realHost();
+  readonly host: Host = quietHost();
   readonly logs: MeshLogs["logs"];
   readonly #graph = new Graph();
   readonly #workloads = new Source<WorkloadUid, Workload>(this.#graph, "workloads", () => false);
@@ -113,7 +113,7 @@ export class BenchPlane {
 /** A serving certificate for 127.0.0.1, and the root that verifies it. */
 export async function benchCertificate(): Promise<ServingCertificateMaterial & { readonly root: string }> {
   const folder = mkdtempSync(join(tmpdir(), "causeway-bench-"));
-  const host = realHost();
+  const host = quietHost();
   const authority = await selfMadeRoot(host, folder, "cluster.local");
   rmSync(folder, { recursive: true });
   const serving = new ServingCertificates(host, authority, ["localhost", "127.0.0.1"]);

@@ -8,6 +8,9 @@ import { messagePrefix } from "./frames.ts";
  */
 const PIECE_BYTES = 16 * 1024;
 
+/** To copy as much costs less than to write it in parts. */
+const COPIED_BYTES_MAX = 4096;
+
 /** Messages on their way to one stream, in pieces that share the bytes they were given. */
 export class Outbox {
   readonly #stream: ServerHttp2Stream;
@@ -28,7 +31,9 @@ export class Outbox {
     const waiting = !this.empty;
     let length = 0;
     for (const part of parts) length += part.length;
-    this.#parts.push(messagePrefix(length), ...parts);
+    const message = [messagePrefix(length), ...parts];
+    if (!waiting && length <= COPIED_BYTES_MAX) return this.#stream.write(Buffer.concat(message));
+    this.#parts.push(...message);
     return waiting ? false : this.flush();
   }
 
