@@ -1,8 +1,9 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Command, type CommandCall, type ExitCode, textOption, UsageError } from "../command.ts";
+import { type Command, type CommandCall, type ExitCode, type Printer, textOption, UsageError } from "../command.ts";
 import { type Config, CONFIG_FLAGS, loadConfig } from "../config.ts";
+import type { ChangeBatch } from "../registry/collection/collection.ts";
 import { type DemoClient, demoClient, leaveConnection } from "./demo-client.ts";
 import { once, type Summary } from "./once.ts";
 import { type RunningPlane, startPlane, untilAborted } from "./running-plane.ts";
@@ -75,7 +76,9 @@ async function runDemo(call: CommandCall, pid: number): Promise<ExitCode> {
   await leaveConnection(running, config, client, pid);
   call.printer.out(welcome(running, config, client));
   const renewing = renewToken(running, config, pid);
+  const showing = showChanges(running, call.printer);
   await untilAborted(call.signal);
+  showing[Symbol.dispose]();
   renewing[Symbol.dispose]();
   await running.close();
   return 0;
@@ -94,6 +97,35 @@ function renewToken(running: RunningPlane, config: Config, pid: number): Disposa
   };
   wait();
   return { [Symbol.dispose]: () => timer[Symbol.dispose]() };
+}
+
+/** A line for each change of the mesh, as it goes out to whoever is connected. */
+function showChanges({ plane, host }: RunningPlane, printer: Printer): Disposable {
+  const { workloads, services, policies } = plane.registry;
+  return plane.graph.onSettled(() => {
+    const changed = [
+      gist("workloads", workloads.batch),
+      gist("services", services.batch),
+      gist("policies", policies.batch),
+    ].filter((part) => part !== "");
+    if (changed.length === 0) return;
+    const time = new Date(host.clock.now()).toISOString().slice(11, 23);
+    const clients = plane.discovery.clients().length;
+    printer.out(`${time}  changed: ${changed.join(", ")}; told ${clients} ${clients === 1 ? "client" : "clients"}\n`);
+  });
+}
+
+/** As `workloads +1 ~2 -1`; empty if nothing changed. */
+function gist(what: string, batch: ChangeBatch<string, unknown>): string {
+  if (batch.length === 0) return "";
+  const added = batch.filter(({ before }) => before === undefined).length;
+  const removed = batch.filter(({ after }) => after === undefined).length;
+  const counts = [
+    ["+", added],
+    ["~", batch.length - added - removed],
+    ["-", removed],
+  ] as const;
+  return [what, ...counts.flatMap(([sign, count]) => (count === 0 ? [] : [`${sign}${count}`]))].join(" ");
 }
 
 function welcome({ plane, admin }: RunningPlane, config: Config, client: DemoClient): string {

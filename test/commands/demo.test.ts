@@ -82,6 +82,7 @@ test("a watch prints the mesh, then each edit, and comes back after a restart wi
   const path = join(folder, "manifests", "bookshop", "ratings.yaml");
   writeFileSync(path, readFileSync(path, "utf8").replace("port: 7000", "port: 7001"));
   await watch.until(/changed {2}bookshop\/ratings.bookshop.svc.cluster.local/);
+  assert.match(await demo.until(/ {2}changed: /), /changed: workloads ~2, services ~1; told 1 client\n/);
 
   // The same port again: the connection file would tell a new watch, but this one knows the old.
   const { xds } = JSON.parse(readFileSync(join(folder, "state", "connection.json"), "utf8")) as { xds: string };
