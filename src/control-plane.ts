@@ -304,16 +304,20 @@ export class ControlPlane {
   /** Each problem once when it comes, and once when it goes. */
   #noteProblems(): void {
     const log = this.#host.log.scope("registry");
-    const now = new Map(this.problems().map((problem) => [JSON.stringify(problem), problem]));
-    for (const [key, { object, origin, message }] of now) {
-      if (this.#known.has(key)) continue;
-      this.#known.add(key);
-      log.warn(message, { object, origin: origin || undefined });
-    }
+    // Not by where it is: a file that is renamed makes no new problem.
+    const keyOf = ({ object, field, message }: Problem): string => JSON.stringify([object, field, message]);
+    const now = new Map(this.problems().map((problem) => [keyOf(problem), problem]));
+    // What is over first, so that the last word on an object is what holds.
     for (const key of this.#known) {
       if (now.has(key)) continue;
       this.#known.delete(key);
-      log.info("no longer a problem", { object: (JSON.parse(key) as Problem).object });
+      const [object, field] = JSON.parse(key) as [string, string];
+      log.info("no longer a problem", { object, field: field || undefined });
+    }
+    for (const [key, { object, field, origin, message }] of now) {
+      if (this.#known.has(key)) continue;
+      this.#known.add(key);
+      log.warn(message, { object, field: field || undefined, origin: origin || undefined });
     }
   }
 }

@@ -1,6 +1,6 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync } from "node:crypto";
 import { join } from "node:path";
-import { MeshError } from "../errors.ts";
+import { MeshError, messageOf } from "../errors.ts";
 import type { Host } from "../host.ts";
 import { writeWhole } from "../whole-file.ts";
 import type { Authority } from "./authority.ts";
@@ -64,7 +64,7 @@ async function writeRoot(host: Host, folder: string, trustDomain: string): Promi
     for (const name of ["root-cert.pem", "cert-chain.pem", "ca-cert.pem"])
       await writeWhole(join(folder, name), certificate);
   } catch (thrown) {
-    throw new MeshError("unavailable", `no root can be kept in ${folder}: ${String(thrown)}`, {}, { cause: thrown });
+    throw new MeshError("unavailable", `no root can be kept in ${folder}: ${messageOf(thrown)}`, {}, { cause: thrown });
   }
   host.log.scope("ca").info("made a root of our own", { folder, trustDomain });
 }

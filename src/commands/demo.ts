@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Command, type CommandCall, type ExitCode, type Printer, textOption, UsageError } from "../command.ts";
 import { type Config, CONFIG_FLAGS, loadConfig } from "../config.ts";
+import { messageOf } from "../errors.ts";
 import type { ChangeBatch } from "../registry/collection/collection.ts";
 import { type DemoClient, demoClient, leaveConnection } from "./demo-client.ts";
 import { once, type Summary } from "./once.ts";
@@ -92,7 +93,7 @@ function renewToken(running: RunningPlane, config: Config, pid: number): Disposa
       wait();
       demoClient({ ...running, config })
         .then((client) => leaveConnection(running, config, client, pid))
-        .catch((thrown: unknown) => log.scope("ca").warn(`the demo's token was not renewed: ${String(thrown)}`));
+        .catch((thrown: unknown) => log.scope("ca").warn(`the demo's token was not renewed: ${messageOf(thrown)}`));
     });
   };
   wait();

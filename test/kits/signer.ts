@@ -7,6 +7,7 @@ import { join } from "node:path";
 import "reflect-metadata";
 import * as x509 from "@peculiar/x509";
 import { test } from "mocha";
+import * as pkijs from "pkijs";
 import { newCsr } from "../../src/ca/client.ts";
 import { toPem } from "../../src/ca/pem.ts";
 import type { Signer } from "../../src/ca/signer.ts";
@@ -14,6 +15,7 @@ import { MeshError } from "../../src/errors.ts";
 import type { Clock } from "../../src/host.ts";
 
 x509.cryptoProvider.set(globalThis.crypto);
+pkijs.setEngine("node", new pkijs.CryptoEngine({ name: "node", crypto: globalThis.crypto }));
 
 export interface SignerLab {
   readonly signer: Signer;
@@ -90,6 +92,22 @@ export function signerKit(name: string, open: () => Promise<SignerLab>): void {
       );
       assert.ok(!roots.some(({ raw }) => raw.equals(certificate.raw)), "the root is left out");
     }
+  });
+
+  test(`${name}: a path validation to RFC 5280 by another library ends at a root of the bundle`, async () => {
+    const lab = await open();
+    const read = (bytes: Uint8Array): pkijs.Certificate => pkijs.Certificate.fromBER(Uint8Array.from(bytes));
+    const trustedCerts = lab.signer.bundles.get(lab.trustDomain)!.roots.map(read);
+    const [leaf, ...between] = (await sign(lab)).map(read);
+    // It takes the last for the one to validate.
+    const certs = [...between, leaf!];
+    const engine = new pkijs.CertificateChainValidationEngine({
+      trustedCerts,
+      certs,
+      checkDate: new Date(lab.clock.now()),
+    });
+    const { result, resultMessage } = await engine.verify();
+    assert.ok(result, resultMessage);
   });
 
   test(`${name}: a leaf lives as long as asked, no longer than its issuer, and half of its life lies ahead`, async () => {

@@ -116,7 +116,7 @@ export class EmbeddedCluster {
     this.#problems = [...declarations.problems, ...settled.problems];
     this.#unknownKinds = declarations.unknownKinds;
     if (settled.assigned) this.#save();
-    this.#log.info(`applied ${changes.length} changed files`, {
+    this.#log.info(`applied ${changes.length} changed ${changes.length === 1 ? "file" : "files"}`, {
       cluster: this.#options.cluster,
       ...written,
       problems: this.#problems.length,

@@ -18,6 +18,9 @@ const NAME = /^[A-Za-z0-9](?:[-A-Za-z0-9._:]{0,251}[A-Za-z0-9])?$/;
 /** RFC 1123. */
 const NAMESPACE = /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/;
 
+/** What tools keep beside manifests, and no API server ever sees: it is listed with what nothing here reads. */
+const NAMELESS_GROUPS: ReadonlySet<string> = new Set(["kustomize.config.k8s.io"]);
+
 /** Checks what `KubeObject` promises and nothing more. @throws Unreadable naming the field. */
 export function readObject(value: unknown): KubeObject {
   if (!isFields(value)) throw new Unreadable("", "", "a document must be a map with apiVersion, kind and metadata");
@@ -26,6 +29,8 @@ export function readObject(value: unknown): KubeObject {
     throw new Unreadable("", "kind", "kind is missing or not text; every object needs one, as kind: Service");
   if (typeof apiVersion !== "string" || apiVersion === "")
     throw new Unreadable(kind, "apiVersion", "apiVersion is missing or not text; every object needs one, as v1");
+  if (metadata === undefined && NAMELESS_GROUPS.has(apiVersion.split("/")[0]!))
+    return { ...value, apiVersion, kind, metadata: { name: kind.toLowerCase() } };
   if (!isFields(metadata)) throw new Unreadable(kind, "metadata", "metadata is missing or not a map; give it a name");
   checkJson(kind, value);
   return { ...value, apiVersion, kind, metadata: readMetadata(kind, metadata) };

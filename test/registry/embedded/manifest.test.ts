@@ -118,3 +118,17 @@ test("kinds that nothing reads are listed with their count and the first place, 
   assert.deepEqual(unknownKinds, [{ apiVersion: "x.io/v1", kind: "Widget", count: 3, origin: "a.yaml:5" }]);
   assert.deepEqual(problems, []);
 });
+
+test("what kustomize keeps beside manifests is listed, and is no problem", () => {
+  const set = new ManifestSet(() => true);
+  set.put(
+    "kustomization.yaml",
+    "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [a.yaml]\n",
+  );
+  set.put("none.yaml", "apiVersion: v1\nkind: Service\n");
+  const { problems } = set.declarations();
+  assert.deepEqual(
+    problems.map(({ origin, field }) => [origin, field]),
+    [["none.yaml:1", "metadata"]],
+  );
+});
