@@ -54,10 +54,24 @@ export const systemClock: Clock = {
 
 export const systemRandom: Random = {
   next: () => Math.random(),
-  bytes: (length) => randomBytes(length),
+  bytes: pooledBytes,
 };
 
 const ignored = (): void => {};
+
+/** To ask the kernel costs as much for 4,096 bytes as for 16, and each certificate needs 16. */
+const POOL_BYTES = 4096;
+let pool = Buffer.alloc(0);
+
+/** No byte is given out twice. */
+function pooledBytes(length: number): Uint8Array {
+  if (length > POOL_BYTES / 16) return randomBytes(length);
+  if (pool.length < length) pool = randomBytes(POOL_BYTES);
+  const bytes = Uint8Array.from(pool.subarray(0, length));
+  pool.fill(0, 0, length);
+  pool = pool.subarray(length);
+  return bytes;
+}
 
 /** Wall time with microseconds: the monotonic clock tells them, and follows the wall clock when that is set. */
 function preciseNow(): () => EpochMs {

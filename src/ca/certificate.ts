@@ -36,8 +36,10 @@ export interface CertificateTemplate {
 
 export const EMPTY_NAME: Uint8Array = sequence();
 
+/** They are in every certificate. */
+const OIDS: ReadonlyMap<string, Buffer> = new Map(Object.values(EXTENSION).map((id) => [id, oid(id)]));
 const extension = (id: string, critical: boolean, value: Uint8Array): Buffer =>
-  sequence(oid(id), ...(critical ? [TRUE] : []), der(TAG.octetString, value));
+  sequence(OIDS.get(id) ?? oid(id), ...(critical ? [TRUE] : []), der(TAG.octetString, value));
 const TRUE = der(TAG.boolean, Buffer.of(0xff));
 const VERSION_3 = der(contextTag(0, true), integer(Buffer.of(2)));
 
