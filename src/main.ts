@@ -10,6 +10,7 @@ import { tokenCommand } from "./commands/token.ts";
 import { versionCommand } from "./commands/version.ts";
 import { watchCommand } from "./commands/watch.ts";
 import { workloadsCommand } from "./commands/workloads.ts";
+import { whyNotNode } from "./runtime.ts";
 import { systemClock } from "./system-host.ts";
 import { VERSION } from "./version.ts";
 
@@ -25,6 +26,12 @@ const commands: readonly Command[] = [
   watchCommand(systemClock),
   versionCommand,
 ];
+
+const oldNode = whyNotNode(process.versions.node);
+if (oldNode !== undefined) {
+  process.stderr.write(`causeway: ${oldNode}\n`);
+  process.exit(2);
+}
 
 const interrupt = new AbortController();
 for (const name of ["SIGINT", "SIGTERM"] as const)

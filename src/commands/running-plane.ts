@@ -3,6 +3,7 @@ import { type Config } from "../config.ts";
 import { ControlPlane } from "../control-plane.ts";
 import { DebugPages } from "../debug-page.ts";
 import { MeshError } from "../errors.ts";
+import { knownHoles } from "../runtime.ts";
 import { type SystemHost, systemHost } from "../system-host.ts";
 import { refuseServed } from "./connection.ts";
 import { debugPages } from "./debug-pages.ts";
@@ -27,6 +28,8 @@ export async function startPlane({ config, openToAll }: RunningPlaneOptions): Pr
   await refuseServed(config.stateDir);
   const host = systemHost({ logLevels: config.log.levels, logAsJson: config.log.asJson });
   const { log, clock } = host;
+  const holes = knownHoles(process.versions.node);
+  if (holes !== undefined) log.scope("admin").warn(holes);
   let pages: DebugPages | undefined;
   const debugPage = (page: string): Promise<Uint8Array> => {
     if (pages === undefined) throw new MeshError("unavailable", "the debug pages are not up yet; ask again");

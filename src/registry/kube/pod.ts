@@ -24,7 +24,7 @@ export interface Pod {
   readonly deleting: boolean;
   readonly ready: boolean;
   readonly hostNetwork: boolean;
-  /** Canonical, in the order of the status; empty until it has any. */
+  /** Canonical, in the order of the status; empty until it has one. */
   readonly ips: readonly string[];
   /** Named TCP ports of its containers. */
   readonly ports: ReadonlyMap<string, number>;
