@@ -14,23 +14,26 @@ export interface LabPod {
 
 /** A control plane and two pods, `web` and `cart` of namespace `shop`, each on a machine of its own. */
 export class ZtunnelLab {
-  readonly #network = new TestNetwork(3);
+  readonly #network = new TestNetwork(4);
   readonly #running = new Set<ChildProcess>();
   readonly #folder = mkdtempSync(join(tmpdir(), "causeway-ztunnel-"));
   readonly manifests = join(this.#folder, "manifests");
   readonly state = join(this.#folder, "state");
   readonly web: LabPod;
   readonly cart: LabPod;
+  /** The machine itself, where a ztunnel in shared mode runs for all its pods. */
+  readonly node: LabPod;
   readonly #ztunnel: string;
   readonly #plane: TestHost;
   #output = new Map<ChildProcess, string[]>();
 
   constructor(ztunnel: string) {
     this.#ztunnel = ztunnel;
-    const [plane, web, cart] = this.#network.hosts;
+    const [plane, web, cart, node] = this.#network.hosts;
     this.#plane = plane!;
     this.web = { name: "web", host: web! };
     this.cart = { name: "cart", host: cart! };
+    this.node = { name: "ztunnel-1", host: node! };
     mkdirSync(this.manifests);
     this.write("namespace.yaml", namespace);
     this.write("web.yaml", podManifest(this.web));
@@ -54,25 +57,38 @@ export class ZtunnelLab {
   }
 
   /** A ztunnel in dedicated mode beside `pod`, with nothing set but what contract ztunnel.md 1.9 names. */
-  startZtunnel({ name, host }: LabPod): ChildProcess {
+  startZtunnel(pod: LabPod): ChildProcess {
+    return this.#startZtunnel(pod, "shop", {
+      PROXY_MODE: "dedicated",
+      PROXY_WORKLOAD_INFO: `shop/${pod.name}/${pod.name}`,
+      ENABLE_ORIG_SRC: "false",
+      UNSTABLE_ENABLE_SOCKS5: "true",
+    });
+  }
+
+  /** A ztunnel in shared mode, as the DaemonSet runs it, on the node of all pods. No CNI agent hands it any of them. */
+  startNodeZtunnel(): ChildProcess {
+    this.write("ztunnel.yaml", ztunnelPod(this.node));
+    const mode = { PROXY_MODE: "shared", INPOD_UDS: join(this.#folder, "no-cni.sock") };
+    return this.#startZtunnel(this.node, "istio-system", mode);
+  }
+
+  #startZtunnel({ name, host }: LabPod, namespace: string, mode: Record<string, string>): ChildProcess {
     const token = join(this.#folder, `${name}.token`);
-    const flags = ["-n", "shop", "--pod", name, "--manifests", this.manifests, "--state", this.state];
+    const flags = ["-n", namespace, "--pod", name, "--manifests", this.manifests, "--state", this.state];
     writeFileSync(token, this.#plane.run(process.execPath, [main, "token", ...flags]).trim());
     const address = `https://${this.#plane.address}:15012`;
     return this.#spawn(host, this.#ztunnel, [], {
-      PROXY_MODE: "dedicated",
-      PROXY_WORKLOAD_INFO: `shop/${name}/${name}`,
+      ...mode,
       XDS_ADDRESS: address,
       CA_ADDRESS: address,
       XDS_ROOT_CA: join(this.state, "root-cert.pem"),
       CA_ROOT_CA: join(this.state, "root-cert.pem"),
       AUTH_TOKEN: token,
       POD_NAME: name,
-      POD_NAMESPACE: "shop",
+      POD_NAMESPACE: namespace,
       INSTANCE_IP: host.address,
       NODE_NAME: "node-1",
-      ENABLE_ORIG_SRC: "false",
-      UNSTABLE_ENABLE_SOCKS5: "true",
       RUST_LOG: "info",
     });
   }
@@ -180,6 +196,16 @@ spec:
   nodeName: node-1
   serviceAccountName: ${name}
   containers: [{name: app, image: app, ports: [{containerPort: 8080}]}]
+status: {phase: Running, podIPs: [{ip: ${host.address}}], podIP: ${host.address}}
+`;
+
+const ztunnelPod = ({ name, host }: LabPod): string => `apiVersion: v1
+kind: Pod
+metadata: {name: ${name}, namespace: istio-system, labels: {app: ztunnel}}
+spec:
+  nodeName: node-1
+  serviceAccountName: ztunnel
+  containers: [{name: istio-proxy, image: ztunnel}]
 status: {phase: Running, podIPs: [{ip: ${host.address}}], podIP: ${host.address}}
 `;
 

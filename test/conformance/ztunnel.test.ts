@@ -11,6 +11,7 @@ suite("an unmodified ztunnel", () => {
   let plane: ChildProcess;
   let web: ChildProcess;
   let cart: ChildProcess;
+  let node: ChildProcess;
 
   before(async function () {
     const binary = ztunnelBinary(process.env);
@@ -85,8 +86,25 @@ suite("an unmodified ztunnel", () => {
     assert.equal(lab.call(lab.web, CART_ADDRESS, 80), "hello from cart");
   });
 
+  test("a ztunnel in shared mode gets the certificates of the pods on its node, and no others", async () => {
+    lab.write("elsewhere.yaml", elsewhere);
+    node = lab.startNodeZtunnel();
+    const mine = ["cart", "web"].map((name) => `spiffe://cluster.local/ns/shop/sa/${name}`);
+    await until("both certificates are there", () => {
+      const { certificates } = lab.configDump(lab.node);
+      return mine.every((identity) =>
+        certificates.some((one) => one.identity === identity && one.state === "Available"),
+      );
+    });
+    const dump = lab.configDump(lab.node);
+    assert.ok(dump.workloads.some(({ uid }) => uid === "Kubernetes//Pod/shop/far"));
+    assert.deepEqual(dump.certificates.map(({ identity }) => identity).sort(), mine);
+    const roots = dump.certificates.flatMap(({ rootCerts }) => rootCerts ?? []);
+    assert.equal(roots.length, 2);
+  });
+
   test("no ztunnel has rejected anything", () => {
-    for (const program of [web, cart]) {
+    for (const program of [web, cart, node]) {
       assert.match(lab.printed(program), /Stream established/);
       assert.doesNotMatch(lab.printed(program), /Nack|certificate fetch failed/);
     }
@@ -106,4 +124,11 @@ const extraService = `apiVersion: v1
 kind: Service
 metadata: {name: extra, namespace: shop}
 spec: {clusterIP: 10.96.1.2, ports: [{port: 80}]}
+`;
+
+const elsewhere = `apiVersion: v1
+kind: Pod
+metadata: {name: far, namespace: shop, labels: {app: far}}
+spec: {nodeName: node-2, serviceAccountName: far, containers: [{name: app, image: app}]}
+status: {phase: Running, podIPs: [{ip: 10.77.0.99}], podIP: 10.77.0.99}
 `;
