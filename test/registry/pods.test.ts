@@ -315,3 +315,11 @@ test("a slice's ports are joined with the Service's by name, and a UDP port is n
   ]);
   assert.deepEqual(sliced(mesh, "10.9.0.1")?.services[0]?.ports, [{ servicePort: 80, targetPort: 8080 }]);
 });
+
+for (const ip of ["127.0.0.1", "169.254.169.254", "::1", "0.0.0.0", "224.0.0.1", "fe80::1"])
+  test(`a pod that claims ${ip} is no workload: traffic to it would go to its sender, or a cloud's metadata`, () => {
+    const { registry } = testMesh([pod("cart", ip)]);
+    assert.equal(registry.workloads.size, 0);
+    const [problem] = [...registry.problems.entries()].map(([, value]) => value);
+    assert.match(problem!.message, /status\.podIPs\[0\] is .*an endpoint needs an address that others can reach/);
+  });

@@ -1,4 +1,4 @@
-import { parseIp, whyNotEndpoint } from "../ip.ts";
+import { endpointAddress } from "./endpoint-address.ts";
 import { FieldError, fieldsOf, integerOf, listOf, textOf, truthOf, type Fields } from "./fields.ts";
 import { idOf, type Metadata, type ObjectId } from "./metadata.ts";
 
@@ -51,15 +51,6 @@ function readEndpoint(endpoint: Fields, field: string): SliceEndpoint {
   if (addresses.length === 0) throw new FieldError(`${field}.addresses`, "is empty; an endpoint needs an address");
   const conditions = fieldsOf(endpoint["conditions"], `${field}.conditions`);
   return { addresses, ready: truthOf(conditions["ready"], `${field}.conditions.ready`) ?? true };
-}
-
-/** @throws FieldError for what is no address, has a zone, or would turn traffic back on its sender. */
-export function endpointAddress(text: string, field: string): string {
-  const ip = parseIp(text);
-  if (ip === undefined) throw new FieldError(field, `is ${JSON.stringify(text)}, not an IP address without a zone`);
-  const why = whyNotEndpoint(ip);
-  if (why) throw new FieldError(field, `is ${text}, ${why}; an endpoint needs an address that others can reach`);
-  return ip;
 }
 
 function slicePorts(object: Fields): readonly SlicePort[] {

@@ -1,5 +1,5 @@
 import type { ClusterId } from "../../names.ts";
-import { parseIp } from "../ip.ts";
+import { endpointAddress } from "./endpoint-address.ts";
 import { FieldError, fieldsOf, integerOf, isFields, listOf, textOf, truthOf, type Fields } from "./fields.ts";
 import { Interned } from "./interned.ts";
 import { placementOf, type Placement } from "./labels.ts";
@@ -77,12 +77,7 @@ function podIps(status: Fields): readonly string[] {
   });
   const only = textOf(status["podIP"], "status.podIP");
   if (all.length === 0 && only !== "") all.push(["status.podIP", only]);
-  return all.map(([field, text]) => {
-    const ip = parseIp(text);
-    if (ip === undefined)
-      throw new FieldError(field, `is ${JSON.stringify(text.slice(0, 80))}, not an IP address without a zone`);
-    return ip;
-  });
+  return all.map(([field, text]) => endpointAddress(text, field));
 }
 
 const NO_PORTS: ReadonlyMap<string, number> = new Map();

@@ -1,6 +1,6 @@
 import { parseIp } from "../ip.ts";
 import type { Locality } from "../model/address.ts";
-import { endpointAddress } from "./endpoint-slice.ts";
+import { endpointAddress } from "./endpoint-address.ts";
 import { FieldError, fieldsOf, integerOf, portOf, textOf, type Fields } from "./fields.ts";
 import { labelsOf, mergedLabels, type LabelSet } from "./labels.ts";
 import { idOf, type Metadata, type ObjectId } from "./metadata.ts";
