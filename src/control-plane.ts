@@ -1,3 +1,4 @@
+import { access, constants, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Caller } from "./caller.ts";
 import type { Config } from "./config.ts";
@@ -12,7 +13,7 @@ import { certificateService } from "./ca/service.ts";
 import { type ServingCertificateMaterial, ServingCertificates, servingNames } from "./ca/serving-certificate.ts";
 import { TokenIssuer } from "./ca/token-issuer.ts";
 import { TokenVerifier } from "./ca/token-verifier.ts";
-import { MeshError } from "./errors.ts";
+import { MeshError, messageOf } from "./errors.ts";
 import { GrpcServer, type ServingCertificate } from "./grpc/server.ts";
 import type { Host } from "./host.ts";
 import type { ClusterId } from "./names.ts";
@@ -22,6 +23,7 @@ import { EmbeddedCluster } from "./registry/embedded/embedded-cluster.ts";
 import { FileVirtualIpStore } from "./registry/embedded/virtual-ip-file.ts";
 import { LivePods } from "./registry/live-pods.ts";
 import type { Problem } from "./registry/model/problem.ts";
+import { ProblemLog } from "./registry/problem-log.ts";
 import { Registry } from "./registry/registry.ts";
 import { VERSION } from "./version.ts";
 import { writeWhole } from "./whole-file.ts";
@@ -57,7 +59,7 @@ export class ControlPlane {
   readonly discovery: XdsServer;
   readonly #mesh: MeshLogs;
   readonly #closing: (() => Promise<void> | void)[] = [];
-  readonly #known = new Set<string>();
+  readonly #problemLog: ProblemLog;
   #clusters: readonly EmbeddedCluster[] = [];
   #tokens: ReadonlyMap<ClusterId, TokenIssuer> = new Map();
   #ports = { xds: 0, xdsPlaintext: undefined as number | undefined };
@@ -68,6 +70,7 @@ export class ControlPlane {
     this.#host = host;
     this.#options = options;
     this.#virtualIps = virtualIps;
+    this.#problemLog = new ProblemLog(host.log.scope("registry"));
     const { config, debugPage } = options;
     const { revision, network, systemNamespace, trustDomain, clusterDomain } = config;
     const mesh = { trustDomain, clusterDomain, rootNamespace: systemNamespace };
@@ -95,6 +98,7 @@ export class ControlPlane {
       throw new MeshError("invalid", "there is no cluster to serve; name one with --manifests");
     if (manifests.length > CLUSTERS_MAX)
       throw new MeshError("invalid", `${manifests.length} manifest folders are given; ${CLUSTERS_MAX} is the most`);
+    await openStateDir(stateDir);
     const store = await FileVirtualIpStore.open(host, join(stateDir, "virtual-ips.json"));
     const plane = new ControlPlane(host, options, store);
     try {
@@ -188,13 +192,13 @@ export class ControlPlane {
     for (const embedded of this.#clusters) {
       this.#closing.push(() => embedded.close());
       await embedded.start();
-      embedded.observe(() => this.#noteProblems());
+      embedded.observe(() => this.#problemLog.note(this.problems()));
     }
     // Only now: nothing of a cluster shows before all of it is there.
     this.graph.onDirty = () => void this.#host.clock.after(0, () => this.graph.flush());
     this.graph.flush();
     this.#joined = true;
-    this.#noteProblems();
+    this.#problemLog.note(this.problems());
   }
 
   async #authority(): Promise<Authority> {
@@ -297,28 +301,19 @@ export class ControlPlane {
     this.graph.onSettled(() => {
       services.set(this.registry.services.size);
       settled.add(1, { type: "registry" });
-      if (this.registry.problems.batch.length > 0) this.#noteProblems();
+      if (this.registry.problems.batch.length > 0) this.#problemLog.note(this.problems());
     });
   }
+}
 
-  /** Each problem once when it comes, and once when it goes. */
-  #noteProblems(): void {
-    const log = this.#host.log.scope("registry");
-    // Not by where it is: a file that is renamed makes no new problem.
-    const keyOf = ({ object, field, message }: Problem): string => JSON.stringify([object, field, message]);
-    const now = new Map(this.problems().map((problem) => [keyOf(problem), problem]));
-    // What is over first, so that the last word on an object is what holds.
-    for (const key of this.#known) {
-      if (now.has(key)) continue;
-      this.#known.delete(key);
-      const [object, field] = JSON.parse(key) as [string, string];
-      log.info("no longer a problem", { object, field: field || undefined });
-    }
-    for (const [key, { object, field, origin, message }] of now) {
-      if (this.#known.has(key)) continue;
-      this.#known.add(key);
-      log.warn(message, { object, field: field || undefined, origin: origin || undefined });
-    }
+/** Before anything else finds out, each in words of its own. @throws MeshError `unavailable`, naming the folder. */
+async function openStateDir(stateDir: string): Promise<void> {
+  try {
+    await mkdir(stateDir, { recursive: true });
+    await access(stateDir, constants.W_OK);
+  } catch (thrown) {
+    const what = `the state folder ${stateDir} cannot be written (${messageOf(thrown)})`;
+    throw new MeshError("unavailable", `${what}; choose another with --state`, {}, { cause: thrown });
   }
 }
 

@@ -263,6 +263,10 @@ test("two clusters in one process are one mesh, each with tokens of its own", as
 test("what cannot be used stops the start with one sentence, and leaves nothing running", async () => {
   const cases: readonly (readonly [Options, RegExp])[] = [
     [{ manifests: [join(folder, "nowhere")] }, /nowhere/],
+    [
+      { state: join(manifests, "README.md", "x") },
+      /the state folder .* cannot be written .*; choose another with --state/,
+    ],
     [{ listen: "192.0.2.1" }, /xds cannot listen on 192.0.2.1:0: this machine does not have the address/],
     [{ cacerts: join(folder, "empty") }, /holds no ca-cert.pem and no tls.crt/],
   ];
