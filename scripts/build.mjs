@@ -1,6 +1,6 @@
 // Generates the codecs from proto/ and compiles src, test and bench into dist.
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 const root = join(import.meta.dirname, "..");
@@ -26,3 +26,5 @@ if (!existsSync(generated) || statSync(generated).mtimeMs < newestProto) {
 // A file that was deleted from src must not live on in dist, where the tests would still find it.
 rmSync(join(root, "dist"), { recursive: true, force: true });
 run(bin("tsc"), ["-p", "tsconfig.json"]);
+// npm makes a command executable when it first links it, and not again after a build.
+chmodSync(join(root, "dist", "src", "main.js"), 0o755);

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { accessSync, constants } from "node:fs";
+import { join } from "node:path";
 import { test } from "mocha";
 import { runCli } from "../src/cli.ts";
 import { type Command, type CommandCall, type ExitCode, UsageError } from "../src/command.ts";
@@ -190,4 +192,8 @@ test("durations are read in the units that people write", () => {
   assert.deepEqual(["500ms", "30s", "1m30s", "2h", "0.5s"].map(parseDurationMs), [500, 30_000, 90_000, 7_200_000, 500]);
   for (const text of ["", "30", "0s", "-1s", "1d", "s", "1s ", "1e3s", "9".repeat(400) + "s"])
     assert.equal(parseDurationMs(text), undefined, text);
+});
+
+test("the command can be executed after every build", () => {
+  accessSync(join(import.meta.dirname, "..", "src", "main.js"), constants.X_OK);
 });
