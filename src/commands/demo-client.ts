@@ -49,7 +49,8 @@ export async function leaveConnection(
 ): Promise<void> {
   const host = dialled(listenAddress);
   const tokenFile = join(stateDir, "token");
-  if (client !== undefined) await writeWhole(tokenFile, `${client.token}\n`, 0o600);
+  // No line end, on which ztunnel would fail.
+  if (client !== undefined) await writeWhole(tokenFile, client.token, 0o600);
   await writeConnection(stateDir, {
     cluster: plane.localCluster,
     xds: `${host}:${plane.ports.xds}`,

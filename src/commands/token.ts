@@ -37,7 +37,8 @@ export const tokenCommand: Command = {
     const ttlSeconds = ttlSecondsOf(options["duration"]);
     const subject = await subjectOf(host, call, config, local);
     const issuer = await TokenIssuer.open(host, local.cluster, tokenKeyFile(config.stateDir, local.cluster));
-    printer.out(`${await issuer.issue(subject, ttlSeconds)}\n`);
+    // No line end: ztunnel sends a token file as it is, and fails on one (contract ztunnel.md 7, pitfall 35).
+    printer.out(await issuer.issue(subject, ttlSeconds));
     return 0;
   },
 };
