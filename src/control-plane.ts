@@ -152,7 +152,26 @@ export class ControlPlane {
       };
     });
     const objects = [...this.registry.problems.entries()].map(([, problem]) => problem);
-    return [...this.#clusters.flatMap(({ problems }) => problems), ...objects, ...unsent];
+    const read = this.#clusters.flatMap(({ problems }) => problems);
+    return [...read, ...objects, ...unsent, ...this.#elsewhere()];
+  }
+
+  /** Clusters on another network, of which nobody hears anything until gateways join them. */
+  #elsewhere(): readonly Problem[] {
+    const { manifests, systemNamespace } = this.#options.config;
+    const networkOf = (cluster: ClusterId): string => this.registry.networks.get(cluster) ?? "";
+    const local = networkOf(this.localCluster);
+    return manifests
+      .filter(({ cluster }) => networkOf(cluster) !== local)
+      .map(({ cluster, folder }) => ({
+        object: `cluster ${cluster}`,
+        origin: folder,
+        field: "topology.istio.io/network",
+        message:
+          `Its pods are on network "${networkOf(cluster)}", ours on "${local}", so none of them is sent. If they reach ` +
+          `each other, label its namespace ${systemNamespace} with topology.istio.io/network: "${local}".`,
+        severity: "warning",
+      }));
   }
 
   /** Kinds in the folders that nothing reads. */

@@ -273,3 +273,13 @@ test("what cannot be used stops the start with one sentence, and leaves nothing 
   for (const [options, message] of cases)
     await assert.rejects(start(options), (error) => error instanceof MeshError && message.test(error.message));
 });
+
+test("a cluster on another network is not sent, and that is a problem that says what to do", async () => {
+  cpSync(join(examples, "payments"), join(folder, "west"), { recursive: true });
+  const { plane } = await start({ manifests: [manifests, `west=${join(folder, "west")}`], network: "n1" });
+  assert.deepEqual(
+    plane.problems().map(({ object, field }) => [object, field]),
+    [["cluster west", "topology.istio.io/network"]],
+  );
+  assert.match(plane.problems()[0]!.message, /none of them is sent. .* label its namespace istio-system/);
+});
