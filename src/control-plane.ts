@@ -81,7 +81,7 @@ export class ControlPlane {
       debug: { systemNamespace, page: debugPage },
       controlPlane: JSON.stringify({
         Component: "istiod",
-        ID: `${config.podName}.${systemNamespace}`,
+        ID: this.name,
         Info: { version: VERSION },
       }),
     });
@@ -111,6 +111,11 @@ export class ControlPlane {
     }
   }
 
+  /** What clients and operators tell replicas apart by. */
+  get name(): string {
+    const { podName, systemNamespace } = this.#options.config;
+    return `${podName}.${systemNamespace}`;
+  }
   get localCluster(): ClusterId {
     return this.#options.config.manifests[0]!.cluster;
   }

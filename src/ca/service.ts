@@ -51,6 +51,8 @@ class CertificateService {
   readonly #requests: Quota;
   readonly #refusalLines: Quota;
   #bundle: TrustBundle | undefined;
+  /** Of the bundle: what every answer ends with, and when the first of them ends. */
+  #rootsPem = "";
   #rootEnds: EpochMs = 0;
 
   constructor(host: Host, options: CertificateServiceOptions) {
@@ -60,12 +62,12 @@ class CertificateService {
     this.#log = host.log.scope("ca");
     this.#requests = new Quota(host.clock, REQUESTS);
     this.#refusalLines = new Quota(host.clock, REFUSAL_LINES);
-    this.#noteExpiry();
+    this.#noteAuthority();
   }
 
   async create(bytes: Uint8Array, credentials: Credentials, signal: AbortSignal): Promise<Uint8Array> {
     this.#metrics.requested();
-    this.#noteExpiry();
+    this.#noteAuthority();
     const asker = await this.#authenticate({ address: credentials.remoteAddress }, credentials);
     this.#admit(asker);
     const request = this.#decode(bytes, asker);
@@ -79,7 +81,7 @@ class CertificateService {
       to: nameOf(asker.caller),
       ttl: request.ttlSeconds,
     });
-    return IstioCertificateResponse.encode({ certChain: this.#withRoots(chain, identity.trustDomain) }).finish();
+    return IstioCertificateResponse.encode({ certChain: this.#withRoots(chain) }).finish();
   }
 
   async #authenticate(asker: Asker, credentials: Credentials): Promise<KnownAsker> {
@@ -145,22 +147,25 @@ class CertificateService {
     }
   }
 
-  #noteExpiry(): void {
+  #noteAuthority(): void {
     const { signer, rules } = this.#options;
     const bundle = signer.bundles.get(rules.trustDomain);
     if (bundle !== this.#bundle) {
       this.#bundle = bundle;
-      this.#rootEnds = Math.min(...(bundle?.roots ?? []).map((root) => readCertificate(root).notAfter));
+      const roots = bundle?.roots ?? [];
+      this.#rootsPem = roots.map((root) => toPem("CERTIFICATE", root)).join("");
+      this.#rootEnds = Math.min(...roots.map((root) => readCertificate(root).notAfter));
     }
     this.#metrics.expiry(this.#clock.now(), signer.expiresAt, this.#rootEnds);
   }
 
   /** One certificate an element, and all roots in the last: what ztunnel reads (contract ztunnel.md 4.3). */
-  #withRoots(chain: readonly Uint8Array[], trustDomain: string): string[] {
-    const roots = this.#options.signer.bundles.get(trustDomain)?.roots ?? [];
-    if (roots.length === 0) throw new MeshError("internal", `there is no root for trust domain ${trustDomain}`);
-    const pem = (bytes: Uint8Array): string => toPem("CERTIFICATE", bytes);
-    return [...chain.map(pem), roots.map(pem).join("")];
+  #withRoots(chain: readonly Uint8Array[]): string[] {
+    // The authority may have changed while this was signed, and roots belong to the signature.
+    this.#noteAuthority();
+    const { trustDomain } = this.#options.rules;
+    if (this.#rootsPem === "") throw new MeshError("internal", `there is no root for trust domain ${trustDomain}`);
+    return [...chain.map((bytes) => toPem("CERTIFICATE", bytes)), this.#rootsPem];
   }
 
   /** A line for each, but only so many: nobody may fill the disk by being refused. The metric counts them all. */

@@ -73,16 +73,18 @@ async function runDemo(call: CommandCall, pid: number): Promise<ExitCode> {
   if (textOption(call.options, "output") === "json") throw new UsageError("--output json is for --once; leave it out");
   const config = configOf(call);
   const running = await startPlane({ config, openToAll: true });
-  const client = await demoClient({ ...running, config });
-  await leaveConnection(running, config, client, pid);
-  call.printer.out(welcome(running, config, client));
-  const renewing = renewToken(running, config, pid);
-  const showing = showChanges(running, call.printer);
-  await untilAborted(call.signal);
-  showing[Symbol.dispose]();
-  renewing[Symbol.dispose]();
-  await running.close();
-  return 0;
+  const own: Disposable[] = [];
+  try {
+    const client = await demoClient({ ...running, config });
+    await leaveConnection(running, config, client, pid);
+    call.printer.out(welcome(running, config, client));
+    own.push(renewToken(running, config, pid), showChanges(running, call.printer));
+    await untilAborted(call.signal);
+    return 0;
+  } finally {
+    for (const disposable of own) disposable[Symbol.dispose]();
+    await running.close();
+  }
 }
 
 function renewToken(running: RunningPlane, config: Config, pid: number): Disposable {

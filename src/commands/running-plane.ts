@@ -1,5 +1,5 @@
 import { AdminServer } from "../admin.ts";
-import { type Config } from "../config.ts";
+import type { Config } from "../config.ts";
 import { ControlPlane } from "../control-plane.ts";
 import { DebugPages } from "../debug-page.ts";
 import { MeshError } from "../errors.ts";
@@ -37,8 +37,7 @@ export async function startPlane({ config, openToAll }: RunningPlaneOptions): Pr
   };
   const plane = await ControlPlane.start(host, { config, openToAll, debugPage });
   const { registry, graph, logs } = plane;
-  const controlPlane = `${config.podName}.${config.systemNamespace}`;
-  const views = { clock, registry, graph, logs, config, scopes: log, controlPlane };
+  const views = { clock, registry, graph, logs, config, scopes: log, controlPlane: plane.name };
   pages = new DebugPages(
     debugPages({ ...views, clients: () => plane.discovery.clients(), problems: () => plane.problems() }),
   );

@@ -1,6 +1,5 @@
-import type { Command } from "../command.ts";
+import { type Command, UsageError } from "../command.ts";
 import { CONFIG_FLAGS, loadConfig } from "../config.ts";
-import { UsageError } from "../command.ts";
 import { leaveConnection } from "./demo-client.ts";
 import { startPlane, untilAborted } from "./running-plane.ts";
 
@@ -18,12 +17,15 @@ export const serveCommand = (pid: number): Command => ({
       throw new UsageError("serve reads its clusters from folders, and none is given: name one with --manifests <dir>");
     const running = await startPlane({ config, openToAll: false });
     const { plane, admin } = running;
-    await leaveConnection(running, config, undefined, pid);
-    printer.err(
-      `causeway is ready: discovery on ${config.listenAddress}:${plane.ports.xds}, admin on ${admin.adminPort}, health on ${admin.healthPort}\n`,
-    );
-    await untilAborted(signal);
-    await running.close();
-    return 0;
+    try {
+      await leaveConnection(running, config, undefined, pid);
+      const { listenAddress: at } = config;
+      const where = `discovery on ${at}:${plane.ports.xds}, admin on ${admin.adminPort}, health on ${admin.healthPort}`;
+      printer.err(`causeway is ready: ${where}\n`);
+      await untilAborted(signal);
+      return 0;
+    } finally {
+      await running.close();
+    }
   },
 });

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { decodeJwt } from "jose";
-import type { CommandCall, Flag } from "../command.ts";
+import { type CommandCall, type Flag, textOption } from "../command.ts";
 import { MeshError, messageOf } from "../errors.ts";
 import type { XdsTarget } from "../xds/dial.ts";
 import { readConnection } from "./connection.ts";
@@ -20,10 +20,7 @@ export const targetFlags: readonly Flag[] = [
 
 /** @throws MeshError `absent` or `invalid`, naming the flag or the file that is missing. */
 export async function targetOf({ options }: CommandCall): Promise<XdsTarget> {
-  const text = (name: string): string | undefined => {
-    const value = options[name];
-    return typeof value === "string" ? value : undefined;
-  };
+  const text = (name: string): string | undefined => textOption(options, name);
   const address = text("address");
   if (options["plaintext"] === true) {
     if (address === undefined) throw new MeshError("invalid", "--plaintext needs --address, as 127.0.0.1:15010");

@@ -8,22 +8,23 @@ import { messagePrefix } from "./frames.ts";
  */
 const PIECE_BYTES = 16 * 1024;
 
-/** To copy as much costs less than to write it in parts. */
-const COPIED_BYTES_MAX = 4096;
-
-/** Messages on their way to one stream, in pieces that share the bytes they were given. */
+/**
+ * Messages on their way to one stream, a piece at a time. A piece of one large part shares its bytes; only what is
+ * smaller is copied together, as a write costs more than the copy.
+ */
 export class Outbox {
   readonly #stream: ServerHttp2Stream;
-  #parts: Uint8Array[] = [];
-  /** How much of the first part is written. */
-  #written = 0;
+  readonly #messages: (readonly Uint8Array[])[] = [];
+  /** How far the first message is written: whole parts, and bytes of the next. */
+  #part = 0;
+  #byte = 0;
 
   constructor(stream: ServerHttp2Stream) {
     this.#stream = stream;
   }
 
   get empty(): boolean {
-    return this.#parts.length === 0;
+    return this.#messages.length === 0;
   }
 
   /** @returns false if something waits for the stream to drain. */
@@ -31,43 +32,40 @@ export class Outbox {
     const waiting = !this.empty;
     let length = 0;
     for (const part of parts) length += part.length;
-    const message = [messagePrefix(length), ...parts];
-    if (!waiting && length <= COPIED_BYTES_MAX) return this.#stream.write(Buffer.concat(message));
-    this.#parts.push(...message);
+    this.#messages.push([messagePrefix(length), ...parts]);
     return waiting ? false : this.flush();
   }
 
   /** Writes what the stream takes. @returns false if something waits for it to drain. */
   flush(): boolean {
-    const stream = this.#stream;
-    let roomy = !stream.writableNeedDrain;
-    stream.cork();
-    // The next message of the same turn goes with this one.
-    queueMicrotask(() => stream.uncork());
-    while (roomy && !this.empty) roomy = this.#writePiece();
+    let roomy = !this.#stream.writableNeedDrain;
+    while (roomy && !this.empty) roomy = this.#stream.write(this.#nextPiece());
     return roomy && this.empty;
   }
 
   clear(): void {
-    this.#parts = [];
-    this.#written = 0;
+    this.#messages.length = 0;
+    this.#part = this.#byte = 0;
   }
 
-  #writePiece(): boolean {
-    let roomy = true;
+  #nextPiece(): Uint8Array {
+    const pieces: Uint8Array[] = [];
+    const [message] = this.#messages;
     let room = PIECE_BYTES;
-    let taken = 0;
-    while (room > 0 && taken < this.#parts.length) {
-      const part = this.#parts[taken]!;
-      const piece = part.subarray(this.#written, this.#written + room);
-      roomy = this.#stream.write(piece);
+    while (room > 0 && this.#part < message!.length) {
+      const part = message![this.#part]!;
+      const piece = part.subarray(this.#byte, this.#byte + room);
+      if (piece.length > 0) pieces.push(piece);
       room -= piece.length;
-      this.#written += piece.length;
-      if (this.#written < part.length) break;
-      this.#written = 0;
-      taken += 1;
+      this.#byte += piece.length;
+      if (this.#byte < part.length) break;
+      this.#part += 1;
+      this.#byte = 0;
     }
-    this.#parts.splice(0, taken);
-    return roomy;
+    if (this.#part === message!.length) {
+      this.#messages.shift();
+      this.#part = 0;
+    }
+    return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
   }
 }

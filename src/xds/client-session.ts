@@ -164,6 +164,7 @@ export class ClientSession implements MessageReceiver {
 
   #send(response: DeltaResponse): void {
     const { metrics, controlPlane, host } = this.#shared;
+    if (this.#changeWaitsSinceMs !== undefined) metrics.queued(host.clock.elapsedMs() - this.#changeWaitsSinceMs);
     this.#bytesWritten = this.#channel.bytesWritten;
     this.#blocked = !this.#channel.send(encodeDeltaResponse(response, controlPlane));
     metrics.pushed(response.typeUrl, response.recordsBytes);

@@ -86,6 +86,7 @@ test("a ztunnel gets policies, then workloads and services, and each change once
   assert.deepEqual(client.read().map(namesOf), [[cartPod]]);
   assert.equal(host.metric("pilot_xds_pushes{type=wds}"), 2);
   assert.equal(host.metric("pilot_proxy_convergence_time_count"), 1);
+  assert.equal(host.metric("pilot_proxy_queue_time_count"), 1);
 });
 
 test("a change reaches every client in the turn after it settled", async () => {
@@ -189,6 +190,7 @@ test("a client that does not answer within a minute is let go, to come back", as
   host.clock.advance(60_000);
   assert.ok(client.ended instanceof MeshError && client.ended.code === "timeout");
   assert.equal(host.metric("xds_clients_shed_total{reason=unanswered}"), 1);
+  assert.equal(host.metric("pilot_xds_write_timeout"), 1);
 });
 
 test("a client on a slow link is late a minute after its socket took the last bytes, not before", async () => {
