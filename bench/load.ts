@@ -2,7 +2,7 @@ import { clusterId, podUid } from "../src/names.ts";
 import { Graph } from "../src/registry/collection/graph.ts";
 import { Controllers } from "../src/registry/embedded/controllers.ts";
 import { ManifestSet } from "../src/registry/embedded/manifest-set.ts";
-import type { KubeObject } from "../src/registry/kube/object.ts";
+import type { KubeObject } from "../src/kube/object.ts";
 import { Registry } from "../src/registry/registry.ts";
 import { type Bench, cost, median, memoryInUse, type Report, timed } from "./bench.ts";
 

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { clusterId } from "../src/names.ts";
 import { Graph } from "../src/registry/collection/graph.ts";
-import type { KubeObject } from "../src/registry/kube/object.ts";
+import type { KubeObject } from "../src/kube/object.ts";
 import { Registry } from "../src/registry/registry.ts";
 import { meshLogs } from "../src/xds/mesh-logs.ts";
 import { type Bench, cost, memoryInUse, type Report } from "./bench.ts";

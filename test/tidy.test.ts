@@ -14,7 +14,9 @@ const codeOf = (path: string) => textOf.get(path)!.replace(/\/\*[\s\S]*?\*\/|^\s
 const layers: readonly { name: string; at: RegExp; mayImport: readonly string[] }[] = [
   { name: "collection", at: /^registry\/collection\//, mayImport: [] },
   { name: "model", at: /^registry\/model\//, mayImport: [] },
-  { name: "registry", at: /^registry\//, mayImport: ["collection", "model"] },
+  // API servers: how they are asked, listed, watched and written to. It knows no object's meaning.
+  { name: "kube", at: /^kube\//, mayImport: [] },
+  { name: "registry", at: /^registry\//, mayImport: ["collection", "model", "kube"] },
   // Length-prefixed messages over HTTP/2, which xds and ca both serve (ARCHITECTURE.md, "Why our own gRPC server").
   { name: "grpc", at: /^grpc\//, mayImport: [] },
   { name: "xds", at: /^xds\//, mayImport: ["collection", "model", "grpc"] },
@@ -23,8 +25,8 @@ const layers: readonly { name: string; at: RegExp; mayImport: readonly string[] 
   { name: "peering", at: /^peering\//, mayImport: ["collection", "model", "xds"] },
   {
     name: "root",
-    at: /^(main|control-plane|admin|cli)\.ts$|^commands\//,
-    mayImport: ["collection", "model", "registry", "grpc", "xds", "ca", "spire", "peering"],
+    at: /^(main|control-plane|admin|cli)\.ts$|^(commands|plane)\//,
+    mayImport: ["collection", "model", "kube", "registry", "grpc", "xds", "ca", "spire", "peering"],
   },
   { name: "base", at: /^[^/]+\.ts$/, mayImport: [] },
 ];

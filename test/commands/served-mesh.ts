@@ -8,7 +8,7 @@ import type { EpochMs } from "../../src/host.ts";
 import { parseLogLevels } from "../../src/log-levels.ts";
 import { LogScopes } from "../../src/log.ts";
 import { PrometheusMetrics } from "../../src/prometheus.ts";
-import type { KubeObject } from "../../src/registry/kube/object.ts";
+import type { KubeObject } from "../../src/kube/object.ts";
 import { systemClock } from "../../src/system-host.ts";
 import type { ClientStatus } from "../../src/xds/client-status.ts";
 import { ADDRESS_TYPE, type SubscriptionStatus } from "../../src/xds/resource.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
 import { serviceName, type WorkloadUid } from "../../src/names.ts";
-import type { KubeObject } from "../../src/registry/kube/object.ts";
+import type { KubeObject } from "../../src/kube/object.ts";
 import type { Workload } from "../../src/registry/model/workload.ts";
 import { object, pod, service, serviceEntry, testMesh, type TestMesh } from "./mesh.ts";
 

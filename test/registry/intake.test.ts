@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
 import { clusterId, objectKey } from "../../src/names.ts";
-import type { KubeObject } from "../../src/registry/kube/object.ts";
+import type { KubeObject } from "../../src/kube/object.ts";
 import { object, service, testMesh, type TestMesh } from "./mesh.ts";
 
 const problems = ({ registry }: TestMesh) =>

@@ -1,7 +1,7 @@
 import { clusterId } from "../../src/names.ts";
 import { Graph } from "../../src/registry/collection/graph.ts";
 import type { Intake } from "../../src/registry/kube/intake.ts";
-import type { KubeObject, ObjectReference } from "../../src/registry/kube/object.ts";
+import type { KubeObject, ObjectReference } from "../../src/kube/object.ts";
 import type { RegistryOptions } from "../../src/registry/options.ts";
 import { Registry } from "../../src/registry/registry.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
 import { clusterId, podUid, policyName } from "../../src/names.ts";
-import type { KubeObject } from "../../src/registry/kube/object.ts";
+import type { KubeObject } from "../../src/kube/object.ts";
 import type { PolicyRule } from "../../src/registry/model/policy.ts";
 import type { RegistryOptions } from "../../src/registry/options.ts";
 import { authorization, peerAuthentication, pod, testMesh, type TestMesh } from "./mesh.ts";

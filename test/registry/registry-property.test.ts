@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { test } from "mocha";
 import { clusterId, type ClusterId } from "../../src/names.ts";
-import type { KubeObject } from "../../src/registry/kube/object.ts";
+import type { KubeObject } from "../../src/kube/object.ts";
 import {
   authorization,
   object,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
 import { podUid, clusterId, policyName, serviceName, type PolicyName } from "../../src/names.ts";
-import type { KubeObject } from "../../src/registry/kube/object.ts";
+import type { KubeObject } from "../../src/kube/object.ts";
 import { authorization, object, peerAuthentication, pod, service, serviceEntry, testMesh } from "./mesh.ts";
 
 const cart = podUid(clusterId("east"), "shop", "cart");

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
 import { serviceName } from "../../src/names.ts";
-import type { KubeObject } from "../../src/registry/kube/object.ts";
+import type { KubeObject } from "../../src/kube/object.ts";
 import type { LoadBalancing, Service } from "../../src/registry/model/service.ts";
 import { object, service, serviceEntry, testMesh, type TestMesh } from "./mesh.ts";
 

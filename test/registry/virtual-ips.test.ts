@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
 import { serviceName, type ServiceName } from "../../src/names.ts";
-import type { KubeObject } from "../../src/registry/kube/object.ts";
+import type { KubeObject } from "../../src/kube/object.ts";
 import { SLOTS, type VirtualIpStore } from "../../src/registry/virtual-ips.ts";
 import { service, serviceEntry, testMesh, type TestMesh } from "./mesh.ts";
 

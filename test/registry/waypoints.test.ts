@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
 import { clusterId, podUid, serviceName } from "../../src/names.ts";
-import type { KubeObject } from "../../src/registry/kube/object.ts";
+import type { KubeObject } from "../../src/kube/object.ts";
 import { object, pod, service, serviceEntry, testMesh, type TestMesh } from "./mesh.ts";
 
 type Fields = Readonly<Record<string, unknown>>;

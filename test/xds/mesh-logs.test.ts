@@ -4,7 +4,7 @@ import { envoy, istio } from "../../proto/gen/mesh.js";
 import { hostname, type PolicyName, type ServiceName, serviceName, type WorkloadUid } from "../../src/names.ts";
 import { Graph } from "../../src/registry/collection/graph.ts";
 import { Source } from "../../src/registry/collection/source.ts";
-import type { KubeObject } from "../../src/registry/kube/object.ts";
+import type { KubeObject } from "../../src/kube/object.ts";
 import type { Policy } from "../../src/registry/model/policy.ts";
 import type { Service } from "../../src/registry/model/service.ts";
 import type { Workload } from "../../src/registry/model/workload.ts";

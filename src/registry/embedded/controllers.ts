@@ -1,5 +1,5 @@
 import type { ClusterId } from "../../names.ts";
-import type { KubeObject } from "../kube/object.ts";
+import type { KubeObject } from "../../kube/object.ts";
 import type { Problem } from "../model/problem.ts";
 import { AddressPool } from "./address-pool.ts";
 import type { Assignments } from "./assignment-store.ts";

@@ -1,7 +1,7 @@
 import { messageOf } from "../../errors.ts";
 import type { Host, Logger } from "../../host.ts";
 import type { ClusterId } from "../../names.ts";
-import type { ObjectSink } from "../kube/object.ts";
+import type { ObjectSink } from "../../kube/object.ts";
 import type { Problem } from "../model/problem.ts";
 import type { Assignments, AssignmentStore } from "./assignment-store.ts";
 import { Controllers } from "./controllers.ts";

@@ -1,6 +1,6 @@
 import { isIPv6 } from "node:net";
 import type { ClusterId } from "../../names.ts";
-import type { KubeObject } from "../kube/object.ts";
+import type { KubeObject } from "../../kube/object.ts";
 import { namespaceOf } from "./declared.ts";
 import { fieldsOf, isFields, type Labels, labelsOf, listOf, textOf } from "./fields.ts";
 import { nameSuffix, objectUid } from "./object-uid.ts";

@@ -1,5 +1,5 @@
 import type { ClusterId } from "../../names.ts";
-import type { KubeObject } from "../kube/object.ts";
+import type { KubeObject } from "../../kube/object.ts";
 import { admit, namespaceOf } from "./declared.ts";
 import { fieldsOf, isFields, type Labels, labelsOf, listOf, textOf } from "./fields.ts";
 import { controllerReference } from "./pod-drafts.ts";

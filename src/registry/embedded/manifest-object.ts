@@ -1,4 +1,4 @@
-import type { KubeMetadata, KubeObject } from "../kube/object.ts";
+import type { KubeMetadata, KubeObject } from "../../kube/object.ts";
 import { type Fields, isFields } from "./fields.ts";
 
 /** A document that is not an object of Kubernetes. */

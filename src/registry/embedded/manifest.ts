@@ -1,6 +1,6 @@
 import { Composer, isMap, isSeq, Lexer, LineCounter, Parser, type CST, type Document } from "yaml";
 import { messageOf } from "../../errors.ts";
-import type { KubeObject } from "../kube/object.ts";
+import type { KubeObject } from "../../kube/object.ts";
 import { type Fields, isFields } from "./fields.ts";
 import { readObject, Unreadable } from "./manifest-object.ts";
 

@@ -1,5 +1,5 @@
 import type { ClusterId } from "../../names.ts";
-import type { KubeObject } from "../kube/object.ts";
+import type { KubeObject } from "../../kube/object.ts";
 import type { AddressPool } from "./address-pool.ts";
 import { admit, type Declared } from "./declared.ts";
 import { fieldsOf, isFields, listOf, textOf } from "./fields.ts";

@@ -1,5 +1,5 @@
 import type { ClusterId } from "../../names.ts";
-import type { KubeObject, OwnerReference } from "../kube/object.ts";
+import type { KubeObject, OwnerReference } from "../../kube/object.ts";
 import { keyOf, namespaceOf } from "./declared.ts";
 import { fieldsOf, type Labels, labelsOf, textOf } from "./fields.ts";
 import { nameSuffix, objectUid } from "./object-uid.ts";

@@ -1,4 +1,4 @@
-import type { KubeObject } from "../kube/object.ts";
+import type { KubeObject } from "../../kube/object.ts";
 import type { Problem } from "../model/problem.ts";
 import type { AddressPool } from "./address-pool.ts";
 import { type Declared, namespaceOf, problemOf } from "./declared.ts";

@@ -1,4 +1,4 @@
-import type { KubeObject } from "../kube/object.ts";
+import type { KubeObject } from "../../kube/object.ts";
 import { fieldsOf, isFields, type Labels, listOf, textOf } from "./fields.ts";
 import { READY_ANNOTATION } from "./pod-drafts.ts";
 

@@ -1,4 +1,4 @@
-import type { KubeObject } from "../kube/object.ts";
+import type { KubeObject } from "../../kube/object.ts";
 import { fieldsOf, labelsOf, selects, textOf } from "./fields.ts";
 import { hashNumber } from "./object-uid.ts";
 import type { PodDraft } from "./pod-drafts.ts";

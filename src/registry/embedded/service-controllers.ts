@@ -1,5 +1,5 @@
 import type { ClusterId } from "../../names.ts";
-import type { KubeObject } from "../kube/object.ts";
+import type { KubeObject } from "../../kube/object.ts";
 import type { Problem } from "../model/problem.ts";
 import type { AddressPool } from "./address-pool.ts";
 import { type Declared, type DeclaredObjects, groupOf, keyOf, kindKey, namespaceOf } from "./declared.ts";

@@ -1,5 +1,5 @@
 import { isIPv6 } from "node:net";
-import type { KubeObject } from "../kube/object.ts";
+import type { KubeObject } from "../../kube/object.ts";
 import { fieldsOf, listOf, textOf } from "./fields.ts";
 
 /** The cluster IP that a manifest states itself: an address, `None`, or empty. */

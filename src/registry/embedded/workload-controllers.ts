@@ -1,5 +1,5 @@
 import type { ClusterId } from "../../names.ts";
-import type { KubeObject } from "../kube/object.ts";
+import type { KubeObject } from "../../kube/object.ts";
 import { type Fault, groupOf, namespaceOf } from "./declared.ts";
 import { fieldsOf, isFields, labelsOf, selects, textOf } from "./fields.ts";
 import { objectUid } from "./object-uid.ts";

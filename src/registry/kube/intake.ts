@@ -1,7 +1,7 @@
 import { clusterPrefix, objectKey, type ClusterId, type ObjectKey } from "../../names.ts";
 import { describe, FieldError } from "./fields.ts";
 import { bareMetadata, bookName, metadataOf, placeOf, type Metadata } from "./metadata.ts";
-import type { KubeObject, ObjectReference, ObjectSink } from "./object.ts";
+import type { KubeObject, ObjectReference, ObjectSink } from "../../kube/object.ts";
 import { kindsOf, type Kind, type Objects } from "./objects.ts";
 
 /**

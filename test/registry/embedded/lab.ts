@@ -4,7 +4,7 @@ import { Controllers, type ControllersOptions, type Settled } from "../../../src
 import type { Assignments } from "../../../src/registry/embedded/assignment-store.ts";
 import { fieldsOf, textOf } from "../../../src/registry/embedded/fields.ts";
 import { ManifestSet } from "../../../src/registry/embedded/manifest-set.ts";
-import type { KubeObject, ObjectReference, ObjectSink } from "../../../src/registry/kube/object.ts";
+import type { KubeObject, ObjectReference, ObjectSink } from "../../../src/kube/object.ts";
 
 /** An embedded cluster without files: texts in, objects out. */
 export class Lab {

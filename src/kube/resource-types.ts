@@ -1,0 +1,35 @@
+import type { ResourceType } from "./api.ts";
+
+const type = (
+  group: string,
+  versions: readonly string[],
+  kind: string,
+  plural: string,
+  namespaced = true,
+): ResourceType => ({ group, versions, kind, plural, namespaced });
+
+const [CORE, NETWORKING, SECURITY, GATEWAY] = [
+  "",
+  "networking.istio.io",
+  "security.istio.io",
+  "gateway.networking.k8s.io",
+];
+
+/** Every kind that we read or write. */
+export const NAMESPACES = type(CORE, ["v1"], "Namespace", "namespaces", false);
+export const NODES = type(CORE, ["v1"], "Node", "nodes", false);
+export const PODS = type(CORE, ["v1"], "Pod", "pods");
+export const SERVICES = type(CORE, ["v1"], "Service", "services");
+export const SERVICE_ACCOUNTS = type(CORE, ["v1"], "ServiceAccount", "serviceaccounts");
+export const SECRETS = type(CORE, ["v1"], "Secret", "secrets");
+export const CONFIG_MAPS = type(CORE, ["v1"], "ConfigMap", "configmaps");
+export const ENDPOINT_SLICES = type("discovery.k8s.io", ["v1"], "EndpointSlice", "endpointslices");
+export const GATEWAYS = type(GATEWAY, ["v1", "v1beta1"], "Gateway", "gateways");
+export const GATEWAY_CLASSES = type(GATEWAY, ["v1", "v1beta1"], "GatewayClass", "gatewayclasses", false);
+export const SERVICE_ENTRIES = type(NETWORKING, ["v1", "v1beta1"], "ServiceEntry", "serviceentries");
+export const WORKLOAD_ENTRIES = type(NETWORKING, ["v1", "v1beta1"], "WorkloadEntry", "workloadentries");
+export const AUTHORIZATION_POLICIES = type(SECURITY, ["v1", "v1beta1"], "AuthorizationPolicy", "authorizationpolicies");
+export const PEER_AUTHENTICATIONS = type(SECURITY, ["v1", "v1beta1"], "PeerAuthentication", "peerauthentications");
+export const SEGMENTS = type("admin.solo.io", ["v1alpha1"], "Segment", "segments");
+export const LEASES = type("coordination.k8s.io", ["v1"], "Lease", "leases");
+export const TOKEN_REVIEWS = type("authentication.k8s.io", ["v1"], "TokenReview", "tokenreviews", false);
