@@ -123,9 +123,12 @@ export class Registry {
     );
   }
 
-  /** Where the objects of one cluster go. Once for each cluster: it remembers which policies could ever be read. */
-  intake(cluster: ClusterId): Intake {
-    return new Intake(cluster, this.objects, this.#options.revision);
+  /**
+   * Where the objects of one cluster go. Once for each time that it is read from the beginning: it remembers which
+   * policies could ever be read. One that is held shows nothing until it joins.
+   */
+  intake(cluster: ClusterId, held: "held" | "live" = "live"): Intake {
+    return new Intake(cluster, this.objects, this.#options.revision, held === "held");
   }
 }
 

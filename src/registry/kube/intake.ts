@@ -1,5 +1,9 @@
+import assert from "node:assert/strict";
 import { clusterPrefix, objectKey, type ClusterId, type ObjectKey } from "../../names.ts";
+import type { Source } from "../collection/source.ts";
+import type { Problem } from "../model/problem.ts";
 import { describe, FieldError } from "./fields.ts";
+import { HeldObjects } from "./held-objects.ts";
 import { bareMetadata, bookName, metadataOf, placeOf, type Metadata } from "./metadata.ts";
 import type { KubeObject, ObjectReference, ObjectSink } from "../../kube/object.ts";
 import { kindsOf, type Kind, type Objects } from "./objects.ts";
@@ -11,6 +15,8 @@ import { kindsOf, type Kind, type Objects } from "./objects.ts";
  */
 export class Intake implements ObjectSink {
   readonly #kinds: ReadonlyMap<string, Kind>;
+  /** Undefined once the cluster is in the mesh. */
+  #held: HeldObjects | undefined;
   /** Objects with a problem, by the key of that. */
   readonly #refused = new Set<ObjectKey>();
   /** What guards traffic and was read once, by the key that their problem would have. */
@@ -22,7 +28,10 @@ export class Intake implements ObjectSink {
     readonly objects: Objects,
     /** Objects that are labelled for another revision are as if absent. */
     readonly revision: string,
+    /** True if nothing of it may show before `join`. */
+    held = false,
   ) {
+    this.#held = held ? new HeldObjects() : undefined;
     this.#kinds = new Map(kindsOf(objects).map((kind) => [kind.kind, kind]));
   }
 
@@ -40,8 +49,8 @@ export class Intake implements ObjectSink {
       const metadata = metadataOf(object.metadata, this.cluster, origin, kind.clusterWide);
       const key = objectKey(this.cluster, metadata.namespace, metadata.name);
       const revision = metadata.labels.map.get("istio.io/rev");
-      if (kind.revisioned && revision !== undefined && revision !== this.revision) kind.source.delete(key);
-      else kind.write(metadata, object, key);
+      const ours = !kind.revisioned || revision === undefined || revision === this.revision;
+      this.#write(kind.source, key, ours ? kind.read(metadata, object) : undefined);
       // Of a hundred thousand pods none is here, usually.
       if (kind.guards || this.#refused.size > 0) this.#accept(kind, metadata);
     } catch (error) {
@@ -56,17 +65,33 @@ export class Intake implements ObjectSink {
     const place = placeOf(metadata, kind?.clusterWide ?? false);
     if (!kind || !place) return;
     const problem = this.#problemKey(kind, place);
-    kind.source.delete(objectKey(this.cluster, place.namespace, bookName(place.name)));
+    this.#write(kind.source, objectKey(this.cluster, place.namespace, bookName(place.name)), undefined);
     this.#readBefore.delete(problem);
     this.#settle(problem);
   }
 
+  /** Makes what was read so far the cluster's objects, in place of all that was there; changes pass from then on. */
+  join(): void {
+    assert(this.#held, `cluster ${this.cluster} joined twice`);
+    this.#held.release(clusterPrefix(this.cluster), this.#sources());
+    this.#held = undefined;
+  }
+
   /** The cluster leaves, with all that was its. */
   clear(): void {
-    for (const kind of this.#kinds.values()) kind.source.replace(clusterPrefix(this.cluster), []);
-    this.objects.unreadable.replace(clusterPrefix(this.cluster), []);
+    for (const source of this.#sources()) source.replace(clusterPrefix(this.cluster), []);
     this.#refused.clear();
     this.#readBefore.clear();
+  }
+
+  #sources(): readonly AnySource[] {
+    return [...Array.from(this.#kinds.values(), ({ source }) => source), this.objects.unreadable as AnySource];
+  }
+
+  #write(source: AnySource, key: ObjectKey, value: unknown): void {
+    if (this.#held !== undefined) this.#held.write(source, key, value);
+    else if (value === undefined) source.delete(key);
+    else source.set(key, value);
   }
 
   #kindOf(name: string, apiVersion: string): Kind | undefined {
@@ -92,31 +117,41 @@ export class Intake implements ObjectSink {
         .map(printable)
         .join("/");
     this.#refused.add(problem);
-    this.objects.unreadable.set(problem, {
+    this.#write(this.objects.unreadable as AnySource, problem, {
       object: `${kind.kind} ${shown ?? "without a name"}`,
       origin,
       field: error.field,
       message: `${error.field} ${error.message}. Until this is fixed, ${effect}.`,
       severity: "error",
-    });
+    } satisfies Problem);
   }
 
   /** @returns what holds instead of the object. */
   #withdraw(kind: Kind, object: KubeObject, origin: string, problem: ObjectKey): string {
-    if (this.#readBefore.has(problem)) return "what the object said before stays in force";
-    if (!kind.writeDoubtful) {
-      const place = placeOf(object.metadata, kind.clusterWide);
-      if (place) kind.source.delete(objectKey(this.cluster, place.namespace, bookName(place.name)));
+    const place = placeOf(object.metadata, kind.clusterWide);
+    const key = place && objectKey(this.cluster, place.namespace, bookName(place.name));
+    if (this.#readBefore.has(problem) || this.#keepFormer(kind, key))
+      return "what the object said before stays in force";
+    if (!kind.readDoubtful) {
+      if (key !== undefined) this.#write(kind.source, key, undefined);
       return "the object has no effect";
     }
     const bare = bareMetadata(object.metadata, this.cluster, origin);
     if (!bare) return "NOTHING that it denies is denied, since nobody can tell where it belongs";
-    kind.writeDoubtful(bare, object, objectKey(this.cluster, bare.namespace, bare.name));
+    this.#write(kind.source, objectKey(this.cluster, bare.namespace, bare.name), kind.readDoubtful(bare, object));
     return "what it denies is denied, and what it allows is not allowed";
   }
 
+  /** A cluster that is about to join anew takes over what guarded it so far. */
+  #keepFormer(kind: Kind, key: ObjectKey | undefined): boolean {
+    const former = this.#held === undefined || !kind.guards || key === undefined ? undefined : kind.source.get(key);
+    if (former === undefined) return false;
+    this.#write(kind.source, key!, former);
+    return true;
+  }
+
   #settle(problem: ObjectKey): void {
-    if (this.#refused.delete(problem)) this.objects.unreadable.delete(problem);
+    if (this.#refused.delete(problem)) this.#write(this.objects.unreadable as AnySource, problem, undefined);
   }
 
   #problemKey(kind: Kind, { namespace, name }: { readonly namespace: string; readonly name: string }): ObjectKey {
@@ -131,6 +166,8 @@ export class Intake implements ObjectSink {
 }
 
 const NAMELESS_MAX = 100;
+
+type AnySource = Source<ObjectKey, unknown>;
 
 /** @throws FieldError for a version that is not read. */
 function checkVersion({ group, versions }: Kind, apiVersion: string): void {

@@ -22,6 +22,8 @@ import {
 } from "./peer-authentication.ts";
 import { readPod, type Pod } from "./pod.ts";
 import { readServiceEntry, type ServiceEntry } from "./service-entry.ts";
+import { readSegment, type Segment } from "./segment.ts";
+import { readServiceAccount, type ServiceAccount } from "./service-account.ts";
 import { readService, type KubeService } from "./service.ts";
 import { readWorkloadEntry, type WorkloadEntry } from "./workload-entry.ts";
 
@@ -38,6 +40,8 @@ export interface Objects {
   readonly workloadEntries: Source<ObjectKey, WorkloadEntry>;
   readonly authorizationPolicies: Source<ObjectKey, AuthorizationPolicy>;
   readonly peerAuthentications: Source<ObjectKey, PeerAuthentication>;
+  readonly serviceAccounts: Source<ObjectKey, ServiceAccount>;
+  readonly segments: Source<ObjectKey, Segment>;
   readonly unreadable: Source<ObjectKey, Problem>;
 }
 
@@ -54,6 +58,8 @@ export function objectSources(graph: Graph): Objects {
     workloadEntries: new Source(graph, "workload-entries"),
     authorizationPolicies: new Source(graph, "authorization-policies"),
     peerAuthentications: new Source(graph, "peer-authentications"),
+    serviceAccounts: new Source(graph, "service-accounts"),
+    segments: new Source(graph, "segments"),
     unreadable: new Source(graph, "unreadable"),
   };
 }
@@ -68,14 +74,13 @@ export interface Kind {
   readonly revisioned: boolean;
   /** True if its absence would let traffic pass what guards it: one that cannot be read any more stays as it was. */
   readonly guards: boolean;
-  /** @throws FieldError */
-  readonly write: Write;
-  /** For policies: writes what holds of one whose metadata never could be read. */
-  readonly writeDoubtful: Write | undefined;
+  /** Undefined if it is to have no effect. @throws FieldError */
+  readonly read: Read<unknown>;
+  /** For policies: what holds of one whose metadata never could be read. */
+  readonly readDoubtful: Read<unknown> | undefined;
   readonly source: Source<ObjectKey, unknown>;
 }
 
-type Write = (metadata: Metadata, object: Fields, key: ObjectKey) => void;
 type Read<V> = (metadata: Metadata, object: Fields) => V | undefined;
 type Scope = Pick<Kind, "clusterWide" | "revisioned" | "guards">;
 const NAMESPACED: Scope = { clusterWide: false, revisioned: false, guards: false };
@@ -117,6 +122,8 @@ export function kindsOf(objects: Objects): readonly Kind[] {
       readPeerAuthentication,
       readDoubtfulPeerAuthentication,
     ),
+    kind("ServiceAccount", core, ["v1"], NAMESPACED, objects.serviceAccounts, readServiceAccount),
+    kind("Segment", "admin.solo.io", ["v1alpha1"], NAMESPACED, objects.segments, readSegment),
   ];
 }
 
@@ -129,20 +136,13 @@ function kind<V>(
   read: Read<V>,
   readDoubtful?: Read<V>,
 ): Kind {
-  const writer =
-    (read: Read<V>): Write =>
-    (metadata, object, key) => {
-      const value = read(metadata, object);
-      if (value === undefined) source.delete(key);
-      else source.set(key, value);
-    };
   return {
     kind: name,
     group,
     versions,
     ...scope,
-    write: writer(read),
-    writeDoubtful: readDoubtful && writer(readDoubtful),
+    read,
+    readDoubtful,
     source: source as unknown as Kind["source"],
   };
 }
