@@ -27,11 +27,12 @@ async function run(report: Report): Promise<void> {
 
 async function throughUs(folder: string, manifests: string): Promise<number[]> {
   const flags = { manifests: [manifests], state: join(folder, "state"), xdsPort: "0" };
-  const plane = await ControlPlane.start(quietHost(), {
+  const plane = await ControlPlane.open(quietHost(), {
     config: loadConfig(flags, {}, { listenAddress: "127.0.0.1", stateDir: "" }),
     openToAll: true,
     debugPage: () => Promise.resolve(new Uint8Array()),
   });
+  await plane.start(new AbortController().signal);
   const token = await plane.tokens.get(plane.localCluster)!.issue({
     namespace: "istio-system",
     serviceAccount: "ztunnel",

@@ -24,8 +24,10 @@ export interface AdminOptions {
   /** 0 for any that is free. */
   readonly healthPort: number;
   readonly adminPort: number;
-  readonly checks: readonly ReadinessCheck[];
-  readonly pages: DebugPages;
+  /** Asked at each probe: there are others while we start. */
+  readonly checks: () => readonly ReadinessCheck[];
+  /** @throws MeshError `unavailable` while there is nothing to show. */
+  readonly pages: () => DebugPages;
 }
 
 /** What the admin ports show of the host. */
@@ -86,7 +88,7 @@ export class AdminServer {
     }
     if (path !== "/ready" && path !== "/readyz")
       throw new MeshError("absent", "here are /ready, /livez and /readyz?verbose; the rest is on the admin port");
-    const results = this.#options.checks.map((check) => ({ name: check.name, reason: reasonOf(check) }));
+    const results = this.#options.checks().map((check) => ({ name: check.name, reason: reasonOf(check) }));
     const failed = results.filter(({ reason }) => reason !== undefined);
     const shown = query.has("verbose") ? results : failed;
     const lines = shown.map(({ name, reason }) => (reason === undefined ? `[+]${name} ok` : `[-]${name} ${reason}`));
@@ -114,7 +116,7 @@ export class AdminServer {
 
   #answerDebug({ local, query }: EndpointRequest, name: string): EndpointAnswer {
     onlyLocal(local, "debug pages show the whole mesh");
-    const { pages } = this.#options;
+    const pages = this.#options.pages();
     if (name !== "") return jsonAnswer(200, pages.slices(name, query));
     return { status: 200, contentType: "text/html; charset=utf-8", body: indexPage(pages) };
   }

@@ -11,15 +11,15 @@ import { toPem } from "./ca/pem.ts";
 import { selfMadeRoot } from "./ca/self-made-root.ts";
 import { certificateService } from "./ca/service.ts";
 import { type ServingCertificateMaterial, ServingCertificates, servingNames } from "./ca/serving-certificate.ts";
-import { TokenIssuer } from "./ca/token-issuer.ts";
-import { TokenVerifier } from "./ca/token-verifier.ts";
+import type { TokenIssuer } from "./ca/token-issuer.ts";
 import { MeshError, messageOf } from "./errors.ts";
 import { GrpcServer, type ServingCertificate } from "./grpc/server.ts";
+import type { ReadinessCheck } from "./admin.ts";
 import type { Host } from "./host.ts";
 import type { ClusterId } from "./names.ts";
+import type { ClusterContext, Clusters } from "./plane/clusters.ts";
+import { EmbeddedClusters } from "./plane/embedded-clusters.ts";
 import { Graph } from "./registry/collection/graph.ts";
-import { FileAssignmentStore } from "./registry/embedded/assignment-store.ts";
-import { EmbeddedCluster } from "./registry/embedded/embedded-cluster.ts";
 import { FileVirtualIpStore } from "./registry/embedded/virtual-ip-file.ts";
 import { LivePods } from "./registry/live-pods.ts";
 import type { Problem } from "./registry/model/problem.ts";
@@ -30,19 +30,15 @@ import { writeWhole } from "./whole-file.ts";
 import { meshLogs, type MeshLogs } from "./xds/mesh-logs.ts";
 import { XdsServer } from "./xds/server.ts";
 
-/** Each embedded cluster has ranges of its own, from those that kubeadm and kind use upwards; eight fit. */
-const CLUSTERS_MAX = 8;
-const rangesOf = (at: number): { podCidr: string; serviceCidr: string; nodeCidr: string } => ({
-  podCidr: `10.${244 + at}.0.0/16`,
-  serviceCidr: `10.${96 + 16 * at}.0.0/12`,
-  nodeCidr: `172.${18 + at}.0.0/16`,
-});
 /** Calls that are under way when we stop get this long. */
 const DRAIN_MS = 2_000;
 
 export interface ControlPlaneOptions {
-  /** At least one cluster; the first is the local one. */
   readonly config: Config;
+  /** Whose selector-less policies bind the whole mesh; the system namespace unless the mesh config says otherwise. */
+  readonly rootNamespace?: string;
+  /** The folders of `config.manifests`, unless given. @throws MeshError for what cannot be served. */
+  readonly openClusters?: (context: ClusterContext) => Clusters;
   /** True if every authenticated workload may read the mesh, as for demos and ztunnels in dedicated mode. */
   readonly openToAll: boolean;
   /** What a debug page shows. */
@@ -53,28 +49,30 @@ export interface ControlPlaneOptions {
 export class ControlPlane {
   readonly #host: Host;
   readonly #options: ControlPlaneOptions;
-  readonly #virtualIps: FileVirtualIpStore;
   readonly graph = new Graph();
   readonly registry: Registry;
   readonly discovery: XdsServer;
   readonly #mesh: MeshLogs;
   readonly #closing: (() => Promise<void> | void)[] = [];
   readonly #problemLog: ProblemLog;
-  #clusters: readonly EmbeddedCluster[] = [];
-  #tokens: ReadonlyMap<ClusterId, TokenIssuer> = new Map();
+  readonly #clusters: Clusters;
   #ports = { xds: 0, xdsPlaintext: undefined as number | undefined };
   #signer: LocalSigner | undefined;
-  #joined = false;
 
   private constructor(host: Host, options: ControlPlaneOptions, virtualIps: FileVirtualIpStore) {
     this.#host = host;
     this.#options = options;
-    this.#virtualIps = virtualIps;
     this.#problemLog = new ProblemLog(host.log.scope("registry"));
-    const { config, debugPage } = options;
+    const { config, debugPage, openClusters = (context) => new EmbeddedClusters(context) } = options;
     const { revision, network, systemNamespace, trustDomain, clusterDomain } = config;
-    const mesh = { trustDomain, clusterDomain, rootNamespace: systemNamespace };
+    const mesh = { trustDomain, clusterDomain, rootNamespace: options.rootNamespace ?? systemNamespace };
     this.registry = new Registry(this.graph, { mesh, localCluster: this.localCluster, network, virtualIps, revision });
+    const noteProblems = (): void => this.#problemLog.note(this.problems());
+    this.#clusters = openClusters({ host, config, registry: this.registry, noteProblems });
+    this.#closing.push(
+      () => virtualIps.close(),
+      () => this.#clusters.close(),
+    );
     this.#mesh = meshLogs(this.graph, this.registry, () => this.discovery.changed());
     this.discovery = new XdsServer(host, {
       logs: this.#mesh.logs,
@@ -88,25 +86,24 @@ export class ControlPlane {
     this.#observe();
   }
 
-  /**
-   * Starts, and resolves once everything is served.
-   * @throws MeshError for a folder, a key or a port that cannot be used, naming it; nothing is left running then.
-   */
-  static async start(host: Host, options: ControlPlaneOptions): Promise<ControlPlane> {
-    const { manifests, stateDir } = options.config;
-    if (manifests.length === 0)
-      throw new MeshError("invalid", "there is no cluster to serve; name one with --manifests");
-    if (manifests.length > CLUSTERS_MAX)
-      throw new MeshError("invalid", `${manifests.length} manifest folders are given; ${CLUSTERS_MAX} is the most`);
+  /** Begins nothing yet. @throws MeshError for a folder or a cluster that cannot be used, naming it. */
+  static async open(host: Host, options: ControlPlaneOptions): Promise<ControlPlane> {
+    const { stateDir } = options.config;
     await openStateDir(stateDir);
     const store = await FileVirtualIpStore.open(host, join(stateDir, "virtual-ips.json"));
-    const plane = new ControlPlane(host, options, store);
+    return new ControlPlane(host, options, store);
+  }
+
+  /**
+   * Resolves once everything is served.
+   * @throws MeshError for a folder, a key or a port that cannot be used, naming it; nothing is left running then.
+   */
+  async start(signal: AbortSignal): Promise<void> {
     try {
-      await plane.#startClusters();
-      await plane.#startServing(await plane.#authority());
-      return plane;
+      await this.#startClusters(signal);
+      await this.#startServing(await this.#authority());
     } catch (thrown) {
-      await plane.close();
+      await this.close();
       throw thrown;
     }
   }
@@ -117,15 +114,15 @@ export class ControlPlane {
     return `${podName}.${systemNamespace}`;
   }
   get localCluster(): ClusterId {
-    return this.#options.config.manifests[0]!.cluster;
+    return this.#options.config.manifests[0]?.cluster ?? this.#options.config.clusterId;
   }
   /** Where clients reach us. */
   get ports(): { readonly xds: number; readonly xdsPlaintext: number | undefined } {
     return this.#ports;
   }
-  /** The issuer of each cluster's tokens. */
+  /** The issuer of each cluster whose tokens are ours to make. */
   get tokens(): ReadonlyMap<ClusterId, TokenIssuer> {
-    return this.#tokens;
+    return this.#clusters.issuers;
   }
   get logs(): MeshLogs["logs"] {
     return this.#mesh.logs;
@@ -136,16 +133,16 @@ export class ControlPlane {
   }
 
   /** What must be so before clients are sent here: why it is not, or undefined. */
-  readiness(): readonly { readonly name: string; readonly check: () => string | undefined }[] {
+  readiness(): readonly ReadinessCheck[] {
     const ended = (): boolean => (this.#signer?.expiresAt ?? 0) <= this.#host.clock.now();
     return [
-      { name: "clusters", check: () => (this.#joined ? undefined : "their first load is not complete") },
+      ...this.#clusters.readiness(),
       { name: "discovery", check: () => (this.#ports.xds === 0 ? "the port is not open" : undefined) },
       { name: "certificates", check: () => (ended() ? "the signing certificate has ended; renew it" : undefined) },
     ];
   }
 
-  /** What is wrong with the manifests and the objects in them, and what could not be sent. */
+  /** What is wrong with the clusters and the objects in them, and what could not be sent. */
   problems(): readonly Problem[] {
     const unsent = this.#mesh.refusals().map(({ name, reason }): Problem => {
       return {
@@ -157,71 +154,24 @@ export class ControlPlane {
       };
     });
     const objects = [...this.registry.problems.entries()].map(([, problem]) => problem);
-    const read = this.#clusters.flatMap(({ problems }) => problems);
-    return [...read, ...objects, ...unsent, ...this.#elsewhere()];
+    return [...this.#clusters.problems(), ...objects, ...unsent];
   }
 
-  /** Clusters on another network, of which nobody hears anything until gateways join them. */
-  #elsewhere(): readonly Problem[] {
-    const { manifests, systemNamespace } = this.#options.config;
-    const networkOf = (cluster: ClusterId): string => this.registry.networks.get(cluster) ?? "";
-    const local = networkOf(this.localCluster);
-    return manifests
-      .filter(({ cluster }) => networkOf(cluster) !== local)
-      .map(({ cluster, folder }) => ({
-        object: `cluster ${cluster}`,
-        origin: folder,
-        field: "topology.istio.io/network",
-        message:
-          `Its pods are on network "${networkOf(cluster)}", ours on "${local}", so none of them is sent. If they reach ` +
-          `each other, label its namespace ${systemNamespace} with topology.istio.io/network: "${local}".`,
-        severity: "warning",
-      }));
-  }
-
-  /** Kinds in the folders that nothing reads. */
+  /** Kinds that were found and that nothing reads. */
   unknownKinds(): readonly { readonly kind: string; readonly count: number }[] {
-    const counts = new Map<string, number>();
-    for (const { unknownKinds } of this.#clusters)
-      for (const { apiVersion, kind, count } of unknownKinds) {
-        const name = `${kind} (${apiVersion})`;
-        counts.set(name, (counts.get(name) ?? 0) + count);
-      }
-    return [...counts].map(([kind, count]) => ({ kind, count }));
+    return this.#clusters.unknownKinds();
   }
 
-  /** Stops serving, then following the folders; idempotent. */
+  /** Stops serving, then following the clusters; idempotent. */
   async close(): Promise<void> {
     for (const close of this.#closing.splice(0).reverse()) await close();
   }
 
-  async #startClusters(): Promise<void> {
-    const { manifests, stateDir, clusterDomain } = this.#options.config;
-    this.#closing.push(() => this.#virtualIps.close());
-    this.#clusters = manifests.map(({ cluster, folder, podCidr, serviceCidr }, at) => {
-      const ranges = rangesOf(at);
-      const intake = this.registry.intake(cluster);
-      return new EmbeddedCluster(this.#host, {
-        cluster,
-        folder,
-        sink: intake,
-        knows: (kind, apiVersion) => intake.known(kind, apiVersion),
-        store: new FileAssignmentStore(join(stateDir, "clusters", cluster, "addresses.json")),
-        clusterDomain,
-        ...ranges,
-        ...(podCidr !== undefined && { podCidr }),
-        ...(serviceCidr !== undefined && { serviceCidr }),
-      });
-    });
-    for (const embedded of this.#clusters) {
-      this.#closing.push(() => embedded.close());
-      await embedded.start();
-      embedded.observe(() => this.#problemLog.note(this.problems()));
-    }
+  async #startClusters(signal: AbortSignal): Promise<void> {
+    await this.#clusters.start(signal);
     // Only now: nothing of a cluster shows before all of it is there.
     this.graph.onDirty = () => void this.#host.clock.after(0, () => this.graph.flush());
     this.graph.flush();
-    this.#joined = true;
     this.#problemLog.note(this.problems());
   }
 
@@ -235,7 +185,7 @@ export class ControlPlane {
 
   async #startServing(authority: Authority): Promise<void> {
     await this.#keepRoots(authority);
-    const authenticator = await this.#authenticators();
+    const authenticator = this.#authenticators();
     const { trustDomain, trustedNodeAccounts, listenAddress: address, ports } = this.#options.config;
     const signer = new LocalSigner(this.#host, authority, trustDomain);
     this.#signer = signer;
@@ -295,18 +245,9 @@ export class ControlPlane {
     return certificates;
   }
 
-  async #authenticators(): Promise<Authenticators> {
-    const { manifests, stateDir, trustDomain } = this.#options.config;
-    const pods = new LivePods(this.registry);
-    const issuers = new Map<ClusterId, TokenIssuer>();
-    for (const { cluster } of manifests)
-      issuers.set(cluster, await TokenIssuer.open(this.#host, cluster, tokenKeyFile(stateDir, cluster)));
-    this.#tokens = issuers;
-    const tokens = new Map(
-      [...issuers].map(([cluster, { publicKey }]) => {
-        return [cluster, new TokenVerifier(this.#host, { cluster, trustDomain, publicKey, pods })] as const;
-      }),
-    );
+  #authenticators(): Authenticators {
+    const { trustDomain } = this.#options.config;
+    const tokens = new Map(this.#clusters.names().map((cluster) => [cluster, this.#clusters.verifierOf(cluster)!]));
     return new Authenticators({ clock: this.#host.clock, tokens, localCluster: this.localCluster, trustDomain });
   }
 
@@ -340,10 +281,6 @@ async function openStateDir(stateDir: string): Promise<void> {
     throw new MeshError("unavailable", `${what}; choose another with --state`, {}, { cause: thrown });
   }
 }
-
-/** Where the key of a cluster's token issuer is kept. */
-export const tokenKeyFile = (stateDir: string, cluster: ClusterId): string =>
-  join(stateDir, "clusters", cluster, "token-key.pem");
 
 const pemOf = (certificates: readonly Uint8Array[]): string =>
   certificates.map((bytes) => toPem("CERTIFICATE", bytes)).join("");

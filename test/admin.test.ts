@@ -31,7 +31,14 @@ async function start(pages: readonly DebugPage[] = [], more: Partial<AdminOption
   const metrics = new PrometheusMetrics();
   const server = new AdminServer(
     { clock: systemClock, log, metrics },
-    { address: "127.0.0.1", healthPort: 0, adminPort: 0, checks: [], pages: new DebugPages(pages), ...more },
+    {
+      address: "127.0.0.1",
+      healthPort: 0,
+      adminPort: 0,
+      checks: () => [],
+      pages: () => new DebugPages(pages),
+      ...more,
+    },
   );
   running.push(server);
   await server.start();
@@ -64,7 +71,7 @@ test("ready follows the checks, and readyz?verbose shows each with its reason", 
     { name: "listeners", check: () => undefined },
     { name: "cluster", check: () => (joined ? undefined : "the manifests of east are still being read") },
   ];
-  const { health } = await start([], { checks });
+  const { health } = await start([], { checks: () => checks });
   assert.deepEqual(await get(`${health}/ready`), [
     503,
     "[-]cluster the manifests of east are still being read\nnot ready\n",
@@ -83,7 +90,7 @@ test("a check that throws is a check that is not passed", async () => {
   const check = (): never => {
     throw new Error("no such key");
   };
-  const { health } = await start([], { checks: [{ name: "ca", check }] });
+  const { health } = await start([], { checks: () => [{ name: "ca", check }] });
   assert.deepEqual(await get(`${health}/ready`), [503, "[-]ca could not be checked: no such key\nnot ready\n"]);
 });
 

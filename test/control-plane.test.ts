@@ -41,11 +41,12 @@ interface Running {
 
 async function start(options: Options = {}, openToAll = false, host = realHost()): Promise<Running> {
   const flags = { cluster: "east", manifests: [manifests], state: join(folder, "state"), xdsPort: "0", ...options };
-  const plane = await ControlPlane.start(host, {
+  const plane = await ControlPlane.open(host, {
     config: loadConfig(flags, {}, { listenAddress: "127.0.0.1", stateDir: "" }),
     openToAll,
     debugPage: () => Promise.reject(new MeshError("absent", "no pages here")),
   });
+  await plane.start(new AbortController().signal);
   cleanups.push(() => plane.close());
   const ztunnel = [...plane.registry.pods.entries()]
     .map(([, pod]) => pod)

@@ -47,7 +47,7 @@ async function runOnce(call: CommandCall): Promise<ExitCode> {
     // Beside a demo that runs: ports and state of its own, and a log that says only what is wrong.
     const own = { state: scratch, xdsPort: "0", adminPort: "0", healthPort: "0", log_output_level: "warn" };
     const config = configOf(call, own);
-    const running = await startPlane({ config, openToAll: true });
+    const running = await startPlane({ config, openToAll: true }, call.signal);
     try {
       const signal = AbortSignal.any([call.signal, AbortSignal.timeout(ONCE_MS)]);
       const summary = await once(running, await demoClient({ ...running, config }), signal);
@@ -72,7 +72,7 @@ function summaryText({ workloads, services, policies, svid, readyMs, snapshotMs 
 async function runDemo(call: CommandCall, pid: number): Promise<ExitCode> {
   if (textOption(call.options, "output") === "json") throw new UsageError("--output json is for --once; leave it out");
   const config = configOf(call);
-  const running = await startPlane({ config, openToAll: true });
+  const running = await startPlane({ config, openToAll: true }, call.signal);
   const own: Disposable[] = [];
   try {
     const client = await demoClient({ ...running, config });

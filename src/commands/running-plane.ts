@@ -1,6 +1,6 @@
-import { AdminServer } from "../admin.ts";
+import { AdminServer, type ReadinessCheck } from "../admin.ts";
 import type { Config } from "../config.ts";
-import { ControlPlane } from "../control-plane.ts";
+import { ControlPlane, type ControlPlaneOptions } from "../control-plane.ts";
 import { DebugPages } from "../debug-page.ts";
 import { MeshError } from "../errors.ts";
 import { knownHoles } from "../runtime.ts";
@@ -23,38 +23,74 @@ export interface RunningPlane {
   close(): Promise<void>;
 }
 
-/** @throws MeshError if it cannot start, in one sentence; nothing is left running then. */
-export async function startPlane({ config, openToAll }: RunningPlaneOptions): Promise<RunningPlane> {
+/** Where its clusters are found may have to be asked for, which can take as long as an API server is away. */
+export interface PlaneSource {
+  /** Why there is no plane yet. */
+  waitingFor(): string | undefined;
+  /** @throws MeshError if `signal` ends it, or for what no patience mends. */
+  plane(host: SystemHost, signal: AbortSignal): Promise<Omit<ControlPlaneOptions, "openToAll" | "debugPage">>;
+  close(): Promise<void>;
+}
+
+/** The folders of `config.manifests`. */
+const foldersOf = (config: Config): PlaneSource => ({
+  waitingFor: () => "its folders are not read yet",
+  plane: () => Promise.resolve({ config }),
+  close: () => Promise.resolve(),
+});
+
+/**
+ * Probes and metrics are answered from the beginning; the rest once it is ready.
+ * @throws MeshError if it cannot start, in one sentence; nothing is left running then.
+ */
+export async function startPlane(
+  { config, openToAll }: RunningPlaneOptions,
+  signal: AbortSignal = new AbortController().signal,
+  source: PlaneSource = foldersOf(config),
+): Promise<RunningPlane> {
   await refuseServed(config.stateDir);
   const host = systemHost({ logLevels: config.log.levels, logAsJson: config.log.asJson });
-  const { log, clock } = host;
   const holes = knownHoles(process.versions.node);
-  if (holes !== undefined) log.scope("admin").warn(holes);
+  if (holes !== undefined) host.log.scope("admin").warn(holes);
+  let plane: ControlPlane | undefined;
   let pages: DebugPages | undefined;
-  const debugPage = (page: string): Promise<Uint8Array> => {
-    if (pages === undefined) throw new MeshError("unavailable", "the debug pages are not up yet; ask again");
-    return pages.bytes(clock, page);
+  const shown = (): DebugPages => {
+    if (pages !== undefined) return pages;
+    throw new MeshError("unavailable", "the debug pages are not up yet; ask again");
   };
-  const plane = await ControlPlane.start(host, { config, openToAll, debugPage });
-  const { registry, graph, logs } = plane;
-  const views = { clock, registry, graph, logs, config, scopes: log, controlPlane: plane.name };
-  pages = new DebugPages(
-    debugPages({ ...views, clients: () => plane.discovery.clients(), problems: () => plane.problems() }),
-  );
+  const waiting: readonly ReadinessCheck[] = [{ name: "clusters", check: () => source.waitingFor() }];
   const { listenAddress: address, ports } = config;
-  const checks = plane.readiness();
-  const admin = new AdminServer(host, { address, healthPort: ports.health, adminPort: ports.admin, checks, pages });
-  try {
-    await admin.start();
-  } catch (thrown) {
-    await plane.close();
-    throw thrown;
-  }
+  const admin = new AdminServer(host, {
+    address,
+    healthPort: ports.health,
+    adminPort: ports.admin,
+    checks: () => plane?.readiness() ?? waiting,
+    pages: shown,
+  });
   const close = async (): Promise<void> => {
     await admin.close();
-    await plane.close();
+    await plane?.close();
+    await source.close();
   };
-  return { host, plane, admin, readyMs: clock.elapsedMs(), close };
+  try {
+    await admin.start();
+    const options = await source.plane(host, signal);
+    const debugPage = async (page: string): Promise<Uint8Array> => shown().bytes(host.clock, page);
+    const opened = (plane = await ControlPlane.open(host, { ...options, openToAll, debugPage }));
+    pages = pagesOf(host, opened, options.config);
+    await opened.start(signal);
+    return { host, plane: opened, admin, readyMs: host.clock.elapsedMs(), close };
+  } catch (thrown) {
+    await close();
+    throw thrown;
+  }
+}
+
+function pagesOf({ clock, log }: SystemHost, plane: ControlPlane, config: Config): DebugPages {
+  const { registry, graph, logs } = plane;
+  const views = { clock, registry, graph, logs, config, scopes: log, controlPlane: plane.name };
+  const clients = () => plane.discovery.clients();
+  return new DebugPages(debugPages({ ...views, clients, problems: () => plane.problems() }));
 }
 
 /** Resolves once the user, or a time limit, wants the command to end. */

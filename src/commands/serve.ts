@@ -15,7 +15,7 @@ export const serveCommand = (pid: number): Command => ({
     // Kubernetes is a later issue's; to run without a cluster, and say nothing, would be worse than not to run.
     if (config.manifests.length === 0)
       throw new UsageError("serve reads its clusters from folders, and none is given: name one with --manifests <dir>");
-    const running = await startPlane({ config, openToAll: false });
+    const running = await startPlane({ config, openToAll: false }, signal);
     const { plane, admin } = running;
     try {
       await leaveConnection(running, config, undefined, pid);

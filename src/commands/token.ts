@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { TokenIssuer, type TokenSubject } from "../ca/token-issuer.ts";
 import { type Command, type CommandCall, textOption, UsageError } from "../command.ts";
 import { type Config, CONFIG_FLAGS, loadConfig, type ManifestCluster } from "../config.ts";
-import { tokenKeyFile } from "../control-plane.ts";
+import { tokenKeyFile } from "../plane/embedded-clusters.ts";
 import { parseDurationMs } from "../duration.ts";
 import { MeshError } from "../errors.ts";
 import type { Host } from "../host.ts";

@@ -106,7 +106,13 @@ export function viewedMesh(objects: readonly KubeObject[], clients: readonly Cli
 export async function serve(viewed: Viewed): Promise<AdminServer> {
   const host = { clock: systemClock, log: viewed.scopes, metrics: new PrometheusMetrics() };
   const pages = new DebugPages(debugPages(viewed));
-  const server = new AdminServer(host, { address: "127.0.0.1", healthPort: 0, adminPort: 0, checks: [], pages });
+  const server = new AdminServer(host, {
+    address: "127.0.0.1",
+    healthPort: 0,
+    adminPort: 0,
+    checks: () => [],
+    pages: () => pages,
+  });
   await server.start();
   return server;
 }

@@ -1,0 +1,35 @@
+import type { ReadinessCheck } from "../admin.ts";
+import type { Authenticator } from "../caller.ts";
+import type { Config } from "../config.ts";
+import type { Host } from "../host.ts";
+import type { ClusterId } from "../names.ts";
+import type { Problem } from "../registry/model/problem.ts";
+import type { Registry } from "../registry/registry.ts";
+import type { TokenIssuer } from "../ca/token-issuer.ts";
+
+/** Where the objects of the mesh come from: folders of manifests, or API servers. */
+export interface Clusters {
+  /** Clusters whose tokens are ours to make; none on Kubernetes. */
+  readonly issuers: ReadonlyMap<ClusterId, TokenIssuer>;
+  /** Resolves once the registry has been given all that clients have to be told at once. @throws MeshError if never. */
+  start(signal: AbortSignal): Promise<void>;
+  /** Who verifies the tokens of a cluster; undefined if there is none of that name. */
+  verifierOf(cluster: ClusterId): Authenticator | undefined;
+  /** All there are now, for messages. */
+  names(): readonly ClusterId[];
+  readiness(): readonly ReadinessCheck[];
+  /** What is wrong besides the objects themselves. */
+  problems(): readonly Problem[];
+  /** Kinds that were found and that nothing reads. */
+  unknownKinds(): readonly { readonly kind: string; readonly count: number }[];
+  /** Stops following; idempotent. */
+  close(): Promise<void>;
+}
+
+export interface ClusterContext {
+  readonly host: Host;
+  readonly config: Config;
+  readonly registry: Registry;
+  /** To be called after `problems` may have changed. */
+  readonly noteProblems: () => void;
+}
