@@ -44,7 +44,7 @@ export function workloadEntryWorkloads(
   graph: Graph,
   objects: Objects,
   { attachments, gateways }: EntryInputs,
-  { mesh, localCluster }: RegistryOptions,
+  { mesh, localCluster, workloadEntrySelection }: RegistryOptions,
 ): Collection<WorkloadUid, Workload> {
   return derive(graph, {
     name: "workload-entry-workloads",
@@ -54,12 +54,15 @@ export function workloadEntryWorkloads(
       const { id, entry, tunnel, workloadName } = source;
       const attachment = attachments.get(placementOfEntry(source).id);
       if (id.cluster !== localCluster || !attachment) return [];
+      const services = workloadEntrySelection
+        ? attachment.services
+        : attachment.services.filter(({ rules }) => rules === "service-entry");
       const uid = workloadEntryUid(id.cluster, id.namespace, id.name);
       const workload: Workload = {
         ...entryWorkload(uid, id, mesh.trustDomain, entry, tunnel),
         ...networkOf(entry, attachment, gateways),
         ...namesOf(entry.labels, workloadName),
-        services: bindings(entry, attachment.services),
+        services: bindings(entry, services),
         waypoint: attachment.waypoint,
         policies: attachment.policies,
       };

@@ -15,4 +15,10 @@ export interface RegistryOptions {
   readonly revision: string;
   /** Sends policies that are to be tried, not enforced; only to clients that know the difference (ztunnel 1.29). */
   readonly dryRunPolicies: boolean;
+  /** Services of other clusters are shared where they are global; without it only local objects count (contract 5.9). */
+  readonly multiNetwork: boolean;
+  /** Kubernetes Services select WorkloadEntries, too (PILOT_ENABLE_K8S_SELECT_WORKLOAD_ENTRIES). */
+  readonly workloadEntrySelection: boolean;
+  /** Hosts without an address get one from us (PILOT_ENABLE_IP_AUTOALLOCATE); what a status names counts anyway. */
+  readonly allocateIps: boolean;
 }

@@ -5,6 +5,7 @@ import type { Collection } from "./collection/collection.ts";
 import { derive } from "./collection/derive.ts";
 import type { Graph } from "./collection/graph.ts";
 import { Index } from "./collection/index-by.ts";
+import { Source } from "./collection/source.ts";
 import {
   endpointProblems,
   placementOfEntry,
@@ -17,6 +18,7 @@ import { Intake } from "./kube/intake.ts";
 import type { Namespace } from "./kube/namespace.ts";
 import { objectSources, type Objects } from "./kube/objects.ts";
 import { podEnded, type Pod } from "./kube/pod.ts";
+import type { MeshConfig } from "./model/mesh.ts";
 import type { Policy } from "./model/policy.ts";
 import type { Problem } from "./model/problem.ts";
 import type { Service } from "./model/service.ts";
@@ -42,6 +44,8 @@ export type RegistrySettings = Pick<RegistryOptions, "mesh" | "localCluster"> & 
 /** Sources in, collections out: all that the mesh is, as the objects of its clusters say. */
 export class Registry {
   readonly objects: Objects;
+  /** Under the key `mesh`; written whenever the mesh config changes. Until then no rule makes a service global. */
+  readonly meshConfig: Source<"mesh", MeshConfig>;
   readonly workloads: Collection<WorkloadUid, Workload>;
   readonly services: Collection<ServiceName, Service>;
   readonly policies: Collection<PolicyName, Policy>;
@@ -63,12 +67,16 @@ export class Registry {
       virtualIps: forgetfulStore,
       revision: "default",
       dryRunPolicies: false,
+      multiNetwork: true,
+      workloadEntrySelection: true,
+      allocateIps: true,
       ...settings,
     };
     const objects = objectSources(graph);
+    const meshConfig = new Source<"mesh", MeshConfig>(graph, "mesh-config");
     const networks = clusterNetworks(graph, objects, options);
     const offered = waypoints(graph, objects, networks);
-    const vips = virtualIps(graph, objects.serviceEntries, objects.services, options.localCluster, options.virtualIps);
+    const vips = virtualIps(graph, objects.serviceEntries, objects.services, options);
     const offers = serviceOffers(graph, objects, { networks, waypoints: offered, virtualIps: vips }, options);
     const winners = nameWinners(graph, offers);
     const owners = nameOwners(graph, winners);
@@ -91,6 +99,7 @@ export class Registry {
     const entryInputs: EntryInputs = { attachments: attached, gateways: byNetwork, owners };
     this.#options = options;
     this.objects = objects;
+    this.meshConfig = meshConfig;
     this.networks = networks;
     this.waypoints = offered;
     this.namespaces = objects.namespaces;

@@ -16,6 +16,14 @@ export interface VirtualIpStore {
   save(slots: ReadonlyMap<ServiceName, number>): void;
 }
 
+/** What settles who gets an address from us. */
+export interface VirtualIpOptions {
+  readonly localCluster: ClusterId;
+  readonly virtualIps: VirtualIpStore;
+  /** False if only addresses that a status names count. */
+  readonly allocateIps: boolean;
+}
+
 /** Forgets on restart; the hash still brings nearly every host back to its slot. */
 export const forgetfulStore: VirtualIpStore = { load: () => new Map(), save: () => {} };
 
@@ -46,10 +54,9 @@ export function virtualIps(
   graph: Graph,
   serviceEntries: Collection<ObjectKey, ServiceEntry>,
   services: Collection<ObjectKey, KubeService>,
-  localCluster: ClusterId,
-  store: VirtualIpStore,
+  options: VirtualIpOptions,
 ): Collection<ServiceName, readonly string[]> {
-  const node = new VirtualIps(serviceEntries, services, localCluster, store);
+  const node = new VirtualIps(serviceEntries, services, options);
   graph.add(node);
   return node;
 }
@@ -69,11 +76,10 @@ class VirtualIps extends CollectionNode<ServiceName, readonly string[]> {
   constructor(
     readonly serviceEntries: Collection<ObjectKey, ServiceEntry>,
     readonly services: Collection<ObjectKey, KubeService>,
-    readonly localCluster: ClusterId,
-    readonly store: VirtualIpStore,
+    readonly options: VirtualIpOptions,
   ) {
     super("virtual-ips", 1 + Math.max(serviceEntries.rank, services.rank), sameTexts);
-    for (const [name, slot] of store.load()) {
+    for (const [name, slot] of options.virtualIps.load()) {
       if (!Number.isInteger(slot) || slot < 1 || slot > SLOTS || this.#holders.has(slot)) continue;
       this.#kept.set(name, slot);
       this.#holders.set(slot, name);
@@ -97,13 +103,13 @@ class VirtualIps extends CollectionNode<ServiceName, readonly string[]> {
     super.publish();
     if (!this.#unsaved) return;
     this.#unsaved = false;
-    this.store.save(new Map([...this.#kept, ...this.#slots]));
+    this.options.virtualIps.save(new Map([...this.#kept, ...this.#slots]));
   }
 
   #count(key: ObjectKey, entry: ServiceEntry, step: 1 | -1, stale: Set<ServiceName>): void {
     for (const { ip } of entry.addresses) this.#give(ip, step, stale);
-    if (entry.id.cluster !== this.localCluster) return;
-    for (const host of hostsInNeed(entry)) {
+    if (entry.id.cluster !== this.options.localCluster) return;
+    for (const host of hostsInNeed(entry, this.options.allocateIps)) {
       const name = serviceName(entry.id.namespace, host);
       stale.add(name);
       for (const ip of assignedTo(entry, host)) this.#give(ip, step, stale);
@@ -174,13 +180,13 @@ class VirtualIps extends CollectionNode<ServiceName, readonly string[]> {
 }
 
 /** Hosts of an entry that get addresses from us; a wildcard only where somebody resolves what it stands for. */
-function hostsInNeed(entry: ServiceEntry): readonly string[] {
-  if (!entry.allocate && entry.assigned.length === 0) return [];
+function hostsInNeed(entry: ServiceEntry, allocateIps: boolean): readonly string[] {
+  const allocate = allocateIps && entry.allocate;
+  if (!allocate && entry.assigned.length === 0) return [];
   if (entry.addresses.length > 0 || entry.resolution === "NONE") return [];
   return entry.hosts.filter(
     (host) =>
-      (entry.allocate && (!host.startsWith("*") || entry.resolution === "DYNAMIC_DNS")) ||
-      assignedTo(entry, host).length > 0,
+      (allocate && (!host.startsWith("*") || entry.resolution === "DYNAMIC_DNS")) || assignedTo(entry, host).length > 0,
   );
 }
 

@@ -250,3 +250,23 @@ test("of two ServiceEntries with one host the older has it, and the endpoints of
   mesh.remove(entry("b", "", 1));
   assert.deepEqual(uids(mesh), ["east/networking.istio.io/ServiceEntry/shop/a/10.3.0.1"]);
 });
+
+test("Services select WorkloadEntries only if they shall; ServiceEntries always do", () => {
+  const objects = [
+    workloadEntry({ address: "10.9.0.1", labels: { app: "vm" } }),
+    service("vm", "10.1.0.1"),
+    serviceEntry("api", {
+      hosts: ["api.com"],
+      addresses: ["10.2.0.1"],
+      ports: [{ number: 80 }],
+      resolution: "STATIC",
+      workloadSelector: { labels: { app: "vm" } },
+    }),
+  ];
+  const serves = (workloadEntrySelection: boolean) =>
+    testMesh(objects, { workloadEntrySelection })
+      .registry.workloads.get(VM)
+      ?.services.map(({ service }) => service);
+  assert.deepEqual(serves(true), ["shop/api.com", "shop/vm.shop.svc.cluster.local"]);
+  assert.deepEqual(serves(false), ["shop/api.com"]);
+});

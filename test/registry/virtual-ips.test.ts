@@ -126,3 +126,15 @@ test("an address that a user gives another object is left, and the host keeps th
   assert.deepEqual(ipsOf(mesh, "a.com"), second);
   assert.deepEqual(ipsOf(testMesh([entry("a.com")], { virtualIps: store }), "a.com"), second);
 });
+
+test("with allocation off a host has only what a status names", () => {
+  const entry = (status: object) => ({
+    ...serviceEntry("api", { hosts: ["api.com", "b.com"], ports: [{ number: 80 }], resolution: "DNS" }),
+    status,
+  });
+  const mesh = testMesh([entry({})], { allocateIps: false });
+  const ips = () => [...mesh.registry.services.entries()].map(([, { addresses }]) => addresses.map(({ ip }) => ip));
+  assert.deepEqual(ips(), [[], []]);
+  mesh.apply(entry({ addresses: [{ host: "api.com", value: "240.240.0.9" }] }));
+  assert.deepEqual(ips(), [["240.240.0.9"], []]);
+});

@@ -1,6 +1,9 @@
 import type { ClusterId } from "../../names.ts";
+import type { LabelSelector, Selector } from "../model/label-selector.ts";
 import { Interned } from "./interned.ts";
 import { FieldError, fieldsOf, listOf, textOf, textsOf } from "./fields.ts";
+
+export type { LabelSelector, Selector } from "../model/label-selector.ts";
 
 /** Labels of one object; equal labels have equal ids, whatever their order. */
 export interface LabelSet {
@@ -16,11 +19,6 @@ export interface Placement {
   readonly cluster: ClusterId;
   readonly namespace: string;
   readonly labels: LabelSet;
-}
-
-/** `matchLabels` of a selector, sorted by key; never empty: what selects nothing or everything is said in another way. */
-export interface Selector {
-  readonly pairs: readonly (readonly [key: string, value: string])[];
 }
 
 const KEY = /^([a-z0-9]([a-z0-9.-]*[a-z0-9])?\/)?[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$/;
@@ -81,18 +79,6 @@ function pairsOf(value: unknown, field: string): readonly (readonly [string, str
       );
     return [key, text] as const;
   });
-}
-
-/** A whole label selector, as a Gateway uses for namespaces. */
-export interface LabelSelector {
-  readonly matchLabels: Selector | undefined;
-  readonly expressions: readonly LabelExpression[];
-}
-
-export interface LabelExpression {
-  readonly key: string;
-  readonly operator: "In" | "NotIn" | "Exists" | "DoesNotExist";
-  readonly values: readonly string[];
 }
 
 /** @throws FieldError for an operator that Kubernetes does not have. */
