@@ -5,10 +5,15 @@ import type { ClusterId } from "../names.ts";
 import { parseServiceAccountId } from "../spiffe.ts";
 import { pathLength, readCertificate, uriNames } from "./certificate-fields.ts";
 
+/** Who verifies each cluster's tokens, now: clusters come and go. A Map is one. */
+export interface TokenAuthenticators {
+  get(cluster: ClusterId): Authenticator | undefined;
+  keys(): Iterable<ClusterId>;
+}
+
 export interface AuthenticatorsOptions {
   readonly clock: Clock;
-  /** The verifier of each cluster's tokens. */
-  readonly tokens: ReadonlyMap<ClusterId, Authenticator>;
+  readonly tokens: TokenAuthenticators;
   readonly localCluster: ClusterId;
   readonly trustDomain: string;
 }
