@@ -1,9 +1,22 @@
+import { CLUSTER_SETTINGS, type ClusterConfig, loadClusterConfig } from "./cluster-config.ts";
 import type { Environment, Flag, Options } from "./command.ts";
 import { UsageError } from "./command.ts";
 import { messageOf } from "./errors.ts";
 import { type LogLevels, parseLogLevels } from "./log-levels.ts";
 import { type ClusterId, clusterId, type NetworkId, networkId } from "./names.ts";
-import { allGiven, given, type Given, ipOf, ipv4RangeOf, matching, portOf, refuse, type Setting } from "./settings.ts";
+import {
+  allGiven,
+  commaListOf,
+  given,
+  type Given,
+  ipOf,
+  ipv4RangeOf,
+  matching,
+  portOf,
+  refuse,
+  type Setting,
+  setting,
+} from "./settings.ts";
 import { isTrustDomain } from "./spiffe.ts";
 
 /** A cluster that is a folder of manifests. */
@@ -16,7 +29,9 @@ export interface ManifestCluster {
 }
 
 /** All that flags and variables settle, read once. Nothing in it is secret; secrets are named by their paths. */
-export interface Config {
+export interface Config extends ClusterConfig {
+  /** What somebody chose, by flag or variable: over the rest a label or the mesh config wins. */
+  readonly chosen: { readonly cluster: boolean; readonly network: boolean; readonly trustDomain: boolean };
   readonly clusterId: ClusterId;
   readonly network: NetworkId;
   readonly trustDomain: string;
@@ -58,11 +73,6 @@ const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 const LABEL_RIGHT = "use 1 to 63 lower case letters, digits and '-', beginning and ending with a letter or digit";
 const DNS_NAME = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/;
 
-const setting = (flags: string, description: string, variable?: string, repeated = false): Setting => ({
-  flag: { flags, description: variable === undefined ? description : `${description} [${variable}]`, repeated },
-  ...(variable !== undefined && { variable }),
-});
-
 /** Names and numbers are istiod's, so that charts and habits carry over. */
 const SETTINGS = {
   // What istiod calls a cluster that nobody named; ztunnels of upstream's chart send the same.
@@ -90,18 +100,30 @@ const SETTINGS = {
   cacerts: setting(
     "--cacerts <dir>",
     "ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem; a root of our own if none",
+    "ROOT_CA_DIR",
   ),
   manifests: setting("--manifests <dir>", "a cluster as a folder of manifests, or name=dir", undefined, true),
   podCidr: setting("--pod-cidr <range>", "pods' IPv4 range, or name=range; 10.244.0.0/16 by default", undefined, true),
   serviceCidr: setting("--service-cidr <range>", "services', likewise; 10.96.0.0/12 by default", undefined, true),
   servingName: setting("--serving-name <name>", "one more name for our TLS certificate", undefined, true),
+  customHost: { variable: "ISTIOD_CUSTOM_HOST" },
   logLevels: setting("--log_output_level <levels>", "as default:info,ads:debug; info by default"),
 } as const;
 
 const LOG_AS_JSON: Flag = { flags: "--log_as_json", description: "log lines as JSON objects" };
 
 /** For every command that runs a control plane. */
-export const CONFIG_FLAGS: readonly Flag[] = [...Object.values(SETTINGS).map(({ flag }) => flag), LOG_AS_JSON];
+export const CONFIG_FLAGS: readonly Flag[] = [
+  ...Object.values<Setting>({ ...SETTINGS, ...CLUSTER_SETTINGS }).flatMap(({ flag }) => flag ?? []),
+  LOG_AS_JSON,
+];
+
+/** Every variable that settles something, and by which name of ours: a flag, if it has one. */
+export const CONFIG_VARIABLES: ReadonlyMap<string, string> = new Map(
+  Object.values<Setting>({ ...SETTINGS, ...CLUSTER_SETTINGS }).flatMap(({ flag, variable }) =>
+    variable === undefined ? [] : [[variable, flag?.flags ?? variable] as const],
+  ),
+);
 
 /** @throws UsageError naming the flag or variable, its value and what would be right. */
 export function loadConfig(options: Options, environment: Environment, defaults: ConfigDefaults): Config {
@@ -113,15 +135,19 @@ export function loadConfig(options: Options, environment: Environment, defaults:
   const label = (value: Given) => matching(value, LABEL, LABEL_RIGHT);
   const dnsName = (value: Given) => matching(value, DNS_NAME, "give a DNS name in lower case, as cluster.local");
   const path = (value: Given) => matching(value, /^[^\0]+$/, "give a folder");
+  const chosen = (name: keyof typeof SETTINGS) => given(SETTINGS[name], options, environment) !== undefined;
   const cluster = read("cluster", name, "Kubernetes");
+  const revision = read("revision", label, "default");
   const systemNamespace = read("systemNamespace", label, "istio-system");
   return deepFreeze({
+    ...loadClusterConfig(options, environment, revision),
+    chosen: { cluster: chosen("cluster"), network: chosen("network"), trustDomain: chosen("trustDomain") },
     clusterId: clusterId(cluster),
     network: networkId(read("network", name, "")),
     trustDomain: read("trustDomain", trustDomainOf, "cluster.local"),
     clusterDomain: read("clusterDomain", dnsName, "cluster.local"),
     systemNamespace,
-    revision: read("revision", label, "default"),
+    revision,
     podName: read("podName", dnsName, "istiod"),
     listenAddress: read("listen", ipOf, defaults.listenAddress),
     ports: {
@@ -134,7 +160,10 @@ export function loadConfig(options: Options, environment: Environment, defaults:
     stateDir: read("stateDir", path, defaults.stateDir),
     cacertsDir: read<string | undefined>("cacerts", path, undefined),
     manifests: manifestClusters(cluster, options, defaults),
-    servingNames: allGiven(SETTINGS.servingName, options).map(servingNameOf),
+    servingNames: [
+      ...allGiven(SETTINGS.servingName, options).map(servingNameOf),
+      ...read("customHost", customHostsOf, []),
+    ],
     log: {
       levels: read("logLevels", logLevelsOf, { default: "info", scopes: new Map() }),
       asJson: options["log_as_json"] === true,
@@ -163,6 +192,10 @@ function accountsOf(value: Given): ReadonlySet<string> {
 
 function servingNameOf(value: Given): string {
   return DNS_NAME.test(value.text) ? value.text : ipOfName(value, "give a DNS name in lower case, or an IP address");
+}
+
+function customHostsOf(value: Given): readonly string[] {
+  return commaListOf(value).map((text) => servingNameOf({ from: value.from, text }));
 }
 
 function ipOfName(value: Given, right: string): string {

@@ -3,10 +3,16 @@ import { type Environment, type Flag, listOption, type Options, textOption, Usag
 import { printable } from "./printable.ts";
 
 /** One thing that can be set: by its flag, else by its variable, else it has its default. */
-export interface Setting {
-  readonly flag: Flag;
-  readonly variable?: string;
-}
+export type Setting =
+  | { readonly flag: Flag; readonly variable?: string }
+  /** What few will ever set, and who does brings it along from istiod, has no flag. */
+  | { readonly flag?: undefined; readonly variable: string };
+
+/** A setting with a flag. */
+export const setting = (flags: string, description: string, variable?: string, repeated = false) => ({
+  flag: { flags, description: variable === undefined ? description : `${description} [${variable}]`, repeated },
+  ...(variable !== undefined && { variable }),
+});
 
 /** A value, and where it was found: what an error must name. */
 export interface Given {
@@ -16,14 +22,14 @@ export interface Given {
 }
 
 export function given({ flag, variable }: Setting, options: Options, environment: Environment): Given | undefined {
-  const text = textOption(options, optionName(flag));
-  if (text !== undefined) return { text, from: longFlag(flag) };
+  const text = flag && textOption(options, optionName(flag));
+  if (flag && text !== undefined) return { text, from: longFlag(flag) };
   // An empty variable is how charts leave a value out.
   const value = variable === undefined ? undefined : environment[variable];
   return value === undefined || value === "" ? undefined : { text: value, from: variable! };
 }
 
-export function allGiven({ flag }: Setting, options: Options): readonly Given[] {
+export function allGiven({ flag }: { readonly flag: Flag }, options: Options): readonly Given[] {
   return listOption(options, optionName(flag)).map((text) => ({ text, from: longFlag(flag) }));
 }
 
@@ -35,6 +41,20 @@ export function refuse({ text, from }: Given, right: string): never {
 /** `text` if it matches. @throws UsageError */
 export function matching(value: Given, pattern: RegExp, right: string): string {
   return pattern.test(value.text) ? value.text : refuse(value, right);
+}
+
+/** As istiod reads it. */
+export function truthOf(value: Given): boolean {
+  if (/^(1|t|T|true|True|TRUE)$/.test(value.text)) return true;
+  return /^(0|f|F|false|False|FALSE)$/.test(value.text) ? false : refuse(value, "give true or false");
+}
+
+/** The words between commas, trimmed; empty ones left out. */
+export function commaListOf({ text }: Given): readonly string[] {
+  return text
+    .split(",")
+    .map((word) => word.trim())
+    .filter((word) => word !== "");
 }
 
 export function portOf(value: Given): number {

@@ -28,6 +28,43 @@ test("a flag wins over its variable, and a variable over the default; an empty v
   assert.deepEqual([...config.trustedNodeAccounts], ["mesh/ztunnel"]);
 });
 
+test("variables of istiod mean what they mean there", () => {
+  const standard = load();
+  const settled: readonly [Environment, Partial<Config>][] = [
+    [{ KUBECONFIG: "/k" }, { kubeconfig: "/k", kubeconfigMayBeAbsent: true }],
+    [{ PILOT_REMOTE_CLUSTER_TIMEOUT: "1m30s" }, { remoteClusterTimeoutMs: 90_000 }],
+    [{ PILOT_REMOTE_CLUSTER_TIMEOUT: "0s" }, { remoteClusterTimeoutMs: 0 }],
+    [{ PILOT_MULTICLUSTER_KUBECONFIG_PATH: "/kubeconfigs" }, { multiclusterKubeconfigPath: "/kubeconfigs" }],
+    [
+      { PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS: "clientKey, tokenFile" },
+      { insecureKubeconfigOptions: new Set(["clientKey", "tokenFile"] as const) },
+    ],
+    [{ DISABLE_LEGACY_MULTICLUSTER: "true" }, { legacyMulticluster: false }],
+    [{ PILOT_ENABLE_IP_AUTOALLOCATE: "false" }, { allocateIps: false }],
+    [{ PILOT_ENABLE_K8S_SELECT_WORKLOAD_ENTRIES: "False" }, { workloadEntrySelection: false }],
+    [{ PILOT_SKIP_VALIDATE_TRUST_DOMAIN: "1" }, { skipValidateTrustDomain: true }],
+    [{ AMBIENT_ENABLE_MULTI_NETWORK: "f" }, { multiNetwork: false }],
+    [{ AMBIENT_ENABLE_DRY_RUN_AUTHORIZATION_POLICY: "TRUE" }, { dryRunPolicies: true }],
+    [{ SHARED_MESH_CONFIG: "shared" }, { meshConfigMaps: { own: "istio", shared: "shared" } }],
+    [{ REVISION: "1-30" }, { revision: "1-30", meshConfigMaps: { own: "istio-1-30", shared: undefined } }],
+    [{ ROOT_CA_DIR: "/etc/cacerts" }, { cacertsDir: "/etc/cacerts" }],
+    [{ ISTIOD_CUSTOM_HOST: "a.example, b.example" }, { servingNames: ["a.example", "b.example"] }],
+  ];
+  for (const [environment, changed] of settled)
+    assert.deepEqual(load({}, environment), { ...standard, ...changed }, JSON.stringify(environment));
+});
+
+test("a kubeconfig that a flag names must be there; one that the variable names need not", () => {
+  const config = load({ kubeconfig: "/flag", context: "east" }, { KUBECONFIG: "/variable" });
+  assert.deepEqual([config.kubeconfig, config.kubeconfigMayBeAbsent, config.kubeContext], ["/flag", false, "east"]);
+});
+
+test("what somebody chose is told from a default, even if it is the same", () => {
+  assert.deepEqual(load().chosen, { cluster: false, network: false, trustDomain: false });
+  const { chosen } = load({ cluster: "Kubernetes", trustDomain: "cluster.local" }, { NETWORK: "n1" });
+  assert.deepEqual(chosen, { cluster: true, network: true, trustDomain: true });
+});
+
 test("nobody changes the config once it is loaded", () => {
   const config = load();
   assert.throws(() => Object.assign(config, { clusterId: "other" }), TypeError);
@@ -71,6 +108,19 @@ test("a value that cannot be is refused with the place, the value and what would
     [{ manifests: ["a"], podCidr: ["10.0.0.0"] }, {}, /^--pod-cidr is "10.0.0.0": give an IPv4 range/],
     [{ manifests: ["a"], serviceCidr: ["10.0.0.0/33"] }, {}, /^--service-cidr is "10.0.0.0\/33"/],
     [{ servingName: ["*.x"] }, {}, /^--serving-name is "\*\.x": give a DNS name/],
+    [{}, { ISTIOD_CUSTOM_HOST: "a.example,*.x" }, /^ISTIOD_CUSTOM_HOST is "\*\.x": give a DNS name/],
+    [{ kubeconfig: "" }, {}, /^--kubeconfig is "": give a file/],
+    [{}, { PILOT_REMOTE_CLUSTER_TIMEOUT: "30" }, /^PILOT_REMOTE_CLUSTER_TIMEOUT is "30": give a duration, as 30s/],
+    [{}, { PILOT_REMOTE_CLUSTER_TIMEOUT: "-1s" }, /^PILOT_REMOTE_CLUSTER_TIMEOUT is "-1s"/],
+    [{}, { PILOT_ENABLE_IP_AUTOALLOCATE: "yes" }, /^PILOT_ENABLE_IP_AUTOALLOCATE is "yes": give true or false/],
+    [{}, { DISABLE_LEGACY_MULTICLUSTER: "on" }, /^DISABLE_LEGACY_MULTICLUSTER is "on": give true or false/],
+    [{}, { SHARED_MESH_CONFIG: "a/b" }, /^SHARED_MESH_CONFIG is "a\/b": give the name of a ConfigMap/],
+    [
+      {},
+      { PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS: "tokenFile,exec" },
+      /OPTIONS is "tokenFile,exec": use clientKey, clientCertificate, tokenFile, .* exec would run programs/,
+    ],
+    [{}, { PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS: "gcp" }, /gcp is none of these/],
     [{ log_output_level: "ads:loud" }, {}, /^--log_output_level has "ads:loud": the level must be one of/],
   ];
   for (const [options, environment, message] of refused)
@@ -100,6 +150,8 @@ test("every flag of the config has an effect", () => {
     cacerts: "ca",
     manifests: ["m"],
     "serving-name": ["example.com"],
+    kubeconfig: "k",
+    context: "c",
     log_output_level: "debug",
     log_as_json: true,
   };

@@ -90,6 +90,7 @@ export function configz(config: Config, scopes: LogScopes): unknown {
   return {
     ...config,
     trustedNodeAccounts: [...config.trustedNodeAccounts],
+    insecureKubeconfigOptions: [...config.insecureKubeconfigOptions],
     log: { asJson: config.log.asJson, levels },
   };
 }

@@ -1,0 +1,114 @@
+import type { Environment, Options } from "./command.ts";
+import { parseDurationMs } from "./duration.ts";
+import { commaListOf, given, type Given, matching, refuse, type Setting, setting, truthOf } from "./settings.ts";
+
+/** Ways to authenticate that a remote secret may use only if an operator allows them by name (peering.md 3.3). */
+export type InsecureKubeconfigOption = "clientKey" | "clientCertificate" | "tokenFile";
+
+/** All that settles how we run in a cluster, and how we read others. */
+export interface ClusterConfig {
+  /** A file with the credentials for our API server; undefined for those of our pod. */
+  readonly kubeconfig: string | undefined;
+  /**
+   * True if it is from KUBECONFIG, which istiod's chart sets to a file that is rarely there: if it is not, in a pod, the
+   * variable counts as unset. A file that a flag names must be there.
+   */
+  readonly kubeconfigMayBeAbsent: boolean;
+  /** Undefined: the current context of the file. */
+  readonly kubeContext: string | undefined;
+  /** How long readiness waits for a remote cluster; 0 for ever. */
+  readonly remoteClusterTimeoutMs: number;
+  /** A folder of kubeconfigs, which is then read instead of remote secrets. */
+  readonly multiclusterKubeconfigPath: string | undefined;
+  readonly insecureKubeconfigOptions: ReadonlySet<InsecureKubeconfigOption>;
+  /** False: remote secrets are not read. */
+  readonly legacyMulticluster: boolean;
+  /** Gives addresses to hosts of ServiceEntries that have none. */
+  readonly allocateIps: boolean;
+  /** Services select WorkloadEntries by their labels, as they select pods. */
+  readonly workloadEntrySelection: boolean;
+  /** Accepted for meshes that have several trust domains: ztunnels check them by themselves, and nothing of ours is weaker for it. */
+  readonly skipValidateTrustDomain: boolean;
+  /** Reads gateways to other networks and what lies behind them. */
+  readonly multiNetwork: boolean;
+  /** Sends policies that are to be tried, not enforced; only for ztunnel 1.29 and later. */
+  readonly dryRunPolicies: boolean;
+  readonly meshConfigMaps: MeshConfigMaps;
+}
+
+/** Names of ConfigMaps in the system namespace. */
+export interface MeshConfigMaps {
+  readonly own: string;
+  /** What `own` does not say, this one says. */
+  readonly shared: string | undefined;
+}
+
+/** Names and meanings are istiod's. Where only a variable is given, few will ever set it. */
+export const CLUSTER_SETTINGS = {
+  kubeconfig: setting(
+    "--kubeconfig <file>",
+    "credentials for the API server; those of our pod by default",
+    "KUBECONFIG",
+  ),
+  context: setting("--context <name>", "which context of that file; its current one by default"),
+  remoteClusterTimeout: { variable: "PILOT_REMOTE_CLUSTER_TIMEOUT" },
+  multiclusterKubeconfigPath: { variable: "PILOT_MULTICLUSTER_KUBECONFIG_PATH" },
+  insecureKubeconfigOptions: { variable: "PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS" },
+  withoutLegacyMulticluster: { variable: "DISABLE_LEGACY_MULTICLUSTER" },
+  allocateIps: { variable: "PILOT_ENABLE_IP_AUTOALLOCATE" },
+  workloadEntrySelection: { variable: "PILOT_ENABLE_K8S_SELECT_WORKLOAD_ENTRIES" },
+  skipValidateTrustDomain: { variable: "PILOT_SKIP_VALIDATE_TRUST_DOMAIN" },
+  multiNetwork: { variable: "AMBIENT_ENABLE_MULTI_NETWORK" },
+  dryRunPolicies: { variable: "AMBIENT_ENABLE_DRY_RUN_AUTHORIZATION_POLICY" },
+  sharedMeshConfig: { variable: "SHARED_MESH_CONFIG" },
+} as const satisfies Readonly<Record<string, Setting>>;
+
+/** @throws UsageError naming the flag or variable, its value and what would be right. */
+export function loadClusterConfig(options: Options, environment: Environment, revision: string): ClusterConfig {
+  const read = <T>(name: keyof typeof CLUSTER_SETTINGS, parse: (value: Given) => T, otherwise: T): T => {
+    const value = given(CLUSTER_SETTINGS[name], options, environment);
+    return value === undefined ? otherwise : parse(value);
+  };
+  const text = (name: keyof typeof CLUSTER_SETTINGS, right: string) =>
+    read<string | undefined>(name, (value) => matching(value, /^[^\0]+$/, right), undefined);
+  return {
+    kubeconfig: text("kubeconfig", "give a file"),
+    kubeconfigMayBeAbsent: given(CLUSTER_SETTINGS.kubeconfig, options, environment)?.from === "KUBECONFIG",
+    kubeContext: text("context", "give the name of a context in the kubeconfig"),
+    remoteClusterTimeoutMs: read("remoteClusterTimeout", timeoutOf, 30_000),
+    multiclusterKubeconfigPath: text("multiclusterKubeconfigPath", "give a folder"),
+    insecureKubeconfigOptions: read("insecureKubeconfigOptions", insecureOptionsOf, new Set()),
+    legacyMulticluster: !read("withoutLegacyMulticluster", truthOf, false),
+    allocateIps: read("allocateIps", truthOf, true),
+    workloadEntrySelection: read("workloadEntrySelection", truthOf, true),
+    skipValidateTrustDomain: read("skipValidateTrustDomain", truthOf, false),
+    // istiod's default is false. Here a service joins only if it says so, so there is nothing to guard against.
+    multiNetwork: read("multiNetwork", truthOf, true),
+    dryRunPolicies: read("dryRunPolicies", truthOf, false),
+    meshConfigMaps: {
+      own: revision === "default" ? "istio" : `istio-${revision}`,
+      shared: read<string | undefined>("sharedMeshConfig", configMapOf, undefined),
+    },
+  };
+}
+
+function timeoutOf(value: Given): number {
+  if (/^0(ms|s|m|h)?$/.test(value.text)) return 0;
+  return parseDurationMs(value.text) ?? refuse(value, "give a duration, as 30s or 1m30s, or 0 to wait for ever");
+}
+
+const INSECURE: readonly InsecureKubeconfigOption[] = ["clientKey", "clientCertificate", "tokenFile"];
+
+/** Programs that a Secret names are never run, whoever allows it (contract operations.md 4.2). */
+function insecureOptionsOf(value: Given): ReadonlySet<InsecureKubeconfigOption> {
+  const words = commaListOf(value);
+  const known = INSECURE.filter((word) => words.includes(word));
+  const unknown = words.find((word) => !INSECURE.some((option) => option === word));
+  if (unknown === undefined) return new Set(known);
+  const which = unknown === "exec" ? "exec would run programs that a Secret names" : `${unknown} is none of these`;
+  return refuse(value, `use ${INSECURE.join(", ")}, with commas between; ${which}`);
+}
+
+const CONFIG_MAP = /^(?=.{1,253}$)[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/;
+const configMapOf = (value: Given) =>
+  matching(value, CONFIG_MAP, "give the name of a ConfigMap in the system namespace");
