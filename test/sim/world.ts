@@ -59,6 +59,17 @@ export class VirtualClock implements Clock {
     return { [Symbol.dispose]: () => void (this.#tasks = this.#tasks.filter((other) => other !== entry)) };
   }
 
+  /** As `advance`, for code with promises: they settle before each task, and at the end. */
+  async pass(ms: number): Promise<void> {
+    const end = this.#elapsedMs + ms;
+    await promisesSettled();
+    for (let due = this.#tasks[0]; due !== undefined && due.at <= end; due = this.#tasks[0]) {
+      this.advance(due.at - this.#elapsedMs);
+      await promisesSettled();
+    }
+    this.advance(end - this.#elapsedMs);
+  }
+
   /** Runs everything that falls due in the next `ms`, in order, what it schedules included. */
   advance(ms: number): void {
     const end = this.#elapsedMs + ms;
@@ -70,3 +81,5 @@ export class VirtualClock implements Clock {
     this.#elapsedMs = end;
   }
 }
+
+const promisesSettled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
