@@ -191,7 +191,7 @@ const conflict = (type: ResourceType, name: string, why: string): ApiError =>
   apiError(409, "Conflict", `Operation cannot be fulfilled on ${type.plural}${dot(type)} "${name}": ${why}`);
 
 /** What an apply owns: neither what tells which object it is, nor what its path does not write. */
-function ownLeaves(body: Record<string, unknown> | Readonly<Record<string, unknown>>, status: boolean) {
+function ownLeaves(body: Readonly<Record<string, unknown>>, status: boolean) {
   const { apiVersion: _, kind: __, metadata, status: ownStatus, ...rest } = body;
   if (status) return ownStatus === undefined ? new Map<string, unknown>() : leavesOf({ status: ownStatus });
   const { labels, annotations, ownerReferences } = isFields(metadata) ? metadata : {};
