@@ -64,9 +64,9 @@ export class ControlPlane {
     this.#options = options;
     this.#problemLog = new ProblemLog(host.log.scope("registry"));
     const { config, debugPage, openClusters = (context) => new EmbeddedClusters(context) } = options;
-    const { revision, network, systemNamespace, trustDomain, clusterDomain } = config;
+    const { systemNamespace, trustDomain, clusterDomain } = config;
     const mesh = { trustDomain, clusterDomain, rootNamespace: options.rootNamespace ?? systemNamespace };
-    this.registry = new Registry(this.graph, { mesh, localCluster: this.localCluster, network, virtualIps, revision });
+    this.registry = new Registry(this.graph, { ...config, mesh, localCluster: this.localCluster, virtualIps });
     const noteProblems = (): void => this.#problemLog.note(this.problems());
     this.#clusters = openClusters({ host, config, registry: this.registry, noteProblems });
     this.#closing.push(
@@ -224,8 +224,10 @@ export class ControlPlane {
     this.#closing.push(() => follower.close());
   }
 
-  #keepRoots({ roots }: Authority): Promise<void> {
-    return writeWhole(this.rootCertificateFile, pemOf(roots));
+  async #keepRoots({ roots }: Authority): Promise<void> {
+    const pem = pemOf(roots);
+    await writeWhole(this.rootCertificateFile, pem);
+    this.#clusters.publishRoots(pem);
   }
 
   async #startPlaintext(address: string, port: number): Promise<void> {
@@ -247,7 +249,7 @@ export class ControlPlane {
 
   #authenticators(): Authenticators {
     const { trustDomain } = this.#options.config;
-    const tokens = new Map(this.#clusters.names().map((cluster) => [cluster, this.#clusters.verifierOf(cluster)!]));
+    const { tokens } = this.#clusters;
     return new Authenticators({ clock: this.#host.clock, tokens, localCluster: this.localCluster, trustDomain });
   }
 

@@ -1,5 +1,5 @@
 import type { ReadinessCheck } from "../admin.ts";
-import type { Authenticator } from "../caller.ts";
+import type { TokenAuthenticators } from "../ca/authenticators.ts";
 import type { Config } from "../config.ts";
 import type { Host } from "../host.ts";
 import type { ClusterId } from "../names.ts";
@@ -11,12 +11,12 @@ import type { TokenIssuer } from "../ca/token-issuer.ts";
 export interface Clusters {
   /** Clusters whose tokens are ours to make; none on Kubernetes. */
   readonly issuers: ReadonlyMap<ClusterId, TokenIssuer>;
+  /** Who verifies the tokens of each cluster that there is now. */
+  readonly tokens: TokenAuthenticators;
   /** Resolves once the registry has been given all that clients have to be told at once. @throws MeshError if never. */
   start(signal: AbortSignal): Promise<void>;
-  /** Who verifies the tokens of a cluster; undefined if there is none of that name. */
-  verifierOf(cluster: ClusterId): Authenticator | undefined;
-  /** All there are now, for messages. */
-  names(): readonly ClusterId[];
+  /** PEM of what verifies us and every workload, each time that it changes: for those who are to trust it. */
+  publishRoots(pem: string): void;
   readiness(): readonly ReadinessCheck[];
   /** What is wrong besides the objects themselves. */
   problems(): readonly Problem[];

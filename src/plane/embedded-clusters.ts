@@ -22,10 +22,10 @@ const rangesOf = (at: number): { podCidr: string; serviceCidr: string; nodeCidr:
 
 /** Clusters that are folders of manifests; the first is the local one. */
 export class EmbeddedClusters implements Clusters {
+  readonly tokens = new Map<ClusterId, Authenticator>();
   readonly #context: ClusterContext;
   readonly #clusters: readonly EmbeddedCluster[];
   readonly #issuers = new Map<ClusterId, TokenIssuer>();
-  readonly #verifiers = new Map<ClusterId, Authenticator>();
   #loaded = false;
 
   /** @throws MeshError `invalid` if there is none, or too many. */
@@ -53,13 +53,8 @@ export class EmbeddedClusters implements Clusters {
     this.#loaded = true;
   }
 
-  verifierOf(cluster: ClusterId): Authenticator | undefined {
-    return this.#verifiers.get(cluster);
-  }
-
-  names(): readonly ClusterId[] {
-    return this.#context.config.manifests.map(({ cluster }) => cluster);
-  }
+  /** Manifests have nobody to hand them to: clients on this machine find them in the state folder. */
+  publishRoots(): void {}
 
   readiness(): readonly ReadinessCheck[] {
     return [{ name: "clusters", check: () => (this.#loaded ? undefined : "their first load is not complete") }];
@@ -85,13 +80,13 @@ export class EmbeddedClusters implements Clusters {
 
   async #openTokens(): Promise<void> {
     const { host, config, registry } = this.#context;
-    const { trustDomain, stateDir } = config;
+    const { trustDomain, stateDir, manifests } = config;
     const pods = new LivePods(registry);
-    for (const cluster of this.names()) {
+    for (const { cluster } of manifests) {
       const issuer = await TokenIssuer.open(host, cluster, tokenKeyFile(stateDir, cluster));
       this.#issuers.set(cluster, issuer);
       const { publicKey } = issuer;
-      this.#verifiers.set(cluster, new TokenVerifier(host, { cluster, trustDomain, publicKey, pods }));
+      this.tokens.set(cluster, new TokenVerifier(host, { cluster, trustDomain, publicKey, pods }));
     }
   }
 

@@ -1,0 +1,41 @@
+import type { ResourceType } from "../../kube/api.ts";
+import * as types from "../../kube/resource-types.ts";
+
+/** A kind that a cluster is read for. */
+export interface WatchedKind {
+  readonly type: ResourceType;
+  /** False if a cluster may join without: not all readers may see it, and what it says has defaults. */
+  readonly required: boolean;
+}
+
+const required = (type: ResourceType): WatchedKind => ({ type, required: true });
+const optional = (type: ResourceType): WatchedKind => ({ type, required: false });
+
+/** What of another cluster counts: its policies and entries hold there only (contract ztunnel.md 5.9). */
+export const REMOTE_KINDS: readonly WatchedKind[] = [
+  required(types.NAMESPACES),
+  required(types.NODES),
+  required(types.SERVICES),
+  required(types.ENDPOINT_SLICES),
+  required(types.PODS),
+  required(types.GATEWAYS),
+  // The reader role of upstream's charts has no right to them.
+  optional(types.GATEWAY_CLASSES),
+];
+
+/** All of them are guards or what they guard: without the right to read one, we would open what it closes. */
+export const LOCAL_KINDS: readonly WatchedKind[] = [
+  required(types.NAMESPACES),
+  required(types.NODES),
+  required(types.AUTHORIZATION_POLICIES),
+  required(types.PEER_AUTHENTICATIONS),
+  required(types.GATEWAY_CLASSES),
+  required(types.GATEWAYS),
+  required(types.SERVICES),
+  required(types.SERVICE_ENTRIES),
+  required(types.WORKLOAD_ENTRIES),
+  required(types.ENDPOINT_SLICES),
+  required(types.SERVICE_ACCOUNTS),
+  required(types.SEGMENTS),
+  required(types.PODS),
+];
