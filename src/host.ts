@@ -45,10 +45,14 @@ export type Labels = Readonly<Record<string, string>>;
 /** Only grows. */
 export interface Counter {
   add(count?: number, labels?: Labels): void;
+  /** Forgets one series: what it counted is gone for good. */
+  remove(labels: Labels): void;
 }
 
 export interface Gauge {
   set(value: number, labels?: Labels): void;
+  /** Forgets one series: it is not 0 then, but absent. */
+  remove(labels: Labels): void;
 }
 
 export interface Histogram {

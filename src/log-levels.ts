@@ -17,6 +17,7 @@ export const LOG_SCOPES: Readonly<Record<string, string>> = {
   kube: "Lists and watches of Kubernetes API servers",
   peering: "Links to other control planes",
   registry: "Workloads, services and policies, and objects without effect",
+  remote: "Remote clusters: their secrets, credentials and how far each has synced",
   spire: "The SPIRE server",
   status: "Statuses written to objects",
   waypoint: "Gateways that are waypoints",

@@ -17,6 +17,9 @@ export type PolicyName = Branded<"PolicyName">;
 export type ObjectKey = Branded<"ObjectKey">;
 
 export const clusterId = (text: string): ClusterId => text as ClusterId;
+/** What a cluster can be called: it stands in names of resources, in paths and in metrics. */
+export const isClusterId = (text: string): text is ClusterId =>
+  /^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$/.test(text);
 export const networkId = (text: string): NetworkId => text as NetworkId;
 export const hostname = (text: string): Hostname => text as Hostname;
 export const serviceName = (namespace: string, host: string): ServiceName => `${namespace}/${host}` as ServiceName;

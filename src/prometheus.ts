@@ -21,14 +21,17 @@ export class PrometheusMetrics implements Metrics {
   counter(name: string, help: string, labels: readonly string[] = []): Counter {
     return this.#once("counter", name, () => {
       const counter = new prometheus.Counter({ name, help, labelNames: [...labels], registers: [this.#registry] });
-      return { add: (count = 1, values = {}) => counter.inc(values, count) };
+      return {
+        add: (count = 1, values = {}) => counter.inc(values, count),
+        remove: (values) => counter.remove(values),
+      };
     });
   }
 
   gauge(name: string, help: string, labels: readonly string[] = []): Gauge {
     return this.#once("gauge", name, () => {
       const gauge = new prometheus.Gauge({ name, help, labelNames: [...labels], registers: [this.#registry] });
-      return { set: (value, values = {}) => gauge.set(values, value) };
+      return { set: (value, values = {}) => gauge.set(values, value), remove: (values) => gauge.remove(values) };
     });
   }
 

@@ -22,8 +22,12 @@ export class ProblemLog {
     for (const [key, problem] of now) {
       if (this.#known.has(key)) continue;
       this.#known.set(key, problem);
-      const { object, field, origin, message } = problem;
-      this.#log.warn(message, { object, field: field || undefined, origin: origin || undefined });
+      const { object, field, origin, message, severity } = problem;
+      this.#log[severity === "info" ? "info" : "warn"](message, {
+        object,
+        field: field || undefined,
+        origin: origin || undefined,
+      });
     }
   }
 }

@@ -11,14 +11,25 @@ export class TestHost implements Host {
 
   readonly log = { scope: (name: string): Logger => this.#logger(name) };
   readonly metrics = {
-    counter: (name: string): Counter => ({ add: (count = 1, labels) => this.#add(name, count, labels) }),
-    gauge: (name: string): Gauge => ({ set: (value, labels) => void this.#values.set(seriesOf(name, labels), value) }),
+    counter: (name: string): Counter => ({
+      add: (count = 1, labels) => this.#add(name, count, labels),
+      remove: (labels) => void this.#values.delete(seriesOf(name, labels)),
+    }),
+    gauge: (name: string): Gauge => ({
+      set: (value, labels) => void this.#values.set(seriesOf(name, labels), value),
+      remove: (labels) => void this.#values.delete(seriesOf(name, labels)),
+    }),
     histogram: (name: string): Histogram => ({ observe: (_, labels) => this.#add(`${name}_count`, 1, labels) }),
   };
 
   /** The value of a series, as `pilot_xds_pushes{type=wds}`; 0 if it was never touched. */
   metric(series: string): number {
     return this.#values.get(series) ?? 0;
+  }
+
+  /** Every series that was touched and not removed. */
+  get series(): readonly string[] {
+    return [...this.#values.keys()];
   }
 
   #add(name: string, count: number, labels: Labels | undefined): void {

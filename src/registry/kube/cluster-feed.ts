@@ -1,3 +1,5 @@
+import type { EpochMs } from "../../host.ts";
+
 /** How far one incarnation of a cluster has come (contract peering.md 3.3). */
 export type FeedState = "syncing" | "synced" | "closed";
 
@@ -7,6 +9,13 @@ export type FeedState = "syncing" | "synced" | "closed";
  */
 export interface ClusterFeed {
   readonly state: FeedState;
+  /**
+   * Why nothing comes from the API server, for people: that it has not answered yet, or what it answered instead.
+   * Undefined while it answers. Credentials that are being answered get more time before newer ones replace them.
+   */
+  readonly trouble?: string | undefined;
+  /** When the API server last confirmed what this holds; undefined if never. */
+  readonly heardAt?: EpochMs | undefined;
   /** Begins to list and watch. It never gives up: connections are tried again for as long as it is open. */
   start(): void;
   /** Calls `task` once, as soon as every first list is complete; at once if they are. */
@@ -16,6 +25,9 @@ export interface ClusterFeed {
    * Once, and only when synced.
    */
   join(): void;
-  /** Stops, and frees all that it holds, before it resolves; what has joined stays. Idempotent. */
+  /**
+   * Stops, and frees all that it holds, before it resolves; what has joined stays. It writes nothing from the call on.
+   * Idempotent.
+   */
   close(): Promise<void>;
 }

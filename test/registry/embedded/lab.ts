@@ -92,7 +92,7 @@ export function realHost(): Host {
     },
   };
   const quiet = { enabled: () => false, debug() {}, info() {}, warn() {}, error() {} };
-  const metric = { add() {}, set() {}, observe() {} };
+  const metric = { add() {}, set() {}, remove() {}, observe() {} };
   return {
     clock,
     random: { next: () => 0, bytes: (length) => new Uint8Array(length) },
