@@ -134,6 +134,7 @@ for (let seed = 1; seed <= 40; seed++)
       );
     assert.equal(lab.open.size, named.size);
     assert.ok(lab.remote.clusters().every(({ state, reason }) => state === "synced" && reason === ""));
+    said.clear();
     for (const name of names) lab.secrets.delete(secret(name, {}));
     await lab.pass(5000);
     assert.equal(lab.open.size + lab.holds.size + lab.host.clock.pending, 0);
