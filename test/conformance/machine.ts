@@ -28,3 +28,13 @@ export function networkNamespaces(): true | Missing {
     return { missing: "network namespaces: run as root on Linux with iproute2 (`ip`) and `unshare`" };
   }
 }
+
+/** What users apply their objects with. */
+export function kubectl(): true | Missing {
+  try {
+    execFileSync("kubectl", ["version", "--client"], { stdio: "ignore" });
+    return true;
+  } catch {
+    return { missing: "kubectl is not in PATH" };
+  }
+}

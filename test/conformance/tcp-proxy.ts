@@ -1,0 +1,81 @@
+import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
+
+type Mode = "pass" | "cut" | "swallow";
+
+/** A wire to a port of this machine that can be cut, or that can swallow what is sent without a word. */
+export class TcpProxy {
+  readonly #target: number;
+  readonly #server: Server;
+  readonly #wires = new Set<readonly [client: Socket, server: Socket]>();
+  #mode: Mode = "pass";
+  /** Connections that were asked for so far. */
+  accepted = 0;
+
+  private constructor(target: number) {
+    this.#target = target;
+    this.#server = createServer((client) => this.#accept(client));
+  }
+
+  static async start(target: number): Promise<TcpProxy> {
+    const proxy = new TcpProxy(target);
+    await new Promise<void>((resolve) => proxy.#server.listen(0, "127.0.0.1", resolve));
+    return proxy;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+  get open(): number {
+    return this.#wires.size;
+  }
+
+  /** Ends every connection, and refuses new ones until `heal`. */
+  cut(): void {
+    this.#mode = "cut";
+    for (const wire of this.#wires) for (const socket of wire) socket.destroy();
+  }
+
+  /** From now on nothing passes, and nobody is told: no FIN, no RST. New connections are taken, and hear nothing. */
+  swallow(): void {
+    this.#mode = "swallow";
+    for (const wire of this.#wires) for (const socket of wire) silence(socket);
+  }
+
+  /** New connections pass again; those that were swallowed stay dead, as after a firewall has forgotten them. */
+  heal(): void {
+    this.#mode = "pass";
+  }
+
+  async close(): Promise<void> {
+    this.cut();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  #accept(client: Socket): void {
+    this.accepted += 1;
+    if (this.#mode === "cut") return void client.destroy();
+    const server = connect(this.#target, "127.0.0.1");
+    const wire = [client, server] as const;
+    this.#wires.add(wire);
+    for (const socket of wire) {
+      socket.on("error", () => {});
+      socket.on("close", () => {
+        this.#wires.delete(wire);
+        // A peer that was swallowed must not learn of the other's end.
+        if (this.#mode !== "swallow" && !silenced.has(socket)) for (const other of wire) other.destroy();
+      });
+    }
+    client.pipe(server);
+    server.pipe(client);
+    if (this.#mode === "swallow") for (const socket of wire) silence(socket);
+  }
+}
+
+const silenced = new WeakSet<Socket>();
+
+function silence(socket: Socket): void {
+  silenced.add(socket);
+  socket.unpipe();
+  // Read on and throw away: a full window would tell the sender that something is wrong.
+  socket.on("data", () => {});
+}
