@@ -22,6 +22,7 @@ import { EmbeddedClusters } from "./plane/embedded-clusters.ts";
 import { Graph } from "./registry/collection/graph.ts";
 import { FileVirtualIpStore } from "./registry/embedded/virtual-ip-file.ts";
 import { LivePods } from "./registry/live-pods.ts";
+import type { RemoteClusterStatus } from "./registry/kube/remote-cluster.ts";
 import type { Problem } from "./registry/model/problem.ts";
 import { ProblemLog } from "./registry/problem-log.ts";
 import { Registry } from "./registry/registry.ts";
@@ -140,6 +141,11 @@ export class ControlPlane {
       { name: "discovery", check: () => (this.#ports.xds === 0 ? "the port is not open" : undefined) },
       { name: "certificates", check: () => (ended() ? "the signing certificate has ended; renew it" : undefined) },
     ];
+  }
+
+  /** Our own first; its source is empty. */
+  clusters(): readonly RemoteClusterStatus[] {
+    return this.#clusters.statuses();
   }
 
   /** What is wrong with the clusters and the objects in them, and what could not be sent. */

@@ -16,7 +16,7 @@ export interface DebugPage {
 }
 
 /** Upstream's pages about what only Envoy has. */
-const ENVOY_PAGES = ["adsz", "cachez", "ecdsz", "edsz", "inject", "instancesz", "ndsz", "sidecarz", "telemetryz"];
+const ENVOY_PAGES = ["ecdsz", "edsz", "endpointz", "inject", "instancesz", "ndsz", "sidecarz", "telemetryz"];
 
 export class DebugPages {
   readonly #pages: ReadonlyMap<string, DebugPage>;

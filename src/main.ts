@@ -4,6 +4,7 @@ import type { Command } from "./command.ts";
 import { demoCommand } from "./commands/demo.ts";
 import { policiesCommand } from "./commands/policies.ts";
 import { proxyStatusCommand } from "./commands/proxy-status.ts";
+import { remoteClustersCommand } from "./commands/remote-clusters.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { servicesCommand } from "./commands/services.ts";
 import { tokenCommand } from "./commands/token.ts";
@@ -23,6 +24,7 @@ const commands: readonly Command[] = [
   servicesCommand,
   policiesCommand,
   proxyStatusCommand,
+  remoteClustersCommand,
   watchCommand(systemClock),
   versionCommand,
 ];

@@ -4,16 +4,21 @@ import type { Clock } from "../host.ts";
 import type { LogScopes } from "../log.ts";
 import type { Collection } from "../registry/collection/collection.ts";
 import type { Graph } from "../registry/collection/graph.ts";
+import { kindsOf, type Objects } from "../registry/kube/objects.ts";
+import type { RemoteClusterStatus } from "../registry/kube/remote-cluster.ts";
+import type { MeshConfig } from "../registry/model/mesh.ts";
 import type { Policy } from "../registry/model/policy.ts";
 import type { Problem } from "../registry/model/problem.ts";
 import type { Service } from "../registry/model/service.ts";
 import type { Workload } from "../registry/model/workload.ts";
-import type { ClientStatus } from "../xds/client-status.ts";
+import type { NetworkGateway } from "../registry/networks.ts";
 import type { TypeUrl } from "../xds/resource.ts";
 import type { ResourceLog } from "../xds/resource-log.ts";
-import { formatServiceAccountId } from "../spiffe.ts";
+import { adsz, type ClientsViewed, configDump, connections } from "./client-view.ts";
+import { clusterView } from "./cluster-view.ts";
 import { policyView, serviceView, workloadView } from "./mesh-view.ts";
-import { syncView, timeText } from "./sync-view.ts";
+import { endpointShards } from "./shard-view.ts";
+import { syncView } from "./sync-view.ts";
 
 /** The part of a registry that ztunnels are told of. */
 export interface MeshViewed {
@@ -23,34 +28,75 @@ export interface MeshViewed {
   readonly workloadsByService: { get(service: string): readonly Workload[] };
 }
 
+/** The rest of a registry that pages show. */
+export interface RegistryViewed extends MeshViewed {
+  readonly objects: Objects;
+  readonly networkGateways: Collection<string, NetworkGateway>;
+  readonly meshConfig: Collection<"mesh", MeshConfig>;
+}
+
 /** Where the pages look. Everything is read when a page is asked for, and nothing is changed. */
-export interface Viewed {
+export interface Viewed extends ClientsViewed {
   readonly clock: Clock;
-  readonly registry: MeshViewed;
+  readonly registry: RegistryViewed;
   readonly graph: Graph;
   readonly logs: ReadonlyMap<TypeUrl, ResourceLog>;
   readonly config: Config;
   readonly scopes: LogScopes;
   /** As `istiod-7d4b`: tells replicas apart. */
   readonly controlPlane: string;
-  clients(): readonly ClientStatus[];
+  /** Our own first; its source is empty. */
+  clusters(): readonly RemoteClusterStatus[];
   problems(): readonly Problem[];
 }
 
 /** The pages of contract operations.md 1.2 that there is something to say on. */
 export function debugPages(viewed: Viewed): readonly DebugPage[] {
-  const { clock, registry, graph, logs, config, scopes, controlPlane } = viewed;
-  const page = (name: string, help: string, render: () => unknown): DebugPage => ({ name, help, render });
+  const page = (name: string, help: string, render: DebugPage["render"]): DebugPage => ({ name, help, render });
+  return [...meshPages(viewed, page), ...clientPages(viewed, page), ...ownPages(viewed, page)];
+}
+
+type Page = (name: string, help: string, render: DebugPage["render"]) => DebugPage;
+
+function meshPages({ registry, config }: Viewed, page: Page): readonly DebugPage[] {
   return [
     page("ambientz", "Every workload, service and policy that ztunnels get", () => ambientz(registry)),
     page("registryz", "Services, with their endpoints", () => ambientz(registry).services),
-    page("syncz", "What each client was sent and acknowledged", () =>
-      syncView(viewed.clients(), { now: clock.now(), controlPlane }),
+    page("endpointShardz", "The endpoints of each service, by the cluster that has them", () =>
+      endpointShards(registry),
     ),
+    page("networkz", "Where other networks can be entered", () => networkz(registry.networkGateways)),
+    page("authorizationz", "Authorization policies by namespace", () => authorizationz(registry, config)),
+    page("mesh", "The mesh config that is in force", () => meshz(registry, config)),
+    page("mcsz", "Exports and imports of the multicluster services API, which is not served", () => []),
+    page("push_status", "Push errors of Envoys, of which there are none", () => ({})),
+  ];
+}
+
+function clientPages(viewed: Viewed, page: Page): readonly DebugPage[] {
+  const { clock, logs, controlPlane } = viewed;
+  const options = () => ({ now: clock.now(), controlPlane });
+  return [
+    page("syncz", "What each client was sent and acknowledged", () => syncView(viewed.clients(), options())),
     page("connections", "Who is connected, since when and from where", () => connections(viewed.clients())),
+    page("adsz", "Who is connected, and asked for what", () => adsz(viewed.clients())),
+    page("config_dump", "What one client holds: ?proxyID=pod.namespace", (query) =>
+      configDump(viewed, logs, query, options()),
+    ),
+    page("digestz", "A digest of each type, equal on replicas that hold the same", () => digestz(logs)),
+    page("cachez", "How much of each type is kept encoded", () => cachez(logs)),
+  ];
+}
+
+function ownPages(viewed: Viewed, page: Page): readonly DebugPage[] {
+  const { graph, registry, config, scopes, controlPlane } = viewed;
+  return [
+    page("clusterz", "The clusters that are read, and whether all of each is known", () =>
+      viewed.clusters().map((status) => clusterView(status, controlPlane)),
+    ),
+    page("resourcesz", "The kinds of objects that are read, and how many there are", () => resourcesz(registry)),
     page("configz", "The settings of this control plane", () => configz(config, scopes)),
     page("problemz", "Objects without effect, or with less than was asked, and why", () => viewed.problems()),
-    page("digestz", "A digest of each type, equal on replicas that hold the same", () => digestz(logs)),
     page("krtz", "The collections, in the order in which they settle, and how much each holds", () => graph.describe()),
   ];
 }
@@ -71,19 +117,6 @@ function viewsOf<V, W>(collection: Collection<string, V>, view: (value: V) => W)
   })();
 }
 
-export function connections(clients: readonly ClientStatus[]): unknown {
-  return {
-    totalClients: clients.length,
-    clients: clients.map(({ id, connectedAt, remoteAddress, identity, node }) => ({
-      connectionId: node === undefined ? id : `${node.id.split("~")[2] ?? ""}-${id}`,
-      connectedAt: timeText(connectedAt),
-      address: remoteAddress,
-      identity: identity === undefined ? "" : formatServiceAccountId(identity),
-      node: node?.id ?? "",
-    })),
-  };
-}
-
 /** Keys and tokens are never part of a Config; it only says where they lie. */
 export function configz(config: Config, scopes: LogScopes): unknown {
   const levels = Object.fromEntries(scopes.list().map(({ name, level }) => [name, level]));
@@ -100,4 +133,46 @@ export function digestz(logs: ReadonlyMap<TypeUrl, ResourceLog>): unknown {
     return [typeUrl, { digest, resources: size, bytes, head, tombstones }];
   });
   return Object.fromEntries(entries) as unknown;
+}
+
+function cachez(logs: ReadonlyMap<TypeUrl, ResourceLog>): unknown {
+  return Array.from(logs, ([typeUrl, { size, bytes }]) => ({ typeUrl, resources: size, bytes }));
+}
+
+/** The names of the fields are istiod's. */
+function networkz(gateways: RegistryViewed["networkGateways"]): unknown {
+  return Array.from(gateways.entries(), ([, { network, cluster, host, hbonePort, namespace, serviceAccount }]) => ({
+    Network: network,
+    Cluster: cluster,
+    Addr: host.kind === "ip" ? host.ip : host.hostname,
+    HBONEPort: hbonePort,
+    ServiceAccount: { Namespace: namespace, Name: serviceAccount },
+  }));
+}
+
+/** As ztunnels get them, what they cannot enforce left out; of a workload's L7 rules its waypoint knows. */
+function authorizationz({ policies }: MeshViewed, { systemNamespace }: Config): unknown {
+  const namespaces = new Map<string, Policy[]>();
+  for (const [, policy] of policies.entries()) {
+    const members = namespaces.get(policy.namespace);
+    if (members === undefined) namespaces.set(policy.namespace, [policy]);
+    else members.push(policy);
+  }
+  const views = Array.from(namespaces, ([namespace, members]) => [namespace, members.map(policyView)]);
+  const byNamespace = Object.fromEntries(views) as unknown;
+  return { authorization_policies: { namespace_to_policies: byNamespace, root_namespace: systemNamespace } };
+}
+
+/** What of istiod's mesh config has a meaning here, under its names. */
+function meshz({ meshConfig }: RegistryViewed, { trustDomain, systemNamespace }: Config): unknown {
+  return { trustDomain, rootNamespace: systemNamespace, ...meshConfig.get("mesh") };
+}
+
+function resourcesz({ objects }: RegistryViewed): unknown {
+  return kindsOf(objects).map(({ group, versions, kind, source }) => ({
+    group,
+    version: versions[0],
+    kind,
+    objects: source.size,
+  }));
 }

@@ -116,7 +116,7 @@ export function policyView(policy: Policy): PolicyView {
   };
 }
 
-function endpointView({ key }: Service, workload: Workload): EndpointView {
+export function endpointView({ key }: Service, workload: Workload): EndpointView {
   const ports = workload.services.find(({ service }) => service === key)?.ports ?? [];
   return {
     workloadUid: workload.uid,

@@ -89,8 +89,16 @@ export async function startPlane(
 function pagesOf({ clock, log }: SystemHost, plane: ControlPlane, config: Config): DebugPages {
   const { registry, graph, logs } = plane;
   const views = { clock, registry, graph, logs, config, scopes: log, controlPlane: plane.name };
-  const clients = () => plane.discovery.clients();
-  return new DebugPages(debugPages({ ...views, clients, problems: () => plane.problems() }));
+  const { discovery } = plane;
+  return new DebugPages(
+    debugPages({
+      ...views,
+      clients: () => discovery.clients(),
+      holdings: (client) => discovery.holdings(client),
+      clusters: () => plane.clusters(),
+      problems: () => plane.problems(),
+    }),
+  );
 }
 
 /** Resolves once the user, or a time limit, wants the command to end. */

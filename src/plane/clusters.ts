@@ -3,6 +3,7 @@ import type { TokenAuthenticators } from "../ca/authenticators.ts";
 import type { Config } from "../config.ts";
 import type { Host } from "../host.ts";
 import type { ClusterId } from "../names.ts";
+import type { RemoteClusterStatus } from "../registry/kube/remote-cluster.ts";
 import type { Problem } from "../registry/model/problem.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { TokenIssuer } from "../ca/token-issuer.ts";
@@ -17,6 +18,8 @@ export interface Clusters {
   start(signal: AbortSignal): Promise<void>;
   /** PEM of what verifies us and every workload, each time that it changes: for those who are to trust it. */
   publishRoots(pem: string): void;
+  /** Our own first; its source is empty. */
+  statuses(): readonly RemoteClusterStatus[];
   readiness(): readonly ReadinessCheck[];
   /** What is wrong besides the objects themselves. */
   problems(): readonly Problem[];

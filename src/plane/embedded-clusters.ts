@@ -9,6 +9,7 @@ import type { ClusterId } from "../names.ts";
 import { FileAssignmentStore } from "../registry/embedded/assignment-store.ts";
 import { EmbeddedCluster } from "../registry/embedded/embedded-cluster.ts";
 import { LivePods } from "../registry/live-pods.ts";
+import type { RemoteClusterStatus } from "../registry/kube/remote-cluster.ts";
 import type { Problem } from "../registry/model/problem.ts";
 import type { ClusterContext, Clusters } from "./clusters.ts";
 
@@ -55,6 +56,14 @@ export class EmbeddedClusters implements Clusters {
 
   /** Manifests have nobody to hand them to: clients on this machine find them in the state folder. */
   publishRoots(): void {}
+
+  statuses(): readonly RemoteClusterStatus[] {
+    const state = this.#loaded ? "synced" : "syncing";
+    const common = { state, since: 0, reason: "", staleMs: undefined } as const;
+    return this.#context.config.manifests.map(({ cluster, folder }, at) => {
+      return { ...common, cluster, source: at === 0 ? "" : folder };
+    });
+  }
 
   readiness(): readonly ReadinessCheck[] {
     return [{ name: "clusters", check: () => (this.#loaded ? undefined : "their first load is not complete") }];

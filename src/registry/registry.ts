@@ -24,7 +24,13 @@ import type { Problem } from "./model/problem.ts";
 import type { Service } from "./model/service.ts";
 import type { Waypoint } from "./model/waypoint.ts";
 import type { Workload } from "./model/workload.ts";
-import { clusterNetworks, gatewayByNetwork, gatewayWorkloads, networkGateways } from "./networks.ts";
+import {
+  clusterNetworks,
+  gatewayByNetwork,
+  gatewayWorkloads,
+  type NetworkGateway,
+  networkGateways,
+} from "./networks.ts";
 import type { RegistryOptions } from "./options.ts";
 import { mutualTlsPolicies, mutualTlsProblems, mutualTlsScopes } from "./peer-authentications.ts";
 import { distinctPlacements, labelled } from "./placements.ts";
@@ -52,6 +58,8 @@ export class Registry {
   readonly waypoints: Collection<ObjectKey, Waypoint>;
   /** The network of each cluster that names one. */
   readonly networks: Collection<ClusterId, NetworkId>;
+  /** Where other networks can be entered. */
+  readonly networkGateways: Collection<string, NetworkGateway>;
   readonly namespaces: Collection<ObjectKey, Namespace>;
   readonly pods: Collection<ObjectKey, Pod>;
   /** Pods on a node that have not ended, by `cluster/node/namespace/serviceAccount`: whom a node may ask certificates for. */
@@ -88,7 +96,7 @@ export class Registry {
       labelled(objects.workloadEntries, (entry) => [placementOfEntry(entry)]),
       labelled(objects.serviceEntries, placementsOfServiceEntry),
     ]);
-    const gateways = networkGateways(graph, objects, options);
+    const gateways = (this.networkGateways = networkGateways(graph, objects, options));
     const byNetwork = gatewayByNetwork(graph, gateways);
     const attached = attachments(
       graph,

@@ -118,6 +118,10 @@ export class ClientSession implements MessageReceiver {
     };
   }
 
+  holdings(): ReadonlyMap<TypeUrl, Iterable<string>> {
+    return this.#stream.holdings();
+  }
+
   #receive(request: DeltaRequest): void {
     if (isDebugType(request.typeUrl)) {
       void this.#answerDebug(request);

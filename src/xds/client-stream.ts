@@ -142,6 +142,11 @@ export class ClientStream {
     return [...this.#sessions.values()].map((session) => session.status());
   }
 
+  /** The names that the client holds of each type that it asked for. */
+  holdings(): ReadonlyMap<TypeUrl, Iterable<string>> {
+    return new Map(Array.from(this.#sessions, ([typeUrl, session]) => [typeUrl, session.holdings()]));
+  }
+
   /** Nothing follows. Idempotent. */
   close(): void {
     this.#closed = true;

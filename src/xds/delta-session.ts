@@ -122,6 +122,11 @@ export class DeltaSession {
     };
   }
 
+  /** The names that the client holds, or will once the backlog is sent. */
+  holdings(): Iterable<string> {
+    return this.#wildcard ? this.#log.names() : (this.#demand?.held() ?? []);
+  }
+
   close(): void {
     this.#log.detach(this);
   }

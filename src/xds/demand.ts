@@ -33,6 +33,10 @@ export class Demand {
     this.#held.add(name);
     return true;
   }
+  /** What the client has got. */
+  held(): Iterable<string> {
+    return this.#held;
+  }
   release(name: string): void {
     this.#held.delete(name);
   }

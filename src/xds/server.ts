@@ -92,6 +92,11 @@ export class XdsServer {
     return [...this.#sessions].map((session) => session.status());
   }
 
+  /** The names that a client holds of each type that it asked for; undefined if it is gone. */
+  holdings(client: string): ReadonlyMap<TypeUrl, Iterable<string>> | undefined {
+    return [...this.#sessions].find(({ id }) => id === client)?.holdings();
+  }
+
   close(): void {
     this.#pump.close();
   }

@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
-import { ambientz, configz, connections, debugPages } from "../../src/commands/debug-pages.ts";
+import { connections } from "../../src/commands/client-view.ts";
+import { ambientz, configz, debugPages, type Viewed } from "../../src/commands/debug-pages.ts";
 import { policyView, serviceView, workloadView } from "../../src/commands/mesh-view.ts";
 import { DebugPages } from "../../src/debug-page.ts";
 import { hostname, networkId, policyName, serviceName } from "../../src/names.ts";
 import type { Policy } from "../../src/registry/model/policy.ts";
-import { authorization, pod, service, serviceEntry } from "../registry/mesh.ts";
+import { ADDRESS_TYPE } from "../../src/xds/resource.ts";
+import { authorization, object, pod, service, serviceEntry } from "../registry/mesh.ts";
 import { client, SHOP, subscription, viewedMesh } from "./served-mesh.ts";
 
 test("ambientz shows what ztunnels get, of the moment it was asked for", () => {
@@ -171,14 +173,128 @@ test("configz shows the settings and the levels as they are now", () => {
 });
 
 test("every page answers JSON, over xDS too, with an empty mesh and with a full one", async () => {
-  for (const viewed of [viewedMesh([]), viewedMesh(SHOP, [client("a", [subscription()])])]) {
+  for (const viewed of [viewedMesh([], [client("a", [])]), viewedMesh(SHOP, [client("a", [subscription()])])]) {
     const pages = new DebugPages(debugPages(viewed));
-    assert.ok(pages.list().length >= 9);
+    assert.ok(pages.list().length >= 20);
     for (const { name } of pages.list()) {
-      const bytes = await pages.bytes(viewed.clock, `${name}?some=query`);
+      const bytes = await pages.bytes(viewed.clock, `${name}?proxyID=a.istio-system`);
       assert.notEqual(JSON.parse(Buffer.from(bytes).toString("utf8")), null, name);
     }
   }
+});
+
+/** What a page answers, as JSON. */
+function shown(viewed: Viewed, page: string, query = ""): unknown {
+  return JSON.parse([...new DebugPages(debugPages(viewed)).slices(page, new URLSearchParams(query))].join(""));
+}
+
+test("every page that istioctl bug-report collects is there, or says that it is about Envoy", () => {
+  const viewed = viewedMesh(SHOP);
+  const collected =
+    "adsz authorizationz cachez clusterz configz endpointShardz endpointz inject krtz instancesz mcsz mesh networkz " +
+    "push_status registryz resourcesz syncz telemetryz ambientz";
+  const envoys = ["endpointz", "inject", "instancesz", "telemetryz"];
+  for (const page of collected.split(" "))
+    if (envoys.includes(page)) assert.throws(() => shown(viewed, page), /is about Envoy proxies/);
+    else assert.notEqual(shown(viewed, page), null, page);
+});
+
+test("endpointShardz shows the endpoints of a service by cluster, and services without any", () => {
+  const shards = shown(viewedMesh(SHOP), "endpointShardz");
+  assert.deepEqual(shards, {
+    "cart.shop.svc.cluster.local": {
+      shop: {
+        Shards: {
+          "Kubernetes/east": [
+            {
+              workloadUid: "east//Pod/shop/cart-1",
+              service: "shop/cart.shop.svc.cluster.local",
+              port: { 80: 80 },
+              status: "Healthy",
+              addresses: ["10.0.0.1"],
+              network: "",
+            },
+          ],
+        },
+      },
+    },
+    "w.shop.svc.cluster.local": { shop: { Shards: {} } },
+  });
+});
+
+test("networkz shows where other networks are entered, under istiod's names", () => {
+  const viewed = viewedMesh([
+    object(
+      "gateway.networking.k8s.io/v1",
+      "Gateway",
+      { name: "to-n2", labels: { "topology.istio.io/network": "n2" } },
+      {
+        spec: {
+          gatewayClassName: "istio-remote",
+          addresses: [{ type: "IPAddress", value: "172.18.0.9" }],
+          listeners: [{ name: "cross", port: 15_008, protocol: "HBONE" }],
+        },
+      },
+    ),
+  ]);
+  const [gateway, ...more] = shown(viewed, "networkz") as Record<string, unknown>[];
+  assert.deepEqual(more, []);
+  assert.deepEqual(
+    [gateway!["Network"], gateway!["Cluster"], gateway!["Addr"], gateway!["HBONEPort"]],
+    ["n2", "east", "172.18.0.9", 15_008],
+  );
+});
+
+test("authorizationz has policies by namespace, and mesh what holds for all of it", () => {
+  const viewed = viewedMesh(SHOP);
+  const { authorization_policies: policies } = shown(viewed, "authorizationz") as {
+    authorization_policies: { namespace_to_policies: Record<string, { name: string }[]>; root_namespace: string };
+  };
+  assert.equal(policies.root_namespace, "istio-system");
+  const names = Object.entries(policies.namespace_to_policies).map(([at, all]) => [at, all.map(({ name }) => name)]);
+  assert.deepEqual(names, [["shop", ["only-cart"]]]);
+  assert.deepEqual(shown(viewed, "mesh"), { trustDomain: "cluster.local", rootNamespace: "istio-system" });
+});
+
+test("resourcesz counts what was read of each kind", () => {
+  const kinds = shown(viewedMesh(SHOP), "resourcesz") as { kind: string; group: string; objects: number }[];
+  const countOf = (name: string): number | undefined => kinds.find(({ kind }) => kind === name)?.objects;
+  assert.deepEqual([countOf("Pod"), countOf("Gateway"), countOf("ServiceEntry")], [3, 1, 0]);
+});
+
+test("config_dump shows what one client holds, by the name that proxy-status has for it", () => {
+  const viewed = viewedMesh(SHOP, [client("a", [subscription()]), client("b", [])]);
+  const dump = shown(viewed, "config_dump", "proxyID=a.istio-system") as {
+    connectionId: string;
+    types: Record<string, { state: string; resources: { name: string; version: string }[] }>;
+  };
+  assert.equal(dump.connectionId, "a.istio-system-a");
+  assert.equal(dump.types[ADDRESS_TYPE]!.state, "SYNCED");
+  assert.deepEqual(dump.types[ADDRESS_TYPE]!.resources, [{ name: "10.0.0.1", version: "" }]);
+  assert.throws(() => shown(viewed, "config_dump"), /name the client, as \?proxyID=/);
+  assert.throws(() => shown(viewed, "config_dump", "proxyID=c.x"), /no client c.x is connected here/);
+});
+
+test("of a client that has come back, config_dump shows the stream that is newest", () => {
+  const [old, fresh] = [
+    client("9", []),
+    { ...client("9", []), id: "10", connectedAt: client("9", []).connectedAt + 1 },
+  ];
+  const viewed = viewedMesh([], [old, fresh]);
+  const { connectionId } = shown(viewed, "config_dump", "proxyID=9.istio-system") as { connectionId: string };
+  assert.equal(connectionId, "9.istio-system-10");
+});
+
+test("adsz says what each client asked for", () => {
+  const named = subscription({ wildcard: false, subscribed: 3 });
+  const { clients } = shown(viewedMesh([], [client("a", [named]), client("b", [subscription()])]), "adsz") as {
+    clients: { watches: unknown; metadata: unknown }[];
+  };
+  assert.deepEqual(
+    clients.map(({ watches }) => watches),
+    [{ [ADDRESS_TYPE]: 3 }, { [ADDRESS_TYPE]: "*" }],
+  );
+  assert.deepEqual(clients[0]!.metadata, { ISTIO_VERSION: "1.31.0" });
 });
 
 test("what a bad object lost is said on problemz, and the rest of the mesh is shown without it", () => {

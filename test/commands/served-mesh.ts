@@ -8,6 +8,8 @@ import type { EpochMs } from "../../src/host.ts";
 import { parseLogLevels } from "../../src/log-levels.ts";
 import { LogScopes } from "../../src/log.ts";
 import { PrometheusMetrics } from "../../src/prometheus.ts";
+import { clusterId } from "../../src/names.ts";
+import type { RemoteClusterStatus } from "../../src/registry/kube/remote-cluster.ts";
 import type { KubeObject } from "../../src/kube/object.ts";
 import { systemClock } from "../../src/system-host.ts";
 import type { ClientStatus } from "../../src/xds/client-status.ts";
@@ -16,6 +18,19 @@ import { object, pod, service, testMesh } from "../registry/mesh.ts";
 
 /** 2026-11-21T06:00:00Z, the time of every page here. */
 export const NOW: EpochMs = Date.UTC(2026, 10, 21, 6);
+
+/** Our own, and one that does not answer. */
+export const CLUSTERS: readonly RemoteClusterStatus[] = [
+  { cluster: clusterId("east"), source: "", state: "synced", since: 0, reason: "", staleMs: undefined },
+  {
+    cluster: clusterId("west"),
+    source: "istio-system/istio-remote-secret-west",
+    state: "timeout",
+    since: NOW - 90_000,
+    reason: "https://10.9.0.1:6443 does not answer",
+    staleMs: 120_000,
+  },
+];
 
 /** A shop behind a waypoint, of which one pod is not ready, and a bank beside it. */
 export const SHOP: readonly KubeObject[] = [
@@ -98,6 +113,8 @@ export function viewedMesh(objects: readonly KubeObject[], clients: readonly Cli
     scopes: new LogScopes({ now: () => NOW, write: () => {} }, parseLogLevels("test", "info")),
     controlPlane: "istiod-1",
     clients: () => clients,
+    holdings: (id) => new Map(clients.filter((client) => client.id === id).map(() => [ADDRESS_TYPE, ["10.0.0.1"]])),
+    clusters: () => CLUSTERS,
     problems: () => Array.from(registry.problems.entries(), ([, problem]) => problem),
   };
 }

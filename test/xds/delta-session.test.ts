@@ -135,3 +135,15 @@ test("the wait for policies wakes the driver once it is over", () => {
   assert.equal(woken, 1);
   assert.equal(stream.poll()!.typeUrl, ADDRESS_TYPE);
 });
+
+test("what a client holds is all there is if it asked for that, else what it was sent and not told to forget", () => {
+  const { log, open } = server();
+  log.append([change("a", "1"), change("b", "1")]);
+  const all = opened(open());
+  const named = opened(open(), { subscribe: ["a", "missing"], unsubscribe: ["*"] });
+  const held = (stream: ClientStream): readonly string[] => [...stream.holdings().get(ADDRESS_TYPE)!].sort();
+  assert.deepEqual([held(all), held(named)], [["a", "b"], []]);
+  named.poll();
+  assert.deepEqual(held(named), ["a"]);
+  assert.deepEqual([...all.holdings().keys()], [AUTHORIZATION_TYPE, ADDRESS_TYPE]);
+});
