@@ -42,6 +42,7 @@ import { union } from "./union.ts";
 import { forgetfulStore, virtualIps } from "./virtual-ips.ts";
 import { waypointProblems } from "./waypoint-problems.ts";
 import { waypoints } from "./waypoints.ts";
+import type { StatusInputs } from "./wanted/status-inputs.ts";
 import { DEFAULT_NETWORK } from "./workload-shape.ts";
 
 /** What must be said; the rest has defaults. */
@@ -67,19 +68,12 @@ export class Registry {
   readonly workloadsByService: Index<WorkloadUid, Workload>;
   /** What has no effect, or less than was asked, and why. */
   readonly problems: Collection<string, Problem>;
+  /** For `wantedObjects`. */
+  readonly statusInputs: StatusInputs;
   readonly #options: RegistryOptions;
 
   constructor(graph: Graph, settings: RegistrySettings) {
-    const options: RegistryOptions = {
-      network: DEFAULT_NETWORK,
-      virtualIps: forgetfulStore,
-      revision: "default",
-      dryRunPolicies: false,
-      multiNetwork: true,
-      workloadEntrySelection: true,
-      allocateIps: true,
-      ...settings,
-    };
+    const options = withDefaults(settings);
     const objects = objectSources(graph);
     const meshConfig = new Source<"mesh", MeshConfig>(graph, "mesh-config");
     const networks = clusterNetworks(graph, objects, options);
@@ -107,6 +101,8 @@ export class Registry {
     const entryInputs: EntryInputs = { attachments: attached, gateways: byNetwork, owners };
     this.#options = options;
     this.objects = objects;
+    const causes = { policies: compiled, attachments: attached, waypoints: offered, virtualIps: vips };
+    this.statusInputs = { ...options, ...causes, objects };
     this.meshConfig = meshConfig;
     this.networks = networks;
     this.waypoints = offered;
@@ -156,4 +152,17 @@ function policyProblems(graph: Graph, compiled: Collection<ObjectKey, CompiledPo
     reads: {},
     to: ({ problems }, _reads, key) => problems.map((problem, at) => [`policy ${key}#${at}`, problem] as const),
   });
+}
+
+function withDefaults(settings: RegistrySettings): RegistryOptions {
+  return {
+    network: DEFAULT_NETWORK,
+    virtualIps: forgetfulStore,
+    revision: "default",
+    dryRunPolicies: false,
+    multiNetwork: true,
+    workloadEntrySelection: true,
+    allocateIps: true,
+    ...settings,
+  };
 }

@@ -180,7 +180,7 @@ class VirtualIps extends CollectionNode<ServiceName, readonly string[]> {
 }
 
 /** Hosts of an entry that get addresses from us; a wildcard only where somebody resolves what it stands for. */
-function hostsInNeed(entry: ServiceEntry, allocateIps: boolean): readonly string[] {
+export function hostsInNeed(entry: ServiceEntry, allocateIps: boolean): readonly string[] {
   const allocate = allocateIps && entry.allocate;
   if (!allocate && entry.assigned.length === 0) return [];
   if (entry.addresses.length > 0 || entry.resolution === "NONE") return [];
@@ -190,7 +190,7 @@ function hostsInNeed(entry: ServiceEntry, allocateIps: boolean): readonly string
   );
 }
 
-const assignedTo = (entry: ServiceEntry, host: string): readonly string[] =>
+export const assignedTo = (entry: ServiceEntry, host: string): readonly string[] =>
   entry.assigned.filter((assigned) => assigned.host === host).map(({ ip }) => ip);
 
 const sameTexts = (a: readonly string[], b: readonly string[]): boolean =>

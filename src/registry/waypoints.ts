@@ -97,6 +97,16 @@ export interface WaypointReads {
   readonly waypoints: { get(key: ObjectKey): OfferedWaypoint | undefined };
 }
 
+/** A waypoint that somebody names. */
+export interface ChosenWaypoint {
+  readonly name: string;
+  readonly waypoint?: OfferedWaypoint;
+  /** Why it is not had, as a sentence about it; undefined if it is. */
+  readonly refused?: string;
+  /** The same for machines, as upstream's statuses call it. */
+  readonly reason: "WaypointAccepted" | "WaypointIsNotReady" | "UnsupportedTrafficType" | "AttachmentDenied";
+}
+
 /** The waypoint it gets; none if the one it names is missing, not ready, or not for it. */
 export function waypointFor(user: WaypointUser, reads: WaypointReads): OfferedWaypoint | undefined {
   const answer = chosenWaypoint(user, reads);
@@ -107,18 +117,28 @@ export function waypointFor(user: WaypointUser, reads: WaypointReads): OfferedWa
 export function chosenWaypoint(
   { cluster, namespace, use, kind }: WaypointUser,
   { namespaces, waypoints }: WaypointReads,
-): { readonly name: string; readonly waypoint?: OfferedWaypoint; readonly refused?: string } | undefined {
+): ChosenWaypoint | undefined {
   const own = namespaces.get(objectKey(cluster, "", namespace));
   const chosen = use ?? own?.useWaypoint;
   if (chosen === undefined || chosen === "none") return undefined;
   const name = `${chosen.namespace}/${chosen.name}`;
   const waypoint = waypoints.get(objectKey(cluster, chosen.namespace, chosen.name));
-  if (!waypoint) return { name, refused: "does not exist or has no address yet" };
+  if (!waypoint) return { name, reason: "WaypointIsNotReady", refused: "does not exist or has no address yet" };
   if (waypoint.traffic !== "all" && waypoint.traffic !== kind)
-    return { name, waypoint, refused: `takes ${waypoint.traffic} traffic, not that of a ${kind}` };
+    return {
+      name,
+      waypoint,
+      reason: "UnsupportedTrafficType",
+      refused: `takes ${waypoint.traffic} traffic, not that of a ${kind}`,
+    };
   if (!isAllowed(waypoint, namespace, own))
-    return { name, waypoint, refused: `does not admit namespace ${namespace} in its listener's allowedRoutes` };
-  return { name, waypoint };
+    return {
+      name,
+      waypoint,
+      reason: "AttachmentDenied",
+      refused: `does not admit namespace ${namespace} in its listener's allowedRoutes`,
+    };
+  return { name, waypoint, reason: "WaypointAccepted" };
 }
 
 function isAllowed(waypoint: OfferedWaypoint, namespace: string, own: Namespace | undefined): boolean {

@@ -1,4 +1,5 @@
 import { describe, FieldError, fieldsOf, isAbsent, isFields, type Fields } from "./fields.ts";
+import { readStatus, type ObjectStatus } from "./object-status.ts";
 import { selectorOf, type Selector } from "./labels.ts";
 import { idOf, type Metadata, type ObjectId } from "./metadata.ts";
 
@@ -13,6 +14,8 @@ export interface AuthorizationPolicy {
   readonly dryRun: boolean;
   /** True if it is for a waypoint, not for ztunnels. */
   readonly targeted: boolean;
+  /** As many of these as could be read. */
+  readonly targets: readonly PolicyTarget[];
   /** Undefined also if it could not be read: the policy then binds more workloads rather than fewer. */
   readonly selector: Selector | undefined;
   /** What could not be read beside the rules. */
@@ -21,6 +24,17 @@ export interface AuthorizationPolicy {
   readonly doubtful: boolean;
   /** Anything that was under `spec.rules`; empty if there was nothing, undefined if it was no list. */
   readonly rules: readonly unknown[] | undefined;
+  readonly status: ObjectStatus | undefined;
+}
+
+/** What a policy for waypoints names. */
+export interface PolicyTarget {
+  /** Empty for the core group. */
+  readonly group: string;
+  readonly kind: string;
+  readonly name: string;
+  /** Empty unless it says one. */
+  readonly namespace: string;
 }
 
 /** A field that could not be read; `message` continues its name. */
@@ -42,10 +56,12 @@ export function readAuthorizationPolicy(metadata: Metadata, object: Fields): Aut
     action: isAbsent(action) ? "" : typeof action === "string" && action !== "" ? action.slice(0, 80) : "?",
     dryRun: metadata.annotations("istio.io/dry-run") === "true",
     targeted,
+    targets: targetsOf(spec),
     selector,
     errors,
     doubtful: errors.length > 0,
     rules: isAbsent(rules) ? [] : Array.isArray(rules) ? (rules as readonly unknown[]) : undefined,
+    status: readStatus(metadata, object),
   };
 }
 
@@ -62,6 +78,23 @@ function isTargeted(spec: Fields, errors: Unread[]): boolean {
   if (!isAbsent(targetRef) && !isFields(targetRef))
     errors.push({ field: "spec.targetRef", message: `must be a map of fields, not ${describe(targetRef)}` });
   return isFields(targetRef) || (Array.isArray(targetRefs) && targetRefs.length > 0);
+}
+
+/** Beyond this the rest is not looked at; the API takes no more. */
+const TARGETS_MAX = 16;
+
+function targetsOf({ targetRef, targetRefs }: Fields): readonly PolicyTarget[] {
+  const all: readonly unknown[] = Array.isArray(targetRefs) && targetRefs.length > 0 ? targetRefs : [targetRef];
+  const text = (value: unknown): string => (typeof value === "string" ? value.slice(0, 253) : "");
+  return all
+    .slice(0, TARGETS_MAX)
+    .filter(isFields)
+    .map(({ group, kind, name, namespace }) => ({
+      group: text(group),
+      kind: text(kind),
+      name: text(name),
+      namespace: text(namespace),
+    }));
 }
 
 /** The spec of an object that must not vanish, whatever it holds; a field with a typo is one that is missing. */

@@ -1,5 +1,5 @@
 import type { Locality } from "../model/address.ts";
-import type { Fields } from "./fields.ts";
+import { isFields, type Fields } from "./fields.ts";
 import type { LabelSet } from "./labels.ts";
 import { intern, type Metadata } from "./metadata.ts";
 import { annotatedDistribution, useWaypointOf, type TrafficDistribution, type UseWaypoint } from "./traffic-labels.ts";
@@ -12,9 +12,11 @@ export interface Namespace {
   /** The network of the whole cluster, if this is its system namespace; empty is the default one. */
   readonly network: string;
   readonly distribution: TrafficDistribution | undefined;
+  /** True if it is being deleted: it takes nothing new. */
+  readonly terminating: boolean;
 }
 
-export function readNamespace({ name, labels, annotations, origin }: Metadata): Namespace {
+export function readNamespace({ name, labels, annotations, origin, deleting }: Metadata): Namespace {
   return {
     name,
     labels,
@@ -22,6 +24,7 @@ export function readNamespace({ name, labels, annotations, origin }: Metadata): 
     useWaypoint: useWaypointOf(labels, name),
     network: labels.map.get("topology.istio.io/network") ?? "",
     distribution: annotatedDistribution(annotations),
+    terminating: deleting,
   };
 }
 
@@ -49,10 +52,14 @@ export function parseLocality(text: string): Locality | undefined {
 export interface GatewayClass {
   readonly waypointFor: string | undefined;
   readonly inboundBinding: string | undefined;
+  /** Empty if it does not say. */
+  readonly controllerName: string;
 }
 
-export function readGatewayClass({ labels, annotations }: Metadata, _object: Fields): GatewayClass {
+export function readGatewayClass({ labels, annotations }: Metadata, object: Fields): GatewayClass {
+  const { controllerName } = isFields(object["spec"]) ? object["spec"] : {};
   return {
+    controllerName: typeof controllerName === "string" ? controllerName.slice(0, 253) : "",
     waypointFor: labels.map.get("istio.io/waypoint-for"),
     inboundBinding: annotations("ambient.istio.io/waypoint-inbound-binding"),
   };

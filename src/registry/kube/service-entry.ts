@@ -3,6 +3,7 @@ import type { Cidr } from "../model/policy.ts";
 import { describe, FieldError, fieldsOf, isFields, listOf, textOf, textsOf, type Fields } from "./fields.ts";
 import { selectorOf, type LabelSet, type Selector } from "./labels.ts";
 import { idOf, type Metadata, type ObjectId } from "./metadata.ts";
+import { readStatus, type ObjectStatus } from "./object-status.ts";
 import { readServicePorts, type ServicePort } from "./service.ts";
 import {
   annotatedDistribution,
@@ -36,6 +37,7 @@ export interface ServiceEntry {
   readonly distribution: TrafficDistribution | undefined;
   readonly useWaypoint: UseWaypoint | undefined;
   readonly tunnel: Tunnel;
+  readonly status: ObjectStatus | undefined;
 }
 
 /** @throws FieldError; one address that cannot be read makes the whole entry unreadable (contract ztunnel.md 5.5). */
@@ -62,6 +64,7 @@ export function readServiceEntry(metadata: Metadata, object: Fields): ServiceEnt
     distribution: annotatedDistribution(metadata.annotations),
     useWaypoint: useWaypointOf(metadata.labels, metadata.namespace),
     tunnel: tunnelOf(metadata.labels, metadata.annotations),
+    status: readStatus(metadata, object),
   };
 }
 

@@ -2,6 +2,7 @@ import { parseIp } from "../ip.ts";
 import { FieldError, fieldsOf, listOf, portOf, textOf, textsOf, truthOf, type Fields } from "./fields.ts";
 import { selectorOf, type Selector } from "./labels.ts";
 import { idOf, type Metadata, type ObjectId } from "./metadata.ts";
+import { readStatus, type ObjectStatus } from "./object-status.ts";
 import {
   annotatedDistribution,
   specDistribution,
@@ -25,6 +26,7 @@ export interface KubeService {
   readonly useWaypoint: UseWaypoint | undefined;
   /** True if a mesh controller made it for a waypoint or an east-west gateway. */
   readonly ofGateway: boolean;
+  readonly status: ObjectStatus | undefined;
 }
 
 /** One port that a service offers; a named target port is looked up on each endpoint. */
@@ -60,6 +62,7 @@ export function readService(metadata: Metadata, object: Fields): KubeService {
     publishNotReady: truthOf(spec["publishNotReadyAddresses"], "spec.publishNotReadyAddresses") ?? false,
     useWaypoint: useWaypointOf(metadata.labels, metadata.namespace),
     ofGateway: GATEWAY_CONTROLLERS.includes(metadata.labels.map.get("gateway.istio.io/managed")),
+    status: readStatus(metadata, object),
   };
 }
 

@@ -4,6 +4,7 @@ import { endpointAddress } from "./endpoint-address.ts";
 import { FieldError, fieldsOf, integerOf, portOf, textOf, type Fields } from "./fields.ts";
 import { labelsOf, mergedLabels, type LabelSet } from "./labels.ts";
 import { idOf, type Metadata, type ObjectId } from "./metadata.ts";
+import { readStatus, type ObjectStatus } from "./object-status.ts";
 import { parseLocality } from "./namespace.ts";
 import { tunnelOf, type Tunnel } from "./traffic-labels.ts";
 
@@ -28,6 +29,7 @@ export interface WorkloadEntry {
   readonly entry: Entry;
   readonly tunnel: Tunnel;
   readonly workloadName: string;
+  readonly status: ObjectStatus | undefined;
 }
 
 /** @throws FieldError */
@@ -42,6 +44,7 @@ export function readWorkloadEntry(metadata: Metadata, object: Fields): WorkloadE
       metadata.annotations("istio.io/autoRegistrationGroup") ||
       labels.map.get("service.istio.io/workload-name") ||
       metadata.name,
+    status: readStatus(metadata, object),
   };
 }
 

@@ -1,0 +1,92 @@
+import type { ApiRequest, ResourceType } from "./api.ts";
+import { pathOf } from "./api.ts";
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** A part of one object as we want it. A plain value: equal ones are the same bytes, on every replica. */
+export interface WantedObject {
+  readonly type: ResourceType;
+  readonly namespace: string;
+  readonly name: string;
+  /** Set if only this very object is meant, and not another that came to have its name. */
+  readonly uid?: string;
+  /** Set if the write must fail when somebody else wrote the object since it was read. */
+  readonly resourceVersion?: string;
+  readonly subresource?: "status";
+  readonly labels?: Readonly<Record<string, string>>;
+  /** All else that is ours in it, but conditions, by its top-level field. What is no longer named is withdrawn. */
+  readonly fields?: Fields;
+  /** Of its status, sorted by type. */
+  readonly conditions?: readonly WantedCondition[];
+  /** Conditions of others, which must be said again where a list cannot be owned in parts. */
+  readonly othersConditions?: readonly Fields[];
+  /** Whether what is there is that already. What we do not watch is unseen, and written again from time to time. */
+  readonly found: "same" | "different" | "unseen";
+}
+
+export interface WantedCondition {
+  readonly type: string;
+  readonly status: "True" | "False";
+  readonly reason: string;
+  readonly message: string;
+  /** The generation of the object that it speaks of; undefined for kinds that have none. */
+  readonly observedGeneration?: number;
+  /** When it came to have this status, as the object says; undefined if it only now does. */
+  readonly since?: string;
+}
+
+/** What a writer reads: a collection is one. */
+export interface WantedObjects {
+  get(key: string): WantedObject | undefined;
+  entries(): Iterable<readonly [string, WantedObject]>;
+  observe(
+    observer: (batch: readonly { readonly key: string; readonly after: WantedObject | undefined }[]) => void,
+  ): Disposable;
+}
+
+/** How objects of ours say that they are ours, in `metadata.managedFields`. */
+export const FIELD_MANAGER = "causeway";
+
+/** The request that makes it so. Server-side apply: what is not in it, and was ours, goes; what is others' stays. */
+export function applyRequest(wanted: WantedObject, version: string, wallTime: string): ApiRequest {
+  const { type, namespace, name, subresource } = wanted;
+  const path = pathOf(type, version, type.namespaced ? namespace : undefined, name);
+  // Forced: a value of ours that somebody else set, as another control plane did before us, is ours from now on.
+  const query = `fieldManager=${FIELD_MANAGER}&force=true`;
+  return {
+    method: "PATCH",
+    path: `${path}${subresource === undefined ? "" : `/${subresource}`}?${query}`,
+    contentType: "application/apply-patch+yaml",
+    body: bodyOf(wanted, version, wallTime),
+  };
+}
+
+function bodyOf(wanted: WantedObject, version: string, wallTime: string): Fields {
+  const { type, namespace, name, uid, resourceVersion, labels, fields = {} } = wanted;
+  const conditions = [...(wanted.othersConditions ?? []), ...(wanted.conditions ?? []).map(conditionAt(wallTime))];
+  const status = { ...(fields["status"] as Fields | undefined), ...(conditions.length > 0 && { conditions }) };
+  return {
+    apiVersion: type.group === "" ? version : `${type.group}/${version}`,
+    kind: type.kind,
+    metadata: {
+      name,
+      ...(type.namespaced && { namespace }),
+      ...(uid !== undefined && { uid }),
+      ...(resourceVersion !== undefined && { resourceVersion }),
+      ...(labels !== undefined && { labels }),
+    },
+    ...fields,
+    ...(Object.keys(status).length > 0 && { status }),
+  };
+}
+
+const conditionAt =
+  (wallTime: string) =>
+  ({ type, status, reason, message, observedGeneration, since }: WantedCondition): Fields => ({
+    type,
+    status,
+    reason,
+    message,
+    lastTransitionTime: since ?? wallTime,
+    ...(observedGeneration !== undefined && { observedGeneration }),
+  });

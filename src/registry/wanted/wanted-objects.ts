@@ -1,0 +1,33 @@
+import type { WantedObject } from "../../kube/wanted-object.ts";
+import type { Collection } from "../collection/collection.ts";
+import type { Graph } from "../collection/graph.ts";
+import { union } from "../union.ts";
+import { policyStatuses } from "./policy-statuses.ts";
+import { rootCertificates, type Roots } from "./root-certificates.ts";
+import type { StatusInputs } from "./status-inputs.ts";
+import { serviceEntryStatuses, serviceStatuses, workloadEntryStatuses } from "./waypoint-bindings.ts";
+
+export interface WantedOptions {
+  readonly roots: Roots;
+  /** The name of the ConfigMap with the roots; `istio-ca-root-cert` unless PILOT_CA_CERT_CONFIGMAP says another. */
+  readonly configMap?: string;
+}
+
+/**
+ * All that is to be written to the local cluster, as `Kind namespace/name`: statuses, and the roots in each namespace.
+ * Before the graph's first flush.
+ */
+export function wantedObjects(
+  graph: Graph,
+  inputs: StatusInputs,
+  { roots, configMap = "istio-ca-root-cert" }: WantedOptions,
+): Collection<string, WantedObject> {
+  const { objects, localCluster } = inputs;
+  return union(graph, "wanted", [
+    policyStatuses(graph, inputs),
+    serviceStatuses(graph, inputs),
+    serviceEntryStatuses(graph, inputs),
+    workloadEntryStatuses(graph, inputs),
+    rootCertificates(graph, objects.namespaces, roots, { localCluster, configMap }),
+  ]);
+}

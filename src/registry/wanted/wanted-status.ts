@@ -1,0 +1,84 @@
+import type { ResourceType } from "../../kube/api.ts";
+import type { WantedCondition, WantedObject } from "../../kube/wanted-object.ts";
+import type { FoundCondition, ObjectStatus } from "../kube/object-status.ts";
+import type { ObjectId } from "../kube/metadata.ts";
+
+/** What a condition is to say; `message` is one or more sentences for the person who wrote the object. */
+export interface Verdict {
+  readonly type: string;
+  readonly holds: boolean;
+  readonly reason: string;
+  readonly message: string;
+}
+
+export interface StatusTarget {
+  readonly type: ResourceType;
+  readonly id: ObjectId;
+  readonly status: ObjectStatus;
+  /** False where Kubernetes knows that conditions are told apart by type: there ours are ours alone. */
+  readonly wholeList: boolean;
+}
+
+/** Status fields besides conditions, and whether they are there already. */
+export interface StatusFields {
+  readonly fields: Readonly<Record<string, unknown>>;
+  readonly found: boolean;
+}
+
+const MESSAGE_MAX = 2_000;
+
+/**
+ * The status that an object shall have of us; undefined if there is nothing to say, and nothing that we said before.
+ * What an object no longer deserves is withdrawn by a status that does not have it.
+ */
+export function wantedStatus(
+  { type, id, status, wholeList }: StatusTarget,
+  verdicts: readonly Verdict[],
+  { fields, found }: StatusFields = { fields: {}, found: true },
+): WantedObject | undefined {
+  const conditions = verdicts.map((verdict) => conditionOf(verdict, status));
+  if (conditions.length === 0 && status.conditions.length === 0 && Object.keys(fields).length === 0 && found)
+    return undefined;
+  const others = wholeList && status.others.length > 0;
+  return {
+    type,
+    namespace: id.namespace,
+    name: id.name,
+    uid: status.uid,
+    subresource: "status",
+    conditions,
+    found: found && sameConditions(conditions, status.conditions) ? "same" : "different",
+    ...(Object.keys(fields).length > 0 && { fields: { status: fields } }),
+    ...(others && { othersConditions: status.others }),
+    ...(others && status.resourceVersion !== undefined && { resourceVersion: status.resourceVersion }),
+  };
+}
+
+function conditionOf({ type, holds, reason, message }: Verdict, found: ObjectStatus): WantedCondition {
+  const status = holds ? "True" : "False";
+  const before = found.conditions.find((condition) => condition.type === type && condition.status === status);
+  return {
+    type,
+    status,
+    reason,
+    message: message.length > MESSAGE_MAX ? `${message.slice(0, MESSAGE_MAX)}…` : message,
+    ...(found.generation !== undefined && { observedGeneration: found.generation }),
+    ...(before !== undefined && before.since !== "" && { since: before.since }),
+  };
+}
+
+function sameConditions(wanted: readonly WantedCondition[], found: readonly FoundCondition[]): boolean {
+  return (
+    wanted.length === found.length &&
+    wanted.every((condition) =>
+      found.some(
+        (other) =>
+          other.type === condition.type &&
+          other.status === condition.status &&
+          other.reason === condition.reason &&
+          other.message === condition.message &&
+          other.observedGeneration === condition.observedGeneration,
+      ),
+    )
+  );
+}
