@@ -21,7 +21,7 @@ import type { Method, StreamMethod, UnaryMethod } from "./method.ts";
 import { Quota } from "./quota.ts";
 import { respondHttp, respondStatus, type Surroundings } from "./respond.ts";
 import { Sockets } from "./sockets.ts";
-import { SparseLog } from "./sparse-log.ts";
+import { SparseLog } from "../sparse-log.ts";
 import { statusHeaders } from "./status.ts";
 import { StreamChannel } from "./stream-channel.ts";
 import { UnaryCall } from "./unary-call.ts";

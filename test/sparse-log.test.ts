@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
-import { SparseLog } from "../../src/grpc/sparse-log.ts";
-import { TestHost } from "../kits/test-host.ts";
+import { SparseLog } from "../src/sparse-log.ts";
+import { TestHost } from "./kits/test-host.ts";
 
 test("what a stranger repeats is logged once a minute, with how often it was left out", () => {
   const host = new TestHost();

@@ -1,4 +1,4 @@
-import type { Clock, LogFields, Logger } from "../host.ts";
+import type { Clock, LogFields, Logger } from "./host.ts";
 
 const PERIOD_MS = 60_000;
 

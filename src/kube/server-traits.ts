@@ -1,0 +1,192 @@
+import { ApiError, type KubeApi, type ResourceType } from "./api.ts";
+import { Backoff } from "./backoff.ts";
+import { messageOf } from "../errors.ts";
+import type { Host } from "../host.ts";
+import { isFields } from "./mirror.ts";
+import { SparseLog } from "../sparse-log.ts";
+
+const PROBE_MS = 10_000;
+const RETRIES_APART_MS = 250;
+const STREAMS_AGAIN_MS = 1_800_000;
+
+/** What the reflectors of one API server know of it together, so that a server in trouble is asked once, not per kind. */
+export class ServerTraits {
+  readonly #host: Host;
+  readonly #api: KubeApi;
+  readonly #log: SparseLog;
+  readonly #answers = new Map<string, { readonly atMs: number; readonly answer: Promise<unknown> }>();
+  readonly #waiting = new Set<() => void>();
+  #probing = new AbortController();
+  #reachable = false;
+  #retryAtMs = 0;
+  #streamsFromMs = 0;
+
+  private constructor(
+    host: Host,
+    api: KubeApi,
+    readonly cluster: string,
+  ) {
+    this.#host = host;
+    this.#api = api;
+    this.#log = new SparseLog(host.log.scope("kube"), host.clock);
+  }
+
+  /** The same for the same `api`; `cluster` is for the log. */
+  static of(host: Host, api: KubeApi, cluster: string): ServerTraits {
+    let traits = known.get(api);
+    if (!traits) known.set(api, (traits = new ServerTraits(host, api, cluster)));
+    return traits;
+  }
+
+  /** Whether it is worth asking it to stream a list. */
+  get streamsLists(): boolean {
+    return this.#host.clock.elapsedMs() >= this.#streamsFromMs;
+  }
+
+  /** It does not stream lists. It is asked again after half an hour: servers are upgraded. */
+  streamsNoLists(): void {
+    this.#streamsFromMs = this.#host.clock.elapsedMs() + STREAMS_AGAIN_MS;
+  }
+
+  /** Whether it answered the last that was asked of it. */
+  get reachable(): boolean {
+    return this.#reachable;
+  }
+
+  /** A request got no answer: others wait until the server has answered a small one. */
+  lost(): void {
+    this.#reachable = false;
+  }
+
+  /** Resolves once the server has answered anything at all, or `signal` ends the wait. One request for all who wait. */
+  reach(signal: AbortSignal): Promise<void> {
+    if (this.#reachable || signal.aborted) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = (): void => {
+        signal.removeEventListener("abort", done);
+        this.#waiting.delete(done);
+        if (this.#waiting.size === 0) this.#probing.abort();
+        resolve();
+      };
+      signal.addEventListener("abort", done);
+      this.#waiting.add(done);
+      if (this.#waiting.size === 1) void this.#probe((this.#probing = new AbortController()).signal);
+    });
+  }
+
+  /** Milliseconds until the caller may retry: those who failed together come back one by one. */
+  spacingMs(): number {
+    const nowMs = this.#host.clock.elapsedMs();
+    const atMs = Math.max(nowMs, this.#retryAtMs);
+    this.#retryAtMs = atMs + RETRIES_APART_MS;
+    return atMs - nowMs;
+  }
+
+  /**
+   * The best version in which a kind is served, or undefined if the server says that there is none. For the core's kinds
+   * that is never believed: what answers 404 for those is no API server.
+   * @param ageMs how old an answer may be that others got.
+   * @throws ApiError if it does not say clearly.
+   */
+  async servedVersion(type: ResourceType, ageMs: number): Promise<string | undefined> {
+    if (type.group === "") throw unclear(`${this.#api.server} serves no ${type.plural}; is it an API server?`);
+    const groups = await this.#ask("/apis", ageMs);
+    if (!isFields(groups) || groups["kind"] !== "APIGroupList" || !hasEntries(groups["groups"]))
+      throw unclear(`${this.#api.server}/apis is no list of API groups`);
+    const group = groups["groups"].find(({ name }) => name === type.group);
+    if (group === undefined) return undefined;
+    if (!hasEntries(group["versions"])) throw unclear(`${this.#api.server}/apis has no versions of ${type.group}`);
+    const offered = new Set(group["versions"].map(({ version }) => version));
+    for (const version of type.versions)
+      if (offered.has(version) && (await this.#serves(type, version, ageMs))) return version;
+    return undefined;
+  }
+
+  async #serves({ group, plural }: ResourceType, version: string, ageMs: number): Promise<boolean> {
+    const path = `/apis/${group}/${version}`;
+    const list = await this.#ask(path, ageMs);
+    if (!isFields(list) || list["kind"] !== "APIResourceList" || !Array.isArray(list["resources"]))
+      throw unclear(`${this.#api.server}${path} is no list of resources`);
+    return (list["resources"] as unknown[]).some((entry) => isFields(entry) && entry["name"] === plural);
+  }
+
+  #ask(path: string, ageMs: number): Promise<unknown> {
+    const nowMs = this.#host.clock.elapsedMs();
+    const last = this.#answers.get(path);
+    if (last !== undefined && nowMs - last.atMs <= ageMs) return last.answer;
+    const answer = this.#api.call({ method: "GET", path, deadlineMs: PROBE_MS });
+    this.#answers.set(path, { atMs: nowMs, answer });
+    answer.catch(() => this.#answers.delete(path));
+    return answer;
+  }
+
+  async #probe(signal: AbortSignal): Promise<void> {
+    const backoff = new Backoff(this.#host.random);
+    while (!signal.aborted) {
+      const error = await this.#answerTo("/version", signal);
+      if (signal.aborted) return;
+      if (error === undefined) {
+        this.#reachable = true;
+        for (const done of [...this.#waiting]) done();
+        return;
+      }
+      const delayMs = backoff.next(error.retryAfterMs);
+      this.#log.warn("API server cannot be reached; what it said before stays in force", {
+        cluster: this.cluster,
+        server: this.#api.server,
+        cause: error.message,
+        nextTryMs: Math.round(delayMs),
+      });
+      await slept(this.#host, delayMs, signal);
+    }
+  }
+
+  /** Undefined also for refusals: those are for the kinds to handle. */
+  async #answerTo(path: string, signal: AbortSignal): Promise<ApiError | undefined> {
+    try {
+      await this.#api.call({ method: "GET", path, deadlineMs: PROBE_MS }, signal);
+      return undefined;
+    } catch (error) {
+      const failure = toApiError(error);
+      return failure.status === 0 ? failure : undefined;
+    }
+  }
+}
+
+const known = new WeakMap<KubeApi, ServerTraits>();
+
+/** What `promise` comes to, or undefined as soon as `signal` is aborted. */
+export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => resolve(undefined);
+    signal.addEventListener("abort", stop);
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
+    if (signal.aborted) stop();
+  });
+}
+
+/** Resolves after `delayMs`, or when `signal` is aborted. */
+export function slept(host: Host, delayMs: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const done = (): void => {
+      timer[Symbol.dispose]();
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = host.clock.after(delayMs, done);
+    signal.addEventListener("abort", done);
+  });
+}
+
+export function toApiError(thrown: unknown): ApiError {
+  if (thrown instanceof ApiError) return thrown;
+  return new ApiError("internal", messageOf(thrown), 0, "", undefined, { cause: thrown });
+}
+
+/** It did answer, so it is no reason to doubt the connection. */
+const unclear = (message: string): ApiError => new ApiError("unavailable", message, 404, "Unclear");
+
+function hasEntries(value: unknown): value is readonly Readonly<Record<string, unknown>>[] {
+  return Array.isArray(value) && value.length > 0 && value.every(isFields);
+}
