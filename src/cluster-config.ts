@@ -1,9 +1,8 @@
 import type { Environment, Options } from "./command.ts";
 import { parseDurationMs } from "./duration.ts";
+import { INSECURE_KUBECONFIG_OPTIONS } from "./insecure-kubeconfig.ts";
+import { printable } from "./printable.ts";
 import { commaListOf, given, type Given, matching, refuse, type Setting, setting, truthOf } from "./settings.ts";
-
-/** Ways to authenticate that a remote secret may use only if an operator allows them by name (peering.md 3.3). */
-export type InsecureKubeconfigOption = "clientKey" | "clientCertificate" | "tokenFile";
 
 /** All that settles how we run in a cluster, and how we read others. */
 export interface ClusterConfig {
@@ -20,7 +19,8 @@ export interface ClusterConfig {
   readonly remoteClusterTimeoutMs: number;
   /** A folder of kubeconfigs, which is then read instead of remote secrets. */
   readonly multiclusterKubeconfigPath: string | undefined;
-  readonly insecureKubeconfigOptions: ReadonlySet<InsecureKubeconfigOption>;
+  /** Words of INSECURE_KUBECONFIG_OPTIONS. */
+  readonly insecureKubeconfigOptions: ReadonlySet<string>;
   /** False: remote secrets are not read. */
   readonly legacyMulticluster: boolean;
   /** Gives addresses to hosts of ServiceEntries that have none. */
@@ -34,6 +34,8 @@ export interface ClusterConfig {
   /** Sends policies that are to be tried, not enforced; only for ztunnel 1.29 and later. */
   readonly dryRunPolicies: boolean;
   readonly meshConfigMaps: MeshConfigMaps;
+  /** The ConfigMap with our roots, in every namespace. */
+  readonly rootConfigMap: string;
 }
 
 /** Names of ConfigMaps in the system namespace. */
@@ -61,6 +63,7 @@ export const CLUSTER_SETTINGS = {
   multiNetwork: { variable: "AMBIENT_ENABLE_MULTI_NETWORK" },
   dryRunPolicies: { variable: "AMBIENT_ENABLE_DRY_RUN_AUTHORIZATION_POLICY" },
   sharedMeshConfig: { variable: "SHARED_MESH_CONFIG" },
+  rootConfigMap: { variable: "PILOT_CA_CERT_CONFIGMAP" },
 } as const satisfies Readonly<Record<string, Setting>>;
 
 /** @throws UsageError naming the flag or variable, its value and what would be right. */
@@ -89,6 +92,7 @@ export function loadClusterConfig(options: Options, environment: Environment, re
       own: revision === "default" ? "istio" : `istio-${revision}`,
       shared: read<string | undefined>("sharedMeshConfig", configMapOf, undefined),
     },
+    rootConfigMap: read("rootConfigMap", configMapOf, "istio-ca-root-cert"),
   };
 }
 
@@ -97,18 +101,13 @@ function timeoutOf(value: Given): number {
   return parseDurationMs(value.text) ?? refuse(value, "give a duration, as 30s or 1m30s, or 0 to wait for ever");
 }
 
-const INSECURE: readonly InsecureKubeconfigOption[] = ["clientKey", "clientCertificate", "tokenFile"];
-
-/** Programs that a Secret names are never run, whoever allows it (contract operations.md 4.2). */
-function insecureOptionsOf(value: Given): ReadonlySet<InsecureKubeconfigOption> {
+function insecureOptionsOf(value: Given): ReadonlySet<string> {
   const words = commaListOf(value);
-  const known = INSECURE.filter((word) => words.includes(word));
-  const unknown = words.find((word) => !INSECURE.some((option) => option === word));
-  if (unknown === undefined) return new Set(known);
-  const which = unknown === "exec" ? "exec would run programs that a Secret names" : `${unknown} is none of these`;
-  return refuse(value, `use ${INSECURE.join(", ")}, with commas between; ${which}`);
+  const unknown = words.find((word) => !Object.hasOwn(INSECURE_KUBECONFIG_OPTIONS, word));
+  if (unknown === undefined) return new Set(words);
+  const right = `use ${Object.keys(INSECURE_KUBECONFIG_OPTIONS).join(", ")}, with commas between`;
+  return refuse(value, `${right}; Causeway has no ${printable(unknown, 40)}`);
 }
 
 const CONFIG_MAP = /^(?=.{1,253}$)[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/;
-const configMapOf = (value: Given) =>
-  matching(value, CONFIG_MAP, "give the name of a ConfigMap in the system namespace");
+const configMapOf = (value: Given) => matching(value, CONFIG_MAP, "give the name of a ConfigMap");

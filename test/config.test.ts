@@ -37,7 +37,7 @@ test("variables of istiod mean what they mean there", () => {
     [{ PILOT_MULTICLUSTER_KUBECONFIG_PATH: "/kubeconfigs" }, { multiclusterKubeconfigPath: "/kubeconfigs" }],
     [
       { PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS: "clientKey, tokenFile" },
-      { insecureKubeconfigOptions: new Set(["clientKey", "tokenFile"] as const) },
+      { insecureKubeconfigOptions: new Set(["clientKey", "tokenFile"]) },
     ],
     [{ DISABLE_LEGACY_MULTICLUSTER: "true" }, { legacyMulticluster: false }],
     [{ PILOT_ENABLE_IP_AUTOALLOCATE: "false" }, { allocateIps: false }],
@@ -47,6 +47,7 @@ test("variables of istiod mean what they mean there", () => {
     [{ AMBIENT_ENABLE_DRY_RUN_AUTHORIZATION_POLICY: "TRUE" }, { dryRunPolicies: true }],
     [{ SHARED_MESH_CONFIG: "shared" }, { meshConfigMaps: { own: "istio", shared: "shared" } }],
     [{ REVISION: "1-30" }, { revision: "1-30", meshConfigMaps: { own: "istio-1-30", shared: undefined } }],
+    [{ PILOT_CA_CERT_CONFIGMAP: "roots" }, { rootConfigMap: "roots" }],
     [{ ROOT_CA_DIR: "/etc/cacerts" }, { cacertsDir: "/etc/cacerts" }],
     [{ ISTIOD_CUSTOM_HOST: "a.example, b.example" }, { servingNames: ["a.example", "b.example"] }],
   ];
@@ -117,10 +118,10 @@ test("a value that cannot be is refused with the place, the value and what would
     [{}, { SHARED_MESH_CONFIG: "a/b" }, /^SHARED_MESH_CONFIG is "a\/b": give the name of a ConfigMap/],
     [
       {},
-      { PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS: "tokenFile,exec" },
-      /OPTIONS is "tokenFile,exec": use clientKey, clientCertificate, tokenFile, .* exec would run programs/,
+      { PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS: "tokenFile,gcp" },
+      /OPTIONS is "tokenFile,gcp": use exec, clientKey, .*, with commas between; Causeway has no gcp/,
     ],
-    [{}, { PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS: "gcp" }, /gcp is none of these/],
+    [{}, { PILOT_CA_CERT_CONFIGMAP: "Root" }, /^PILOT_CA_CERT_CONFIGMAP is "Root": give the name of a ConfigMap/],
     [{ log_output_level: "ads:loud" }, {}, /^--log_output_level has "ads:loud": the level must be one of/],
   ];
   for (const [options, environment, message] of refused)

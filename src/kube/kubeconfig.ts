@@ -1,30 +1,11 @@
 import { MeshError } from "../errors.ts";
+import type { InsecureKubeconfigOption } from "../insecure-kubeconfig.ts";
 import { printable } from "../printable.ts";
 import { ADDRESS_KINDS, type AddressKind, kindOfHost } from "./address-kind.ts";
 import type { ClusterConnection } from "./connection.ts";
 import { certificatesIn } from "./kubeconfig-material.ts";
 import { type KubeconfigFile, parseKubeconfig, type Section } from "./kubeconfig-file.ts";
 import { readUser } from "./kubeconfig-user.ts";
-
-/**
- * What a kubeconfig that others wrote may have only if it is named in PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS.
- * The first four words are istiod's; contract peering.md 3.3 and operations.md 4.2.
- */
-export const INSECURE_KUBECONFIG_OPTIONS = {
-  exec: "users may name a program, which we run",
-  clientKey: "users may name the file of a key, which we read",
-  clientCertificate: "users may name the file of a certificate, which we read",
-  tokenFile: "users may name the file of a token, which we read and send to the server",
-  certificateAuthority: "clusters may name the file of their roots, which we read",
-  oidcRefresh: "tokens of auth-provider oidc are renewed at the issuer's URL, which we then call",
-  insecureSkipTlsVerify:
-    "a server's certificate may go unverified: whoever is between us gets the token, and our trust",
-  impersonate: "users may ask to be somebody else",
-  http: "servers may be without TLS",
-  loopback: "servers may be this machine itself: for tests and labs",
-  linkLocal: "servers may be at link-local and metadata addresses",
-} as const;
-export type InsecureKubeconfigOption = keyof typeof INSECURE_KUBECONFIG_OPTIONS;
 
 export type KubeconfigRules =
   | {
