@@ -1,6 +1,6 @@
 import { access, readFile } from "node:fs/promises";
 import { isIPv6 } from "node:net";
-import { dirname, join, resolve } from "node:path";
+import { delimiter, dirname, join, resolve } from "node:path";
 import { MeshError, messageOf } from "../errors.ts";
 import type { ClusterConnection } from "./connection.ts";
 import { connectionOf } from "./kubeconfig.ts";
@@ -41,7 +41,7 @@ export async function inClusterConnection(
   ];
   if (missing.length === 4) return undefined;
   if (missing.length > 0)
-    throw new MeshError("absent", `we seem to run in a pod, but ${missing.join(" and ")} is missing: ${HALF_A_POD}`);
+    throw new MeshError("absent", `we seem to run in a pod that lacks ${missing.join(" and ")}; ${HALF_A_POD}`);
   return {
     connection: {
       server: `https://${isIPv6(host) ? `[${host}]` : host}:${port}`,
@@ -80,14 +80,15 @@ export async function localConnection(
   options: { readonly kubeconfig?: string | undefined; readonly context?: string | undefined },
   environment: Environment,
   home: string,
+  pod: { readonly folder?: string } = {},
 ): Promise<LocalConnection> {
   const { kubeconfig, context } = options;
   if (kubeconfig !== undefined)
     return fromFiles([await kubeconfigAt(kubeconfig)], `--kubeconfig ${kubeconfig}`, context);
-  const listed = (environment["KUBECONFIG"] ?? "").split(":").filter((path) => path !== "");
+  const listed = (environment["KUBECONFIG"] ?? "").split(delimiter).filter((path) => path !== "");
   if (listed.length > 0) return fromFiles(await kubeconfigsAt(listed), `KUBECONFIG ${listed.join(":")}`, context);
   // A context can only be meant of a kubeconfig.
-  const inCluster = context === undefined ? await inClusterConnection(environment) : undefined;
+  const inCluster = context === undefined ? await inClusterConnection(environment, pod) : undefined;
   if (inCluster !== undefined) return inCluster;
   const own = join(home, ".kube", "config");
   const files = await kubeconfigsAt([own]).catch((thrown: unknown) => {
