@@ -51,3 +51,13 @@ export const endpointSliceUid = (cluster: ClusterId, namespace: string, slice: s
 
 export const networkGatewayUid = (network: NetworkId, address: string, hbonePort: number): WorkloadUid =>
   `NetworkGateway/${network}/${address}/${hbonePort}` as WorkloadUid;
+
+/** All endpoints of `service` that one gateway of their network leads to; `address` is the gateway's. */
+export const coalescedUid = (
+  network: NetworkId,
+  gatewayNamespace: string,
+  gatewayName: string,
+  address: string,
+  service: ServiceName,
+): WorkloadUid =>
+  `${network}/SplitHorizonWorkload/${gatewayNamespace}/${gatewayName}/${address}/${service}` as WorkloadUid;

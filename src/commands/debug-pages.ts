@@ -11,7 +11,7 @@ import type { Policy } from "../registry/model/policy.ts";
 import type { Problem } from "../registry/model/problem.ts";
 import type { Service } from "../registry/model/service.ts";
 import type { Workload } from "../registry/model/workload.ts";
-import type { NetworkGateway } from "../registry/networks.ts";
+import type { NetworkGateway } from "../registry/network-gateways.ts";
 import type { TypeUrl } from "../xds/resource.ts";
 import type { ResourceLog } from "../xds/resource-log.ts";
 import { adsz, type ClientsViewed, configDump, connections } from "./client-view.ts";

@@ -1,12 +1,4 @@
-import {
-  objectKey,
-  serviceName,
-  type ClusterId,
-  type NetworkId,
-  type ObjectKey,
-  type PolicyName,
-  type ServiceName,
-} from "../names.ts";
+import { objectKey, serviceName, type NetworkId, type ObjectKey, type PolicyName, type ServiceName } from "../names.ts";
 import type { Collection } from "./collection/collection.ts";
 import { derive } from "./collection/derive.ts";
 import type { Graph } from "./collection/graph.ts";
@@ -20,7 +12,9 @@ import { useWaypointOf } from "./kube/traffic-labels.ts";
 import { attachedMutualTls, type MutualTlsScopes } from "./peer-authentications.ts";
 import type { PortRules } from "./ports.ts";
 import type { GatewayAddress } from "./model/address.ts";
+import type { NetworkPaths } from "./network-paths.ts";
 import type { RegistryOptions } from "./options.ts";
+import { isShared, type GlobalService } from "./global-services.ts";
 import { kubeHostname } from "./service-offers.ts";
 import { waypointFor, type OfferedWaypoint } from "./waypoints.ts";
 import { DEFAULT_NETWORK } from "./workload-shape.ts";
@@ -31,6 +25,7 @@ export interface Attachment {
   readonly networkGateway: GatewayAddress | undefined;
   /** True if clients of the local cluster can reach it without a network gateway. */
   readonly onLocalNetwork: boolean;
+  readonly trustDomain: string;
   /** Sorted by name. */
   readonly services: readonly SelectedService[];
   /** In the order of contract ztunnel.md 5.2. */
@@ -48,13 +43,13 @@ export interface SelectedService {
 
 export interface AttachmentInputs {
   readonly placements: Collection<string, Placement>;
-  readonly networks: Collection<ClusterId, NetworkId>;
-  readonly gateways: Collection<NetworkId, GatewayAddress>;
+  readonly paths: NetworkPaths;
   readonly waypoints: Collection<ObjectKey, OfferedWaypoint>;
   readonly policies: Collection<ObjectKey, CompiledPolicy>;
   readonly mutualTls: MutualTlsScopes;
   /** Which object a service's name belongs to. */
   readonly owners: Collection<ServiceName, string>;
+  readonly globals: Collection<ObjectKey, GlobalService>;
 }
 
 type Selecting = { readonly selector: Selector | undefined };
@@ -69,7 +64,7 @@ export function attachments(
   graph: Graph,
   objects: Objects,
   inputs: AttachmentInputs,
-  { localCluster, mesh }: RegistryOptions,
+  { localCluster, mesh, multiNetwork }: RegistryOptions,
 ): Collection<string, Attachment> {
   const home = (id: KubeService["id"]): string => `${id.cluster}/${id.namespace}`;
   return derive(graph, {
@@ -77,10 +72,12 @@ export function attachments(
     from: inputs.placements,
     reads: {
       namespaces: objects.namespaces,
-      networks: inputs.networks,
-      gateways: inputs.gateways,
+      networks: inputs.paths.networks,
+      gateways: inputs.paths.gatewayOf,
       waypoints: inputs.waypoints,
       owners: inputs.owners,
+      globals: inputs.globals,
+      trustDomains: inputs.paths.trustDomains,
       services: new Index(graph, objects.services, "selector", (service) => buckets(home(service.id), service)),
       entries: new Index(graph, objects.serviceEntries, "selector", (entry) => buckets(home(entry.id), entry)),
       policies: new Index(graph, inputs.policies, "selector", (policy) => buckets(policy.namespace, policy)),
@@ -107,15 +104,16 @@ export function attachments(
       const attachment: Attachment = {
         network,
         networkGateway: reads.gateways.get(network),
-        onLocalNetwork: network === (reads.networks.get(localCluster) ?? DEFAULT_NETWORK),
-        services: own
-          ? [
-              ...found(reads.services, `${cluster}/${namespace}`).flatMap((service) =>
-                selectedService(service, mesh.clusterDomain),
-              ),
-              ...found(reads.entries, `${cluster}/${namespace}`).flatMap((entry) => selectedHosts(entry, reads.owners)),
-            ].sort((a, b) => (a.service < b.service ? -1 : 1))
-          : [],
+        onLocalNetwork: own || (multiNetwork && network === (reads.networks.get(localCluster) ?? DEFAULT_NETWORK)),
+        trustDomain: (own ? undefined : reads.trustDomains.get(network)) ?? mesh.trustDomain,
+        services: [
+          ...found(reads.services, `${cluster}/${namespace}`)
+            .filter((service) => own || isShared(service, reads.globals))
+            .flatMap((service) => selectedService(service, mesh.clusterDomain)),
+          ...(own ? found(reads.entries, `${cluster}/${namespace}`) : []).flatMap((entry) =>
+            selectedHosts(entry, reads.owners),
+          ),
+        ].sort((a, b) => (a.service < b.service ? -1 : 1)),
         policies: [
           ...policies.sort(),
           ...(own ? attachedMutualTls(namespace, modes, reads.mutualTlsScopes, mesh) : []),

@@ -1,54 +1,25 @@
-import { objectKey, podUid, serviceName, type ObjectKey, type WorkloadUid } from "../names.ts";
+import { objectKey, podUid, type ObjectKey, type WorkloadUid } from "../names.ts";
 import type { Attachment, SelectedService } from "./attachments.ts";
 import type { Collection } from "./collection/collection.ts";
 import { derive } from "./collection/derive.ts";
 import type { Graph } from "./collection/graph.ts";
-import { Index } from "./collection/index-by.ts";
+import type { Index } from "./collection/index-by.ts";
 import { podEnded, type Pod } from "./kube/pod.ts";
 import { intern } from "./kube/metadata.ts";
 import type { Objects } from "./kube/objects.ts";
 import type { Locality } from "./model/address.ts";
 import type { Workload, ServiceBinding } from "./model/workload.ts";
 import type { RegistryOptions } from "./options.ts";
-import { portsOnPod, portsOnSlice } from "./ports.ts";
-import { kubeHostname } from "./service-offers.ts";
+import { targetsOf, type PodTarget } from "./pod-targets.ts";
+import { portsOnPod } from "./ports.ts";
 import { canonicalName, canonicalRevision } from "./workload-shape.ts";
-
-/** A pod that a slice names, of a service that has no selector to find it by. */
-interface PodTarget {
-  readonly pod: ObjectKey;
-  readonly uid: string;
-  readonly binding: ServiceBinding;
-}
-
-function podTargets(graph: Graph, objects: Objects, { mesh, localCluster }: RegistryOptions): Index<string, PodTarget> {
-  const targets = derive(graph, {
-    name: "pod-targets",
-    from: objects.endpointSlices,
-    reads: { services: objects.services },
-    to: ({ id, service: name, pods, ports }, { services }, key) => {
-      if (id.cluster !== localCluster) return [];
-      const service = services.get(objectKey(id.cluster, id.namespace, name));
-      if (!service || service.external || service.selector) return [];
-      const named = new Map(ports.map((port) => [port.name, port.port]));
-      const binding = {
-        service: serviceName(id.namespace, kubeHostname(service, mesh.clusterDomain)),
-        ports: portsOnSlice(service.ports, named),
-      };
-      return pods.map((target) => {
-        const pod = objectKey(id.cluster, target.namespace, target.name);
-        return [`${key} ${pod}`, { pod, uid: target.uid, binding }] as readonly [string, PodTarget];
-      });
-    },
-  });
-  return new Index(graph, targets, "pod", ({ pod }) => [pod]);
-}
 
 /** Every pod on the local network that runs, meshed or not, of any cluster, as the workload it is (contract ztunnel.md 5.2). */
 export function podWorkloads(
   graph: Graph,
   objects: Objects,
   attachments: Collection<string, Attachment>,
+  targets: Index<string, PodTarget>,
   options: RegistryOptions,
 ): Collection<WorkloadUid, Workload> {
   const shared = new SharedBindings();
@@ -57,7 +28,7 @@ export function podWorkloads(
     // A workload is named after its pod.
     distinct: true,
     from: objects.pods,
-    reads: { nodes: objects.nodes, attachments, targets: podTargets(graph, objects, options) },
+    reads: { nodes: objects.nodes, attachments, targets },
     to: (pod, { nodes, attachments, targets }, key) => {
       if (podEnded(pod) || pod.ips.length === 0) return [];
       const attachment = attachments.get(pod.placement.id);
@@ -66,7 +37,7 @@ export function podWorkloads(
       if (!attachment?.onLocalNetwork) return [];
       const locality =
         pod.node === "" ? undefined : nodes.get(intern(objectKey(pod.cluster, "", pod.node)) as ObjectKey)?.locality;
-      const targeted = targets.get(key).filter(({ uid }) => uid === "" || uid === pod.uid);
+      const targeted = targetsOf(pod, targets.get(key));
       const services =
         targeted.length === 0 ? shared.of(attachment, pod.ports) : bindings(pod.ports, attachment.services, targeted);
       const workload = workloadOf(pod, attachment, locality, services, options);

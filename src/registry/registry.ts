@@ -1,4 +1,6 @@
 import type { ClusterId, NetworkId, ObjectKey, PolicyName, ServiceName, WorkloadUid } from "../names.ts";
+import { allOffers } from "./all-offers.ts";
+import { allWorkloads } from "./all-workloads.ts";
 import { attachments } from "./attachments.ts";
 import { authorizationPolicies, compiledPolicies, type CompiledPolicy } from "./authorization-policies.ts";
 import type { Collection } from "./collection/collection.ts";
@@ -6,14 +8,8 @@ import { derive } from "./collection/derive.ts";
 import type { Graph } from "./collection/graph.ts";
 import { Index } from "./collection/index-by.ts";
 import { Source } from "./collection/source.ts";
-import {
-  endpointProblems,
-  placementOfEntry,
-  placementsOfServiceEntry,
-  serviceEntryWorkloads,
-  workloadEntryWorkloads,
-  type EntryInputs,
-} from "./entry-workloads.ts";
+import { endpointProblems, placementOfEntry, placementsOfServiceEntry } from "./entry-workloads.ts";
+import { gatewayProblems, globalServiceProblems, scopeProblems, unreachedNetworks } from "./global-problems.ts";
 import { Intake } from "./kube/intake.ts";
 import type { Namespace } from "./kube/namespace.ts";
 import { objectSources, type Objects } from "./kube/objects.ts";
@@ -24,22 +20,14 @@ import type { Problem } from "./model/problem.ts";
 import type { Service } from "./model/service.ts";
 import type { Waypoint } from "./model/waypoint.ts";
 import type { Workload } from "./model/workload.ts";
-import {
-  clusterNetworks,
-  gatewayByNetwork,
-  gatewayWorkloads,
-  type NetworkGateway,
-  networkGateways,
-} from "./networks.ts";
+import type { NetworkGateway } from "./network-gateways.ts";
+import { networkPaths } from "./network-paths.ts";
 import type { RegistryOptions } from "./options.ts";
 import { mutualTlsPolicies, mutualTlsProblems, mutualTlsScopes } from "./peer-authentications.ts";
 import { distinctPlacements, labelled } from "./placements.ts";
-import { podWorkloads } from "./pod-workloads.ts";
-import { serviceOffers } from "./service-offers.ts";
 import { addressOwners, nameOwners, nameWinners, serviceProblems, services } from "./services.ts";
-import { sliceWorkloads } from "./slice-workloads.ts";
 import { union } from "./union.ts";
-import { forgetfulStore, virtualIps } from "./virtual-ips.ts";
+import { forgetfulStore } from "./virtual-ips.ts";
 import { waypointProblems } from "./waypoint-problems.ts";
 import { waypoints } from "./waypoints.ts";
 import type { StatusInputs } from "./wanted/status-inputs.ts";
@@ -76,11 +64,10 @@ export class Registry {
     const options = withDefaults(settings);
     const objects = objectSources(graph);
     const meshConfig = new Source<"mesh", MeshConfig>(graph, "mesh-config");
-    const networks = clusterNetworks(graph, objects, options);
-    const offered = waypoints(graph, objects, networks);
-    const vips = virtualIps(graph, objects.serviceEntries, objects.services, options);
-    const offers = serviceOffers(graph, objects, { networks, waypoints: offered, virtualIps: vips }, options);
-    const winners = nameWinners(graph, offers);
+    const paths = networkPaths(graph, objects, options);
+    const offered = waypoints(graph, objects, paths.networks);
+    const offers = allOffers(graph, objects, { paths, waypoints: offered, meshConfig }, options);
+    const winners = nameWinners(graph, offers.all);
     const owners = nameOwners(graph, winners);
     const addresses = addressOwners(graph, winners);
     const compiled = compiledPolicies(graph, objects, options);
@@ -90,43 +77,41 @@ export class Registry {
       labelled(objects.workloadEntries, (entry) => [placementOfEntry(entry)]),
       labelled(objects.serviceEntries, placementsOfServiceEntry),
     ]);
-    const gateways = (this.networkGateways = networkGateways(graph, objects, options));
-    const byNetwork = gatewayByNetwork(graph, gateways);
+    const { globals } = offers;
     const attached = attachments(
       graph,
       objects,
-      { placements, networks, gateways: byNetwork, waypoints: offered, policies: compiled, mutualTls, owners },
+      { placements, paths, waypoints: offered, policies: compiled, mutualTls, owners, globals },
       options,
     );
-    const entryInputs: EntryInputs = { attachments: attached, gateways: byNetwork, owners };
+    const all = allWorkloads(graph, objects, { paths, attachments: attached, globals, winners, owners }, options);
     this.#options = options;
     this.objects = objects;
-    const causes = { policies: compiled, attachments: attached, waypoints: offered, virtualIps: vips };
+    const causes = { policies: compiled, attachments: attached, waypoints: offered, virtualIps: offers.virtualIps };
     this.statusInputs = { ...options, ...causes, objects };
     this.meshConfig = meshConfig;
-    this.networks = networks;
+    this.networks = paths.networks;
+    this.networkGateways = paths.addresses;
     this.waypoints = offered;
     this.namespaces = objects.namespaces;
     this.pods = objects.pods;
-    this.services = services(graph, winners, addresses);
+    this.services = services(graph, winners, addresses, all.identities);
     this.policies = union(graph, "policies", [
       authorizationPolicies(graph, compiled),
       mutualTlsPolicies(graph, objects, mutualTls, options),
     ]);
-    this.workloads = union(graph, "workloads", [
-      podWorkloads(graph, objects, attached, options),
-      workloadEntryWorkloads(graph, objects, entryInputs, options),
-      serviceEntryWorkloads(graph, objects, entryInputs, options),
-      sliceWorkloads(graph, objects, networks, options),
-      gatewayWorkloads(graph, gateways, options),
-    ]);
+    this.workloads = all.workloads;
     this.problems = union<string, Problem>(graph, "problems", [
       objects.unreadable,
       policyProblems(graph, compiled),
       mutualTlsProblems(graph, objects, options),
-      serviceProblems(graph, offers, winners, addresses),
+      serviceProblems(graph, offers.all, winners, addresses),
       waypointProblems(graph, objects, offered),
       endpointProblems(graph, objects),
+      globalServiceProblems(graph, offers, winners),
+      scopeProblems(graph, objects),
+      gatewayProblems(graph, objects, paths, options),
+      unreachedNetworks(graph, all.tallies, paths, options),
     ]);
     this.podsOnNode = new Index(graph, objects.pods, "node-identity", (pod) =>
       podEnded(pod) || pod.node === "" ? [] : [`${pod.cluster}/${pod.node}/${pod.namespace}/${pod.serviceAccount}`],

@@ -33,6 +33,20 @@ export interface Offer {
   readonly owner: string;
   /** True if nobody chose its addresses but us: they yield to any other. */
   readonly allocated: boolean;
+  /** True if somebody said how its traffic is to be spread. */
+  readonly spread: boolean;
+  /** Only for a global service of another cluster. */
+  readonly elsewhere?: Elsewhere;
+  /** Only for the winner of a name that other clusters offer, too: what it was made of. */
+  readonly merged?: { readonly base: Offer; readonly others: readonly Offer[] };
+}
+
+/** Where another cluster has a service that is global. */
+export interface Elsewhere {
+  readonly network: NetworkId;
+  readonly onLocalNetwork: boolean;
+  /** Of the waypoint that takes its traffic there; undefined if none does. */
+  readonly waypointIdentity: string | undefined;
 }
 
 export interface OfferInputs {
@@ -79,11 +93,18 @@ export function serviceOffers(
   return union(graph, "service-offers", [fromServices, fromEntries]);
 }
 
-function offerOfService(kube: KubeService, network: NetworkId, reads: WaypointReads, { mesh }: RegistryOptions): Offer {
+/** What a Service wants to be, with its addresses on `network`. */
+export function offerOfService(
+  kube: KubeService,
+  network: NetworkId,
+  reads: WaypointReads,
+  { mesh }: RegistryOptions,
+): Offer {
   const { cluster, namespace, name } = kube.id;
   const host = kubeHostname(kube, mesh.clusterDomain);
   // A gateway's own service must not go through a waypoint, least of all through itself.
   const user = { cluster, namespace, use: kube.useWaypoint, kind: "service" } as const;
+  const distribution = distributionFor(kube.id, kube.distribution, reads);
   const service: Service = {
     key: serviceName(namespace, host),
     name,
@@ -93,7 +114,7 @@ function offerOfService(kube: KubeService, network: NetworkId, reads: WaypointRe
     ports: servicePorts(kube.ports),
     subjectAltNames: [],
     waypoint: kube.ofGateway ? undefined : waypointFor(user, reads)?.address,
-    loadBalancing: loadBalancingOfService(kube, distributionFor(kube.id, kube.distribution, reads)),
+    loadBalancing: loadBalancingOfService(kube, distribution ?? "any"),
     ipFamilies: ipFamiliesOf(kube.ipFamilies),
     canonical: false,
   };
@@ -103,6 +124,7 @@ function offerOfService(kube: KubeService, network: NetworkId, reads: WaypointRe
     id: kube.id,
     owner: `Service ${objectKey(cluster, namespace, name)}`,
     allocated: false,
+    spread: distribution !== undefined || kube.nodeLocal,
   };
 }
 
@@ -124,6 +146,7 @@ function offerOfHost(
     const isWhole = prefixLength === (ip.includes(":") ? 128 : 32);
     return isWhole ? { network, ip } : { network, ip, prefixLength };
   });
+  const distribution = distributionFor(entry.id, entry.distribution, reads);
   const service: Service = {
     key: serviceName(namespace, host),
     name,
@@ -136,12 +159,13 @@ function offerOfHost(
     loadBalancing:
       entry.resolution === "NONE"
         ? { mode: "passthrough", preference: [], healthPolicy: "allow-all" }
-        : failover(distributionFor(entry.id, entry.distribution, reads)),
+        : failover(distribution ?? "any"),
     ipFamilies: "automatic",
     canonical: false,
   };
   const owner = `ServiceEntry ${objectKey(cluster, namespace, name)}`;
-  return { service, kind: "ServiceEntry", id: entry.id, owner, allocated: allocated !== undefined };
+  const spread = distribution !== undefined || entry.resolution === "NONE";
+  return { service, kind: "ServiceEntry", id: entry.id, owner, allocated: allocated !== undefined, spread };
 }
 
 function ipFamiliesOf(families: readonly string[]): Service["ipFamilies"] {
@@ -154,12 +178,13 @@ function distributionFor(
   { cluster, namespace }: ObjectId,
   own: TrafficDistribution | undefined,
   { namespaces }: WaypointReads,
-): TrafficDistribution {
-  return own ?? namespaces.get(objectKey(cluster, "", namespace))?.distribution ?? "any";
+): TrafficDistribution | undefined {
+  return own ?? namespaces.get(objectKey(cluster, "", namespace))?.distribution;
 }
 
 const PREFERENCES: Readonly<Record<TrafficDistribution, readonly LoadBalancingScope[]>> = {
   any: [],
+  "same-network": ["network"],
   "same-zone": ["network", "region", "zone"],
   "same-node": ["network", "region", "zone", "subzone", "node"],
 };

@@ -6,10 +6,22 @@ import { merge } from "./collection/merge.ts";
 import type { NetworkAddress } from "./model/address.ts";
 import type { Problem } from "./model/problem.ts";
 import type { Service } from "./model/service.ts";
+import { mergedOffer, sortedUnion } from "./global-offers.ts";
 import type { Offer } from "./service-offers.ts";
 
-/** Who was there first: a Kubernetes Service before an entry, then the older, then the first by name. */
-function compareOffers(a: Offer, b: Offer): number {
+type Rival = Pick<Offer, "kind" | "id" | "owner" | "service" | "elsewhere">;
+
+/**
+ * The local cluster's before others', and theirs by cluster. Then who was there first: a Kubernetes Service before an
+ * entry, then the older, then the first by name.
+ */
+function compareOffers(a: Rival, b: Rival): number {
+  if (a.elsewhere || b.elsewhere)
+    return (
+      Number(a.elsewhere !== undefined) - Number(b.elsewhere !== undefined) ||
+      order(a.id.cluster, b.id.cluster) ||
+      order(a.service.key, b.service.key)
+    );
   if (a.kind !== b.kind) return a.kind === "Service" ? -1 : 1;
   if (a.id.createdMs !== b.id.createdMs) return a.id.createdMs - b.id.createdMs;
   return a.owner === b.owner ? order(a.service.key, b.service.key) : order(a.owner, b.owner);
@@ -18,13 +30,18 @@ function compareOffers(a: Offer, b: Offer): number {
 const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 const first = <V>(values: readonly V[], compare: (a: V, b: V) => number): V | undefined => [...values].sort(compare)[0];
 
-/** The offer that each service name goes to. */
+/** The offer that each service name goes to, with all that other clusters add to it. */
 export function nameWinners(graph: Graph, offers: Collection<string, Offer>): Collection<ServiceName, Offer> {
   return merge(graph, {
     name: "name-winners",
     from: offers,
     by: ({ service }) => service.key,
-    combine: (_name, members) => first(members, compareOffers),
+    combine: (_name, members) => {
+      const [base, ...others] = [...members].sort(compareOffers);
+      const shared = others.filter(({ elsewhere }) => elsewhere !== undefined);
+      // What only one other cluster has is merged, too: with nothing.
+      return base && (shared.length > 0 || base.elsewhere) ? mergedOffer(base, shared) : base;
+    },
   });
 }
 
@@ -40,7 +57,7 @@ export function nameOwners(graph: Graph, winners: Collection<ServiceName, Offer>
 
 interface Claim {
   readonly address: string;
-  readonly offer: Pick<Offer, "kind" | "id" | "owner" | "allocated" | "service">;
+  readonly offer: Rival & Pick<Offer, "allocated">;
 }
 
 const addressId = ({ network, ip, prefixLength }: NetworkAddress): string => `${network}/${ip}/${prefixLength ?? ""}`;
@@ -75,6 +92,8 @@ export function services(
   graph: Graph,
   winners: Collection<ServiceName, Offer>,
   owners: Collection<string, string>,
+  /** Whom clients must expect behind the gateways of other networks. */
+  identities: Collection<ServiceName, readonly string[]>,
 ): Collection<ServiceName, Service> {
   const canonical = merge(graph, {
     name: "canonical-services",
@@ -85,14 +104,23 @@ export function services(
   return derive(graph, {
     name: "services",
     from: winners,
-    reads: { owners, canonical },
-    to: (offer, { owners, canonical }, name) => {
+    reads: { owners, canonical, identities },
+    to: (offer, { owners, canonical, identities }, name) => {
       const addresses = offer.service.addresses.filter((address) => owners.get(addressId(address)) === offer.owner);
       const isCanonical = canonical.get(offer.service.hostname) === name;
-      return [[name, { ...offer.service, addresses, canonical: isCanonical }]];
+      const remote = [...(identities.get(name) ?? []), ...waypointIdentities(offer)];
+      const { subjectAltNames } = offer.service;
+      const names = remote.length === 0 ? subjectAltNames : sortedUnion([subjectAltNames, remote]);
+      return [[name, { ...offer.service, subjectAltNames: names, addresses, canonical: isCanonical }]];
     },
   });
 }
+
+/** On another network a waypoint may answer for the service (contract operations.md 3.2). */
+const waypointIdentities = ({ merged, elsewhere }: Offer): readonly string[] =>
+  [elsewhere, ...(merged?.others ?? []).map(({ elsewhere }) => elsewhere)].flatMap((where) =>
+    where === undefined || where.onLocalNetwork || where.waypointIdentity === undefined ? [] : [where.waypointIdentity],
+  );
 
 /** What a service lost to another: its name, or an address. */
 export function serviceProblems(
@@ -107,13 +135,15 @@ export function serviceProblems(
     reads: { winners, owners },
     to: (offer, { winners, owners }, key) => {
       const { service, kind, id, owner } = offer;
-      const object = `${kind} ${id.namespace}/${id.name}`;
+      const object = `${kind} ${offer.elsewhere ? `${id.cluster}/` : ""}${id.namespace}/${id.name}`;
       const winner = winners.get(service.key);
+      // What other clusters offer under one name is merged, and has its addresses together.
+      const holder = offer.elsewhere && winner ? winner.owner : owner;
       const problem = (field: string, message: string): readonly [string, Problem] => [
         `${key}#${field}`,
         { object, origin: id.origin, field, message, severity: "warning" },
       ];
-      if (winner && winner.owner !== owner)
+      if (winner && winner.owner !== holder)
         return [
           problem(
             "spec.hosts",
@@ -123,7 +153,7 @@ export function serviceProblems(
         ];
       return service.addresses.flatMap((address) => {
         const other = owners.get(addressId(address));
-        if (other === undefined || other === owner) return [];
+        if (other === undefined || other === holder) return [];
         const text = address.prefixLength === undefined ? address.ip : `${address.ip}/${address.prefixLength}`;
         const field = kind === "Service" ? "spec.clusterIPs" : "spec.addresses";
         return [

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { serviceName, type ClusterId, type ServiceName } from "../names.ts";
 import type { Collection } from "./collection/collection.ts";
-import { CollectionNode, type Graph } from "./collection/graph.ts";
+import { CollectionNode, type Graph, rankAbove } from "./collection/graph.ts";
 import type { ServiceEntry } from "./kube/service-entry.ts";
 import type { KubeService } from "./kube/service.ts";
 import type { ObjectKey } from "../names.ts";
@@ -23,6 +23,14 @@ export interface VirtualIpOptions {
   /** False if only addresses that a status names count. */
   readonly allocateIps: boolean;
 }
+
+export interface AddressedObjects {
+  readonly serviceEntries: Collection<ObjectKey, ServiceEntry>;
+  readonly services: Collection<ObjectKey, KubeService>;
+}
+
+/** Who wants an address for a service that no object of the local cluster is. */
+const NOBODY_HERE = "" as ObjectKey;
 
 /** Forgets on restart; the hash still brings nearly every host back to its slot. */
 export const forgetfulStore: VirtualIpStore = { load: () => new Map(), save: () => {} };
@@ -52,11 +60,12 @@ function firstSlot(name: ServiceName): number {
  */
 export function virtualIps(
   graph: Graph,
-  serviceEntries: Collection<ObjectKey, ServiceEntry>,
-  services: Collection<ObjectKey, KubeService>,
+  { serviceEntries, services }: AddressedObjects,
+  /** Names that nobody here has, of services of other clusters. */
+  names: Collection<ServiceName, true>,
   options: VirtualIpOptions,
 ): Collection<ServiceName, readonly string[]> {
-  const node = new VirtualIps(serviceEntries, services, options);
+  const node = new VirtualIps(serviceEntries, services, names, options);
   graph.add(node);
   return node;
 }
@@ -76,9 +85,10 @@ class VirtualIps extends CollectionNode<ServiceName, readonly string[]> {
   constructor(
     readonly serviceEntries: Collection<ObjectKey, ServiceEntry>,
     readonly services: Collection<ObjectKey, KubeService>,
+    readonly names: Collection<ServiceName, true>,
     readonly options: VirtualIpOptions,
   ) {
-    super("virtual-ips", 1 + Math.max(serviceEntries.rank, services.rank), sameTexts);
+    super("virtual-ips", rankAbove([serviceEntries, services, names]), sameTexts);
     for (const [name, slot] of options.virtualIps.load()) {
       if (!Number.isInteger(slot) || slot < 1 || slot > SLOTS || this.#holders.has(slot)) continue;
       this.#kept.set(name, slot);
@@ -95,6 +105,11 @@ class VirtualIps extends CollectionNode<ServiceName, readonly string[]> {
     for (const { key, before, after } of this.serviceEntries.batch) {
       if (before) this.#count(key, before, -1, stale);
       if (after) this.#count(key, after, 1, stale);
+    }
+    for (const { key, after } of this.names.batch) {
+      if (!this.options.allocateIps) continue;
+      stale.add(key);
+      this.#want(key, NOBODY_HERE, after && []);
     }
     for (const name of [...stale].sort()) this.#allocate(name);
   }
@@ -113,12 +128,17 @@ class VirtualIps extends CollectionNode<ServiceName, readonly string[]> {
       const name = serviceName(entry.id.namespace, host);
       stale.add(name);
       for (const ip of assignedTo(entry, host)) this.#give(ip, step, stale);
-      const wanting = this.#wanted.get(name) ?? new Map<ObjectKey, readonly string[]>();
-      if (step > 0) wanting.set(key, assignedTo(entry, host));
-      else wanting.delete(key);
-      if (wanting.size === 0) this.#wanted.delete(name);
-      else this.#wanted.set(name, wanting);
+      this.#want(name, key, step > 0 ? assignedTo(entry, host) : undefined);
     }
+  }
+
+  /** `assigned` is undefined once `key` needs no address for `name`. */
+  #want(name: ServiceName, key: ObjectKey, assigned: readonly string[] | undefined): void {
+    const wanting = this.#wanted.get(name) ?? new Map<ObjectKey, readonly string[]>();
+    if (assigned === undefined) wanting.delete(key);
+    else wanting.set(key, assigned);
+    if (wanting.size === 0) this.#wanted.delete(name);
+    else this.#wanted.set(name, wanting);
   }
 
   /** An address that a user chose, or a status names, is nobody's to allocate, and whoever has it must move. */

@@ -10,11 +10,12 @@ import type { UseWaypoint } from "./kube/traffic-labels.ts";
 import type { GatewayAddress } from "./model/address.ts";
 import type { Waypoint, WaypointTraffic } from "./model/waypoint.ts";
 import type { ApplicationTunnel } from "./model/workload.ts";
-import { HBONE_PORT } from "./networks.ts";
+import { HBONE_PORT } from "./network-gateways.ts";
 import { DEFAULT_NETWORK } from "./workload-shape.ts";
 
 /** A waypoint, and which namespaces may use it. */
 export interface OfferedWaypoint extends Waypoint {
+  readonly serviceAccount: string;
   readonly namespaces: Listener["namespaces"];
 }
 
@@ -41,6 +42,7 @@ export function waypoints(
         namespace,
         name,
         address,
+        serviceAccount: gateway.serviceAccount || name,
         traffic: trafficOf(gateway, gatewayClass),
         applicationTunnel: binding,
         namespaces: allowedNamespaces(gateway.listeners, binding?.port),

@@ -1,8 +1,11 @@
+import { isTrustDomain } from "../../spiffe.ts";
 import { parseIp } from "../ip.ts";
 import { FieldError, fieldsOf, integerOf, isFields, listOf, textOf, type Fields } from "./fields.ts";
 import { labelSelectorOf, type LabelSelector } from "./labels.ts";
 import { idOf, type Metadata, type ObjectId } from "./metadata.ts";
 import { isHostname } from "./workload-entry.ts";
+
+const TRUST_DOMAIN = "gateway.istio.io/trust-domain";
 
 /** A Gateway of the Gateway API: a waypoint, or a way into another network. */
 export interface KubeGateway {
@@ -18,6 +21,10 @@ export interface KubeGateway {
   readonly serviceAccount: string | undefined;
   /** The network it leads into; undefined if it says none. */
   readonly network: string | undefined;
+  /** The cluster that it leads to, if it stands for another one; undefined if it does not say. */
+  readonly leadsTo: string | undefined;
+  /** The trust domain of what is behind it, itself included; undefined if it is the mesh's. */
+  readonly trustDomain: string | undefined;
 }
 
 /** `ip` is canonical. */
@@ -48,7 +55,20 @@ export function readGateway(metadata: Metadata, object: Fields): KubeGateway {
     inboundBinding: metadata.annotations("ambient.istio.io/waypoint-inbound-binding"),
     serviceAccount: metadata.annotations("gateway.istio.io/service-account"),
     network: metadata.labels.map.get("topology.istio.io/network"),
+    leadsTo: metadata.labels.map.get("topology.istio.io/cluster") || undefined,
+    trustDomain: trustDomainOf(metadata),
   };
+}
+
+/** @throws FieldError for what could not be part of an identity. */
+function trustDomainOf({ annotations }: Metadata): string | undefined {
+  const text = annotations(TRUST_DOMAIN)?.toLowerCase() ?? "";
+  if (text !== "" && !isTrustDomain(text))
+    throw new FieldError(
+      `metadata.annotations[${TRUST_DOMAIN}]`,
+      `is ${JSON.stringify(text.slice(0, 80))}; a trust domain is a DNS name, as cluster.local`,
+    );
+  return text || undefined;
 }
 
 function hostsOf(value: unknown, field: string): readonly GatewayHost[] {

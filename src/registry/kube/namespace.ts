@@ -2,6 +2,7 @@ import type { Locality } from "../model/address.ts";
 import { isFields, type Fields } from "./fields.ts";
 import type { LabelSet } from "./labels.ts";
 import { intern, type Metadata } from "./metadata.ts";
+import { serviceScopeOf, type ServiceScope } from "./scope-labels.ts";
 import { annotatedDistribution, useWaypointOf, type TrafficDistribution, type UseWaypoint } from "./traffic-labels.ts";
 
 export interface Namespace {
@@ -14,6 +15,8 @@ export interface Namespace {
   readonly distribution: TrafficDistribution | undefined;
   /** True if it is being deleted: it takes nothing new. */
   readonly terminating: boolean;
+  /** Of its services that say nothing themselves. */
+  readonly scope: ServiceScope | undefined;
 }
 
 export function readNamespace({ name, labels, annotations, origin, deleting }: Metadata): Namespace {
@@ -25,6 +28,7 @@ export function readNamespace({ name, labels, annotations, origin, deleting }: M
     network: labels.map.get("topology.istio.io/network") ?? "",
     distribution: annotatedDistribution(annotations),
     terminating: deleting,
+    scope: serviceScopeOf(labels),
   };
 }
 

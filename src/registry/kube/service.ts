@@ -1,8 +1,9 @@
 import { parseIp } from "../ip.ts";
 import { FieldError, fieldsOf, listOf, portOf, textOf, textsOf, truthOf, type Fields } from "./fields.ts";
-import { selectorOf, type Selector } from "./labels.ts";
+import { selectorOf, type LabelSet, type Selector } from "./labels.ts";
 import { idOf, type Metadata, type ObjectId } from "./metadata.ts";
 import { readStatus, type ObjectStatus } from "./object-status.ts";
+import { serviceScopeOf, type ServiceScope } from "./scope-labels.ts";
 import {
   annotatedDistribution,
   specDistribution,
@@ -13,6 +14,7 @@ import {
 
 export interface KubeService {
   readonly id: ObjectId;
+  readonly labels: LabelSet;
   /** True if it only renames another host: nothing of it is ours. */
   readonly external: boolean;
   /** Canonical; empty if it is headless. */
@@ -24,6 +26,8 @@ export interface KubeService {
   readonly distribution: TrafficDistribution | undefined;
   readonly publishNotReady: boolean;
   readonly useWaypoint: UseWaypoint | undefined;
+  /** What it says itself; its namespace and the mesh config may say more. */
+  readonly scope: ServiceScope | undefined;
   /** True if a mesh controller made it for a waypoint or an east-west gateway. */
   readonly ofGateway: boolean;
   readonly status: ObjectStatus | undefined;
@@ -50,6 +54,7 @@ export function readService(metadata: Metadata, object: Fields): KubeService {
   const spec = fieldsOf(object["spec"], "spec");
   return {
     id: idOf(metadata),
+    labels: metadata.labels,
     external: spec["type"] === "ExternalName",
     clusterIps: clusterIps(spec),
     ports: readServicePorts(spec["ports"], "port"),
@@ -61,6 +66,7 @@ export function readService(metadata: Metadata, object: Fields): KubeService {
       annotatedDistribution(metadata.annotations),
     publishNotReady: truthOf(spec["publishNotReadyAddresses"], "spec.publishNotReadyAddresses") ?? false,
     useWaypoint: useWaypointOf(metadata.labels, metadata.namespace),
+    scope: serviceScopeOf(metadata.labels),
     ofGateway: GATEWAY_CONTROLLERS.includes(metadata.labels.map.get("gateway.istio.io/managed")),
     status: readStatus(metadata, object),
   };

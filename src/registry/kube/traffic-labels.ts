@@ -21,9 +21,10 @@ export function tunnelOf(labels: LabelSet, annotations: Annotations): Tunnel {
   return annotations("ambient.istio.io/redirection") === "enabled" ? "hbone" : "none";
 }
 
-export type TrafficDistribution = "any" | "same-zone" | "same-node";
+export type TrafficDistribution = "any" | "same-network" | "same-zone" | "same-node";
 
 const DISTRIBUTIONS = new Map<string, TrafficDistribution>([
+  ["prefernetwork", "same-network"],
   ["preferclose", "same-zone"],
   ["prefersamezone", "same-zone"],
   ["prefersamenode", "same-node"],

@@ -1,0 +1,127 @@
+import { coalescedUid, type NetworkId, type ServiceName, type WorkloadUid } from "../names.ts";
+import type { Collection } from "./collection/collection.ts";
+import { derive } from "./collection/derive.ts";
+import type { Graph } from "./collection/graph.ts";
+import { commonLocality, type ClusterTally, type Tally } from "./endpoint-tallies.ts";
+import type { Locality } from "./model/address.ts";
+import type { Workload } from "./model/workload.ts";
+import { gatewayAddress, hostText, type NetworkGateway } from "./network-gateways.ts";
+import type { RegistryOptions } from "./options.ts";
+import type { Offer } from "./service-offers.ts";
+import { bareWorkload } from "./workload-shape.ts";
+
+export interface CoalescedInputs {
+  readonly tallies: Collection<string, Tally>;
+  readonly gateways: Collection<NetworkId, readonly NetworkGateway[]>;
+  readonly winners: Collection<ServiceName, Offer>;
+}
+
+/**
+ * What stands for all endpoints of a service on another network: one workload for each gateway that leads to them
+ * (contract ztunnel.md 5.9). istiod takes the first gateway only. ztunnel knows exactly one gateway per workload and
+ * never tries another, so with several there are several workloads, among which it picks by capacity: together they
+ * have as much as there are endpoints, so that the share of this network does not depend on its gateways.
+ */
+export function coalescedWorkloads(
+  graph: Graph,
+  { tallies, gateways, winners }: CoalescedInputs,
+  { mesh }: RegistryOptions,
+): Collection<WorkloadUid, Workload> {
+  return derive(graph, {
+    name: "coalesced-workloads",
+    distinct: true,
+    from: tallies,
+    reads: { gateways, winners },
+    to: (tally, { gateways, winners }) => {
+      const ways = usableWays(gateways.get(tally.network) ?? []);
+      const offer = winners.get(tally.service);
+      if (offer === undefined) return [];
+      return sharesOf(tally, ways).map((share) => {
+        const workload = coalesced(tally, share, offer, mesh.trustDomain);
+        return [workload.uid, workload] as const;
+      });
+    },
+  });
+}
+
+/**
+ * Those that take tunnels. The addresses of one Gateway that are of another kind than its first, as IPv6 beside IPv4,
+ * are the same way again, which not every client can go.
+ */
+export function usableWays(all: readonly NetworkGateway[]): readonly NetworkGateway[] {
+  const kinds = new Map<string, string>();
+  return all.filter(({ hbonePort, gateway, host }) => {
+    if (hbonePort === 0) return false;
+    const kind = host.kind === "hostname" ? "hostname" : host.ip.includes(":") ? "ipv6" : "ipv4";
+    if (!kinds.has(gateway)) kinds.set(gateway, kind);
+    return kinds.get(gateway) === kind;
+  });
+}
+
+interface Share {
+  readonly way: NetworkGateway;
+  readonly endpoints: number;
+  readonly healthy: number;
+  readonly locality: Locality | undefined;
+}
+
+/**
+ * What each gateway stands for: the endpoints of its own cluster, and its part of those whose cluster has no gateway.
+ * Another cluster's gateway may not know the endpoints of this one.
+ */
+function sharesOf({ clusters, service }: Tally, ways: readonly NetworkGateway[]): readonly Share[] {
+  const parts = clusters.flatMap((tally) => {
+    const own = ways.filter(({ cluster }) => cluster === tally.cluster);
+    return dealt(tally, own.length > 0 ? own : ways, service);
+  });
+  return ways.flatMap((way) => {
+    const own = parts.filter((part) => part.way === way);
+    if (own.length === 0) return [];
+    const endpoints = own.reduce((sum, { endpoints }) => sum + endpoints, 0);
+    const healthy = own.reduce((sum, { healthy }) => sum + healthy, 0);
+    return [{ way, endpoints, healthy, locality: commonLocality(own.map(({ locality }) => locality)) }];
+  });
+}
+
+/** Deals endpoints to gateways evenly; who gets one more differs by service. One that gets none leads nowhere. */
+function dealt(tally: ClusterTally, ways: readonly NetworkGateway[], service: ServiceName): readonly Share[] {
+  const first = ways.length === 0 ? 0 : checksum(service) % ways.length;
+  return ways.flatMap((way, at) => {
+    const turn = (at - first + ways.length) % ways.length;
+    const dealtOf = (count: number): number => Math.floor((count + ways.length - 1 - turn) / ways.length);
+    const endpoints = dealtOf(tally.endpoints);
+    return endpoints === 0 ? [] : [{ way, endpoints, healthy: dealtOf(tally.healthy), locality: tally.locality }];
+  });
+}
+
+function checksum(text: string): number {
+  let sum = 0;
+  for (let at = 0; at < text.length; at++) sum = (sum * 31 + text.charCodeAt(at)) >>> 0;
+  return sum;
+}
+
+function coalesced({ network, service }: Tally, share: Share, offer: Offer, trustDomain: string): Workload {
+  const { way, endpoints, healthy, locality } = share;
+  const uid = coalescedUid(network, way.namespace, way.name, hostText(way.host), service);
+  return {
+    ...bareWorkload(uid, uid, offer.service.namespace, way.cluster, way.trustDomain ?? trustDomain),
+    // It is nobody's: telemetry is about the services behind it.
+    canonicalName: "",
+    canonicalRevision: "",
+    workloadName: "",
+    network,
+    tunnel: "hbone",
+    networkGateway: gatewayAddress(way),
+    // The far side finds the target port; here it must be one.
+    services: [{ service, ports: offer.service.ports.map(withTarget) }],
+    // One that is not healthy stays, so that services that want those, too, have it, and it is back at once.
+    healthy: healthy > 0,
+    capacity: healthy > 0 ? healthy : endpoints,
+    locality,
+  };
+}
+
+const withTarget = ({ servicePort, targetPort }: Offer["service"]["ports"][number]) => ({
+  servicePort,
+  targetPort: targetPort || servicePort,
+});
