@@ -22,7 +22,7 @@ export class Http1Wire implements Wire {
   constructor(origin: URL, options: AgentOptions, limits: KubeLimits) {
     this.#origin = origin;
     this.#pingIdleMs = limits.pingIdleMs;
-    const kept = { ...options, keepAlive: true, maxSockets: SOCKETS_MAX };
+    const kept = { ...options, keepAlive: true, keepAliveMsecs: limits.pingIdleMs, maxSockets: SOCKETS_MAX };
     this.#agent = origin.protocol === "https:" ? new TlsAgent({ ...kept, maxCachedSessions: 0 }) : new Agent(kept);
     this.#options = { agent: this.#agent, maxHeaderSize: limits.headerBytesMax };
   }

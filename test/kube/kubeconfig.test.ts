@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
 import { MeshError } from "../../src/errors.ts";
-import { INSECURE_KUBECONFIG_OPTIONS, readKubeconfig } from "../../src/kube/kubeconfig.ts";
+import { INSECURE_KUBECONFIG_OPTIONS } from "../../src/insecure-kubeconfig.ts";
+import { readKubeconfig } from "../../src/kube/kubeconfig.ts";
 import { TestAuthority } from "../kits/tls.ts";
 
 const authority = await TestAuthority.create();
