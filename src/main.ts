@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { runCli } from "./cli.ts";
 import type { Command } from "./command.ts";
+import { createRemoteSecretCommand } from "./commands/create-remote-secret.ts";
 import { demoCommand } from "./commands/demo.ts";
 import { policiesCommand } from "./commands/policies.ts";
 import { proxyStatusCommand } from "./commands/proxy-status.ts";
@@ -25,6 +26,7 @@ const commands: readonly Command[] = [
   policiesCommand,
   proxyStatusCommand,
   remoteClustersCommand,
+  createRemoteSecretCommand,
   watchCommand(systemClock),
   versionCommand,
 ];

@@ -46,6 +46,14 @@ test("cli.md names every setting and every command", () => {
   const flags = CONFIG_FLAGS.map(({ flags }) => /--[\w-]+/.exec(flags)![0]);
   assert.deepEqual(missing("cli.md", flags), []);
   const text = read("docs", "cli.md");
-  for (const command of ["workloads", "services", "policies", "proxy-status", "version"])
+  for (const command of [
+    "workloads",
+    "services",
+    "policies",
+    "proxy-status",
+    "remote-clusters",
+    "create-remote-secret",
+    "version",
+  ])
     assert.match(text, new RegExp(`causeway .*\\b${command}\\b`));
 });

@@ -33,3 +33,6 @@ export const PEER_AUTHENTICATIONS = type(SECURITY, ["v1", "v1beta1"], "PeerAuthe
 export const SEGMENTS = type("admin.solo.io", ["v1alpha1"], "Segment", "segments");
 export const LEASES = type("coordination.k8s.io", ["v1"], "Lease", "leases");
 export const TOKEN_REVIEWS = type("authentication.k8s.io", ["v1"], "TokenReview", "tokenreviews", false);
+const RBAC = "rbac.authorization.k8s.io";
+export const CLUSTER_ROLES = type(RBAC, ["v1"], "ClusterRole", "clusterroles", false);
+export const CLUSTER_ROLE_BINDINGS = type(RBAC, ["v1"], "ClusterRoleBinding", "clusterrolebindings", false);
