@@ -29,6 +29,8 @@ export class Causeway {
   readonly #options: CausewayOptions;
   #log = "";
   #ended = false;
+  /** From its start until it said that it was ready, in milliseconds. */
+  readyMs = Infinity;
 
   private constructor(options: CausewayOptions) {
     this.#options = options;
@@ -49,7 +51,7 @@ export class Causeway {
   static async start(options: CausewayOptions): Promise<Causeway> {
     const causeway = Causeway.begin(options);
     try {
-      await eventually("causeway says that it is ready", START_MS, () => {
+      causeway.readyMs = await eventually("causeway says that it is ready", START_MS, () => {
         if (causeway.#ended) throw new Ended(`causeway ended: ${causeway.log.slice(-3000)}`);
         return causeway.log.includes("causeway is ready");
       });

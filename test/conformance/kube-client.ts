@@ -26,6 +26,8 @@ export class Refused extends Error {
 
 const run = promisify(execFile);
 const CALL_MS = 30_000;
+const RETRY_MS = 200;
+const TRIES_MAX = 50;
 
 /**
  * An administrator of one API server, as the tests are. It shares nothing with Causeway's own client, so that a mistake in
@@ -83,15 +85,31 @@ export class KubeClient {
     );
   }
 
-  /** @throws Refused for any answer from 400 upwards. */
-  call<T = KubeObject>(
+  /** @throws Refused for any answer from 400 upwards; a server that is still starting (429) is asked again. */
+  async call<T = KubeObject>(
     method: ApiRequest["method"],
     path: string,
     body?: unknown,
     type: ApiRequest["contentType"] = "application/json",
   ): Promise<T> {
+    for (let tries = 0; ; tries += 1) {
+      try {
+        return await this.#callOnce<T>(method, path, body, type);
+      } catch (thrown) {
+        if (!(thrown instanceof Refused && thrown.status === 429) || tries === TRIES_MAX) throw thrown;
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      }
+    }
+  }
+
+  #callOnce<T>(method: string, path: string, body: unknown, type: string): Promise<T> {
     const { server, token } = this.#access;
-    const headers = { authorization: `Bearer ${token}`, accept: "application/json", "content-type": type };
+    const bytes = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
+    const headers = {
+      authorization: `Bearer ${token}`,
+      accept: "application/json",
+      ...(bytes && { "content-type": type, "content-length": bytes.byteLength }),
+    };
     return new Promise((resolve, reject) => {
       const sent = request(`${server}${path}`, { method, headers, agent: this.#agent, timeout: CALL_MS }, (answer) => {
         const chunks: Buffer[] = [];
@@ -106,7 +124,7 @@ export class KubeClient {
       });
       sent.on("timeout", () => sent.destroy(new Error(`${method} ${path}: no answer within ${CALL_MS} ms`)));
       sent.on("error", reject);
-      sent.end(body === undefined ? undefined : JSON.stringify(body));
+      sent.end(bytes);
     });
   }
 

@@ -18,7 +18,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Context } from "mocha";
 import { stringify } from "yaml";
-import { NAMESPACES, SECRETS } from "../../src/kube/resource-types.ts";
+import { NAMESPACES, PODS, SECRETS } from "../../src/kube/resource-types.ts";
 import { Causeway, type CausewayOptions } from "./causeway-process.ts";
 import { controlled, ControllerStandIn } from "./controller-stand-in.ts";
 import { KubeClient, type Draft } from "./kube-client.ts";
@@ -117,7 +117,8 @@ export class KubeLab {
     return {
       folder: folder ?? join(this.folder, `state-${randomUUID()}`),
       flags: [...(kubeconfig === undefined ? [] : ["--kubeconfig", kubeconfig]), "--cluster", cluster, ...flags],
-      environment,
+      // The API servers of a lab are all on this machine.
+      environment: { PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS: "loopback", ...environment },
     };
   }
 }
@@ -155,7 +156,7 @@ export class KubeCluster {
   }
 
   /** A token as a kubelet projects it into a pod: of its service account, bound to it. */
-  async podToken(namespace: string, pod: string, account: string, audience = "istio-ca"): Promise<string> {
+  async podToken(namespace: string, pod: string, account: string, audience: string): Promise<string> {
     const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${account}/token`;
     const boundObjectRef = { kind: "Pod", apiVersion: "v1", name: pod };
     const { status } = await this.client.call<{ status: { token: string } }>("POST", path, {
@@ -199,6 +200,13 @@ export class KubeCluster {
     const path = join(this.#folder, `${randomUUID()}.yaml`);
     writeWhole(path, objects.map((object) => stringify(object)).join("---\n"));
     await this.client.kubectl("apply", "-f", path);
+  }
+
+  /** A token with which a client may read the mesh: of a ztunnel of the examples, as its kubelet gives it. */
+  async ztunnelToken(audience = "istio-ca"): Promise<string> {
+    const pods = await this.client.list(PODS, SYSTEM);
+    const { name } = pods.find(({ metadata }) => metadata.name.startsWith("ztunnel"))!.metadata;
+    return this.podToken(SYSTEM, name, "ztunnel", audience);
   }
 
   /** Whose rules were used how often, and what was denied (test/kubeapi/rbac.go). */
