@@ -69,7 +69,7 @@ export class ControlPlane {
     const mesh = { trustDomain, clusterDomain, rootNamespace: options.rootNamespace ?? systemNamespace };
     this.registry = new Registry(this.graph, { ...config, mesh, localCluster: this.localCluster, virtualIps });
     const noteProblems = (): void => this.#problemLog.note(this.problems());
-    this.#clusters = openClusters({ host, config, registry: this.registry, noteProblems });
+    this.#clusters = openClusters({ host, config, graph: this.graph, registry: this.registry, noteProblems });
     this.#closing.push(
       () => virtualIps.close(),
       () => this.#clusters.close(),

@@ -1,9 +1,11 @@
-import { type Command, UsageError } from "../command.ts";
+import type { Command } from "../command.ts";
 import { CONFIG_FLAGS, loadConfig } from "../config.ts";
+import { KubernetesSource } from "../plane/kubernetes-source.ts";
+import { localCluster } from "../plane/local-cluster.ts";
 import { leaveConnection } from "./demo-client.ts";
 import { startPlane, untilAborted } from "./running-plane.ts";
 
-/** `causeway serve`: a control plane for real ztunnels, from folders of manifests. */
+/** `causeway serve`: a control plane for real ztunnels, of the cluster it runs in, or from folders of manifests. */
 export const serveCommand = (pid: number): Command => ({
   name: "serve",
   aliases: ["discovery"],
@@ -12,10 +14,9 @@ export const serveCommand = (pid: number): Command => ({
   flags: CONFIG_FLAGS,
   async run({ options, environment, signal, printer }) {
     const config = loadConfig(options, environment, { listenAddress: "0.0.0.0", stateDir: "./var/lib/causeway" });
-    // Kubernetes is a later issue's; to run without a cluster, and say nothing, would be worse than not to run.
-    if (config.manifests.length === 0)
-      throw new UsageError("serve reads its clusters from folders, and none is given: name one with --manifests <dir>");
-    const running = await startPlane({ config, openToAll: false }, signal);
+    const ofFolders = config.manifests.length > 0;
+    const source = ofFolders ? undefined : new KubernetesSource(config, await localCluster(config, environment));
+    const running = await startPlane({ config, openToAll: false }, signal, source);
     const { plane, admin } = running;
     try {
       await leaveConnection(running, config, undefined, pid);

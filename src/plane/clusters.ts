@@ -3,6 +3,7 @@ import type { TokenAuthenticators } from "../ca/authenticators.ts";
 import type { Config } from "../config.ts";
 import type { Host } from "../host.ts";
 import type { ClusterId } from "../names.ts";
+import type { Graph } from "../registry/collection/graph.ts";
 import type { RemoteClusterStatus } from "../registry/kube/remote-cluster.ts";
 import type { Problem } from "../registry/model/problem.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -32,6 +33,8 @@ export interface Clusters {
 export interface ClusterContext {
   readonly host: Host;
   readonly config: Config;
+  /** Not flushed yet. */
+  readonly graph: Graph;
   readonly registry: Registry;
   /** To be called after `problems` may have changed. */
   readonly noteProblems: () => void;

@@ -151,7 +151,7 @@ test("a second control plane on one state folder is refused while the first runs
 
 test("commands that are called wrongly say what would be right", async () => {
   const cases: readonly (readonly [Promise<unknown>, RegExp])[] = [
-    [run(serveCommand(1), {}).ended, /name one with --manifests/],
+    [run(serveCommand(1), {}).ended, /there is no cluster to read: .* or serve folders of manifests with --manifests/],
     [run(demoCommand(1), { ...flags(), output: "json" }).ended, /--output json is for --once/],
     [run(watchCommand(systemClock), {}, "cds").ended, /there is no type "cds"; watch one of wds, wads/],
     [run(tokenCommand, flags()).ended, /either --pod <name> or --service-account <name>/],

@@ -6,9 +6,15 @@ export interface WatchedKind {
   readonly type: ResourceType;
   /** False if a cluster may join without: not all readers may see it, and what it says has defaults. */
   readonly required: boolean;
+  /** What is lost where the API server does not serve it, for the log. */
+  readonly purpose?: string;
 }
 
-const required = (type: ResourceType): WatchedKind => ({ type, required: true });
+const required = (type: ResourceType, purpose?: string): WatchedKind => ({
+  type,
+  required: true,
+  ...(purpose !== undefined && { purpose }),
+});
 const optional = (type: ResourceType): WatchedKind => ({ type, required: false });
 
 /** What of another cluster counts: its policies and entries hold there only (contract ztunnel.md 5.9). */
@@ -27,15 +33,15 @@ export const REMOTE_KINDS: readonly WatchedKind[] = [
 export const LOCAL_KINDS: readonly WatchedKind[] = [
   required(types.NAMESPACES),
   required(types.NODES),
-  required(types.AUTHORIZATION_POLICIES),
-  required(types.PEER_AUTHENTICATIONS),
-  required(types.GATEWAY_CLASSES),
-  required(types.GATEWAYS),
+  required(types.AUTHORIZATION_POLICIES, "policies of who may call whom"),
+  required(types.PEER_AUTHENTICATIONS, "policies of who must use mutual TLS"),
+  required(types.GATEWAY_CLASSES, "waypoints and gateways to other networks"),
+  required(types.GATEWAYS, "waypoints and gateways to other networks"),
   required(types.SERVICES),
-  required(types.SERVICE_ENTRIES),
-  required(types.WORKLOAD_ENTRIES),
+  required(types.SERVICE_ENTRIES, "services outside of the cluster"),
+  required(types.WORKLOAD_ENTRIES, "workloads outside of the cluster"),
   required(types.ENDPOINT_SLICES),
   required(types.SERVICE_ACCOUNTS),
-  required(types.SEGMENTS),
+  required(types.SEGMENTS, "segments of a mesh of several clusters"),
   required(types.PODS),
 ];

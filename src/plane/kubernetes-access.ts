@@ -1,0 +1,14 @@
+import type { KubeApi } from "../kube/api.ts";
+import type { RelistGate } from "../kube/relist-gate.ts";
+import type { EffectiveMesh } from "../registry/kube/effective-mesh.ts";
+import type { MeshConfigFollower } from "../registry/kube/mesh-config-follower.ts";
+
+/** What is open before there is a control plane, and serves it afterwards. */
+export interface KubernetesAccess {
+  readonly api: KubeApi;
+  readonly gate: RelistGate;
+  readonly meshConfig: MeshConfigFollower;
+  /** Whom to tell of changes of the mesh config, and of its problems. */
+  onMeshConfig: (mesh: EffectiveMesh) => void;
+  onProblems: () => void;
+}

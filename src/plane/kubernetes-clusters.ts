@@ -1,0 +1,149 @@
+import type { ReadinessCheck } from "../admin.ts";
+import type { Authenticator } from "../caller.ts";
+import { TokenReviewAuthenticator } from "../ca/token-review-authenticator.ts";
+import type { EpochMs } from "../host.ts";
+import type { ClusterId } from "../names.ts";
+import { StatusWriting } from "../kube/status-writing.ts";
+import { KubeTokenReviewer } from "../kube/token-reviewer.ts";
+import { Source } from "../registry/collection/source.ts";
+import { KubeCluster } from "../registry/kube/cluster.ts";
+import type { RemoteClusterStatus } from "../registry/kube/remote-cluster.ts";
+import { LOCAL_KINDS } from "../registry/kube/watched-kinds.ts";
+import { LivePods } from "../registry/live-pods.ts";
+import type { Problem } from "../registry/model/problem.ts";
+import { wantedObjects } from "../registry/wanted/wanted-objects.ts";
+import type { ClusterContext, Clusters } from "./clusters.ts";
+import type { KubernetesAccess } from "./kubernetes-access.ts";
+import { RemoteFeeds } from "./remote-feeds.ts";
+import { unlessAborted } from "./unless-aborted.ts";
+
+/** How often it is looked whether an API server has fallen silent, or answers again. */
+const LOOK_MS = 5_000;
+
+/** The cluster that we run in, and those that its remote secrets name, each read from its API server. */
+export class KubernetesClusters implements Clusters {
+  readonly issuers = new Map<ClusterId, never>();
+  readonly tokens = new Map<ClusterId, Authenticator>();
+  readonly #context: ClusterContext;
+  readonly #access: KubernetesAccess;
+  readonly #local: KubeCluster;
+  readonly #remote: RemoteFeeds | undefined;
+  readonly #roots: Source<"roots", string>;
+  readonly #writing: StatusWriting;
+  #started = false;
+  #writes = false;
+  #since: EpochMs;
+  #look: Disposable | undefined;
+
+  constructor(context: ClusterContext, access: KubernetesAccess) {
+    const { host, config, graph, registry } = context;
+    const { clusterId: cluster, trustDomain } = config;
+    const { api, gate, meshConfig } = access;
+    this.#context = context;
+    this.#since = host.clock.now();
+    this.#access = access;
+    this.#local = new KubeCluster(host, {
+      cluster,
+      api,
+      gate,
+      kinds: LOCAL_KINDS,
+      intake: registry.intake(cluster, "held"),
+    });
+    const reviewer = new KubeTokenReviewer(api);
+    const pods = new LivePods(registry);
+    this.tokens.set(cluster, new TokenReviewAuthenticator(host, { cluster, trustDomain, reviewer, pods }));
+    this.#remote = config.legacyMulticluster ? new RemoteFeeds(context, access, this.tokens) : undefined;
+    this.#roots = new Source(graph, "roots");
+    this.#writing = new StatusWriting(host, api, {
+      wanted: wantedObjects(graph, registry.statusInputs, { roots: this.#roots }),
+      ...config,
+    });
+    registry.meshConfig.set("mesh", meshConfig.mesh!);
+    access.onMeshConfig = (mesh) => registry.meshConfig.set("mesh", mesh);
+    access.onProblems = context.noteProblems;
+  }
+
+  statuses(): readonly RemoteClusterStatus[] {
+    const { host, config } = this.#context;
+    const { trouble, heardAt } = this.#local;
+    const own: RemoteClusterStatus = {
+      cluster: config.clusterId,
+      source: "",
+      state: this.#started ? "synced" : "syncing",
+      since: this.#since,
+      reason: trouble ?? "",
+      staleMs: trouble === undefined || heardAt === undefined ? undefined : Math.max(0, host.clock.now() - heardAt),
+    };
+    return [own, ...(this.#remote?.clusters() ?? [])];
+  }
+
+  /** Resolves once the local cluster is known whole, and so are the remote ones that answer in time. */
+  async start(signal: AbortSignal): Promise<void> {
+    this.#local.start();
+    this.#remote?.start();
+    const synced = new Promise<void>((resolve) => this.#local.whenSynced(resolve));
+    await unlessAborted(synced, signal, `cluster ${this.#context.config.clusterId} was not read`);
+    this.#local.join();
+    await this.#remote?.settled(signal);
+    this.#started = true;
+    this.#since = this.#context.host.clock.now();
+    this.#lookAgain(this.#local.trouble);
+  }
+
+  /** Only with the roots all that is to be written is known, so writing begins with them. */
+  publishRoots(pem: string): void {
+    this.#roots.set("roots", pem);
+    if (!this.#writes) this.#writing.start();
+    this.#writes = true;
+  }
+
+  readiness(): readonly ReadinessCheck[] {
+    return [{ name: "clusters", check: () => (this.#started ? undefined : this.#whyNotStarted()) }];
+  }
+
+  problems(): readonly Problem[] {
+    const trouble = this.#started ? this.#local.trouble : undefined;
+    const { clusterId } = this.#context.config;
+    const silent: Problem = {
+      object: `cluster ${clusterId}`,
+      origin: "",
+      field: "",
+      // Why changes from try to try: the log of scope kube and /debug/clusterz have it.
+      message: "Its API server does not keep us up to date. What it said before is served until it does.",
+      severity: "error",
+    };
+    return [
+      ...(trouble === undefined ? [] : [silent]),
+      ...this.#access.meshConfig.problems(),
+      ...(this.#remote?.problems() ?? []),
+    ];
+  }
+
+  /** What nobody reads is not asked for. */
+  unknownKinds(): readonly never[] {
+    return [];
+  }
+
+  async close(): Promise<void> {
+    this.#look?.[Symbol.dispose]();
+    await this.#writing.close();
+    await this.#remote?.close();
+    await this.#local.close();
+  }
+
+  #whyNotStarted(): string {
+    if (this.#local.state !== "syncing") return this.#remote?.whySettling() ?? "the first changes are being settled";
+    const left = this.#local.kinds().filter(({ synced }) => !synced);
+    const why = this.#local.trouble ?? `still listing ${left.map(({ resource }) => resource).join(", ")}`;
+    return `cluster ${this.#context.config.clusterId}: ${why}`;
+  }
+
+  /** Silence is not announced. */
+  #lookAgain(before: string | undefined): void {
+    this.#look = this.#context.host.clock.after(LOOK_MS, () => {
+      const { trouble } = this.#local;
+      if ((trouble === undefined) !== (before === undefined)) this.#context.noteProblems();
+      this.#lookAgain(trouble);
+    });
+  }
+}
