@@ -3,6 +3,7 @@ import type { Config } from "../config.ts";
 import { ControlPlane, type ControlPlaneOptions } from "../control-plane.ts";
 import { DebugPages } from "../debug-page.ts";
 import { MeshError } from "../errors.ts";
+import type { EnvironmentNotices } from "../istiod-environment.ts";
 import { knownHoles } from "../runtime.ts";
 import { type SystemHost, systemHost } from "../system-host.ts";
 import { refuseServed } from "./connection.ts";
@@ -11,6 +12,8 @@ import { debugPages } from "./debug-pages.ts";
 export interface RunningPlaneOptions {
   readonly config: Config;
   readonly openToAll: boolean;
+  /** Variables that have no effect, to be said in the log. */
+  readonly notices?: Pick<EnvironmentNotices, "warnings" | "notes">;
 }
 
 /** A control plane with its admin ports. */
@@ -44,14 +47,13 @@ const foldersOf = (config: Config): PlaneSource => ({
  * @throws MeshError if it cannot start, in one sentence; nothing is left running then.
  */
 export async function startPlane(
-  { config, openToAll }: RunningPlaneOptions,
+  { config, openToAll, notices }: RunningPlaneOptions,
   signal: AbortSignal = new AbortController().signal,
   source: PlaneSource = foldersOf(config),
 ): Promise<RunningPlane> {
   await refuseServed(config.stateDir);
   const host = systemHost({ logLevels: config.log.levels, logAsJson: config.log.asJson });
-  const holes = knownHoles(process.versions.node);
-  if (holes !== undefined) host.log.scope("admin").warn(holes);
+  sayFirst(host, notices);
   let plane: ControlPlane | undefined;
   let pages: DebugPages | undefined;
   const shown = (): DebugPages => {
@@ -84,6 +86,14 @@ export async function startPlane(
     await close();
     throw thrown;
   }
+}
+
+function sayFirst({ log }: SystemHost, notices: RunningPlaneOptions["notices"]): void {
+  const holes = knownHoles(process.versions.node);
+  const { warnings = [], notes = [] } = notices ?? {};
+  const admin = log.scope("admin");
+  for (const warning of holes === undefined ? warnings : [holes, ...warnings]) admin.warn(warning);
+  for (const note of notes) admin.info(note);
 }
 
 function pagesOf({ clock, log }: SystemHost, plane: ControlPlane, config: Config): DebugPages {

@@ -1,5 +1,6 @@
-import type { Command } from "../command.ts";
+import { type Command, UsageError } from "../command.ts";
 import { CONFIG_FLAGS, loadConfig } from "../config.ts";
+import { environmentNotices } from "../istiod-environment.ts";
 import { KubernetesSource } from "../plane/kubernetes-source.ts";
 import { localCluster } from "../plane/local-cluster.ts";
 import { leaveConnection } from "./demo-client.ts";
@@ -14,9 +15,11 @@ export const serveCommand = (pid: number): Command => ({
   flags: CONFIG_FLAGS,
   async run({ options, environment, signal, printer }) {
     const config = loadConfig(options, environment, { listenAddress: "0.0.0.0", stateDir: "./var/lib/causeway" });
+    const notices = environmentNotices(environment);
+    if (notices.refusals.length > 0) throw new UsageError(notices.refusals.join("\n"));
     const ofFolders = config.manifests.length > 0;
     const source = ofFolders ? undefined : new KubernetesSource(config, await localCluster(config, environment));
-    const running = await startPlane({ config, openToAll: false }, signal, source);
+    const running = await startPlane({ config, openToAll: false, notices }, signal, source);
     const { plane, admin } = running;
     try {
       await leaveConnection(running, config, undefined, pid);

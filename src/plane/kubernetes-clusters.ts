@@ -55,7 +55,7 @@ export class KubernetesClusters implements Clusters {
     this.#remote = config.legacyMulticluster ? new RemoteFeeds(context, access, this.tokens) : undefined;
     this.#roots = new Source(graph, "roots");
     this.#writing = new StatusWriting(host, api, {
-      wanted: wantedObjects(graph, registry.statusInputs, { roots: this.#roots }),
+      wanted: wantedObjects(graph, registry.statusInputs, { roots: this.#roots, configMap: config.rootConfigMap }),
       ...config,
     });
     registry.meshConfig.set("mesh", meshConfig.mesh!);
