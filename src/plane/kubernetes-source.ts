@@ -1,6 +1,8 @@
 import type { Config } from "../config.ts";
 import type { ControlPlaneOptions } from "../control-plane.ts";
 import type { Host } from "../host.ts";
+import type { KubeApi } from "../kube/api.ts";
+import type { ClusterConnection } from "../kube/connection.ts";
 import { HttpKubeApi } from "../kube/http-api.ts";
 import type { LocalConnection } from "../kube/local-connection.ts";
 import { Reflector } from "../kube/reflector.ts";
@@ -17,11 +19,17 @@ export class KubernetesSource {
   readonly #config: Config;
   readonly #connection: LocalConnection;
   #reflectors: readonly Reflector[] = [];
-  #api: HttpKubeApi | undefined;
+  #api: KubeApi | undefined;
+  readonly #connect: (host: Host, connection: ClusterConnection) => KubeApi;
 
-  constructor(config: Config, connection: LocalConnection) {
+  constructor(
+    config: Config,
+    connection: LocalConnection,
+    connect = (host: Host, connection: ClusterConnection): KubeApi => new HttpKubeApi(host, connection),
+  ) {
     this.#config = config;
     this.#connection = connection;
+    this.#connect = connect;
   }
 
   /** Why there is no control plane yet. */
@@ -58,7 +66,8 @@ export class KubernetesSource {
 
   #open(host: Host): KubernetesAccess {
     const { meshConfigMaps: maps } = this.#config;
-    const api = (this.#api = new HttpKubeApi(host, this.#connection.connection));
+    const connect = (connection: ClusterConnection): KubeApi => this.#connect(host, connection);
+    const api = (this.#api = connect(this.#connection.connection));
     const meshConfig = new MeshConfigFollower(host.log.scope("kube"), {
       maps,
       defaults: this.#config,
@@ -67,6 +76,7 @@ export class KubernetesSource {
     });
     const access: KubernetesAccess = {
       api,
+      connect,
       gate: new RelistGate(),
       meshConfig,
       onMeshConfig: () => {},

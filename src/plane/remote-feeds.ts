@@ -2,7 +2,6 @@ import type { Authenticator } from "../caller.ts";
 import { TokenReviewAuthenticator } from "../ca/token-review-authenticator.ts";
 import type { KubeApi } from "../kube/api.ts";
 import type { ClusterConnection } from "../kube/connection.ts";
-import { HttpKubeApi } from "../kube/http-api.ts";
 import { readKubeconfig } from "../kube/kubeconfig.ts";
 import { Reflector } from "../kube/reflector.ts";
 import { SECRETS } from "../kube/resource-types.ts";
@@ -18,6 +17,7 @@ import { REMOTE_KINDS } from "../registry/kube/watched-kinds.ts";
 import { LivePods } from "../registry/live-pods.ts";
 import type { Problem } from "../registry/model/problem.ts";
 import type { ClusterContext } from "./clusters.ts";
+import { KnownClusters } from "./known-clusters.ts";
 import type { KubernetesAccess } from "./kubernetes-access.ts";
 
 /**
@@ -38,11 +38,14 @@ export class RemoteFeeds {
   readonly #feeds = new Map<ClusterId, KubeCluster>();
   /** What reviews a cluster's tokens now. */
   readonly #apis = new Map<ClusterId, KubeApi>();
+  /** What they said before. */
+  readonly #known: KnownClusters;
   #listedMs: number | undefined;
 
   constructor(context: ClusterContext, access: KubernetesAccess, tokens: Map<ClusterId, Authenticator>) {
     const { host, config } = context;
     this.#context = context;
+    this.#known = new KnownClusters(context);
     this.#access = access;
     this.#tokens = tokens;
     this.#clusters = new RemoteClusters<ClusterConnection>(host, {
@@ -51,6 +54,7 @@ export class RemoteFeeds {
       readKubeconfig: (text) => readKubeconfig(text, { trusted: false, allowed: config.insecureKubeconfigOptions }),
       open: (cluster, connection) => this.#open(cluster, connection),
       leave: (cluster) => this.#leave(cluster),
+      lastKnownAt: (cluster) => this.#known.servedOf(cluster),
     });
     this.#clusters.observe(context.noteProblems);
     this.#origin = config.multiclusterKubeconfigPath === undefined ? this.#secrets() : this.#folder();
@@ -71,6 +75,8 @@ export class RemoteFeeds {
 
   /** Why others should wait; undefined once they need not. */
   whySettling(): string | undefined {
+    const { loading } = this.#known;
+    if (loading !== undefined) return `what was last known of cluster ${loading} is being read`;
     const why = this.#clusters.whySettling();
     if (why === undefined) return undefined;
     const syncing = this.#clusters.clusters().filter(({ state }) => state === "syncing");
@@ -91,6 +97,7 @@ export class RemoteFeeds {
   async close(): Promise<void> {
     await this.#origin.stop();
     await this.#clusters.stop();
+    await this.#known.close();
   }
 
   #secrets(): { start(): void; stop(): Promise<void> } {
@@ -116,15 +123,19 @@ export class RemoteFeeds {
 
   #open(cluster: ClusterId, connection: ClusterConnection): ClusterFeed {
     const { host, registry } = this.#context;
-    const api = new HttpKubeApi(host, connection);
+    const api = this.#access.connect(connection);
     const feed = new KubeCluster(host, {
       cluster,
       api,
       gate: this.#access.gate,
       kinds: REMOTE_KINDS,
       intake: registry.intake(cluster, "held"),
-      // Only credentials that have proven good are used to ask about tokens.
-      onJoined: () => void this.#apis.set(cluster, api),
+      copy: this.#known.copyOf(cluster),
+      onJoined: () => {
+        // Only credentials that have proven good are used to ask about tokens.
+        this.#apis.set(cluster, api);
+        this.#known.joined(cluster);
+      },
     });
     this.#feeds.set(cluster, feed);
     this.#verifyTokensOf(cluster);
@@ -135,6 +146,7 @@ export class RemoteFeeds {
     this.#feeds.delete(cluster);
     this.#apis.delete(cluster);
     this.#tokens.delete(cluster);
+    this.#known.forget(cluster);
     this.#context.registry.intake(cluster).clear();
   }
 

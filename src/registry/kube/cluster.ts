@@ -17,15 +17,17 @@ export interface KubeClusterOptions {
   readonly kinds: readonly WatchedKind[];
   /** Held: nothing of it shows yet. */
   readonly intake: Intake;
-  /** Hears what the intake hears, and of the join. */
-  readonly copy?: ClusterCopy;
+  /** Hears what the intake hears, and of the join; nothing is read before it is there. */
+  readonly copy?: Promise<ClusterCopy>;
   readonly onJoined?: () => void;
 }
 
 /** Who keeps what a cluster said, for the time when it says nothing. */
 export interface ClusterCopy extends ObjectSink {
   /** What was set since it was opened is all that the cluster has. */
-  complete(): void;
+  commit(): Promise<void>;
+  /** What was said so far is still so. */
+  confirm(): void;
   close(): Promise<void>;
 }
 
@@ -36,6 +38,8 @@ interface Watched {
 
 /** How often it is looked whether all that a cluster still waits for is what it can do without. */
 const LOOK_MS = 500;
+/** How often the copy hears that all is still so. */
+const CONFIRM_MS = 60_000;
 /** Not a word for so long, from any kind, is trouble: bookmarks come once a minute. */
 const SILENT_MS = 120_000;
 
@@ -46,7 +50,9 @@ export class KubeCluster implements ClusterFeed {
   readonly #watched: readonly Watched[];
   readonly #waiting: (() => void)[] = [];
   #state: FeedState = "syncing";
+  #copy: ClusterCopy | undefined;
   #look: Disposable | undefined;
+  #starting: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(host: Host, options: KubeClusterOptions) {
@@ -93,8 +99,7 @@ export class KubeCluster implements ClusterFeed {
   }
 
   start(): void {
-    for (const { reflector } of this.#watched) reflector.start();
-    this.#lookLater();
+    this.#starting ??= this.#begin();
   }
 
   whenSynced(task: () => void): void {
@@ -103,9 +108,10 @@ export class KubeCluster implements ClusterFeed {
   }
 
   join(): void {
-    const { intake, copy, onJoined } = this.#options;
+    const { intake, onJoined } = this.#options;
     intake.join();
-    copy?.complete();
+    void this.#copy?.commit();
+    this.#confirmLater();
     onJoined?.();
   }
 
@@ -114,27 +120,33 @@ export class KubeCluster implements ClusterFeed {
     return this.#closing;
   }
 
+  async #begin(): Promise<void> {
+    this.#copy = await this.#options.copy;
+    if (this.#state === "closed") return;
+    for (const { reflector } of this.#watched) reflector.start();
+    this.#lookLater();
+  }
+
   async #close(): Promise<void> {
     this.#state = "closed";
     this.#waiting.length = 0;
     this.#look?.[Symbol.dispose]();
-    const { api, copy } = this.#options;
+    await this.#starting;
     await Promise.all(this.#watched.map(({ reflector }) => reflector.close()));
-    await api.close();
-    await copy?.close();
+    await this.#options.api.close();
+    await this.#copy?.close();
   }
 
   #sink(): ObjectSink {
-    const { intake, copy } = this.#options;
-    if (copy === undefined) return intake;
+    const { intake } = this.#options;
     return {
-      set(object, origin) {
+      set: (object, origin) => {
         intake.set(object, origin);
-        copy.set(object, origin);
+        this.#copy?.set(object, origin);
       },
-      delete(reference) {
+      delete: (reference) => {
         intake.delete(reference);
-        copy.delete(reference);
+        this.#copy?.delete(reference);
       },
     };
   }
@@ -147,6 +159,14 @@ export class KubeCluster implements ClusterFeed {
     this.#state = "synced";
     this.#look?.[Symbol.dispose]();
     for (const task of this.#waiting.splice(0)) task();
+  }
+
+  #confirmLater(): void {
+    if (this.#copy === undefined || this.#state === "closed") return;
+    this.#look = this.#host.clock.after(CONFIRM_MS, () => {
+      if (this.trouble === undefined) this.#copy?.confirm();
+      this.#confirmLater();
+    });
   }
 
   /** A kind that may not be read says so to nobody. */
