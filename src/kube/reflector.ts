@@ -1,11 +1,11 @@
 import type { Host } from "../host.ts";
 import type { KubeApi, ResourceType } from "./api.ts";
-import { ListWatch, type Phase } from "./list-watch.ts";
+import { ListWatch, type Phase, type Step } from "./list-watch.ts";
 import { Mirror } from "./mirror.ts";
 import type { ObjectSink } from "./object.ts";
 import { ReflectorReports } from "./reflector-reports.ts";
 import type { RelistGate } from "./relist-gate.ts";
-import { ServerTraits, slept, toApiError, unlessAborted } from "./server-traits.ts";
+import { outcomeOf, ServerTraits, slept, unlessAborted } from "./server-traits.ts";
 
 export interface ReflectorOptions {
   /** For the log and metrics. */
@@ -137,21 +137,17 @@ export class Reflector {
     this.#turn = undefined;
   }
 
-  async #ask(
-    step: { readonly do: "list"; readonly path: string } | { readonly do: "discover"; readonly ageMs: number },
-    signal: AbortSignal,
-  ): Promise<void> {
-    try {
-      if (step.do === "list") {
-        const body = await this.#api.call({ method: "GET", path: step.path }, signal);
-        if (!signal.aborted) this.#machine.page(body);
-      } else {
-        const version = await unlessAborted(this.#traits.servedVersion(this.#type, step.ageMs), signal);
-        if (!signal.aborted) this.#machine.discovered(version);
-      }
-    } catch (error) {
-      if (!signal.aborted) this.#machine.failed(toApiError(error));
-    }
+  /** Only what the server does wrong is a failure of the step: what the machine throws is a defect of ours. */
+  async #ask(step: Exclude<Step, { readonly do: "wait" | "watch" }>, signal: AbortSignal): Promise<void> {
+    const asked =
+      step.do === "list"
+        ? this.#api.call({ method: "GET", path: step.path }, signal)
+        : this.#traits.servedVersion(this.#type, step.ageMs);
+    const answer = await unlessAborted(outcomeOf<unknown>(asked), signal);
+    if (answer === undefined || signal.aborted) return;
+    if ("error" in answer) this.#machine.failed(answer.error);
+    else if (step.do === "list") this.#machine.page(answer.value);
+    else this.#machine.discovered(answer.value as string | undefined);
   }
 
   /** Resolves when the watch has ended, one way or another. */

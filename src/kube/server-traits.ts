@@ -143,13 +143,8 @@ export class ServerTraits {
 
   /** Undefined also for refusals: those are for the kinds to handle. */
   async #answerTo(path: string, signal: AbortSignal): Promise<ApiError | undefined> {
-    try {
-      await this.#api.call({ method: "GET", path, deadlineMs: PROBE_MS }, signal);
-      return undefined;
-    } catch (error) {
-      const failure = toApiError(error);
-      return failure.status === 0 ? failure : undefined;
-    }
+    const answer = await outcomeOf(this.#api.call({ method: "GET", path, deadlineMs: PROBE_MS }, signal));
+    return "error" in answer && answer.error.status === 0 ? answer.error : undefined;
   }
 }
 
@@ -179,9 +174,14 @@ export function slept(host: Host, delayMs: number, signal: AbortSignal): Promise
   });
 }
 
-export function toApiError(thrown: unknown): ApiError {
-  if (thrown instanceof ApiError) return thrown;
-  return new ApiError("internal", messageOf(thrown), 0, "", undefined, { cause: thrown });
+/** What an API was asked for, or why it failed. */
+export async function outcomeOf<T>(asked: Promise<T>): Promise<{ readonly value: T } | { readonly error: ApiError }> {
+  try {
+    return { value: await asked };
+  } catch (error) {
+    if (error instanceof ApiError) return { error };
+    return { error: new ApiError("internal", messageOf(error), 0, "", undefined, { cause: error }) };
+  }
 }
 
 /** It did answer, so it is no reason to doubt the connection. */

@@ -181,6 +181,7 @@ export class FakeApiServer {
     };
     this.authorize(route!, verb[request.method], user);
     if (type.plural === "tokenreviews") {
+      if (request.method !== "POST") throw apiError(405, "MethodNotAllowed", "token reviews can only be created");
       const { spec } = request.body as { readonly spec: unknown };
       return { kind: "TokenReview", apiVersion: "authentication.k8s.io/v1", spec, status: this.reviewToken(spec) };
     }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
-import { GATEWAYS, NODES, PODS } from "../../src/kube/resource-types.ts";
+import { NODES, PODS } from "../../src/kube/resource-types.ts";
 import { reflectorLab } from "./reflector-lab.ts";
 
 for (const watchList of ["served", "refused", "ignored"] as const)
@@ -61,15 +61,5 @@ test("a watch that ended is taken up where it was, at once; nothing is listed ag
   await lab.pass(10);
   assert.deepEqual(lab.shelf.told, ["set shop/a", "set shop/b"]);
   assert.equal(lab.asked("sendInitialEvents"), 1);
-  await lab.reflector.close();
-});
-
-test("a kind in its older version only is read in that", async () => {
-  const lab = reflectorLab(GATEWAYS);
-  lab.server.install({ ...GATEWAYS, versions: ["v1beta1"] });
-  lab.put("g");
-  lab.reflector.start();
-  await lab.pass(100);
-  assert.equal(lab.shelf.objects.get("shop/g")!.apiVersion, "gateway.networking.k8s.io/v1beta1");
   await lab.reflector.close();
 });

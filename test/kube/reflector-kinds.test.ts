@@ -1,0 +1,137 @@
+import assert from "node:assert/strict";
+import { test } from "mocha";
+import type { ApiRequest } from "../../src/kube/api.ts";
+import { Reflector } from "../../src/kube/reflector.ts";
+import {
+  AUTHORIZATION_POLICIES,
+  GATEWAYS,
+  PEER_AUTHENTICATIONS,
+  PODS,
+  SERVICE_ENTRIES,
+  WORKLOAD_ENTRIES,
+} from "../../src/kube/resource-types.ts";
+import { reflectorLab, Shelf } from "./reflector-lab.ts";
+
+test("a kind in its older version only is read in that", async () => {
+  const lab = reflectorLab(GATEWAYS);
+  lab.server.install({ ...GATEWAYS, versions: ["v1beta1"] });
+  lab.put("g");
+  lab.reflector.start();
+  await lab.pass(100);
+  assert.equal(lab.shelf.objects.get("shop/g")!.apiVersion, "gateway.networking.k8s.io/v1beta1");
+  await lab.reflector.close();
+});
+
+test("a kind without its CRD is reported once, counts as synced, and is picked up when it is installed", async () => {
+  const lab = reflectorLab(SERVICE_ENTRIES, { purpose: "hosts outside the mesh" });
+  lab.server.uninstall(SERVICE_ENTRIES);
+  lab.reflector.start();
+  await lab.pass(100);
+  assert.equal(lab.synced, 1);
+  assert.equal(lab.reflector.state.phase, "absent");
+  await lab.pass(600_000);
+  const said = lab.host.lines.filter((line) => line.includes("does not serve this kind"));
+  assert.equal(said.length, 1);
+  assert.match(said[0]!, /cluster=east kind=ServiceEntry.networking.istio.io .* neededFor=hosts outside the mesh/);
+  lab.server.install(SERVICE_ENTRIES);
+  lab.put("web");
+  await lab.pass(40_000);
+  assert.deepEqual(lab.shelf.names, ["shop/web"]);
+  assert.equal(lab.synced, 1);
+  await lab.reflector.close();
+});
+
+test("kinds that are absent are looked for together: less than one request in ten seconds", async () => {
+  const lab = reflectorLab(SERVICE_ENTRIES);
+  const others = [WORKLOAD_ENTRIES, AUTHORIZATION_POLICIES, PEER_AUTHENTICATIONS].map((type) => {
+    lab.server.uninstall(type);
+    return new Reflector(lab.host, lab.api, lab.gate, { cluster: "east", type, sink: new Shelf(), onSynced: () => {} });
+  });
+  lab.server.uninstall(SERVICE_ENTRIES);
+  for (const reflector of [lab.reflector, ...others]) reflector.start();
+  await lab.pass(60_000);
+  const before = lab.server.requests.length;
+  await lab.pass(600_000);
+  assert.ok(lab.server.requests.length - before < 60, `${lab.server.requests.length - before} requests`);
+  for (const reflector of [lab.reflector, ...others]) await reflector.close();
+});
+
+test("when a CRD goes its objects go, but not before the server has said so twice", async () => {
+  const lab = reflectorLab(SERVICE_ENTRIES);
+  lab.put("a");
+  lab.put("b");
+  lab.reflector.start();
+  await lab.pass(100_000);
+  // As when the server forgets the kind before it tells of its objects.
+  lab.server.store.historyMax = 0;
+  lab.server.blackHoleWatches(1_000);
+  lab.server.uninstall(SERVICE_ENTRIES);
+  await lab.pass(5_000);
+  assert.deepEqual(lab.shelf.names, ["shop/a", "shop/b"]);
+  await lab.pass(10_000);
+  assert.deepEqual(lab.shelf.names, []);
+  assert.equal(lab.reflector.state.phase, "absent");
+  await lab.reflector.close();
+});
+
+const liars: readonly [what: string, answer: (request: ApiRequest) => unknown][] = [
+  ["that answers every path with a web page", () => "<html>"],
+  ["that lists no groups at all", () => ({ kind: "APIGroupList", groups: [] })],
+  ["that says the kind is there", () => undefined],
+];
+for (const [what, answer] of liars)
+  test(`a server ${what} is not believed that a kind is gone`, async () => {
+    const lab = reflectorLab(SERVICE_ENTRIES);
+    lab.put("a");
+    lab.reflector.start();
+    await lab.pass(100_000);
+    const { served } = lab.server;
+    lab.server.served = (route) => served.call(lab.server, route && { ...route, plural: "nowhere" });
+    lab.server.answer = (request) => (request.path.startsWith("/apis") ? answer(request) : undefined);
+    lab.server.cutWatches();
+    await lab.pass(120_000);
+    assert.deepEqual(lab.shelf.names, ["shop/a"]);
+    assert.equal(lab.reflector.state.phase, "retrying");
+    await lab.reflector.close();
+  });
+
+test("the core's kinds are never absent: what answers 404 for pods is no API server", async () => {
+  const lab = reflectorLab(PODS);
+  lab.server.uninstall(PODS);
+  lab.reflector.start();
+  await lab.pass(60_000);
+  assert.equal(lab.synced, 0);
+  assert.match(lab.reflector.state.problem!, /serves no pods; is it an API server\?/);
+  await lab.reflector.close();
+});
+
+test("a kind that may not be read says who lacks what, is not synced, and is read once it may be", async () => {
+  const lab = reflectorLab(PODS);
+  lab.put("a");
+  lab.server.faults.forbidden = ({ resource }) => resource === "pods";
+  lab.reflector.start();
+  await lab.pass(1_000);
+  const asked = lab.asked("pods");
+  await lab.pass(300_000);
+  assert.equal(lab.synced, 0);
+  assert.equal(lab.reflector.state.phase, "forbidden");
+  assert.match(lab.reflector.state.problem!, /User "system:serviceaccount:istio-system:causeway" cannot list.*"pods"/);
+  assert.ok(lab.asked("pods") - asked <= 7, "tried once a minute");
+  lab.server.faults.forbidden = undefined;
+  await lab.pass(80_000);
+  assert.equal(lab.synced, 1);
+  assert.deepEqual(lab.shelf.names, ["shop/a"]);
+  await lab.reflector.close();
+});
+
+test("a role that lets us list but not watch is named for what it lacks; what was listed stays", async () => {
+  const lab = reflectorLab(PODS);
+  lab.put("a");
+  lab.server.faults.forbidden = ({ verb }) => verb === "watch";
+  lab.reflector.start();
+  await lab.pass(1_000);
+  assert.equal(lab.synced, 1);
+  assert.deepEqual(lab.shelf.names, ["shop/a"]);
+  assert.match(lab.reflector.state.problem!, /cannot watch resource "pods"/);
+  await lab.reflector.close();
+});
