@@ -38,4 +38,6 @@ export interface ExecPlugin {
   readonly command: string;
   readonly args: readonly string[];
   readonly env: readonly { readonly name: string; readonly value: string }[];
+  /** What it is told about the cluster, in the API's words; undefined if it does not ask. */
+  readonly cluster?: Readonly<Record<string, string | boolean>>;
 }

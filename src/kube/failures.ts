@@ -66,7 +66,8 @@ export function toApiError(from: Asked, thrown: unknown): ApiError {
   return failed(from, code, why, thrown);
 }
 
-function failed(from: Asked, code: ErrorCode, why: string, cause: unknown): ApiError {
+/** There was no complete answer. */
+export function failed(from: Asked, code: ErrorCode, why: string, cause?: unknown): ApiError {
   const words = `${asked(from)} failed: ${printable(why, SAID_CHARACTERS_MAX)}`;
   return new ApiError(code, words, 0, "", undefined, { cause });
 }
@@ -93,6 +94,7 @@ const EXPLAINED: Readonly<Record<string, string>> = {
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNKNOWN_CA,
   CERT_SIGNATURE_FAILURE: UNKNOWN_CA,
   ERR_TLS_CERT_ALTNAME_INVALID: "its certificate is for other names; check the server's name, or set tls-server-name",
+  ERR_OSSL_X509_KEY_VALUES_MISMATCH: "client-key is not the key of client-certificate; check both",
   ERR_SSL_WRONG_VERSION_NUMBER: "it does not speak TLS there; check the port, and https in the server's URL",
   ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: "it wants a client certificate; check client-certificate-data",
   ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: "it does not trust our client certificate; check client-certificate-data",
@@ -102,7 +104,14 @@ const EXPLAINED: Readonly<Record<string, string>> = {
 
 function explained(thrown: unknown): { readonly code: ErrorCode; readonly why: string } {
   const key = thrown instanceof Error && "code" in thrown && typeof thrown.code === "string" ? thrown.code : "";
-  const words = messageOf(thrown);
+  const words = wordsOf(thrown);
   const explanation = EXPLAINED[key];
   return { code: "unavailable", why: explanation === undefined ? words : `${explanation} (${words})` };
+}
+
+function wordsOf(thrown: unknown): string {
+  // One for each address of a name.
+  if (thrown instanceof AggregateError) return thrown.errors.map(messageOf).join("; ");
+  // OpenSSL's words stand between its numbers and the lines of its source.
+  return messageOf(thrown).replace(/^[0-9A-F]*:error:\w*:[^:]*:[^:]*:([^:]*):.*$/s, "$1");
 }

@@ -4,13 +4,22 @@ import { WatchAnswer, WholeAnswer } from "./answers.ts";
 import { ApiError, type ApiRequest, type KubeApi, type WatchHandler } from "./api.ts";
 import type { ClusterConnection } from "./connection.ts";
 import { openCredentials } from "./credentials.ts";
-import { type Asked, toApiError } from "./failures.ts";
+import { type Asked, failed, toApiError } from "./failures.ts";
 import { KUBE_LIMITS, type KubeLimits } from "./limits.ts";
 import type { Credentials } from "./proof.ts";
 import { ServerLink } from "./server-link.ts";
 import { type AnswerSink, exchange, type WireRequest } from "./wire.ts";
 
 type Sink = AnswerSink & { readonly status: number };
+
+/** A call or a watch under way. */
+interface Running {
+  readonly asked: Asked;
+  readonly signal: AbortSignal;
+  end(error: ApiError): void;
+  /** When it ends by itself, unless disposed. */
+  readonly deadline: Disposable;
+}
 
 /**
  * An API server over the network. Everything goes over one HTTP/2 connection, or over a few that are kept where the
@@ -24,8 +33,7 @@ export class HttpKubeApi implements KubeApi {
   readonly #link: ServerLink;
   /** As `/k8s/clusters/c-1`; mostly empty. */
   readonly #prefix: string;
-  /** Calls and watches under way. */
-  readonly #running = new Set<AbortController>();
+  readonly #running = new Set<Running>();
   #closed = false;
 
   constructor(host: Host, connection: ClusterConnection, limits: Partial<KubeLimits> = {}) {
@@ -42,10 +50,8 @@ export class HttpKubeApi implements KubeApi {
 
   async call(request: ApiRequest, signal?: AbortSignal): Promise<unknown> {
     const asked = this.#asked(request.method, request.path);
-    const running = this.#begin();
-    const stop = (): void =>
-      running.abort(new ApiError("unavailable", `${request.method} ${request.path} was called off`, 0, ""));
-    const deadline = this.#deadline(running, asked, request.deadlineMs ?? this.#limits.callMs);
+    const running = this.#begin(asked, request.deadlineMs);
+    const stop = (): void => running.end(failed(asked, "unavailable", "it was called off"));
     signal?.addEventListener("abort", stop);
     if (signal?.aborted === true) stop();
     try {
@@ -55,59 +61,58 @@ export class HttpKubeApi implements KubeApi {
       throw toApiError(asked, thrown);
     } finally {
       signal?.removeEventListener("abort", stop);
-      deadline[Symbol.dispose]();
-      this.#running.delete(running);
+      this.#done(running);
     }
   }
 
   watch(path: string, handler: WatchHandler): Disposable {
     const asked = this.#asked("GET", path);
-    const running = this.#begin();
-    const deadline = this.#deadline(running, asked, this.#limits.callMs);
+    const running = this.#begin(asked);
     let disposed = false;
     const live: WatchHandler = {
       onOpen() {
-        deadline[Symbol.dispose]();
+        running.deadline[Symbol.dispose]();
         if (!disposed) unguarded(() => handler.onOpen());
       },
       onEvent: (event) => void (!disposed && unguarded(() => handler.onEvent(event))),
       onEnd: (error) => void (!disposed && handler.onEnd(error)),
     };
-    void this.#watch(asked, live, running.signal).finally(() => {
-      deadline[Symbol.dispose]();
-      this.#running.delete(running);
-    });
+    void this.#watch(asked, live, running.signal).finally(() => this.#done(running));
     const dispose = (): void => {
       disposed = true;
-      running.abort(new ApiError("unavailable", "the watch is not needed any more", 0, ""));
+      running.end(failed(asked, "unavailable", "it is not needed any more"));
     };
     return { [Symbol.dispose]: dispose };
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    const error = new ApiError("unavailable", `the connection to ${this.server} was closed here`, 0, "");
-    for (const running of this.#running) running.abort(error);
-    await this.#link.close(error);
+    for (const running of this.#running) running.end(this.#closedError(running.asked));
+    await this.#link.close(new Error("the connection was closed here"));
   }
 
   #asked(method: ApiRequest["method"], path: string): Asked {
     return { method, path, server: this.server };
   }
 
-  #begin(): AbortController {
-    const running = new AbortController();
-    if (this.#closed)
-      running.abort(new ApiError("unavailable", `the connection to ${this.server} was closed here`, 0, ""));
+  #closedError(asked: Asked): ApiError {
+    return failed(asked, "unavailable", "the connection was closed here");
+  }
+
+  #begin(asked: Asked, delayMs = this.#limits.callMs): Running {
+    const controller = new AbortController();
+    const end = (error: ApiError): void => controller.abort(error);
+    const late = `there was no complete answer in ${delayMs / 1000} s`;
+    const deadline = this.#clock.after(delayMs, () => end(failed(asked, "timeout", late)));
+    const running = { asked, signal: controller.signal, end, deadline };
     this.#running.add(running);
+    if (this.#closed) end(this.#closedError(asked));
     return running;
   }
 
-  #deadline(running: AbortController, asked: Asked, delayMs: number): Disposable {
-    const why = `no complete answer within ${delayMs / 1000} s`;
-    return this.#clock.after(delayMs, () =>
-      running.abort(new ApiError("timeout", `${asked.method} ${asked.path} at ${asked.server}: ${why}`, 0, "")),
-    );
+  #done(running: Running): void {
+    running.deadline[Symbol.dispose]();
+    this.#running.delete(running);
   }
 
   async #watch(asked: Asked, handler: WatchHandler, signal: AbortSignal): Promise<void> {

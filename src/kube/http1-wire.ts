@@ -52,10 +52,14 @@ export class Http1Wire implements Wire {
       message.on("error", (thrown) => (error = thrown));
       handler.onHead(message.statusCode ?? 0, message.headers);
     });
-    request.on("error", (thrown) => (error = thrown));
+    request.on("error", (thrown) => {
+      error = thrown;
+      // What could not even begin may need other roots, or HTTP/2, by now.
+      if (answer === undefined && !request.reusedSocket) this.retire();
+    });
     request.once("close", () => {
       if (answer?.complete === true && error === undefined) handler.onEnd();
-      else handler.onFail(this.#error ?? error ?? new Error("the connection ended before the answer did"));
+      else handler.onFail(this.#error ?? error ?? new Error("the server closed the connection before it had answered"));
     });
     request.end(body);
     return { [Symbol.dispose]: () => request.destroy() };

@@ -17,7 +17,6 @@ export class Http2Wire implements Wire {
   readonly #limits: KubeLimits;
   readonly #socket: TLSSocket;
   readonly #session: ClientHttp2Session;
-  readonly #streams = new Set<ClientHttp2Stream>();
   readonly #closed: Promise<void>;
   #retired = false;
   #timer: Disposable;
@@ -31,7 +30,7 @@ export class Http2Wire implements Wire {
     this.#socket = socket;
     this.#session = connect(origin, {
       createConnection: () => socket,
-      // Megabytes that nobody reads; the windows below bound what a server may send.
+      // In megabytes, and never held: what comes is taken at once, and the windows bound what may be under way.
       maxSessionMemory: 100,
       settings: {
         enablePush: false,
@@ -40,7 +39,7 @@ export class Http2Wire implements Wire {
       },
     });
     this.#session.once("connect", (session) => session.setLocalWindowSize(limits.connectionWindowBytes));
-    this.#session.on("error", (error) => (this.#error ??= error));
+    for (const end of [socket, this.#session]) end.on("error", (error: Error) => (this.#error ??= error));
     this.#closed = new Promise((resolve) => this.#session.once("close", () => resolve(this.#onClose())));
     this.#timer = clock.after(limits.pingIdleMs, () => this.#ping());
   }
@@ -58,7 +57,6 @@ export class Http2Wire implements Wire {
       { ...headers, ":method": method, ":path": path },
       { endStream: body === undefined },
     );
-    this.#streams.add(stream);
     let complete = false;
     let error: Error | undefined;
     stream.on("response", (answer: IncomingHttpHeaders) => handler.onHead(Number(answer[":status"]), answer));
@@ -66,15 +64,15 @@ export class Http2Wire implements Wire {
     stream.on("end", () => (complete = true));
     stream.on("error", (thrown) => (error = thrown));
     stream.once("close", () => {
-      this.#streams.delete(stream);
       if (complete && !stream.aborted && stream.rstCode === constants.NGHTTP2_NO_ERROR) handler.onEnd();
-      else
-        handler.onFail(
-          this.#error ?? error ?? new Error(`the server gave the answer up (HTTP/2 code ${stream.rstCode})`),
-        );
+      else handler.onFail(this.#error ?? error ?? this.#closedError() ?? new Error("the server gave the answer up"));
     });
     if (body !== undefined) stream.end(body);
     return { [Symbol.dispose]: () => cancel(stream) };
+  }
+
+  #closedError(): Error | undefined {
+    return this.#session.destroyed ? new Error("the server closed the connection before it had answered") : undefined;
   }
 
   retire(): void {

@@ -1,25 +1,27 @@
 import { MeshError } from "../errors.ts";
 import { printable } from "../printable.ts";
-import type { ExecPlugin, Login, UserAuth } from "./connection.ts";
+import type { ClusterConnection, ExecPlugin, Login, UserAuth } from "./connection.ts";
 import type { Section } from "./kubeconfig-file.ts";
 import { certificateAndKeyIn } from "./kubeconfig-material.ts";
 
+type Server = Pick<ClusterConnection, "server" | "ca" | "tlsServerName" | "insecureSkipTlsVerify">;
+
 /** @throws MeshError naming the field. */
-export function readUser(user: Section, { oidcRefresh }: { readonly oidcRefresh: boolean }): UserAuth {
+export function readUser(user: Section, cluster: Server, { oidcRefresh }: { readonly oidcRefresh: boolean }): UserAuth {
   const certificate = certificateAndKeyIn(user);
-  const login = readLogin(user, oidcRefresh);
+  const login = readLogin(user, cluster, oidcRefresh);
   const headers = readImpersonation(user);
   return { ...(certificate && { certificate }), ...(login && { login }), ...(headers && { headers }) };
 }
 
 /** The token file counts before the token, and a token before the rest, as for kubectl. */
-function readLogin(user: Section, oidcRefresh: boolean): Login | undefined {
+function readLogin(user: Section, cluster: Server, oidcRefresh: boolean): Login | undefined {
   const file = user.path("tokenFile");
   if (file !== undefined) return { kind: "token", token: { file } };
   const token = user.text("token");
   if (token !== undefined) return tokenLogin(user, "token", token);
   const exec = user.section("exec");
-  if (exec !== undefined) return { kind: "exec", exec: readExec(exec) };
+  if (exec !== undefined) return { kind: "exec", exec: readExec(exec, cluster) };
   const provider = user.section("auth-provider");
   if (provider !== undefined) return readProvider(provider, oidcRefresh);
   return readBasic(user);
@@ -40,7 +42,7 @@ function readBasic(user: Section): Login | undefined {
   return { kind: "basic", username, password };
 }
 
-function readExec(exec: Section): ExecPlugin {
+function readExec(exec: Section, cluster: Server): ExecPlugin {
   const command = exec.text("command");
   if (command === undefined) throw exec.refusal("command", "is missing");
   const apiVersion = exec.text("apiVersion") ?? "";
@@ -53,12 +55,23 @@ function readExec(exec: Section): ExecPlugin {
     if (name === undefined) throw variable.refusal("name", "is missing");
     return { name, value: variable.text("value") ?? "" };
   });
-  // A bare name is looked for in PATH; anything else is relative to the kubeconfig, as for kubectl.
   return {
     apiVersion,
+    // A bare name is looked for in PATH; anything else is relative to the kubeconfig, as for kubectl.
     command: command.includes("/") ? exec.path("command")! : command,
     args: exec.texts("args"),
     env,
+    ...(exec.truth("provideClusterInfo") && { cluster: clusterInfo(cluster) }),
+  };
+}
+
+/** Roots that lie in a file are left out: the programs that ask know the server by its URL. */
+function clusterInfo({ server, ca, tlsServerName, insecureSkipTlsVerify }: Server): NonNullable<ExecPlugin["cluster"]> {
+  return {
+    server,
+    ...(tlsServerName !== undefined && { "tls-server-name": tlsServerName }),
+    ...(insecureSkipTlsVerify && { "insecure-skip-tls-verify": true }),
+    ...(ca && "text" in ca && { "certificate-authority-data": Buffer.from(ca.text).toString("base64") }),
   };
 }
 

@@ -40,11 +40,12 @@ export function readKubeconfig(text: string, rules: KubeconfigRules): ClusterCon
 export function connectionOf(file: KubeconfigFile, rules: KubeconfigRules): ClusterConnection {
   if (!rules.trusted) refuseInsecure(file, rules.allowed);
   const context = contextOf(file, rules.trusted ? rules.context : undefined);
-  const cluster = referred(context, "cluster", file.clusters);
+  const cluster = readCluster(referred(context, "cluster", file.clusters));
   const user = context.has("user") ? referred(context, "user", file.users) : undefined;
+  const oidcRefresh = rules.trusted || rules.allowed.has("oidcRefresh");
   return {
-    ...readCluster(cluster),
-    user: user === undefined ? {} : readUser(user, { oidcRefresh: rules.trusted || rules.allowed.has("oidcRefresh") }),
+    ...cluster,
+    user: user === undefined ? {} : readUser(user, cluster, { oidcRefresh }),
     refusedAddresses: rules.trusted ? [] : refusedBy(rules.allowed),
   };
 }

@@ -101,8 +101,9 @@ async function pluginClient(login: Plugin): Promise<PluginClient> {
 /** The plugin hears which version to answer in, as kubectl tells it. */
 function userOf(login: Plugin): object {
   if (login.kind === "oidc") return { authProvider: { name: "oidc", config: { ...login.config } } };
-  const { apiVersion, command, args, env } = login.exec;
-  const info = JSON.stringify({ apiVersion, kind: "ExecCredential", spec: { interactive: false } });
+  const { apiVersion, command, args, env, cluster } = login.exec;
+  const spec = { interactive: false, ...(cluster && { cluster }) };
+  const info = JSON.stringify({ apiVersion, kind: "ExecCredential", spec });
   return { exec: { apiVersion, command, args, env: [...env, { name: "KUBERNETES_EXEC_INFO", value: info }] } };
 }
 

@@ -1,13 +1,9 @@
-import { isIP } from "node:net";
-import { checkServerIdentity, connect, type ConnectionOptions, type TLSSocket } from "node:tls";
-import { MeshError } from "../errors.ts";
 import type { Clock } from "../host.ts";
 import { guardedLookup } from "./address-kind.ts";
 import type { ClusterConnection } from "./connection.ts";
-import { textOf } from "./credentials.ts";
+import { handshake, tlsOptions } from "./handshake.ts";
 import { Http1Wire } from "./http1-wire.ts";
 import { Http2Wire } from "./http2-wire.ts";
-import { whyNotCertificates } from "./kubeconfig-material.ts";
 import type { KubeLimits } from "./limits.ts";
 import type { Proof } from "./proof.ts";
 import type { Wire } from "./wire.ts";
@@ -43,7 +39,7 @@ export class ServerLink {
     const shown = certificate?.certificate;
     if (this.#current?.wire.usable === true && this.#current.certificate === shown)
       return { wire: this.#current.wire, used: true };
-    if (this.#dialing?.certificate !== shown || this.#dialing === undefined) {
+    if (this.#dialing === undefined || this.#dialing.certificate !== shown) {
       const dialing = { wire: this.#dial({ headers: {}, ...(certificate && { certificate }) }), certificate: shown };
       this.#dialing = dialing;
       const done = (): void => void (this.#dialing === dialing && (this.#dialing = undefined));
@@ -73,76 +69,13 @@ export class ServerLink {
   }
 
   async #newWire(proof: Proof): Promise<Wire> {
-    const lookup =
-      this.#connection.refusedAddresses.length > 0 ? { lookup: guardedLookup(this.#connection.refusedAddresses) } : {};
+    const { refusedAddresses } = this.#connection;
+    const lookup = refusedAddresses.length > 0 ? { lookup: guardedLookup(refusedAddresses) } : {};
     if (this.#origin.protocol === "http:") return new Http1Wire(this.#origin, lookup, this.#limits);
     const options = { ...lookup, ...(await tlsOptions(this.#connection, this.#origin, proof)) };
-    const socket = await this.#handshake(options);
+    const socket = await handshake(this.#clock, this.#origin, options, this.#limits.connectMs, this.#closing.signal);
     if (socket.alpnProtocol === "h2") return new Http2Wire(this.#clock, this.#origin.origin, socket, this.#limits);
     socket.destroy();
     return new Http1Wire(this.#origin, options, this.#limits);
   }
-
-  /** Resolves within the handler of the handshake, so that nothing was read from the socket yet. */
-  #handshake(options: ConnectionOptions): Promise<TLSSocket> {
-    return new Promise((resolve, reject) => {
-      const socket = connect({
-        ...options,
-        host: hostOf(this.#origin),
-        port: Number(this.#origin.port || 443),
-        ALPNProtocols: ["h2", "http/1.1"],
-      });
-      const fail = (error: Error): void => {
-        settled();
-        socket.destroy();
-        reject(error);
-      };
-      const closing = (): void => fail(this.#closing.signal.reason as Error);
-      const settled = (): void => {
-        deadline[Symbol.dispose]();
-        this.#closing.signal.removeEventListener("abort", closing);
-      };
-      const { connectMs } = this.#limits;
-      const deadline = this.#clock.after(connectMs, () =>
-        fail(
-          new MeshError(
-            "timeout",
-            `no connection in ${connectMs / 1000} s; is the address right, and is a firewall between?`,
-          ),
-        ),
-      );
-      this.#closing.signal.addEventListener("abort", closing);
-      socket.once("error", fail);
-      socket.once("secureConnect", () => {
-        settled();
-        resolve(socket);
-      });
-    });
-  }
-}
-
-const hostOf = ({ hostname }: URL): string => hostname.replace(/^\[|\]$/g, "");
-
-/** @throws MeshError `invalid` or `absent` if a file cannot be read or holds something else. */
-async function tlsOptions(
-  { ca, insecureSkipTlsVerify, tlsServerName }: ClusterConnection,
-  origin: URL,
-  { certificate }: Proof,
-): Promise<ConnectionOptions> {
-  const name = tlsServerName ?? hostOf(origin);
-  return {
-    // An address is no server name in TLS (RFC 6066 3).
-    ...(isIP(name) === 0 && { servername: name }),
-    checkServerIdentity: (_, shown) => checkServerIdentity(name, shown),
-    rejectUnauthorized: !insecureSkipTlsVerify,
-    ...(ca && { ca: await rootsOf(ca) }),
-    ...(certificate && { cert: certificate.certificate, key: certificate.key }),
-  };
-}
-
-async function rootsOf(ca: NonNullable<ClusterConnection["ca"]>): Promise<string> {
-  const roots = await textOf(ca);
-  const wrong = whyNotCertificates(roots);
-  if (wrong === undefined) return roots;
-  throw new MeshError("invalid", `${"file" in ca ? ca.file : "the certificate authority"} ${wrong}`);
 }

@@ -184,6 +184,16 @@ test("a program in the operator's own kubeconfig is run, once; in somebody else'
   await api.close();
 });
 
+test("a program that asks for it is told of the cluster", async () => {
+  await using folder = await plugin(credential({ token: "abc" }));
+  const fields = execOf(folder.at("login")).replace("}", ", provideClusterInfo: true}");
+  const { user } = readKubeconfig(kubeconfig("https://x", fields), { trusted: true, baseDir: "/" });
+  await openCredentials(new TestHost().clock, user).current();
+  const { spec } = JSON.parse(folder.runs()[0]!) as { spec: { cluster: object } };
+  const data = Buffer.from(authority.root).toString("base64");
+  assert.deepEqual(spec.cluster, { server: "https://x", "certificate-authority-data": data });
+});
+
 test("a program is run again when its token is refused, but not in a loop", async () => {
   await using folder = await plugin(credential({ token: "abc" }));
   const host = new TestHost();

@@ -326,7 +326,7 @@ test("a call ends at its deadline, a watch that is not accepted too, and one tha
   );
   const error = await failureOf(get(asked.api));
   assert.equal(error.code, "timeout");
-  assert.match(error.message, /no complete answer within 0\.06 s/);
+  assert.match(error.message, /there was no complete answer in 0\.06 s/);
   assert.equal((await failureOf(asked.api.call({ method: "GET", path: "/", deadlineMs: 5 }))).code, "timeout");
   assert.equal((await watched(asked.api).ended)?.code, "timeout");
   assert.equal(await watched(asked.api, "/accept").ended, undefined);
