@@ -1,4 +1,15 @@
-import { Composer, type CST, type Document, isNode, Lexer, LineCounter, Parser } from "yaml";
+import {
+  Composer,
+  type CST,
+  type Document,
+  isNode,
+  isScalar,
+  Lexer,
+  LineCounter,
+  Parser,
+  visit,
+  type YAMLMap,
+} from "yaml";
 import { MeshError, messageOf } from "./errors.ts";
 import { printable } from "./printable.ts";
 
@@ -6,6 +17,8 @@ import { printable } from "./printable.ts";
 const DEPTH_MAX = 64;
 /** How often aliases may repeat what an anchor holds, before it is taken for a bomb. */
 const ALIASES_MAX = 100;
+/** Words and marks. The library takes seconds for a megabyte of them; a block of text, as of a certificate, is one. */
+const LEXEMES_MAX = 50_000;
 
 export interface YamlDocument {
   /** Null if the document is empty. */
@@ -35,19 +48,35 @@ export function parseYamlDocument(text: string, what: string, bytesMax: number):
 type Refuse = (why: string, at?: number) => MeshError;
 
 function documentsOf(text: string, lines: LineCounter, refuse: Refuse): Document.Parsed[] {
-  const documents = [...new Composer({ merge: true, logLevel: "silent" }).compose(tokensOf(text, lines, refuse))];
-  for (const { errors, warnings } of documents) {
-    const wrong = errors[0] ?? warnings[0];
+  // It would compare each key with each, so that is done below.
+  const options = { merge: true, uniqueKeys: false, logLevel: "silent" } as const;
+  const documents = [...new Composer(options).compose(tokensOf(text, lines, refuse))];
+  for (const document of documents) {
+    const wrong = document.errors[0] ?? document.warnings[0];
     if (wrong) throw refuse(`${firstLine(wrong.message)}${FIXES[wrong.code] ?? ""}`, wrong.pos[0]);
+    visit(document, { Map: (_, map) => refuseTwins(map, refuse) });
   }
   return documents as Document.Parsed[];
+}
+
+/** A key that is there twice says two things. */
+function refuseTwins({ items }: YAMLMap, refuse: Refuse): void {
+  const keys = new Set<unknown>();
+  for (const { key } of items) {
+    const name = isScalar(key) ? String(key.value) : key;
+    if (keys.has(name))
+      throw refuse("Map keys must be unique; keep one of the two", isNode(key) ? key.range?.[0] : undefined);
+    keys.add(name);
+  }
 }
 
 function tokensOf(text: string, lines: LineCounter, refuse: Refuse): readonly CST.Token[] {
   const parser = new Parser(lines.addNewLine);
   const tokens: CST.Token[] = [];
   lines.addNewLine(0);
+  let count = 0;
   for (const lexeme of new Lexer().lex(text)) {
+    if (++count > LEXEMES_MAX) throw refuse(`it has more than ${LEXEMES_MAX} words and marks, and is not read`);
     tokens.push(...parser.next(lexeme));
     // What is open lies on the stack, the document at its bottom.
     if (parser.stack.length > DEPTH_MAX + 1) throw refuse(`it nests deeper than ${DEPTH_MAX} levels`, parser.offset);
@@ -58,7 +87,6 @@ function tokensOf(text: string, lines: LineCounter, refuse: Refuse): readonly CS
 /** What to do about the mistakes that people make most. */
 const FIXES: Readonly<Record<string, string>> = {
   TAB_AS_INDENT: "; indent with spaces",
-  DUPLICATE_KEY: "; keep one of the two",
   TAG_RESOLVE_FAILED: "; only plain YAML is read, remove the tag",
   BLOCK_AS_IMPLICIT_KEY: "; quote a value that holds ': '",
 };

@@ -72,12 +72,14 @@ export function canonicalField(name: string): string {
   return KNOWN.has(camel) ? camel : name;
 }
 
-/** What a field means that settles nothing: nothing to ztunnels, or something that its author should know. */
-export function unusedField(name: string): "note" | { readonly warning: string } {
-  if (ENVOYS.has(name)) return "note";
+/** True for a field that means nothing to ztunnels, as its author knows. */
+export const isForEnvoy = (name: string): boolean => ENVOYS.has(name);
+
+/** What the author of a field that has no effect, and is not for Envoy, should know. */
+export function idleField(name: string): string {
   const missed = MISSED.get(name);
-  if (missed !== undefined) return { warning: missed };
+  if (missed !== undefined) return missed;
   const nearest = nearestName(name, KNOWN);
   const hint = nearest === undefined ? "" : `; did you mean ${nearest}?`;
-  return { warning: `is no field of Istio's mesh config, and has no effect${hint}` };
+  return `is no field of Istio's mesh config, and has no effect${hint}`;
 }

@@ -65,6 +65,8 @@ export class MeshConfigFollower implements ObjectSink {
       if (!(error instanceof FieldError)) throw error;
       const message = `${error.field} ${error.message}. Until this is fixed, ${heldBy(layer)}.`;
       layer.fault = { field: error.field, message, severity: "error" };
+      // Whoever shows problems may wait for the mesh, too.
+      if (this.#mesh === undefined) this.#log.error(message, { object: `ConfigMap ${this.#nameOf(layer)}` });
     }
     this.#settle();
   }
@@ -82,28 +84,31 @@ export class MeshConfigFollower implements ObjectSink {
 
   /** All that is there has been told: what was not is absent. */
   synced(): void {
-    const { systemNamespace } = this.#options.defaults;
     for (const layer of this.#layers) {
       if (layer.settled !== undefined || layer.fault !== undefined) continue;
       layer.settled = "absent";
       this.#log.info("the mesh has no such ConfigMap, so defaults hold", {
-        object: `${systemNamespace}/${layer.name}`,
+        object: `ConfigMap ${this.#nameOf(layer)}`,
       });
     }
     this.#settle();
   }
 
   problems(): readonly Problem[] {
-    const { defaults, maps } = this.#options;
-    return this.#layers.flatMap(({ name, settled, fault }) => {
+    return this.#layers.flatMap((layer) => {
+      const { settled, fault } = layer;
       const faults: Fault[] = fault ? [fault] : [];
-      if (name === maps.own) faults.push(...this.#overruled());
+      if (layer.name === this.#options.maps.own) faults.push(...this.#overruled());
       if (isReading(settled))
         for (const { field, message } of settled.warnings)
           faults.push({ field, message: `${field} ${message}.`, severity: "warning" });
-      const object = `ConfigMap ${defaults.systemNamespace}/${name}`;
+      const object = `ConfigMap ${this.#nameOf(layer)}`;
       return faults.map((found) => ({ object, origin: "", ...found }));
     });
+  }
+
+  #nameOf({ name }: Layer): string {
+    return `${this.#options.defaults.systemNamespace}/${name}`;
   }
 
   #layerOf({ kind, metadata }: ObjectReference): Layer | undefined {

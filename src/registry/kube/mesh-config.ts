@@ -5,7 +5,7 @@ import { parseYamlDocument } from "../../yaml-document.ts";
 import type { MeshConfig } from "../model/mesh.ts";
 import { type CaCertificate, caCertificatesOf, trustDomainOf, trustDomainsOf } from "./ca-certificates.ts";
 import { describe, FieldError, type Fields, fieldsOf, isAbsent, textOf } from "./fields.ts";
-import { canonicalField, unusedField, USED_FIELDS } from "./mesh-config-fields.ts";
+import { canonicalField, idleField, isForEnvoy, USED_FIELDS } from "./mesh-config-fields.ts";
 import { serviceScopeRulesOf } from "./service-scope.ts";
 
 /** What the ConfigMap of a mesh says; undefined where it says nothing. */
@@ -35,7 +35,7 @@ export interface MeshConfigWarning {
 
 /** An API server stores no ConfigMap that is larger. */
 const BYTES_MAX = 1024 * 1024;
-/** What has so many faults is no mesh config. */
+/** Of unknown fields; what has more of them is no mesh config. */
 const WARNINGS_MAX = 50;
 const NAMESPACE = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
@@ -48,21 +48,18 @@ export function readMeshConfig(configMap: KubeObject): MeshConfigReading {
   const fields = fieldsIn(data["mesh"], "mesh");
   const used: readonly string[] = USED_FIELDS;
   const unused = Object.keys(fields).filter((name) => !used.includes(name));
+  const idle = unused.filter((name) => !isForEnvoy(name)).slice(0, WARNINGS_MAX);
   const config = meshOf(fields);
   return {
     config,
     fields: Object.fromEntries(used.flatMap((name) => (isAbsent(fields[name]) ? [] : [[name, fields[name]]]))),
-    notes: unused.filter((name) => unusedField(name) === "note").sort(),
-    warnings: [...unused.flatMap(warningOf), ...withoutEffect(config), ...networksWarning(data["meshNetworks"])].slice(
-      0,
-      WARNINGS_MAX,
-    ),
+    notes: unused.filter(isForEnvoy).sort(),
+    warnings: [
+      ...idle.map((name) => ({ field: `mesh.${printable(name, 80)}`, message: idleField(name) })),
+      ...withoutEffect(config),
+      ...networksWarning(data["meshNetworks"]),
+    ],
   };
-}
-
-function warningOf(name: string): MeshConfigWarning[] {
-  const meaning = unusedField(name);
-  return meaning === "note" ? [] : [{ field: `mesh.${printable(name, 80)}`, message: meaning.warning }];
 }
 
 /** @throws FieldError */

@@ -5,6 +5,10 @@ import type { Environment } from "../../../src/command.ts";
 import type { KubeObject } from "../../../src/kube/object.ts";
 import type { EffectiveMesh } from "../../../src/registry/kube/effective-mesh.ts";
 import { MeshConfigFollower } from "../../../src/registry/kube/mesh-config-follower.ts";
+import { Reflector } from "../../../src/kube/reflector.ts";
+import { RelistGate } from "../../../src/kube/relist-gate.ts";
+import { CONFIG_MAPS } from "../../../src/kube/resource-types.ts";
+import { FakeApiServer } from "../../kits/fake-api-server.ts";
 import { TestHost } from "../../kits/test-host.ts";
 
 const configMap = (mesh: unknown, name = "istio", namespace = "istio-system"): KubeObject => ({
@@ -42,7 +46,7 @@ test("nothing holds before the ConfigMap was read, or is known to be absent", ()
   });
   assert.equal(heard.length, 1);
   assert.deepEqual(host.lines, [
-    "info registry: the mesh has no such ConfigMap, so defaults hold object=istio-system/istio",
+    "info registry: the mesh has no such ConfigMap, so defaults hold object=ConfigMap istio-system/istio",
   ]);
 });
 
@@ -54,9 +58,13 @@ test("a revision has a ConfigMap of its own, in the system namespace", () => {
 });
 
 test("a control plane whose first mesh config cannot be read knows nothing until it is fixed", () => {
-  const { follower, problems, trustDomains } = follow();
+  const { follower, host, problems, trustDomains } = follow();
   follower.set(configMap("trustDomain: a/b"));
   follower.synced();
+  assert.match(
+    host.lines.join(),
+    /^error registry: mesh.trustDomain is "a\/b".* object=ConfigMap istio-system\/istio$/,
+  );
   assert.equal(follower.mesh, undefined);
   assert.match(
     problems().join(),
@@ -132,4 +140,36 @@ test("fields for Envoy are said once, in one line", () => {
   assert.deepEqual(host.lines, [
     "info registry: fields of the mesh config that ztunnels have no use for fields=accessLogFile,defaultConfig",
   ]);
+});
+
+test("over an API server that expires, vanishes and comes back without the ConfigMap, the last good config holds", async () => {
+  const { follower, host, problems, trustDomains } = follow();
+  const { clock } = host;
+  const server = new FakeApiServer(clock);
+  server.put(configMap("trustDomain: east\nserviceScopeConfigs: [{ scope: GLOBAL }]"));
+  const reflector = new Reflector(host, server.connect(), new RelistGate(), {
+    cluster: "east",
+    type: CONFIG_MAPS,
+    namespace: "istio-system",
+    sink: follower,
+    onSynced: () => follower.synced(),
+  });
+  reflector.start();
+  await clock.pass(5_000);
+  server.expireAll();
+  await clock.pass(60_000);
+  assert.deepEqual([trustDomains(), problems()], [["east"], []]);
+  server.faults.down = true;
+  server.cutWatches();
+  server.remove(configMap(undefined));
+  await clock.pass(600_000);
+  assert.deepEqual([follower.mesh?.serviceScopeConfigs.length, problems()], [1, []]);
+  server.faults.down = false;
+  await clock.pass(60_000);
+  assert.match(problems().join(), /It was deleted\. What it said stays in force/);
+  server.put(configMap("trustDomain: east\ntrustDomainAliases: [old]"));
+  await clock.pass(5_000);
+  assert.deepEqual(follower.mesh?.trustDomainAliases, ["old"]);
+  assert.deepEqual(follower.mesh?.serviceScopeConfigs, []);
+  await reflector.close();
 });

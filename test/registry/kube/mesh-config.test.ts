@@ -160,6 +160,11 @@ test("a field that nobody knows is said with what may have been meant, and the r
   );
 });
 
+test("of thousands of unknown fields the first few are said", () => {
+  const fields = Array.from({ length: 5_000 }, (_, at) => `x${at}: 1`).join("\n");
+  assert.equal(read(fields).warnings.length, 50);
+});
+
 test("names of Istio's proto file mean the same as those of its YAML", () => {
   const { config, notes, warnings } = read("trust_domain: east\nmesh_mTLS: {}\naccess_log_file: x");
   assert.deepEqual([config.trustDomain, notes, warnings], ["east", ["accessLogFile", "meshMTLS"], []]);
