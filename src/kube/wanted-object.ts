@@ -8,8 +8,6 @@ export interface WantedObject {
   readonly type: ResourceType;
   readonly namespace: string;
   readonly name: string;
-  /** Set if only this very object is meant, and not another that came to have its name. */
-  readonly uid?: string;
   /** Set if the write must fail when somebody else wrote the object since it was read. */
   readonly resourceVersion?: string;
   readonly subresource?: "status";
@@ -62,7 +60,7 @@ export function applyRequest(wanted: WantedObject, version: string, wallTime: st
 }
 
 function bodyOf(wanted: WantedObject, version: string, wallTime: string): Fields {
-  const { type, namespace, name, uid, resourceVersion, labels, fields = {} } = wanted;
+  const { type, namespace, name, resourceVersion, labels, fields = {} } = wanted;
   const conditions = [...(wanted.othersConditions ?? []), ...(wanted.conditions ?? []).map(conditionAt(wallTime))];
   const status = { ...(fields["status"] as Fields | undefined), ...(conditions.length > 0 && { conditions }) };
   return {
@@ -71,7 +69,6 @@ function bodyOf(wanted: WantedObject, version: string, wallTime: string): Fields
     metadata: {
       name,
       ...(type.namespaced && { namespace }),
-      ...(uid !== undefined && { uid }),
       ...(resourceVersion !== undefined && { resourceVersion }),
       ...(labels !== undefined && { labels }),
     },

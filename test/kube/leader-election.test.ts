@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
+import { ApiError, type ApiRequest, type KubeApi } from "../../src/kube/api.ts";
+import type { Clock } from "../../src/host.ts";
 import { LeaderElection, type Term } from "../../src/kube/leader-election.ts";
 import { LEASES } from "../../src/kube/resource-types.ts";
 import { FakeApiServer } from "../kits/fake-api-server.ts";
@@ -14,10 +16,23 @@ interface Replica {
   term: Term | undefined;
 }
 
-function replicaOf(host: TestHost, server: FakeApiServer, podName: string): Replica {
+/** The server has done it, and its answer takes a while, or comes too late. */
+function answeringLate(api: KubeApi, clock: Clock, delayMs: () => number): KubeApi {
+  const call = async (request: ApiRequest, signal?: AbortSignal): Promise<unknown> => {
+    const answer = await api.call(request, signal);
+    const [lateMs, deadlineMs] = [delayMs(), request.deadlineMs ?? 30_000];
+    await new Promise<void>((resolve) => clock.after(Math.min(lateMs, deadlineMs), resolve));
+    if (lateMs >= deadlineMs) throw new ApiError("timeout", "no answer", 0, "");
+    return answer;
+  };
+  return { server: api.server, call, watch: (path, handler) => api.watch(path, handler), close: () => api.close() };
+}
+
+function replicaOf(host: TestHost, server: FakeApiServer, podName: string, delayMs = (): number => 0): Replica {
   const connection = server.connect();
+  const api = answeringLate(connection, host.clock, delayMs);
   const options = { namespace: "istio-system", name: "causeway-status-default", podName };
-  const replica: Replica = { connection, election: new LeaderElection(host, connection, options), term: undefined };
+  const replica: Replica = { connection, election: new LeaderElection(host, api, options), term: undefined };
   replica.election.observe((term) => (replica.term = term));
   return replica;
 }
@@ -119,36 +134,44 @@ test("an answer that is no Lease is no reason to take one", async () => {
 for (let seed = 1; seed <= 60; seed++)
   test(`two replicas never lead at once, whatever the server and the network do (seed ${seed})`, async () => {
     const random = seededRandom(seed);
-    const { server, replicas, clock, host } = lab("one", "two", "three");
-    for (const { election } of replicas) election.start();
-    let led = 0;
-    const check = (): void => {
-      const leaders = replicas.filter(({ election }) => election.leading);
-      assert.ok(leaders.length <= 1, `${leaders.length} lead at ${clock.elapsedMs()}\n${host.lines.join("\n")}`);
-      led += leaders.length;
+    const { server, clock, host } = lab();
+    let lateMs: readonly number[] = [0];
+    const begin = (name: string): Replica => {
+      const replica = replicaOf(host, server, name, () => random.pick(lateMs));
+      replica.election.start();
+      return replica;
     };
-    for (let step = 0; step < 300; step++) {
-      const { faults } = server;
-      if (random.chance(0.1)) faults.down = !faults.down;
-      if (random.chance(0.1)) faults.silent = !faults.silent;
-      if (random.chance(0.2)) faults.latencyMs = random.pick([1, 50, 900, 2_500, 4_900, 5_100]);
-      if (random.chance(0.2)) faults.errorRate = random.pick([0, 0.2, 0.7]);
-      const { connection } = random.pick(replicas);
-      if (random.chance(0.2)) connection.revoked = !connection.revoked;
-      if (random.chance(0.1)) {
+    const replicas = ["one", "two", "three"].map(begin);
+    let terms = new Set<string>();
+    const check = (): void => {
+      const leaders = replicas.filter(({ election }) => election.leading).map(({ election }) => election.identity);
+      assert.ok(leaders.length <= 1, `${leaders.join(" and ")} lead at ${clock.elapsedMs()}\n${host.lines.join("\n")}`);
+      terms = new Set([...terms, ...leaders]);
+    };
+    const { faults } = server;
+    for (let step = 0; step < 200; step++) {
+      faults.down = random.chance(faults.down ? 0.5 : 0.02);
+      faults.silent = random.chance(faults.silent ? 0.5 : 0.02);
+      if (random.chance(0.1)) faults.latencyMs = random.pick([1, 50, 900, 2_500]);
+      if (random.chance(0.1)) faults.errorRate = random.pick([0, 0, 0.2, 0.6]);
+      if (random.chance(0.1)) lateMs = random.pick([[0], [0, 4_000], [100, 3_000, 6_000]]);
+      for (const { connection, election } of replicas)
+        connection.revoked = random.chance(connection.revoked ? 0.9 : election.leading ? 0.1 : 0.02);
+      if (random.chance(0.05)) {
         const at = random.below(replicas.length);
         void replicas[at]!.election.close();
-        replicas[at] = replicaOf(host, server, `again-${step}`);
-        replicas[at].election.start();
+        replicas[at] = begin(`again-${step}`);
       }
-      for (let ms = 0; ms < 2_000; ms += 500) {
+      for (let ms = 0; ms < 2_000; ms += 250) {
         await clock.pass(random.below(500));
         check();
       }
     }
-    Object.assign(server.faults, { down: false, silent: false, latencyMs: 1, errorRate: 0 });
+    Object.assign(faults, { down: false, silent: false, latencyMs: 1, errorRate: 0 });
+    lateMs = [0];
     for (const { connection } of replicas) connection.revoked = false;
     await clock.pass(60_000);
+    check();
     assert.equal(replicas.filter(({ election }) => election.leading).length, 1);
-    assert.ok(led > 0, "nobody ever led, so nothing was tried");
+    assert.ok(terms.size > 1, "nobody ever followed another, so nothing was tried");
   });

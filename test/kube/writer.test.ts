@@ -138,6 +138,17 @@ test("what waits when a term ends is dropped, and what is under way is cut off",
   assert.equal(clock.pending, 0);
 });
 
+test("a term that is over by the clock is over, even if nobody has said so yet", async () => {
+  const { wanted, writer, service, writes, clock } = lab();
+  service("cart");
+  let lives = true;
+  writer.begin({ signal: new AbortController().signal, lives: () => lives });
+  lives = false;
+  wanted.set("cart", wantedCondition("cart", "through shop/wp"));
+  await clock.pass(60_000);
+  assert.equal(writes().length, 0);
+});
+
 test("a target that is gone is forgotten", async () => {
   const { wanted, begin, writes, clock } = lab();
   wanted.set("cart", wantedCondition("cart", "through shop/wp"));
@@ -207,6 +218,8 @@ test("a server that is away is tried every few seconds, and says once a minute w
   wanted.set("cart", wantedCondition("cart", "through shop/wp"));
   server.faults.down = true;
   begin();
+  await clock.pass(10_000);
+  assert.ok(writes().length < 20, `${writes().length} writes in the first ten seconds`);
   await clock.pass(1_800_000);
   assert.ok(writes().length < 500, `${writes().length} writes in half an hour`);
   const lines = host.lines.filter((line) => line.includes("does not take what is written"));

@@ -1,3 +1,4 @@
+import type { ResourceType } from "../../src/kube/api.ts";
 import type { KubeObject, ObjectReference } from "../../src/kube/object.ts";
 import type { WantedCondition, WantedObject } from "../../src/kube/wanted-object.ts";
 import { clusterId } from "../../src/names.ts";
@@ -28,7 +29,9 @@ export function wantedMesh(objects: readonly KubeObject[] = [], options: Partial
   /** As `ZtunnelAccepted=True Accepted`. */
   const verdicts = (key: string): readonly string[] =>
     conditions(key).map(({ type, status, reason }) => `${type}=${status} ${reason}`);
-  return { graph, registry, roots, wanted, apply, remove, conditions, verdicts };
+  /** For those who read lists: what the last one held. */
+  const known = new Map<ResourceType, readonly KubeObject[]>();
+  return { graph, registry, roots, wanted, apply, remove, conditions, verdicts, known };
 }
 
 /** The object with the identity that an API server gives it, and this status. */

@@ -43,8 +43,8 @@ for (const [name, policy, verdict, message] of [
     assert.equal(`${condition?.type} ${condition?.status} ${condition?.reason}`, `ZtunnelAccepted ${verdict}`);
     assert.match(condition!.message, message);
     assert.equal(condition!.observedGeneration, 3);
-    const { uid, subresource, found, namespace } = wanted.get(KEY)!;
-    assert.deepEqual([uid, subresource, found, namespace], ["uid-of-shop-guard", "status", "different", "shop"]);
+    const { subresource, found, namespace, name: of } = wanted.get(KEY)!;
+    assert.deepEqual([subresource, found, namespace, of], ["status", "different", "shop", "guard"]);
   });
 
 test("a policy of the root namespace is said to bind the whole mesh", () => {

@@ -14,7 +14,6 @@ export interface FoundCondition {
 
 /** As much of an object's status as it takes to know whether it is what we want it to be. */
 export interface ObjectStatus {
-  readonly uid: string;
   /** Counts changes of the spec; undefined for kinds that have none. */
   readonly generation: number | undefined;
   /** Of the types that we write. */
@@ -48,7 +47,6 @@ export function readStatus(metadata: Metadata, object: Fields): ObjectStatus | u
   if (all.length > CONDITIONS_MAX) return undefined;
   const others = all.filter(({ type }) => !OURS.includes(type));
   return {
-    uid: metadata.uid,
     generation: integerIn(generation),
     conditions: all.filter(({ type }) => OURS.includes(type)).map(readCondition),
     others,

@@ -44,7 +44,6 @@ export function wantedStatus(
     type,
     namespace: id.namespace,
     name: id.name,
-    uid: status.uid,
     subresource: "status",
     conditions,
     found: found && sameConditions(conditions, status.conditions) ? "same" : "different",
