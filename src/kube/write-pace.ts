@@ -48,7 +48,6 @@ export class WritePace {
   overloaded(nowMs: number, retryAfterMs = 0): void {
     this.#fill(nowMs);
     this.#perSecond = Math.max(PER_SECOND_MIN, this.#perSecond / 2);
-    this.#tokens = Math.min(this.#tokens, 0);
     this.#pausedUntilMs = Math.max(this.#pausedUntilMs, nowMs + Math.min(retryAfterMs, RETRY_AFTER_MS_MAX));
   }
 
