@@ -1,0 +1,147 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
+import { parse } from "yaml";
+import { TokenReviewAuthenticator } from "../../src/ca/token-review-authenticator.ts";
+import type { Caller } from "../../src/caller.ts";
+import { ApiError, pathOf } from "../../src/kube/api.ts";
+import { HttpKubeApi } from "../../src/kube/http-api.ts";
+import { readKubeconfig } from "../../src/kube/kubeconfig.ts";
+import { NAMESPACES, NODES, PODS, SECRETS, SERVICE_ACCOUNTS } from "../../src/kube/resource-types.ts";
+import { KubeTokenReviewer } from "../../src/kube/token-reviewer.ts";
+import { clusterId } from "../../src/names.ts";
+import { REMOTE_KINDS } from "../../src/registry/kube/watched-kinds.ts";
+import { livePods, type LivePod } from "../ca/live-pods.ts";
+import { realHost } from "../kits/real-host.ts";
+import { eventually } from "./causeway-process.ts";
+import { type KubeCluster, KubeLab } from "./kube-lab.ts";
+
+/** Its accounts and roles are the command's own; deploy/rbac has those of istio-system. */
+const NAMESPACE = "readers";
+const program = join(import.meta.dirname, "..", "..", "src", "main.js");
+const run = promisify(execFile);
+
+suite("kubernetes-access: what one cluster is told of another", () => {
+  let lab: KubeLab;
+  let west: KubeCluster;
+  const apis: HttpKubeApi[] = [];
+  before(async function () {
+    lab = await KubeLab.open(this);
+    west = await lab.cluster("west");
+    await west.client.put(NAMESPACES, { metadata: { name: NAMESPACE } });
+    await west.client.put(NODES, { metadata: { name: "n1" } });
+    await west.client.put(SERVICE_ACCOUNTS, { metadata: { name: "cart", namespace: NAMESPACE } });
+  });
+  after(async () => {
+    await Promise.all(apis.map((api) => api.close()));
+    await lab?.close();
+  });
+
+  const create = async (...flags: readonly string[]): Promise<{ readonly out: string; readonly err: string }> => {
+    const words = ["create-remote-secret", "--name", "west", "-n", NAMESPACE, ...flags];
+    const { stdout, stderr } = await run("node", [program, ...words, "--kubeconfig", west.api.kubeconfig]);
+    return { out: stdout, err: stderr };
+  };
+  /** As a control plane that finds the secret, in a lab where API servers are on this machine. */
+  const reading = (yaml: string): HttpKubeApi => {
+    const { stringData } = parse(yaml.replace(/---\n$/, "")) as { stringData: { west: string } };
+    const connection = readKubeconfig(stringData.west, { trusted: false, allowed: new Set(["loopback"]) });
+    const api = new HttpKubeApi(realHost(), connection);
+    apis.push(api);
+    return api;
+  };
+  const list = (api: HttpKubeApi, type = PODS): Promise<unknown> =>
+    api.call({ method: "GET", path: pathOf(type, type.versions[0]!) });
+  const refused = (attempt: Promise<unknown>, status: number): Promise<void> =>
+    assert.rejects(
+      attempt,
+      (error) => (error instanceof ApiError && error.status === status) || assert.fail(String(error)),
+    );
+
+  test("a printed secret is one that kubectl applies, and lets us read what counts of a cluster, and no secrets", async () => {
+    const { out, err } = await create();
+    assert.match(err, /created ClusterRole istio-reader-clusterrole-readers/);
+    assert.match(err, /means another machine wherever the secret is used/);
+    assert.doesNotMatch(err, /lacks rights/);
+    const path = join(lab.folder, "secret.yaml");
+    writeFileSync(path, out);
+    await west.client.kubectl("apply", "-f", path);
+    const applied = await west.client.get(SECRETS, "istio-remote-secret-west", NAMESPACE);
+    assert.equal(applied.metadata.labels!["istio/multiCluster"], "true");
+    const api = reading(out);
+    for (const { type } of REMOTE_KINDS)
+      // An API server that has just begun still opens the storage of custom resources.
+      await eventually(`${type.plural} can be listed`, 20_000, () => list(api, type).then(() => true));
+    await refused(list(api, SECRETS), 403);
+    assert.equal((await create()).out, out);
+  });
+
+  test("a rotated token works beside the old one, which ends with its Secret", async () => {
+    const [before, rotated] = [await create(), await create("--rotate")];
+    assert.notEqual(rotated.out, before.out);
+    const [, old = ""] = /kubectl -n readers delete secret (\S+)\n/.exec(rotated.err) ?? [];
+    const [first, second] = [reading(before.out), reading(rotated.out)];
+    await Promise.all([list(first), list(second)]);
+    await west.client.delete(SECRETS, old, NAMESPACE);
+    await refused(list(first), 401);
+    await list(second);
+    assert.equal((await create()).out, rotated.out);
+  });
+
+  test("a token that ends is minted each time, and its end is the API server's", async () => {
+    const { out, err } = await create("--duration", "2h");
+    assert.match(err, /the token ends at \S+Z, in (1h|2h): apply a new secret/);
+    await list(reading(out));
+    assert.notEqual((await create("--duration", "2h")).out, out);
+  });
+
+  test("an account that lacks rights is named with what it lacks", async () => {
+    const { err } = await create("--create-service-account=false", "--service-account", "cart");
+    assert.match(err, /service account readers\/cart lacks rights, .* it may not list namespaces, watch namespaces, /);
+    assert.match(err, /create tokenreviews\.authentication\.k8s\.io\n/);
+  });
+
+  test("the cluster's own API server says, by the rights of its reader, whose its tokens are", async () => {
+    const spec = { serviceAccountName: "cart", nodeName: "n1", containers: [{ name: "c", image: "c" }] };
+    const { metadata } = await west.client.create(PODS, { metadata: { name: "cart-0", namespace: NAMESPACE }, spec });
+    const pods: Record<string, LivePod> = {
+      "west/readers/cart-0": { uid: metadata.uid!, node: "n1", serviceAccount: "cart" },
+    };
+    const authenticator = new TokenReviewAuthenticator(realHost(), {
+      cluster: clusterId("west"),
+      trustDomain: "cluster.local",
+      reviewer: new KubeTokenReviewer(reading((await create("--duration", "1h")).out)),
+      pods: livePods(pods),
+    });
+    const show = (token: string): Promise<Caller> =>
+      authenticator.authenticate({
+        authorization: `Bearer ${token}`,
+        clusterId: "west",
+        certificateChain: [],
+        remoteAddress: "test",
+      });
+    const token = await west.podToken(NAMESPACE, "cart-0", "cart", "istio-ca");
+    const { identity, cluster, pod, expiresAt } = await show(token);
+    assert.deepEqual(
+      [identity, cluster, pod],
+      [
+        { trustDomain: "cluster.local", namespace: NAMESPACE, serviceAccount: "cart" },
+        "west",
+        { name: "cart-0", uid: metadata.uid },
+      ],
+    );
+    assert.ok(expiresAt > Date.now());
+    const elsewhere = await west.podToken(NAMESPACE, "cart-0", "cart", "vault");
+    await assert.rejects(show(elsewhere), /not for audience istio-ca/);
+    const forged = token.replace(/.(?=[^.]{20}$)/, (character) => (character === "A" ? "B" : "A"));
+    await assert.rejects(show(forged), /does not accept the token/);
+    const another = await west.podToken(NAMESPACE, "cart-0", "cart", "istio-ca");
+    await west.client.delete(PODS, "cart-0", NAMESPACE);
+    await assert.rejects(show(another), /does not accept the token: .*invalidated/);
+    delete pods["west/readers/cart-0"];
+    await assert.rejects(show(token), /which is not live/);
+  });
+});
