@@ -96,7 +96,7 @@ const SETTINGS = {
     "namespace/account of ztunnels, with commas between; istio-system/ztunnel by default",
     "CA_TRUSTED_NODE_ACCOUNTS",
   ),
-  stateDir: setting("--state <dir>", "what must survive a restart"),
+  stateDir: setting("--state <dir>", "what must survive a restart; .causeway by default, ./var/lib/causeway for serve"),
   cacerts: setting(
     "--cacerts <dir>",
     "ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem; a root of our own if none",

@@ -6,7 +6,7 @@ import type { Collection } from "../registry/collection/collection.ts";
 import type { Graph } from "../registry/collection/graph.ts";
 import { kindsOf, type Objects } from "../registry/kube/objects.ts";
 import type { RemoteClusterStatus } from "../registry/kube/remote-cluster.ts";
-import type { MeshConfig } from "../registry/model/mesh.ts";
+import type { MeshConfig, MeshSettings } from "../registry/model/mesh.ts";
 import type { Policy } from "../registry/model/policy.ts";
 import type { Problem } from "../registry/model/problem.ts";
 import type { Service } from "../registry/model/service.ts";
@@ -32,6 +32,7 @@ export interface MeshViewed {
 export interface RegistryViewed extends MeshViewed {
   readonly objects: Objects;
   readonly networkGateways: Collection<string, NetworkGateway>;
+  readonly mesh: MeshSettings;
   readonly meshConfig: Collection<"mesh", MeshConfig>;
 }
 
@@ -58,7 +59,7 @@ export function debugPages(viewed: Viewed): readonly DebugPage[] {
 
 type Page = (name: string, help: string, render: DebugPage["render"]) => DebugPage;
 
-function meshPages({ registry, config }: Viewed, page: Page): readonly DebugPage[] {
+function meshPages({ registry }: Viewed, page: Page): readonly DebugPage[] {
   return [
     page("ambientz", "Every workload, service and policy that ztunnels get", () => ambientz(registry)),
     page("registryz", "Services, with their endpoints", () => ambientz(registry).services),
@@ -66,8 +67,8 @@ function meshPages({ registry, config }: Viewed, page: Page): readonly DebugPage
       endpointShards(registry),
     ),
     page("networkz", "Where other networks can be entered", () => networkz(registry.networkGateways)),
-    page("authorizationz", "Authorization policies by namespace", () => authorizationz(registry, config)),
-    page("mesh", "The mesh config that is in force", () => meshz(registry, config)),
+    page("authorizationz", "Authorization policies by namespace", () => authorizationz(registry)),
+    page("mesh", "The mesh config that is in force", () => meshz(registry)),
     page("mcsz", "Exports and imports of the multicluster services API, which is not served", () => []),
     page("push_status", "Push errors of Envoys, of which there are none", () => ({})),
   ];
@@ -151,7 +152,7 @@ function networkz(gateways: RegistryViewed["networkGateways"]): unknown {
 }
 
 /** As ztunnels get them, what they cannot enforce left out; of a workload's L7 rules its waypoint knows. */
-function authorizationz({ policies }: MeshViewed, { systemNamespace }: Config): unknown {
+function authorizationz({ policies, mesh }: RegistryViewed): unknown {
   const namespaces = new Map<string, Policy[]>();
   for (const [, policy] of policies.entries()) {
     const members = namespaces.get(policy.namespace);
@@ -160,12 +161,13 @@ function authorizationz({ policies }: MeshViewed, { systemNamespace }: Config): 
   }
   const views = Array.from(namespaces, ([namespace, members]) => [namespace, members.map(policyView)]);
   const byNamespace = Object.fromEntries(views) as unknown;
-  return { authorization_policies: { namespace_to_policies: byNamespace, root_namespace: systemNamespace } };
+  return { authorization_policies: { namespace_to_policies: byNamespace, root_namespace: mesh.rootNamespace } };
 }
 
 /** What of istiod's mesh config has a meaning here, under its names. */
-function meshz({ meshConfig }: RegistryViewed, { trustDomain, systemNamespace }: Config): unknown {
-  return { trustDomain, rootNamespace: systemNamespace, ...meshConfig.get("mesh") };
+function meshz({ mesh, meshConfig }: RegistryViewed): unknown {
+  const { trustDomain, rootNamespace } = mesh;
+  return { trustDomain, rootNamespace, ...meshConfig.get("mesh") };
 }
 
 function resourcesz({ objects }: RegistryViewed): unknown {

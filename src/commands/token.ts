@@ -8,7 +8,7 @@ import { MeshError } from "../errors.ts";
 import type { Host } from "../host.ts";
 import { parseLogLevels } from "../log-levels.ts";
 import { systemHost } from "../system-host.ts";
-import { boundTo, livePodsOf, podNamed, readMesh } from "./tokens.ts";
+import { boundTo, livePodsOf, podNamed, readMesh, requireAccount } from "./tokens.ts";
 
 /** `causeway token`: what an API server would project into a pod, or give for a service account. */
 export const tokenCommand: Command = {
@@ -56,9 +56,10 @@ async function subjectOf(
   const [pod, account] = [textOption(options, "pod"), textOption(options, "serviceAccount")];
   if ((pod === undefined) === (account === undefined))
     throw new UsageError("say whose token it is: either --pod <name> or --service-account <name>");
-  if (pod === undefined) return { namespace, serviceAccount: account!, pod: undefined };
   const registry = await readMesh(host, config, local);
-  return boundTo(podNamed(livePodsOf(registry, local.cluster), local.folder, namespace, pod));
+  if (pod !== undefined) return boundTo(podNamed(livePodsOf(registry, local.cluster), local.folder, namespace, pod));
+  requireAccount(registry, local, namespace, account!);
+  return { namespace, serviceAccount: account!, pod: undefined };
 }
 
 function ttlSecondsOf(duration: unknown): number | undefined {

@@ -2,7 +2,7 @@ import type { TokenSubject } from "../ca/token-issuer.ts";
 import type { Config, ManifestCluster } from "../config.ts";
 import { MeshError } from "../errors.ts";
 import type { Host } from "../host.ts";
-import type { ClusterId } from "../names.ts";
+import { type ClusterId, objectKey } from "../names.ts";
 import { Graph } from "../registry/collection/graph.ts";
 import { MemoryAssignmentStore } from "../registry/embedded/assignment-store.ts";
 import { EmbeddedCluster } from "../registry/embedded/embedded-cluster.ts";
@@ -32,6 +32,27 @@ export function podNamed(pods: readonly Pod[], folder: string, namespace: string
     "absent",
     `no pod ${namespace}/${name} runs in ${folder}; ${hint}; --manifests <dir> names another folder`,
   );
+}
+
+/**
+ * @throws MeshError `absent` if the folder has no such account, naming those that there are. A namespace has its
+ * `default`, and a pod its account, without an object that says so.
+ */
+export function requireAccount(
+  registry: Registry,
+  { cluster, folder }: ManifestCluster,
+  namespace: string,
+  account: string,
+): void {
+  const objects = Array.from(registry.objects.serviceAccounts.entries(), ([, { id }]) => id);
+  const pods = livePodsOf(registry, cluster).map((pod) => ({ namespace: pod.namespace, name: pod.serviceAccount }));
+  const there = [...objects, ...pods].filter((known) => known.namespace === namespace).map(({ name }) => name);
+  const known = there.length > 0 || registry.namespaces.get(objectKey(cluster, "", namespace)) !== undefined;
+  const accounts = [...new Set(known ? ["default", ...there] : [])].sort();
+  if (accounts.includes(account)) return;
+  const hint = known ? `there are ${accounts.slice(0, 10).join(", ")}` : "there is no such namespace";
+  const message = `no service account ${namespace}/${account} is in ${folder}; ${hint}`;
+  throw new MeshError("absent", `${message}; --manifests <dir> names another folder`);
 }
 
 /**

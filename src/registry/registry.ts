@@ -14,7 +14,7 @@ import { Intake } from "./kube/intake.ts";
 import type { Namespace } from "./kube/namespace.ts";
 import { objectSources, type Objects } from "./kube/objects.ts";
 import { podEnded, type Pod } from "./kube/pod.ts";
-import type { MeshConfig } from "./model/mesh.ts";
+import type { MeshConfig, MeshSettings } from "./model/mesh.ts";
 import type { Policy } from "./model/policy.ts";
 import type { Problem } from "./model/problem.ts";
 import type { Service } from "./model/service.ts";
@@ -119,6 +119,11 @@ export class Registry {
     this.workloadsByService = new Index(graph, this.workloads, "service", (workload) =>
       workload.services.map(({ service }) => service),
     );
+  }
+
+  /** What holds for the whole mesh. */
+  get mesh(): MeshSettings {
+    return this.#options.mesh;
   }
 
   /**

@@ -149,6 +149,19 @@ test("a second control plane on one state folder is refused while the first runs
   assert.equal(await second.ended, 0);
 });
 
+test("a token is signed for accounts that the folder has: by an object, by a pod, or as every namespace's default", async () => {
+  const sign = (namespace: string, serviceAccount: string): Running =>
+    run(tokenCommand, { ...flags(), namespace, serviceAccount });
+  for (const account of ["ratings", "default"]) assert.equal(await sign("bookshop", account).ended, 0, account);
+  const mistyped = sign("bookshop", "rating");
+  await assert.rejects(
+    mistyped.ended,
+    /no service account bookshop\/rating is in .*manifests; there are .*default.*ratings.*; --manifests <dir> names another/,
+  );
+  assert.deepEqual(mistyped.out, []);
+  await assert.rejects(sign("nowhere", "default").ended, /nowhere\/default is in .*; there is no such namespace/);
+});
+
 test("commands that are called wrongly say what would be right", async () => {
   const cases: readonly (readonly [Promise<unknown>, RegExp])[] = [
     [run(serveCommand(1), {}).ended, /there is no cluster to read: .* or serve folders of manifests with --manifests/],
