@@ -163,17 +163,17 @@ test("a token is signed for accounts that the folder has: by an object, by a pod
 });
 
 test("commands that are called wrongly say what would be right", async () => {
-  const cases: readonly (readonly [Promise<unknown>, RegExp])[] = [
-    [run(serveCommand(1), {}).ended, /there is no cluster to read: .* or serve folders of manifests with --manifests/],
-    [run(demoCommand(1), { ...flags(), output: "json" }).ended, /--output json is for --once/],
-    [run(watchCommand(systemClock), {}, "cds").ended, /there is no type "cds"; watch one of wds, wads/],
-    [run(tokenCommand, flags()).ended, /either --pod <name> or --service-account <name>/],
-    [run(tokenCommand, { ...flags(), serviceAccount: "a", duration: "2d" }).ended, /--duration is "2d"/],
-    [run(tokenCommand, { ...flags(), serviceAccount: "a", duration: "48h" }).ended, /good for 24h at most/],
+  const cases: readonly (readonly [() => Running, RegExp])[] = [
+    [() => run(serveCommand(1), {}), /there is no cluster to read: .* or serve folders of manifests with --manifests/],
+    [() => run(demoCommand(1), { ...flags(), output: "json" }), /--output json is for --once/],
+    [() => run(watchCommand(systemClock), {}, "cds"), /there is no type "cds"; watch one of wds, wads/],
+    [() => run(tokenCommand, flags()), /either --pod <name> or --service-account <name>/],
+    [() => run(tokenCommand, { ...flags(), serviceAccount: "a", duration: "2d" }), /--duration is "2d"/],
+    [() => run(tokenCommand, { ...flags(), serviceAccount: "a", duration: "48h" }), /good for 24h at most/],
     [
-      run(tokenCommand, { ...flags(), pod: "x" }).ended,
+      () => run(tokenCommand, { ...flags(), pod: "x" }),
       /no pod default\/x runs in .*manifests; the namespace has none; --manifests <dir> names another folder/,
     ],
   ];
-  for (const [ended, message] of cases) await assert.rejects(ended, message);
+  for (const [start, message] of cases) await assert.rejects(start().ended, message);
 });
