@@ -106,7 +106,7 @@ export class Registry {
       policyProblems(graph, compiled),
       mutualTlsProblems(graph, objects, options),
       serviceProblems(graph, offers.all, winners, addresses),
-      waypointProblems(graph, objects, offered),
+      waypointProblems(graph, objects, offered, options),
       endpointProblems(graph, objects),
       globalServiceProblems(graph, offers, winners),
       scopeProblems(graph, objects),

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "mocha";
 import type { Collection } from "../../src/registry/collection/collection.ts";
 import { derive } from "../../src/registry/collection/derive.ts";
+import { filter } from "../../src/registry/collection/filter.ts";
 import { CollectionNode, Graph, rankAbove } from "../../src/registry/collection/graph.ts";
 import { Index } from "../../src/registry/collection/index-by.ts";
 import { merge } from "../../src/registry/collection/merge.ts";
@@ -319,4 +320,24 @@ test("a derived value that is equal to the old one keeps its identity and tells 
   pods.set("a", { app: "other", node: "n1" });
   graph.flush();
   assert.deepEqual(seen, []);
+});
+
+test("a filter holds what is wanted, while it is", () => {
+  const graph = new Graph();
+  const pods = new Source<string, Pod>(graph, "pods");
+  const shop = filter(graph, "shop", pods, ({ app }) => app === "shop");
+  const seen = recording(shop);
+  pods.set("a", { app: "shop", node: "n1" });
+  pods.set("b", { app: "bank", node: "n1" });
+  graph.flush();
+  pods.set("a", { app: "shop", node: "n2" });
+  pods.set("b", { app: "bank", node: "n2" });
+  graph.flush();
+  assert.deepEqual([...shop.entries()], [["a", { app: "shop", node: "n2" }]]);
+  pods.set("a", { app: "bank", node: "n2" });
+  pods.set("b", { app: "shop", node: "n2" });
+  graph.flush();
+  pods.delete("b");
+  graph.flush();
+  assert.deepEqual(seen, ["+a", "~a", "-a +b", "-b"]);
 });

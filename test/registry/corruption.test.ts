@@ -12,6 +12,7 @@ import {
   testMesh,
   type TestMesh,
 } from "./mesh.ts";
+import { cart as globalCart, cartPod, eastWest, meshes, system } from "./two-networks.ts";
 import { admits } from "./verdict.ts";
 
 type Path = readonly (string | number)[];
@@ -119,8 +120,8 @@ const gateway = object(
   "Gateway",
   {
     name: "w",
-    labels: { "topology.istio.io/network": "net2" },
-    annotations: { "gateway.istio.io/service-account": "g" },
+    labels: { "topology.istio.io/network": "net2", "topology.istio.io/cluster": "west" },
+    annotations: { "gateway.istio.io/service-account": "g", "gateway.istio.io/trust-domain": "west.example" },
   },
   {
     spec: {
@@ -171,7 +172,10 @@ const wholes: readonly KubeObject[] = [
       publishNotReadyAddresses: true,
       ports: [{ name: "http", port: 80, targetPort: "http", protocol: "TCP" }],
     },
-    { labels: { "istio.io/use-waypoint": "w" }, annotations: { "networking.istio.io/traffic-distribution": "Any" } },
+    {
+      labels: { "istio.io/use-waypoint": "w", "istio.io/global": "true" },
+      annotations: { "networking.istio.io/traffic-distribution": "Any" },
+    },
   ),
   object(
     "discovery.k8s.io/v1",
@@ -255,6 +259,36 @@ for (const [at, whole] of wholes.entries())
       assert.match(field, /^metadata( |\.name|\.namespace)/);
       mesh.intake.clear();
       mesh.apply(...wholes);
+    }
+    assert.deepEqual(contents(), sound);
+  });
+
+const theirs: readonly KubeObject[] = [
+  system("net2"),
+  eastWest("net2", ["192.0.2.1"]),
+  globalCart("10.2.0.1"),
+  cartPod("cart-1", "10.9.0.1"),
+];
+for (const whole of theirs)
+  test(`no single field of another cluster's ${whole.kind} that turns to garbage touches what is ours`, () => {
+    const both = meshes([globalCart("10.1.0.1"), cartPod("cart-e", "10.0.0.1")]);
+    both.applyTo("west", ...theirs);
+    const contents = () =>
+      [both.registry.workloads, both.registry.services].map((all) => new Map<string, unknown>(all.entries()));
+    const sound = contents();
+    assert.equal(both.coalesced().length, 1);
+    const pod = both.workload("east//Pod/shop/cart-e");
+    for (const [field, bad] of corrupted(whole)) {
+      both.applyTo("west", bad);
+      assert.deepEqual(both.workload("east//Pod/shop/cart-e"), pod, field);
+      const own = both.cart()?.addresses.filter(({ network }) => network === "net1");
+      assert.deepEqual(
+        own?.map(({ ip }) => ip),
+        ["10.1.0.1"],
+        field,
+      );
+      both.leave("west");
+      both.applyTo("west", ...theirs);
     }
     assert.deepEqual(contents(), sound);
   });

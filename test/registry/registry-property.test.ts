@@ -117,6 +117,27 @@ const anyEndpoint: fc.Arbitrary<KubeObject> = fc.oneof(
     }),
   ),
   few.map((name) => service(name, "None", { selector: {} })),
+  fc
+    .tuple(few, fc.constantFrom("10.1.0.1", "10.1.0.2", "None"), few, fc.constantFrom("true", "false"))
+    .map(([name, ip, app, global]) =>
+      service(name, ip, { selector: { app } }, { labels: { "istio.io/global": global, "istio.io/use-waypoint": "w" } }),
+    ),
+  fc
+    .tuple(fc.constantFrom("net1", "net2"), fc.subarray(["192.0.2.1", "192.0.2.7", "x.example.com"]))
+    .map(([network, hosts]) =>
+      object(
+        "gateway.networking.k8s.io/v1",
+        "Gateway",
+        { name: "eastwest", labels: { "topology.istio.io/network": network } },
+        {
+          spec: {
+            gatewayClassName: "istio-east-west",
+            listeners: [{ port: 15_008, protocol: "HBONE", tls: { mode: "Terminate" } }],
+          },
+          status: { addresses: hosts.map((value) => ({ type: "Hostname", value })) },
+        },
+      ),
+    ),
 );
 const cluster = fc.constantFrom("east", "west").map(clusterId);
 const action = fc.constantFrom("set", "set", "set", "delete", "delete", "leave");

@@ -73,6 +73,26 @@ test("the coverage has all sections from 2.3 to 2.8, and pitfalls 1 to 38 once e
   );
 });
 
+test("the coverage has every row of section 5.9", () => {
+  assert.deepEqual(
+    tables.at(-1)!.map(({ row }) => row),
+    [
+      "Remote clusters",
+      "Scope",
+      "Remote local-scoped services",
+      "Global service in several clusters",
+      "Workloads on the local network (any cluster)",
+      "Workloads on a remote network",
+      "Missing gateway",
+      "Service SANs",
+      "Gateways",
+      "Gateway identity",
+      "Gateway workload",
+      "Without the flag",
+    ],
+  );
+});
+
 test("every transcript holds a row of the coverage", () => {
   const named = new Set([...text.matchAll(TRANSCRIPT)].map(([, name]) => `${name}.txt`));
   const written = readdirSync(transcripts).filter((file) => file.endsWith(".txt"));
