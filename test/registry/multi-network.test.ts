@@ -113,7 +113,7 @@ const scopes: readonly (readonly [string, object, object, MeshConfig, boolean])[
   ["a rule, but not itself", { "istio.io/global": "false" }, {}, rules({ scope: "global" }), false],
 ];
 for (const [who, own, ofNamespace, config, expected] of scopes)
-  test(`a service is ${expected ? "" : "not "}shared if ${who} says that it is global`, () => {
+  test(`whether a service is shared follows from the word of ${who}`, () => {
     const both = twoNetworks();
     both.remove(cart(""));
     both.applyTo("west", namespace(ofNamespace), cart("10.2.0.1", {}, { labels: own }));
