@@ -161,7 +161,7 @@ export function unreachedNetworks(
   graph: Graph,
   tallies: Collection<string, Tally>,
   { gateways }: NetworkPaths,
-  { mesh }: RegistryOptions,
+  { systemNamespace }: RegistryOptions,
 ): Collection<string, Problem> {
   const unreached = derive(graph, {
     name: "unreached-services",
@@ -177,17 +177,17 @@ export function unreachedNetworks(
     name: "unreached-networks",
     from: unreached,
     by: ({ network }) => `network ${network}#gateway`,
-    combine: (_key, all) => unreachedProblem(all[0]!.network, all, mesh.rootNamespace),
+    combine: (_key, all) => unreachedProblem(all[0]!.network, all, systemNamespace),
   });
 }
 
-function unreachedProblem(network: NetworkId, all: readonly Unreached[], rootNamespace: string): Problem {
+function unreachedProblem(network: NetworkId, all: readonly Unreached[], systemNamespace: string): Problem {
   const named = all.slice(0, NAMED_MAX).map(({ service }) => service);
   const more = all.length > named.length ? ` and ${all.length - named.length} more` : "";
   const clusters = [...new Set(all.flatMap(({ clusters }) => clusters))].sort().join(", ");
   const unnamed =
     network === ""
-      ? `label namespace ${rootNamespace} of ${clusters} with topology.istio.io/network (with the name of ours, if pods reach each other), and `
+      ? `label namespace ${systemNamespace} of ${clusters} with topology.istio.io/network (with the name of ours, if pods reach each other), and `
       : "";
   return {
     object: `network ${JSON.stringify(network)}`,

@@ -14,7 +14,7 @@ import { union } from "./union.ts";
 export function clusterNetworks(
   graph: Graph,
   objects: Objects,
-  { mesh, localCluster, network }: RegistryOptions,
+  { systemNamespace, localCluster, network }: RegistryOptions,
 ): Collection<ClusterId, NetworkId> {
   const given = new Source<ClusterId, NetworkId>(graph, "networks-given");
   if (network !== "") given.set(localCluster, network);
@@ -24,7 +24,7 @@ export function clusterNetworks(
     reads: {},
     to: (namespace, _reads, key) => {
       const cluster = key.slice(0, key.indexOf("/")) as ClusterId;
-      if (namespace.name !== mesh.rootNamespace || namespace.network === "") return [];
+      if (namespace.name !== systemNamespace || namespace.network === "") return [];
       return network !== "" && cluster === localCluster ? [] : [[cluster, networkId(namespace.network)] as const];
     },
   });

@@ -9,6 +9,8 @@ export interface RegistryOptions {
   readonly localCluster: ClusterId;
   /** The local cluster's, whatever its labels say; empty to go by the labels. */
   readonly network: NetworkId;
+  /** Where each cluster's control plane is, and whose label names its network; the root namespace by default. */
+  readonly systemNamespace: string;
   /** Keeps allocated addresses through restarts. */
   readonly virtualIps: VirtualIpStore;
   /** Objects labelled with another revision are not ours. */

@@ -147,6 +147,7 @@ function policyProblems(graph: Graph, compiled: Collection<ObjectKey, CompiledPo
 function withDefaults(settings: RegistrySettings): RegistryOptions {
   return {
     network: DEFAULT_NETWORK,
+    systemNamespace: settings.mesh.rootNamespace,
     virtualIps: forgetfulStore,
     revision: "default",
     dryRunPolicies: false,

@@ -48,6 +48,17 @@ test("the network of a cluster is a label of its system namespace, and that of i
   assert.equal(mesh.registry.networks.get(clusterId("east")), "net1");
 });
 
+test("the network is the system namespace's to say, also if the root namespace is another", () => {
+  const root = object("v1", "Namespace", {
+    name: "roots",
+    namespace: undefined,
+    labels: { "topology.istio.io/network": "wrong" },
+  });
+  const mesh = { trustDomain: "cluster.local", clusterDomain: "cluster.local", rootNamespace: "roots" };
+  const built = testMesh([system("net1"), root, pod("cart", "10.0.0.1")], { mesh, systemNamespace: "istio-system" });
+  assert.equal(workload(built, cart).network, "net1");
+});
+
 test("a network label on a pod or a node means nothing", () => {
   const labels = { "topology.istio.io/network": "net9" };
   const node = object("v1", "Node", { name: "n1", namespace: undefined, labels });
