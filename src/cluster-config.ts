@@ -27,8 +27,6 @@ export interface ClusterConfig {
   readonly allocateIps: boolean;
   /** Services select WorkloadEntries by their labels, as they select pods. */
   readonly workloadEntrySelection: boolean;
-  /** Accepted for meshes that have several trust domains: ztunnels check them by themselves, and nothing of ours is weaker for it. */
-  readonly skipValidateTrustDomain: boolean;
   /** Reads gateways to other networks and what lies behind them. */
   readonly multiNetwork: boolean;
   /** Sends policies that are to be tried, not enforced; only for ztunnel 1.29 and later. */
@@ -59,7 +57,6 @@ export const CLUSTER_SETTINGS = {
   withoutLegacyMulticluster: { variable: "DISABLE_LEGACY_MULTICLUSTER" },
   allocateIps: { variable: "PILOT_ENABLE_IP_AUTOALLOCATE" },
   workloadEntrySelection: { variable: "PILOT_ENABLE_K8S_SELECT_WORKLOAD_ENTRIES" },
-  skipValidateTrustDomain: { variable: "PILOT_SKIP_VALIDATE_TRUST_DOMAIN" },
   multiNetwork: { variable: "AMBIENT_ENABLE_MULTI_NETWORK" },
   dryRunPolicies: { variable: "AMBIENT_ENABLE_DRY_RUN_AUTHORIZATION_POLICY" },
   sharedMeshConfig: { variable: "SHARED_MESH_CONFIG" },
@@ -84,7 +81,6 @@ export function loadClusterConfig(options: Options, environment: Environment, re
     legacyMulticluster: !read("withoutLegacyMulticluster", truthOf, false),
     allocateIps: read("allocateIps", truthOf, true),
     workloadEntrySelection: read("workloadEntrySelection", truthOf, true),
-    skipValidateTrustDomain: read("skipValidateTrustDomain", truthOf, false),
     // istiod's default is false. Here a service joins only if it says so, so there is nothing to guard against.
     multiNetwork: read("multiNetwork", truthOf, true),
     dryRunPolicies: read("dryRunPolicies", truthOf, false),

@@ -65,6 +65,10 @@ export const IDLE_VARIABLES: readonly { readonly why: string; readonly names: re
       CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE
     `),
   },
+  {
+    why: "ztunnels check trust domains by themselves, whatever istiod is told; Causeway skips no check of its own",
+    names: ["PILOT_SKIP_VALIDATE_TRUST_DOMAIN"],
+  },
   { why: "debug pages answer callers on the same machine only", names: ["ENABLE_DEBUG_ON_HTTP"] },
   {
     why: "tells istiod where it runs; nothing here depends on that",

@@ -42,7 +42,6 @@ test("variables of istiod mean what they mean there", () => {
     [{ DISABLE_LEGACY_MULTICLUSTER: "true" }, { legacyMulticluster: false }],
     [{ PILOT_ENABLE_IP_AUTOALLOCATE: "false" }, { allocateIps: false }],
     [{ PILOT_ENABLE_K8S_SELECT_WORKLOAD_ENTRIES: "False" }, { workloadEntrySelection: false }],
-    [{ PILOT_SKIP_VALIDATE_TRUST_DOMAIN: "1" }, { skipValidateTrustDomain: true }],
     [{ AMBIENT_ENABLE_MULTI_NETWORK: "f" }, { multiNetwork: false }],
     [{ AMBIENT_ENABLE_DRY_RUN_AUTHORIZATION_POLICY: "TRUE" }, { dryRunPolicies: true }],
     [{ SHARED_MESH_CONFIG: "shared" }, { meshConfigMaps: { own: "istio", shared: "shared" } }],

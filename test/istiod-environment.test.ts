@@ -30,7 +30,7 @@ test("what istiod's chart sets starts Causeway, with one line about what has no 
   });
   assert.deepEqual([refusals, warnings], [[], []]);
   assert.deepEqual(notes, [
-    "these variables have no effect on Causeway: GOMAXPROCS, PILOT_ENABLE_ANALYSIS, SERVICE_ACCOUNT",
+    "these variables have no effect on Causeway: GOMAXPROCS, PILOT_ENABLE_ANALYSIS, PILOT_SKIP_VALIDATE_TRUST_DOMAIN, SERVICE_ACCOUNT",
   ]);
 });
 
