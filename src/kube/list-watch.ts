@@ -1,7 +1,9 @@
 import { MeshError } from "../errors.ts";
 import type { Host } from "../host.ts";
+import { Absence, LOOK_AGAIN_MS } from "./absence.ts";
 import type { ApiError, WatchEvent } from "./api.ts";
 import { Backoff } from "./backoff.ts";
+import type { Found } from "./discovery.ts";
 import { ListPaths, type Selection } from "./list-paths.ts";
 import type { Mirror } from "./mirror.ts";
 import { PagedList } from "./paged-list.ts";
@@ -11,8 +13,8 @@ import { WatchEvents } from "./watch-events.ts";
 /** What the driver is to do next; it reports what came of it. */
 export type Step =
   | { readonly do: "wait"; readonly delayMs: number }
-  /** Find the version in which the kind is served; answers up to `ageMs` old will do. */
-  | { readonly do: "discover"; readonly ageMs: number }
+  /** Find the version in which the kind is served: what Discovery.find is asked for. */
+  | { readonly do: "discover"; readonly ageMs: number; readonly confirm: boolean }
   | { readonly do: "list"; readonly path: string }
   | { readonly do: "watch"; readonly path: string };
 
@@ -27,14 +29,18 @@ export interface StreamTraits {
 
 /** For a list that is streamed, and for an answer to a watch at all. */
 const ANSWER_MS = 10_000;
-/** Bookmarks come once a minute: one that is late by half of that is not coming. */
+/**
+ * Bookmarks come once a minute, and one that is late by half of that is not coming: the connection may still answer the
+ * pings by which the transport finds a dead one within a minute. Of a kind that has not changed since the server began,
+ * though, it may send none; such a watch is taken up anew about as often as the server would end it.
+ */
 const SILENT_MS = 90_000;
+const SILENT_WITHOUT_BOOKMARKS_MS = 300_000;
 /** A watch that the server ends sooner was not worth opening. */
 const SHORT_MS = 5_000;
 /** From here on, a watch has worked: failures before it are forgotten. */
 const LASTED_MS = 30_000;
 const EXPIRED_JITTER_MS = 3_000;
-const CONFIRM_ABSENT_MS = 5_000;
 const ABSENT_MS = 30_000;
 const FORBIDDEN_MS = 60_000;
 const REFUSALS_MAX = 3;
@@ -53,6 +59,7 @@ export class ListWatch {
   readonly #backoff: Backoff;
   readonly #paths: ListPaths;
   readonly #events: WatchEvents;
+  readonly #absence = new Absence();
   #step: Step;
   #phase: Phase = "listing";
   #problem: string | undefined;
@@ -62,14 +69,11 @@ export class ListWatch {
   /** Streaming did not work out; lists are paged until one is complete. */
   #pagesOnly = false;
   #openedAtMs: number | undefined;
+  /** The server sends bookmarks of this kind. */
+  #bookmarks = false;
   #heardAtMs: number;
   /** Watches refused in a row. */
   #refusals = 0;
-  /** How often in a row the server said that there is no such kind. */
-  #missed = 0;
-  /** It was said so, and nothing else since. */
-  #absent = false;
-
   constructor(
     host: Host,
     traits: StreamTraits,
@@ -109,7 +113,8 @@ export class ListWatch {
   }
   /** How long a watch may say nothing. */
   get patienceMs(): number {
-    return this.#events.streamed !== undefined || this.#openedAtMs === undefined ? ANSWER_MS : SILENT_MS;
+    if (this.#events.streamed !== undefined || this.#openedAtMs === undefined) return ANSWER_MS;
+    return this.#bookmarks ? SILENT_MS : SILENT_WITHOUT_BOOKMARKS_MS;
   }
   /** When the server last said anything about this kind, as `clock.elapsedMs`. */
   get heardAtMs(): number {
@@ -118,18 +123,19 @@ export class ListWatch {
 
   /** A wait is over. */
   waited(): void {
-    if (this.#absent) this.#step = { do: "discover", ageMs: ABSENT_MS / 2 };
-    else if (this.#missed > 0) this.#step = { do: "discover", ageMs: 1_000 };
+    if (this.#absence.believed) this.#step = { do: "discover", ageMs: ABSENT_MS / 2, confirm: false };
+    else if (this.#absence.suspected) this.#step = { do: "discover", ageMs: 1_000, confirm: true };
     else this.#resume();
   }
 
-  discovered(version: string | undefined): void {
+  discovered(found: Found): void {
     this.#heard();
-    if (version === undefined) return this.#missing();
-    this.#missed = 0;
-    if (!this.#absent && version === this.#paths.version)
+    const { version } = found;
+    if (version === undefined) return this.#missing(found.certain);
+    const wasAbsent = this.#absence.believed;
+    this.#absence.refute();
+    if (!wasAbsent && version === this.#paths.version)
       return this.#retry("the kind is said to be served, but is not found");
-    this.#absent = false;
     this.#paths.version = version;
     this.#mirror.use(version);
     this.#reports.installed(version);
@@ -163,6 +169,7 @@ export class ListWatch {
   /** @returns whether the watch goes on. */
   event(event: WatchEvent): boolean {
     this.#heard();
+    if (event.type === "BOOKMARK" && this.#events.streamed === undefined) this.#bookmarks = true;
     const outcome = this.#events.take(event);
     if (outcome.is === "listed") {
       this.#listed(outcome.version, outcome.keys);
@@ -202,7 +209,8 @@ export class ListWatch {
       if (opened) this.#traits.streamsNoLists();
       this.#listPages();
     } else if (opened) {
-      this.#reports.silent(patienceMs);
+      if (this.#bookmarks) this.#reports.silent(patienceMs);
+      this.#bookmarks = false;
       this.#backoff.reset();
       this.#resume();
     } else this.#retry(`the server has not answered a watch in ${patienceMs} ms`);
@@ -215,7 +223,7 @@ export class ListWatch {
     if (error.status === 403) return this.#forbidden(error);
     if (error.status !== 404 || this.#step.do === "discover") return this.#retry(error.message, error.retryAfterMs);
     this.#endList();
-    this.#step = { do: "discover", ageMs: 1_000 };
+    this.#step = { do: "discover", ageMs: 1_000, confirm: true };
   }
 
   #resume(): void {
@@ -307,19 +315,18 @@ export class ListWatch {
     this.#step = { do: "wait", delayMs };
   }
 
-  /** Objects go only if the server has said twice that their kind is gone. */
-  #missing(): void {
-    this.#missed += 1;
-    if (this.#mirror.size > 0 && this.#missed < 2) {
-      this.#step = { do: "wait", delayMs: CONFIRM_ABSENT_MS };
+  #missing(certain: boolean): void {
+    const wasAbsent = this.#absence.believed;
+    this.#absence.suspect(this.#host.clock.elapsedMs(), certain, this.#mirror.size);
+    if (!this.#absence.believed) {
+      this.#step = { do: "wait", delayMs: LOOK_AGAIN_MS };
       return;
     }
-    if (!this.#absent) {
+    if (!wasAbsent) {
       const removed = this.#mirror.retain(new Set());
       this.#reports.events("delete", removed);
       this.#reports.absent(removed);
     }
-    this.#absent = true;
     this.#phase = "absent";
     this.#problem = undefined;
     this.#events.from = undefined;

@@ -1,11 +1,13 @@
 import type { Host } from "../host.ts";
 import type { KubeApi, ResourceType } from "./api.ts";
+import type { Found } from "./discovery.ts";
 import { ListWatch, type Phase, type Step } from "./list-watch.ts";
 import { Mirror } from "./mirror.ts";
 import type { ObjectSink } from "./object.ts";
 import { ReflectorReports } from "./reflector-reports.ts";
+import { outcomeOf } from "./outcome.ts";
 import type { RelistGate } from "./relist-gate.ts";
-import { outcomeOf, ServerTraits, slept, unlessAborted } from "./server-traits.ts";
+import { ServerTraits, slept, unlessAborted } from "./server-traits.ts";
 
 export interface ReflectorOptions {
   /** For the log and metrics. */
@@ -40,6 +42,7 @@ export interface ReflectorState {
 }
 
 const LAG_EVERY_MS = 10_000;
+const LISTEN_EVERY_MS = 10_000;
 
 /**
  * Keeps a sink as the objects of one kind are on one API server: lists them, watches from there, and begins anew where
@@ -142,12 +145,12 @@ export class Reflector {
     const asked =
       step.do === "list"
         ? this.#api.call({ method: "GET", path: step.path }, signal)
-        : this.#traits.servedVersion(this.#type, step.ageMs);
+        : this.#traits.discovery.find(this.#type, step.ageMs, step.confirm);
     const answer = await unlessAborted(outcomeOf<unknown>(asked), signal);
     if (answer === undefined || signal.aborted) return;
     if ("error" in answer) this.#machine.failed(answer.error);
     else if (step.do === "list") this.#machine.page(answer.value);
-    else this.#machine.discovered(answer.value as string | undefined);
+    else this.#machine.discovered(answer.value as Found);
   }
 
   /** Resolves when the watch has ended, one way or another. */
@@ -166,7 +169,8 @@ export class Reflector {
       };
       const listen = (): void => {
         const restMs = heardAtMs + machine.patienceMs - clock.elapsedMs();
-        if (restMs > 0) timer = clock.after(restMs, listen);
+        // Its patience can shrink meanwhile.
+        if (restMs > 0) timer = clock.after(Math.min(restMs, LISTEN_EVERY_MS), listen);
         else {
           machine.silent();
           end();

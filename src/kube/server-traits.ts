@@ -1,9 +1,9 @@
-import { ApiError, type KubeApi, type ResourceType } from "./api.ts";
-import { Backoff } from "./backoff.ts";
-import { messageOf } from "../errors.ts";
 import type { Host } from "../host.ts";
-import { isFields } from "./mirror.ts";
 import { SparseLog } from "../sparse-log.ts";
+import type { ApiError, KubeApi } from "./api.ts";
+import { Backoff } from "./backoff.ts";
+import { Discovery } from "./discovery.ts";
+import { outcomeOf } from "./outcome.ts";
 
 const PROBE_MS = 10_000;
 const RETRIES_APART_MS = 250;
@@ -11,10 +11,10 @@ const STREAMS_AGAIN_MS = 1_800_000;
 
 /** What the reflectors of one API server know of it together, so that a server in trouble is asked once, not per kind. */
 export class ServerTraits {
+  readonly discovery: Discovery;
   readonly #host: Host;
   readonly #api: KubeApi;
   readonly #log: SparseLog;
-  readonly #answers = new Map<string, { readonly atMs: number; readonly answer: Promise<unknown> }>();
   readonly #waiting = new Set<() => void>();
   #probing = new AbortController();
   #reachable = false;
@@ -26,6 +26,7 @@ export class ServerTraits {
     api: KubeApi,
     readonly cluster: string,
   ) {
+    this.discovery = new Discovery(host.clock, api);
     this.#host = host;
     this.#api = api;
     this.#log = new SparseLog(host.log.scope("kube"), host.clock);
@@ -82,44 +83,6 @@ export class ServerTraits {
     return atMs - nowMs;
   }
 
-  /**
-   * The best version in which a kind is served, or undefined if the server says that there is none. For the core's kinds
-   * that is never believed: what answers 404 for those is no API server.
-   * @param ageMs how old an answer may be that others got.
-   * @throws ApiError if it does not say clearly.
-   */
-  async servedVersion(type: ResourceType, ageMs: number): Promise<string | undefined> {
-    if (type.group === "") throw unclear(`${this.#api.server} serves no ${type.plural}; is it an API server?`);
-    const groups = await this.#ask("/apis", ageMs);
-    if (!isFields(groups) || groups["kind"] !== "APIGroupList" || !hasEntries(groups["groups"]))
-      throw unclear(`${this.#api.server}/apis is no list of API groups`);
-    const group = groups["groups"].find(({ name }) => name === type.group);
-    if (group === undefined) return undefined;
-    if (!hasEntries(group["versions"])) throw unclear(`${this.#api.server}/apis has no versions of ${type.group}`);
-    const offered = new Set(group["versions"].map(({ version }) => version));
-    for (const version of type.versions)
-      if (offered.has(version) && (await this.#serves(type, version, ageMs))) return version;
-    return undefined;
-  }
-
-  async #serves({ group, plural }: ResourceType, version: string, ageMs: number): Promise<boolean> {
-    const path = `/apis/${group}/${version}`;
-    const list = await this.#ask(path, ageMs);
-    if (!isFields(list) || list["kind"] !== "APIResourceList" || !Array.isArray(list["resources"]))
-      throw unclear(`${this.#api.server}${path} is no list of resources`);
-    return (list["resources"] as unknown[]).some((entry) => isFields(entry) && entry["name"] === plural);
-  }
-
-  #ask(path: string, ageMs: number): Promise<unknown> {
-    const nowMs = this.#host.clock.elapsedMs();
-    const last = this.#answers.get(path);
-    if (last !== undefined && nowMs - last.atMs <= ageMs) return last.answer;
-    const answer = this.#api.call({ method: "GET", path, deadlineMs: PROBE_MS });
-    this.#answers.set(path, { atMs: nowMs, answer });
-    answer.catch(() => this.#answers.delete(path));
-    return answer;
-  }
-
   async #probe(signal: AbortSignal): Promise<void> {
     const backoff = new Backoff(this.#host.random);
     while (!signal.aborted) {
@@ -172,21 +135,4 @@ export function slept(host: Host, delayMs: number, signal: AbortSignal): Promise
     const timer = host.clock.after(delayMs, done);
     signal.addEventListener("abort", done);
   });
-}
-
-/** What an API was asked for, or why it failed. */
-export async function outcomeOf<T>(asked: Promise<T>): Promise<{ readonly value: T } | { readonly error: ApiError }> {
-  try {
-    return { value: await asked };
-  } catch (error) {
-    if (error instanceof ApiError) return { error };
-    return { error: new ApiError("internal", messageOf(error), 0, "", undefined, { cause: error }) };
-  }
-}
-
-/** It did answer, so it is no reason to doubt the connection. */
-const unclear = (message: string): ApiError => new ApiError("unavailable", message, 404, "Unclear");
-
-function hasEntries(value: unknown): value is readonly Readonly<Record<string, unknown>>[] {
-  return Array.isArray(value) && value.length > 0 && value.every(isFields);
 }

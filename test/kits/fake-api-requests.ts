@@ -3,7 +3,7 @@ import { ApiError } from "../../src/kube/api.ts";
 import type { KubeObject } from "../../src/kube/object.ts";
 import { isFields, jsonPatch, leavesOf, mergePatch, STEP, withLeaf } from "./fake-api-merge.ts";
 import type { Route } from "./fake-api-route.ts";
-import { shows } from "./fake-api-route.ts";
+import { isCustom, shows } from "./fake-api-route.ts";
 import { copyOf, typeKey, type FakeStore } from "./fake-api-store.ts";
 
 const CODES = new Map<number, ApiError["code"]>([
@@ -80,7 +80,7 @@ export class FakeRequests {
     }
     // Items of typed lists say neither their kind nor their version; those of custom resources do.
     const items = copyOf(rest.slice(0, limit)).map(({ apiVersion, kind, ...item }) =>
-      type.group.includes(".") && !type.group.endsWith(".k8s.io") ? { apiVersion, kind, ...item } : item,
+      isCustom(type) ? { apiVersion, kind, ...item } : item,
     );
     return { kind: `${type.kind}List`, apiVersion: versionOf(type, route.version), metadata, items };
   }

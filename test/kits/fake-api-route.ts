@@ -59,6 +59,22 @@ function matches(selector: string | null, facts: ReadonlyMap<string, string>): b
     });
 }
 
+/** Whether a kind comes by a CRD. */
+export const isCustom = ({ group }: ResourceType): boolean =>
+  group === "gateway.networking.k8s.io" || (group !== "" && !group.endsWith(".k8s.io"));
+
+/** The CRDs of the kinds there are, as far as a list of `route` shows them. */
+export function crdList(route: Route, types: Iterable<ResourceType>): unknown {
+  const crds = [...types].filter(isCustom).map(({ group, plural, versions }) => ({
+    apiVersion: "apiextensions.k8s.io/v1",
+    kind: "CustomResourceDefinition",
+    metadata: { name: `${plural}.${group}` },
+    spec: { group, versions: versions.map((name) => ({ name, served: true })) },
+  }));
+  const items = crds.filter((crd) => shows(route, crd));
+  return { kind: "CustomResourceDefinitionList", metadata: { resourceVersion: "1" }, items };
+}
+
 /** What discovery says at `path`; undefined where it says nothing. */
 export function discovery(path: string, served: Iterable<ResourceType>): unknown {
   const types = [...served];

@@ -18,7 +18,7 @@ import type { KubeObject, ObjectReference } from "../../src/kube/object.ts";
 import * as resourceTypes from "../../src/kube/resource-types.ts";
 import { seededRandom } from "../sim/world.ts";
 import { FakeConnection } from "./fake-api-connection.ts";
-import { discovery, parseRoute, type Route } from "./fake-api-route.ts";
+import { crdList, discovery, isCustom, parseRoute, type Route } from "./fake-api-route.ts";
 import { apiError, FakeRequests, noAnswer } from "./fake-api-requests.ts";
 import { copyOf, FakeStore, typeKey } from "./fake-api-store.ts";
 import type { FakeWatch } from "./fake-api-watch.ts";
@@ -36,6 +36,8 @@ export interface Faults {
   retryAfterMs: number | undefined;
   /** Pages of this number, of any list, are answered 500. The first is 1. */
   failPage: number | undefined;
+  /** CRDs are not loaded yet, as in a server that starts: custom resources are not found, nor in discovery. */
+  loading: boolean;
   /** Changes what a request is answered, to make bad answers. */
   tamper: ((answer: unknown, request: ApiRequest) => unknown) | undefined;
   /** Requests that the caller may not make. */
@@ -67,6 +69,7 @@ export class FakeApiServer {
     errorRate: 0,
     retryAfterMs: undefined,
     failPage: undefined,
+    loading: false,
     tamper: undefined,
     forbidden: undefined,
   };
@@ -169,8 +172,12 @@ export class FakeApiServer {
   }
 
   #answer(request: ApiRequest, route: Route | undefined, user: string): unknown {
-    const discovered = request.method === "GET" ? discovery(request.path, this.#types.values()) : undefined;
+    const discovered = request.method === "GET" ? discovery(request.path, this.#servedTypes()) : undefined;
     if (discovered !== undefined) return discovered;
+    if (route?.plural === "customresourcedefinitions" && request.method === "GET") {
+      this.authorize(route, "list", user);
+      return crdList(route, this.#types.values());
+    }
     const type = this.served(route);
     const verb = {
       GET: route!.name === undefined ? "list" : "get",
@@ -191,9 +198,18 @@ export class FakeApiServer {
   /** @throws ApiError 404 */
   served(route: Route | undefined): ResourceType {
     const type = route && this.#types.get(typeKey({ ...route, versions: [], kind: "", namespaced: true }));
-    if (!type || !type.versions.includes(route.version) || ![undefined, "status"].includes(route.subresource))
+    if (
+      !type ||
+      (this.faults.loading && isCustom(type)) ||
+      !type.versions.includes(route.version) ||
+      ![undefined, "status"].includes(route.subresource)
+    )
       throw apiError(404, "NotFound", "the server could not find the requested resource");
     return type;
+  }
+
+  #servedTypes(): readonly ResourceType[] {
+    return [...this.#types.values()].filter((type) => !this.faults.loading || !isCustom(type));
   }
 
   /** @throws ApiError 403 */

@@ -114,7 +114,7 @@ test("a watch into a black hole: pings find it within a minute, silence in 90 s;
   ] as const) {
     const lab = reflectorLab(PODS);
     lab.reflector.start();
-    await lab.pass(1_000);
+    await lab.pass(61_000);
     lab.server.blackHoleWatches(pingsAfterMs);
     lab.put("missed");
     await lab.pass(foundMs - 30_000);
@@ -142,6 +142,21 @@ test("a quiet watch is left alone for as long as the server lets it, and never a
   const minutes = (lab.host.clock.elapsedMs() - begun) / 60_000;
   assert.equal(lab.asked("sendInitialEvents"), 1);
   assert.ok(lab.asked("watch=true") <= minutes / 4.8 + 2, `${lab.asked("watch=true")} watches in ${minutes} minutes`);
+  assert.ok(!lab.host.lines.some((line) => line.startsWith("warn")));
+  await lab.reflector.close();
+});
+
+test("a server that sends no bookmarks of a quiet kind is taken at its word for five minutes", async () => {
+  const lab = reflectorLab(PODS);
+  lab.server.bookmarkEveryMs = 3_600_000;
+  lab.reflector.start();
+  await lab.pass(1_000);
+  for (const watch of lab.server.watches) watch.silence();
+  lab.put("missed");
+  await lab.pass(290_000);
+  assert.deepEqual(lab.shelf.names, []);
+  await lab.pass(20_000);
+  assert.deepEqual(lab.shelf.names, ["shop/missed"]);
   assert.ok(!lab.host.lines.some((line) => line.startsWith("warn")));
   await lab.reflector.close();
 });

@@ -56,22 +56,74 @@ test("kinds that are absent are looked for together: less than one request in te
   for (const reflector of [lab.reflector, ...others]) await reflector.close();
 });
 
-test("when a CRD goes its objects go, but not before the server has said so twice", async () => {
+/** Loses a kind without a word of its objects. */
+function lose(lab: ReturnType<typeof reflectorLab>): void {
+  lab.server.store.historyMax = 0;
+  lab.server.blackHoleWatches(1_000);
+  lab.server.uninstall(SERVICE_ENTRIES);
+}
+
+test("when a CRD goes its objects go, once the server has shown that there is none", async () => {
   const lab = reflectorLab(SERVICE_ENTRIES);
   lab.put("a");
   lab.put("b");
   lab.reflector.start();
   await lab.pass(100_000);
-  // As when the server forgets the kind before it tells of its objects.
-  lab.server.store.historyMax = 0;
-  lab.server.blackHoleWatches(1_000);
-  lab.server.uninstall(SERVICE_ENTRIES);
-  await lab.pass(5_000);
-  assert.deepEqual(lab.shelf.names, ["shop/a", "shop/b"]);
+  lose(lab);
   await lab.pass(10_000);
   assert.deepEqual(lab.shelf.names, []);
   assert.equal(lab.reflector.state.phase, "absent");
   await lab.reflector.close();
+});
+
+test("where we may not see CRDs, the server must say for five minutes that it has no such kind", async () => {
+  const lab = reflectorLab(SERVICE_ENTRIES);
+  lab.put("a");
+  lab.reflector.start();
+  await lab.pass(100_000);
+  lab.server.faults.forbidden = ({ resource }) => resource === "customresourcedefinitions";
+  lose(lab);
+  await lab.pass(290_000);
+  assert.deepEqual(lab.shelf.names, ["shop/a"]);
+  await lab.pass(30_000);
+  assert.deepEqual(lab.shelf.names, []);
+  await lab.reflector.close();
+  const other = reflectorLab(SERVICE_ENTRIES);
+  other.server.faults.forbidden = ({ resource }) => resource === "customresourcedefinitions";
+  other.server.uninstall(SERVICE_ENTRIES);
+  other.reflector.start();
+  await other.pass(4_000);
+  assert.equal(other.synced, 0);
+  await other.pass(3_000);
+  assert.equal(other.synced, 1);
+  await other.reflector.close();
+});
+
+test("a server that starts and has not loaded its CRDs yet is waited for, by those that hold objects and by those new", async () => {
+  const lab = reflectorLab(AUTHORIZATION_POLICIES);
+  lab.put("deny");
+  lab.reflector.start();
+  await lab.pass(100_000);
+  lab.server.faults.loading = true;
+  lab.server.cutWatches();
+  const shelf = new Shelf();
+  let synced = false;
+  const fresh = new Reflector(lab.host, lab.api, lab.gate, {
+    cluster: "east",
+    type: AUTHORIZATION_POLICIES,
+    sink: shelf,
+    onSynced: () => (synced = true),
+  });
+  fresh.start();
+  await lab.pass(600_000);
+  assert.deepEqual(lab.shelf.names, ["shop/deny"]);
+  assert.equal(synced, false);
+  assert.match(fresh.state.problem!, /has the CRD authorizationpolicies.security.istio.io, but does not serve it yet/);
+  lab.server.faults.loading = false;
+  await lab.pass(40_000);
+  assert.deepEqual(shelf.names, ["shop/deny"]);
+  assert.equal(lab.reflector.state.phase, "watching");
+  await Promise.all([lab.reflector.close(), fresh.close()]);
 });
 
 const liars: readonly [what: string, answer: (request: ApiRequest) => unknown][] = [

@@ -23,8 +23,8 @@ export interface ReflectorTally {
 const TYPES = [PODS, NODES, ENDPOINT_SLICES, GATEWAYS, SERVICE_ENTRIES];
 const NAMES = 40;
 const FAULTY_MS = 900_000;
-/** The longest chain of patience: a silent watch (90 s), a wait (30 s), discovery (36 s), a slow list, and once more. */
-const CALM_MS = 400_000;
+/** The longest chain of patience: a silent watch (300 s), a wait (30 s), discovery (36 s), a slow list, and once more. */
+const CALM_MS = 600_000;
 
 /**
  * Objects of some kinds come and go while their API server has every fault of contract operations.md 3.4 (2 to 5) and of
@@ -130,6 +130,7 @@ class ReflectorWorld {
       () => this.#for(() => (faults.forbidden = ({ resource }) => resource !== "pods")),
       () => server.garble(random.pick(TYPES), random.pick(GARBAGE)),
       () => (server.watchList = random.pick(["served", "refused", "ignored"])),
+      () => (server.cutWatches(), this.#for(() => (faults.loading = true))),
       () => this.#uninstall(random.pick([GATEWAYS, SERVICE_ENTRIES])),
     ]);
     fault();
@@ -148,7 +149,7 @@ class ReflectorWorld {
   }
 
   #heal(): void {
-    const quiet = { down: false, silent: false, latencyMs: 1, errorRate: 0 };
+    const quiet = { down: false, silent: false, latencyMs: 1, errorRate: 0, loading: false };
     const none = { retryAfterMs: undefined, failPage: undefined, tamper: undefined, forbidden: undefined };
     Object.assign(this.server.faults, quiet, none);
     this.#connection.revoked = false;
