@@ -20,10 +20,6 @@ export class Agenda {
     return this.#first()?.dueMs;
   }
 
-  has(key: string): boolean {
-    return this.#due.has(key);
-  }
-
   /** Moves `key`, if it is there, to `dueMs`. */
   put(key: string, dueMs: number): void {
     const entry = { key, dueMs, order: this.#order++ };

@@ -72,6 +72,8 @@ export class WriteQueue {
   readonly #pace: WritePace;
   readonly #agenda = new Agenda();
   readonly #inFlight = new Set<string>();
+  /** Of the agenda: written already, and to be written once more. */
+  readonly #again = new Set<string>();
   /** What changed while it was being written. */
   readonly #changed = new Set<string>();
   readonly #tracks = new Map<string, Track>();
@@ -84,9 +86,9 @@ export class WriteQueue {
     this.#pace = new WritePace(limits);
   }
 
-  /** How many are written, or wait to be. */
+  /** How many are not yet written as they are wanted; not those that are to be written once more. */
   get pending(): number {
-    return this.#agenda.size + this.#inFlight.size;
+    return this.#agenda.size - this.#again.size + this.#inFlight.size;
   }
 
   /** A term begins: all that is not as wanted, or cannot be seen, is written. What differs for sure comes first. */
@@ -106,6 +108,7 @@ export class WriteQueue {
   end(): void {
     this.#term += 1;
     this.#agenda.clear();
+    this.#again.clear();
     this.#inFlight.clear();
     this.#changed.clear();
     this.#tracks.clear();
@@ -114,6 +117,7 @@ export class WriteQueue {
   changed(key: string, nowMs: number): void {
     const wanted = this.#wanted.get(key);
     const track = this.#tracks.get(key);
+    this.#again.delete(key);
     if (wanted === undefined) this.#tracks.delete(key);
     else if (track !== undefined) track.recheckMs = RECHECK_MS;
     if (this.#inFlight.has(key)) this.#changed.add(key);
@@ -126,6 +130,7 @@ export class WriteQueue {
     while (this.#inFlight.size < this.#limits.inFlightMax && this.#pace.waitMs(nowMs) === 0) {
       const key = this.#agenda.take(nowMs);
       if (key === undefined) return undefined;
+      this.#again.delete(key);
       const wanted = this.#wanted.get(key);
       if (wanted === undefined || wanted.found === "same") continue;
       this.#inFlight.add(key);
@@ -155,7 +160,10 @@ export class WriteQueue {
     const spacedMs = track.spacingMs;
     const againMs = this.#againMs(track, outcome, wanted, nowMs);
     if (changed) this.#agenda.put(key, track.notBeforeMs);
-    else if (againMs !== undefined) this.#agenda.put(key, againMs);
+    else if (againMs !== undefined) {
+      this.#agenda.put(key, againMs);
+      if (outcome === "written") this.#again.add(key);
+    }
     return spacedMs < SPACING_MS.most && track.spacingMs === SPACING_MS.most;
   }
 

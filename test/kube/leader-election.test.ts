@@ -66,6 +66,22 @@ test("one of two replicas leads, says so in the lease, and renews it", async () 
   assert.ok(writes >= 28 && writes <= 31, `${writes} renewals in a minute`);
 });
 
+test("what others keep in the lease stays there", async () => {
+  const { server, replicas, clock } = lab("one");
+  const metadata = { name: "causeway-status-default", namespace: "istio-system", labels: { team: "mesh" } };
+  server.put({
+    apiVersion: "coordination.k8s.io/v1",
+    kind: "Lease",
+    metadata,
+    spec: { strategy: "OldestEmulationVersion" },
+  });
+  replicas[0]!.election.start();
+  await clock.pass(5_000);
+  assert.equal(spec(server)?.["holderIdentity"], replicas[0]!.election.identity);
+  assert.equal(spec(server)?.["strategy"], "OldestEmulationVersion");
+  assert.deepEqual(server.get(LEASES, "istio-system", metadata.name)?.metadata.labels, { team: "mesh" });
+});
+
 test("a leader that closes gives the lease back, and the other takes it within seconds", async () => {
   const { server, replicas, clock } = lab("one", "two");
   replicas[0]!.election.start();

@@ -82,10 +82,12 @@ test("a condition keeps the time since when it has its status", async () => {
 });
 
 test("what cannot be seen is written again about every ten minutes, spread, so an edit of it is mended", async () => {
-  const { server, wanted, begin, writes, clock } = lab();
+  const { host, server, wanted, begin, writes, clock } = lab();
   for (let at = 0; at < 200; at++) wanted.set(`roots-${at}`, wantedRoots(`ns-${at}`, "PEM"));
   begin();
+  assert.ok(host.metric("status_writes_pending") > 150);
   await clock.pass(10_000);
+  assert.equal(host.metric("status_writes_pending"), 0);
   assert.equal(writes().length, 200);
   assert.deepEqual(server.get(CONFIG_MAPS, "ns-7", "istio-ca-root-cert")?.["data"], { "root-cert.pem": "PEM" });
   const metadata = { name: "istio-ca-root-cert", namespace: "ns-7" };

@@ -91,6 +91,16 @@ test("conditions of others are said again, at the version that they were read at
   assert.deepEqual([othersConditions, resourceVersion], [others, "77"]);
 });
 
+test("a message that is cut within a character is one that a server gives back as it is", () => {
+  const { conditions } = wantedMesh([guard({ rules: [{ from: [{ source: { ipBlocks: ["😀".repeat(60)] } }] }] })]);
+  const { message } = conditions(KEY)[0]!;
+  assert.equal(Buffer.from(message).toString(), message);
+  const { conditions: many } = wantedMesh([
+    guard({ rules: [{ from: [{ source: { ipBlocks: [`x${"😀".repeat(60)}`] } }] }] }),
+  ]);
+  assert.equal(Buffer.from(many(KEY)[0]!.message).toString(), many(KEY)[0]!.message);
+});
+
 test("policies of another revision, of manifests and of other clusters get no status", () => {
   const labels = { "istio.io/rev": "canary" };
   const { wanted } = wantedMesh([guard({}, { labels }), authorization("file", {})]);

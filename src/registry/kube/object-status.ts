@@ -18,7 +18,7 @@ export interface ObjectStatus {
   readonly generation: number | undefined;
   /** Of the types that we write. */
   readonly conditions: readonly FoundCondition[];
-  /** Of all other types, as they are. */
+  /** Of all other types, as they are, where a list of conditions is written as a whole. */
   readonly others: readonly Fields[];
   /** Only if there are others': it changes with everything that anybody writes. */
   readonly resourceVersion: string | undefined;
@@ -38,21 +38,27 @@ const CONDITIONS_MAX = 32;
 /**
  * Never throws: a status that cannot be read must not take the object with it. Undefined for an object that is in no
  * API server, or whose status is beyond us: then nobody can write one.
+ * @param byType true for the kinds of Kubernetes itself, whose conditions can be owned one by one. Istio's do not say so.
  */
-export function readStatus(metadata: Metadata, object: Fields): ObjectStatus | undefined {
+export function readStatus(metadata: Metadata, object: Fields, byType = false): ObjectStatus | undefined {
   if (metadata.uid === "") return undefined;
   const { generation, resourceVersion } = isFields(object["metadata"]) ? object["metadata"] : {};
   const { conditions } = isFields(object["status"]) ? object["status"] : {};
   const all = Array.isArray(conditions) ? conditions.filter(isFields) : [];
   if (all.length > CONDITIONS_MAX) return undefined;
-  const others = all.filter(({ type }) => !OURS.includes(type));
+  const others = byType ? [] : all.filter(({ type }) => !OURS.includes(type));
+  const counted = integerIn(generation);
+  // So it is with most Services.
+  if (all.length === 0 && counted === undefined) return BLANK;
   return {
-    generation: integerIn(generation),
+    generation: counted,
     conditions: all.filter(({ type }) => OURS.includes(type)).map(readCondition),
     others,
     resourceVersion: others.length > 0 && typeof resourceVersion === "string" ? resourceVersion : undefined,
   };
 }
+
+const BLANK: ObjectStatus = { generation: undefined, conditions: [], others: [], resourceVersion: undefined };
 
 function readCondition({ type, status, reason, message, observedGeneration, lastTransitionTime }: Fields) {
   return {

@@ -68,7 +68,7 @@ export function readService(metadata: Metadata, object: Fields): KubeService {
     useWaypoint: useWaypointOf(metadata.labels, metadata.namespace),
     scope: serviceScopeOf(metadata.labels),
     ofGateway: GATEWAY_CONTROLLERS.includes(metadata.labels.map.get("gateway.istio.io/managed")),
-    status: readStatus(metadata, object),
+    status: readStatus(metadata, object, true),
   };
 }
 

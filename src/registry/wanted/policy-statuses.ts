@@ -20,7 +20,7 @@ export function policyStatuses(graph: Graph, inputs: StatusInputs): Collection<s
     from: objects.authorizationPolicies,
     reads: {
       policies,
-      bound: new Index(graph, attachments, "policy", (attachment) => attachment.policies),
+      bound: new Index(graph, attachments, "policy", ({ policies }) => policies.filter(isObjectsName)),
       waypoints: inputs.waypoints,
       namespaces: objects.namespaces,
       gateways: objects.gateways,
@@ -37,12 +37,15 @@ export function policyStatuses(graph: Graph, inputs: StatusInputs): Collection<s
         targets.length > 0
           ? waypointVerdict(policy, mesh.rootNamespace, reads)
           : compiled && ztunnelVerdict(policy, compiled, (name) => reads.bound.get(name).length > 0);
-      const target = { type: AUTHORIZATION_POLICIES, id, status, wholeList: true };
+      const target = { type: AUTHORIZATION_POLICIES, id, status };
       const wanted = wantedStatus(target, verdict ? [verdict] : []);
       return wanted ? [[`AuthorizationPolicy ${id.namespace}/${id.name}`, wanted] as const] : [];
     },
   });
 }
+
+/** What PeerAuthentications were made into is named as no object can be; in a strict mesh every workload lists it. */
+const isObjectsName = (name: string): boolean => !name.includes("_");
 
 function ztunnelVerdict(
   source: AuthorizationPolicy,

@@ -15,8 +15,6 @@ export interface StatusTarget {
   readonly type: ResourceType;
   readonly id: ObjectId;
   readonly status: ObjectStatus;
-  /** False where Kubernetes knows that conditions are told apart by type: there ours are ours alone. */
-  readonly wholeList: boolean;
 }
 
 /** Status fields besides conditions, and whether they are there already. */
@@ -32,14 +30,14 @@ const MESSAGE_MAX = 2_000;
  * What an object no longer deserves is withdrawn by a status that does not have it.
  */
 export function wantedStatus(
-  { type, id, status, wholeList }: StatusTarget,
+  { type, id, status }: StatusTarget,
   verdicts: readonly Verdict[],
   { fields, found }: StatusFields = { fields: {}, found: true },
 ): WantedObject | undefined {
   const conditions = verdicts.map((verdict) => conditionOf(verdict, status));
   if (conditions.length === 0 && status.conditions.length === 0 && Object.keys(fields).length === 0 && found)
     return undefined;
-  const others = wholeList && status.others.length > 0;
+  const { others, resourceVersion } = status;
   return {
     type,
     namespace: id.namespace,
@@ -48,8 +46,8 @@ export function wantedStatus(
     conditions,
     found: found && sameConditions(conditions, status.conditions) ? "same" : "different",
     ...(Object.keys(fields).length > 0 && { fields: { status: fields } }),
-    ...(others && { othersConditions: status.others }),
-    ...(others && status.resourceVersion !== undefined && { resourceVersion: status.resourceVersion }),
+    ...(others.length > 0 && { othersConditions: others }),
+    ...(resourceVersion !== undefined && { resourceVersion }),
   };
 }
 
@@ -60,10 +58,16 @@ function conditionOf({ type, holds, reason, message }: Verdict, found: ObjectSta
     type,
     status,
     reason,
-    message: message.length > MESSAGE_MAX ? `${message.slice(0, MESSAGE_MAX)}…` : message,
+    message: storable(message),
     ...(found.generation !== undefined && { observedGeneration: found.generation }),
     ...(before !== undefined && before.since !== "" && { since: before.since }),
   };
+}
+
+/** As a server stores and gives it back: half a character would come back as another one. */
+function storable(message: string): string {
+  const text = message.length > MESSAGE_MAX ? `${message.slice(0, MESSAGE_MAX)}…` : message;
+  return text.replace(/\p{Surrogate}/gu, "\uFFFD");
 }
 
 function sameConditions(wanted: readonly WantedCondition[], found: readonly FoundCondition[]): boolean {

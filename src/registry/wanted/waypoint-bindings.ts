@@ -25,7 +25,7 @@ export function serviceStatuses(graph: Graph, { objects, waypoints, localCluster
       if (status === undefined || id.cluster !== localCluster) return [];
       const user = { cluster: id.cluster, namespace: id.namespace, use, kind: "service" } as const;
       const verdicts = external || ofGateway ? [] : bindingOf(user, reads);
-      const wanted = wantedStatus({ type: SERVICES, id, status, wholeList: false }, verdicts);
+      const wanted = wantedStatus({ type: SERVICES, id, status }, verdicts);
       return wanted ? [[`Service ${id.namespace}/${id.name}`, wanted] as const] : [];
     },
   });
@@ -46,7 +46,7 @@ export function serviceEntryStatuses(graph: Graph, inputs: StatusInputs): Status
       const binding = bindingOf(user, reads);
       const verdicts = [...binding, ...missingWaypoint(entry, binding)];
       const addresses = addressesOf(entry, reads.virtualIps, allocateIps);
-      const wanted = wantedStatus({ type: SERVICE_ENTRIES, id, status, wholeList: true }, verdicts, addresses);
+      const wanted = wantedStatus({ type: SERVICE_ENTRIES, id, status }, verdicts, addresses);
       return wanted ? [[`ServiceEntry ${id.namespace}/${id.name}`, wanted] as const] : [];
     },
   });
@@ -62,7 +62,7 @@ export function workloadEntryStatuses(graph: Graph, { objects, waypoints, localC
       if (status === undefined || id.cluster !== localCluster) return [];
       const use = useWaypointOf(entry.labels, id.namespace);
       const user = { cluster: id.cluster, namespace: id.namespace, use, kind: "workload" } as const;
-      const wanted = wantedStatus({ type: WORKLOAD_ENTRIES, id, status, wholeList: true }, bindingOf(user, reads));
+      const wanted = wantedStatus({ type: WORKLOAD_ENTRIES, id, status }, bindingOf(user, reads));
       return wanted ? [[`WorkloadEntry ${id.namespace}/${id.name}`, wanted] as const] : [];
     },
   });
