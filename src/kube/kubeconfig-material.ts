@@ -11,8 +11,9 @@ export function materialIn(section: Section, field: string): Material | undefine
     const file = section.path(field);
     return file === undefined ? undefined : { file };
   }
-  if (!/^[A-Za-z0-9+/\s]*={0,2}\s*$/.test(data)) throw section.refusal(`${field}-data`, "is not base64");
-  return { text: Buffer.from(data, "base64").toString("utf8") };
+  const packed = data.replace(/\s+/g, "");
+  if (!/^[A-Za-z0-9+/]*={0,2}$/.test(packed)) throw section.refusal(`${field}-data`, "is not base64");
+  return { text: Buffer.from(packed, "base64").toString("utf8") };
 }
 
 /** Certificates are looked at here, as Node ignores those that it cannot read. */

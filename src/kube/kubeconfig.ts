@@ -7,24 +7,24 @@ import { certificatesIn } from "./kubeconfig-material.ts";
 import { type KubeconfigFile, parseKubeconfig, type Section } from "./kubeconfig-file.ts";
 import { readUser } from "./kubeconfig-user.ts";
 
-export type KubeconfigRules =
-  | {
-      /** The operator's own: it may name files and programs. */
-      readonly trusted: true;
-      /** Instead of its current one. */
-      readonly context?: string | undefined;
-      /** What its paths are relative to. */
-      readonly baseDir: string;
-      /** Begins each error; `kubeconfig` by default. */
-      readonly source?: string;
-    }
-  | {
-      /** Somebody else's, as in a remote secret. */
-      readonly trusted: false;
-      /** Words of INSECURE_KUBECONFIG_OPTIONS; others have no effect. */
-      readonly allowed: ReadonlySet<string>;
-      readonly source?: string;
-    };
+/** The operator's own: it may name files and programs. */
+interface OwnRules {
+  readonly trusted: true;
+  /** Instead of its current one. */
+  readonly context?: string | undefined;
+}
+
+/** Somebody else's, as in a remote secret. */
+interface ForeignRules {
+  readonly trusted: false;
+  /** Words of INSECURE_KUBECONFIG_OPTIONS; others have no effect. */
+  readonly allowed: ReadonlySet<string>;
+}
+
+export type KubeconfigRules = {
+  /** Begins each error; `kubeconfig` by default. */
+  readonly source?: string;
+} & (ForeignRules | (OwnRules & { /** What its paths are relative to. */ readonly baseDir: string }));
 
 /**
  * Reads a kubeconfig. Nothing is run, called or read from disk here, and for one that is not trusted nothing will be,
@@ -37,7 +37,7 @@ export function readKubeconfig(text: string, rules: KubeconfigRules): ClusterCon
 }
 
 /** The second half of `readKubeconfig`, for several files that were merged. */
-export function connectionOf(file: KubeconfigFile, rules: KubeconfigRules): ClusterConnection {
+export function connectionOf(file: KubeconfigFile, rules: OwnRules | ForeignRules): ClusterConnection {
   if (!rules.trusted) refuseInsecure(file, rules.allowed);
   const context = contextOf(file, rules.trusted ? rules.context : undefined);
   const cluster = readCluster(referred(context, "cluster", file.clusters));
@@ -92,10 +92,14 @@ function readCluster(
   };
 }
 
+const URL_CHARACTERS_MAX = 2048;
+
 /** With `https://` if it does not say, as kubectl takes it. */
 function serverUrl(cluster: Section): URL {
   const text = cluster.text("server");
   if (text === undefined) throw cluster.refusal("server", "is missing");
+  if (text.length > URL_CHARACTERS_MAX)
+    throw cluster.refusal("server", `is ${text.length} characters long; at most ${URL_CHARACTERS_MAX} are read`);
   const shown = printable(text.replace(/\/\/[^/]*@/, "//…@"), 200);
   const url = parsedUrl(text.includes("://") || /^[a-z]+:[^0-9]/i.test(text) ? text : `https://${text}`);
   if (url === undefined || !/^https?:$/.test(url.protocol) || url.hostname === "")

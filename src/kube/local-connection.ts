@@ -102,8 +102,7 @@ export async function localConnection(
 }
 
 function fromFiles(files: readonly KubeconfigFile[], source: string, context: string | undefined): LocalConnection {
-  // Each file has said what its own paths are relative to.
-  const connection = connectionOf(mergeKubeconfigs(files), { trusted: true, context, baseDir: "" });
+  const connection = connectionOf(mergeKubeconfigs(files), { trusted: true, context });
   return { connection, source, namespace: undefined };
 }
 

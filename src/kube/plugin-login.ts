@@ -7,7 +7,7 @@ import type { Credentials, Proof } from "./proof.ts";
 
 /** What a plugin said counts for so long, unless the server refuses it. */
 const PROOF_AGE_MS_MAX = 60_000;
-/** However often the server refuses, a plugin is not asked more often than that. */
+/** However often it fails, or the server refuses what it said, a plugin is not asked more often than that. */
 const ASKED_MS_MIN = 10_000;
 /** A plugin may have to ask a cloud. */
 const ANSWER_MS_MAX = 60_000;
@@ -22,6 +22,7 @@ export class PluginLogin implements Credentials {
   #askedAtMs = -Infinity;
   #asking: Promise<Proof> | undefined;
   #client: Promise<PluginClient> | undefined;
+  #failed: MeshError | undefined;
 
   constructor(clock: Clock, login: Plugin) {
     this.#clock = clock;
@@ -31,13 +32,15 @@ export class PluginLogin implements Credentials {
   async current(): Promise<Proof> {
     const ageMs = this.#clock.elapsedMs() - this.#askedAtMs;
     if (this.#proof !== undefined && ageMs < PROOF_AGE_MS_MAX) return this.#proof;
-    return this.#ask();
+    if (this.#proof === undefined && this.#failed !== undefined && ageMs < ASKED_MS_MIN) throw this.#failed;
+    // As long as there is an old one, the server is to say whether it is good.
+    return this.#ask().catch((thrown: unknown) => this.#proof ?? Promise.reject(thrown as Error));
   }
 
   async refresh(): Promise<boolean> {
     if (this.#clock.elapsedMs() - this.#askedAtMs < ASKED_MS_MIN) return false;
-    // A new client remembers nothing of what the old one was told.
-    this.#client = undefined;
+    // A new client runs the program anew. One for oidc asks anew by itself, and knows by what to ask.
+    if (this.#login.kind === "exec") this.#client = undefined;
     const refused = JSON.stringify(this.#proof);
     return JSON.stringify(await this.#ask()) !== refused;
   }
@@ -53,10 +56,10 @@ export class PluginLogin implements Credentials {
       this.#client ??= pluginClient(this.#login);
       await this.#inTime((await this.#client).applyToHTTPSOptions(options));
     } catch (thrown) {
-      throw this.#failure(messageOf(thrown));
+      throw (this.#failed = this.#failure(messageOf(thrown)));
     }
     const proof = proofIn(options);
-    if (proof === undefined) throw this.#failure(NOTHING[this.#login.kind]);
+    if (proof === undefined) throw (this.#failed = this.#failure(NOTHING[this.#login.kind]));
     return (this.#proof = proof);
   }
 

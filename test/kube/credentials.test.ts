@@ -208,6 +208,25 @@ test("a program is run again when its token is refused, but not in a loop", asyn
   assert.equal(folder.runs().length, 2);
 });
 
+test("a program that fails is not run in a loop, and what it said before is shown until the server refuses it", async () => {
+  await using folder = await plugin("hello");
+  const host = new TestHost();
+  const { user } = readKubeconfig(kubeconfig("https://x", execOf(folder.at("login"))), { trusted: true, baseDir: "/" });
+  const credentials = openCredentials(host.clock, user);
+  const answer = (said: string) => writeFile(folder.at("answer"), said);
+  for (let round = 0; round < 3; round += 1) await assert.rejects(credentials.current(), /gave no credentials/);
+  assert.equal(folder.runs().length, 1);
+  await answer(JSON.stringify(credential({ token: "abc" })));
+  host.clock.advance(10_000);
+  await credentials.current();
+  await answer("hello");
+  host.clock.advance(60_000);
+  assert.equal((await credentials.current()).headers["authorization"], "Bearer abc");
+  assert.equal(folder.runs().length, 3);
+  host.clock.advance(10_000);
+  await assert.rejects(credentials.refresh(), /gave no credentials/);
+});
+
 test("a certificate that a program gives is shown in the handshake", async () => {
   const { certificate, key } = await authority.issue();
   await using folder = await plugin(credential({ clientCertificateData: certificate, clientKeyData: key }));

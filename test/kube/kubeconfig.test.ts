@@ -190,6 +190,22 @@ const WRONG: readonly (readonly [string, string, RegExp])[] = [
     /line 1\d: a second document begins; keep one of them/,
   ],
   ["10 MB", `${kubeconfig({})}\n# ${"x".repeat(10_000_000)}`, /it is longer than 1048576 bytes, and is not read/],
+  [
+    "100,000 keys",
+    Array.from({ length: 100_000 }, (_, at) => `k${at}:`).join("\n"),
+    /it has more than 50000 words and marks, and is not read/,
+  ],
+  ["commas alone", `[${",".repeat(1_000_000)}]`, /it has more than 50000 words and marks/],
+  [
+    "a server of slashes",
+    kubeconfig({ server: `https://x${"/".repeat(900_000)}x` }),
+    /cluster\.server is 900010 characters long/,
+  ],
+  [
+    "roots of spaces",
+    kubeconfig({ cluster: `certificate-authority-data: "${" ".repeat(900_000)}%"` }),
+    /-data is not base64/,
+  ],
   ["10,000 levels", `x: ${"[".repeat(10_000)}`, /line 1: it nests deeper than 64 levels/],
   [
     "no current context",
@@ -295,7 +311,9 @@ const WRONG: readonly (readonly [string, string, RegExp])[] = [
   ],
 ];
 for (const [what, text, says] of WRONG)
-  test(`a kubeconfig with ${what} is refused, whoever wrote it`, () => {
+  test(`a kubeconfig with ${what} is refused, whoever wrote it`, function () {
+    // Whatever it holds, ztunnels wait for us meanwhile.
+    this.timeout(2000);
     for (const read of [untrusted, trusted]) {
       const refusal = refusalOf(() => read(text));
       assert.match(refusal.message, says);
