@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { simulateClusters } from "../plane/cluster-simulation.ts";
 import { simulateReflectors } from "./reflector-simulation.ts";
 import { simulate } from "./simulation.ts";
 
@@ -6,6 +7,7 @@ import { simulate } from "./simulation.ts";
 const simulations: Readonly<Record<string, (seed: number) => object | Promise<object>>> = {
   mesh: simulate,
   reflectors: simulateReflectors,
+  clusters: simulateClusters,
 };
 
 const { values, positionals } = parseArgs({
