@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { messageOf } from "../../errors.ts";
 import type { EpochMs, Host, Logger } from "../../host.ts";
 import type { KubeObject } from "../../kube/object.ts";
-import type { ClusterId } from "../../names.ts";
+import { isClusterId, type ClusterId } from "../../names.ts";
 import { DamagedLog, KnownLog } from "./known-log.ts";
 import { KnownWriter } from "./known-writer.ts";
 
@@ -90,13 +90,9 @@ export class LastKnown {
   async forget(): Promise<void> {
     await this.#end((writer) => writer.retire());
     try {
-      for (const name of await readdir(this.#folder))
-        if (name === LOG || name === DAMAGED || name.startsWith(SCRATCH)) await rm(join(this.#folder, name));
-      await rmdir(this.#folder);
+      await removeFrom(this.#folder);
     } catch (error) {
-      // Others may have files there, too.
-      if (!hasCode(error, "ENOENT") && !hasCode(error, "ENOTEMPTY"))
-        this.#warn("what was saved of it cannot be removed; remove its folder", error);
+      this.#warn("what was saved of it cannot be removed; remove its folder", error);
     }
   }
 
@@ -152,6 +148,34 @@ export class LastKnown {
     this.#log.warn(`remote cluster ${this.#cluster}: ${what}${error === undefined ? "" : `: ${messageOf(error)}`}`, {
       folder: this.#folder,
     });
+  }
+}
+
+/**
+ * Removes what is last known of every cluster that is not `named`: of those that left while nobody was here to see.
+ * @param folder with a folder for each cluster. Never rejects.
+ */
+export async function forgetOthers(host: Host, folder: string, named: ReadonlySet<ClusterId>): Promise<void> {
+  try {
+    const clusters = (await readdir(folder)).filter(isClusterId).filter((cluster) => !named.has(cluster));
+    for (const cluster of clusters) await removeFrom(join(folder, cluster));
+  } catch (error) {
+    if (!hasCode(error, "ENOENT"))
+      host.log
+        .scope("remote")
+        .warn(`what is last known of clusters that left cannot be removed: ${messageOf(error)}`, { folder });
+  }
+}
+
+/** The folder goes, too, unless others have files there. @throws what the file system throws. */
+async function removeFrom(folder: string): Promise<void> {
+  try {
+    const names = await readdir(folder);
+    const ours = names.filter((name) => name === LOG || name === DAMAGED || name.startsWith(SCRATCH));
+    for (const name of ours) await rm(join(folder, name), { force: true });
+    if (ours.length === names.length) await rmdir(folder);
+  } catch (error) {
+    if (!hasCode(error, "ENOENT") && !hasCode(error, "ENOTDIR")) throw error;
   }
 }
 

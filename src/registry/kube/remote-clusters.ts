@@ -116,6 +116,11 @@ export class RemoteClusters<Connection> {
     return all.sort((a, b) => (a.cluster < b.cluster ? -1 : 1));
   }
 
+  /** Every cluster that a secret, or a file, names, whether it can be read or not. */
+  named(): ReadonlySet<ClusterId> {
+    return new Set(this.#claims.clusters());
+  }
+
   /** What of the secrets, or files, has no effect. */
   problems(): readonly Problem[] {
     const excess = [...this.#claims.clusters()].flatMap((cluster) => {

@@ -3,6 +3,7 @@ import {
   appendFile,
   chmod,
   cp,
+  mkdir,
   mkdtemp,
   readdir,
   readFile,
@@ -18,7 +19,7 @@ import { afterEach, beforeEach, test } from "mocha";
 import type { KubeObject } from "../../../src/kube/object.ts";
 import { clusterId } from "../../../src/names.ts";
 import type { KnownWriter } from "../../../src/registry/kube/known-writer.ts";
-import { LastKnown } from "../../../src/registry/kube/last-known.ts";
+import { forgetOthers, LastKnown } from "../../../src/registry/kube/last-known.ts";
 import { seededRandom } from "../../sim/world.ts";
 import { TestHost } from "../../kits/test-host.ts";
 import { pod, service } from "../mesh.ts";
@@ -311,6 +312,21 @@ test("a cluster that leaves for good leaves nothing on disk, and what others kee
   await writeFile(join(folder(), "token-key.pem"), "");
   await again.forget();
   assert.deepEqual(await readdir(folder()), ["token-key.pem"]);
+});
+
+test("of clusters that left while nobody was here nothing stays on disk, and of the others all does", async () => {
+  await saved(cart());
+  const north = await LastKnown.open(host, join(dir, "clusters", "north"), clusterId("north"));
+  await north.begin().commit();
+  await north.close();
+  await mkdir(join(dir, "clusters", "home"));
+  await writeFile(join(dir, "clusters", "home", "token-key.pem"), "");
+  await forgetOthers(host, join(dir, "clusters"), new Set([west]));
+  assert.deepEqual((await readdir(join(dir, "clusters"))).sort(), ["home", "west"]);
+  assert.deepEqual(await served(), ["cart"]);
+  assert.deepEqual(await readdir(join(dir, "clusters", "home")), ["token-key.pem"]);
+  await forgetOthers(host, join(dir, "nowhere"), new Set());
+  assert.deepEqual(warnings(), []);
 });
 
 test("what a crash left half written is cleared away", async () => {

@@ -131,9 +131,10 @@ for (const [what, data, says] of [
   });
 
 test("a cluster must have a name that can be one", async () => {
-  const lab = await listed(secret("one", { "-west": "good", __proto__x: "good" }));
+  const lab = await listed(secret("one", { "-west": "good", __proto__x: "good" }), secret("two", { west: "exec" }));
   assert.deepEqual(lab.remote.clusters(), []);
   assert.equal(lab.problems().filter((text) => /is no name of a cluster/.test(text)).length, 2);
+  assert.deepEqual([...lab.remote.named()], ["west"]);
 });
 
 test("a key that goes takes its cluster with it, once, within two seconds, and no other", async () => {
