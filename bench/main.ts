@@ -9,9 +9,10 @@ import { bench as load } from "./load.ts";
 import { bench as log } from "./log.ts";
 import { bench as memory } from "./memory.ts";
 import { bench as reconnect } from "./reconnect.ts";
+import { bench as reflector } from "./reflector.ts";
 import { bench as snapshot } from "./snapshot.ts";
 
-const benches: readonly Bench[] = [kernel, load, log, snapshot, fanout, reconnect, edit, csr, memory];
+const benches: readonly Bench[] = [kernel, load, log, snapshot, fanout, reconnect, edit, csr, memory, reflector];
 
 const usage = `usage: npm run bench -- [NAME ...] [--output json]\nbenches: ${benches.map(({ name }) => name).join(", ")}`;
 
