@@ -38,3 +38,18 @@ test("hosts keep their metrics apart", async () => {
   one.gauge("pilot_services", "Services.").set(1);
   assert.doesNotMatch(await other.text(), /pilot_services/);
 });
+
+test("a series that is removed is absent, and the others stay", async () => {
+  const metrics = new PrometheusMetrics();
+  const states = metrics.gauge("states", "By cluster.", ["cluster"]);
+  const timeouts = metrics.counter("timeouts_total", "By cluster.", ["cluster"]);
+  for (const cluster of ["west", "north"]) {
+    states.set(1, { cluster });
+    timeouts.add(1, { cluster });
+  }
+  states.remove({ cluster: "west" });
+  timeouts.remove({ cluster: "west" });
+  const text = await metrics.text();
+  assert.doesNotMatch(text, /west/);
+  assert.equal(text.match(/\{cluster="north"\} 1/g)?.length, 2);
+});

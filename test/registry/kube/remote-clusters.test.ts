@@ -191,6 +191,12 @@ test("a dead cluster keeps nobody from being ready for longer than the timeout, 
   assert.equal(lab.lines(/failed to sync after 30s.*cluster=west/).length, 1);
   lab.feed("west").sync();
   assert.deepEqual(lab.states(), { north: "synced", west: "synced" });
+  lab.secrets.set(secret("one", { north: "good" }));
+  await lab.pass(2000);
+  assert.deepEqual(
+    lab.host.series.filter((series) => series.includes("cluster=west")),
+    [],
+  );
 });
 
 test("with a timeout of 0 a dead cluster is waited for as long as it takes", async () => {
