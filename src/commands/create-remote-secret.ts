@@ -71,7 +71,7 @@ async function makeSecret(
   const secret = {
     cluster: name,
     type,
-    name: request.secretName ?? (type === "config" ? "istio-kubeconfig" : `istio-remote-secret-${name}`),
+    name: type === "config" ? "istio-kubeconfig" : secretNameOf(name),
     namespace,
     server: request.server ?? connection.server,
     // Another address may have another name.
@@ -81,6 +81,15 @@ async function makeSecret(
   };
   const tokenNotes = token === undefined ? [] : notesOn(token, request, cluster.host.clock.now());
   return { yaml: remoteSecretYaml(secret), notes: [...accountNotes, ...tokenNotes, ...doubtsOf(secret)] };
+}
+
+/** The name of a cluster may have what that of a Secret may not; only the key in it counts. */
+function secretNameOf(cluster: string): string {
+  const name = cluster
+    .toLowerCase()
+    .replace(/_/g, "-")
+    .replace(/[-.]*\.[-.]*/g, ".");
+  return `istio-remote-secret-${name}`;
 }
 
 async function uidOfCluster(api: KubeApi, signal: AbortSignal): Promise<string> {

@@ -40,20 +40,38 @@ export async function mintToken(
   return { token: status.token, roots: undefined, expiresAt, others };
 }
 
-/** A token of the account that never ends, kept in a Secret beside it: the one that is there, or a new one to `rotate`. */
+/**
+ * A token of the account that never ends, kept in a Secret beside it: the one that is there, or a new one to `rotate`.
+ * @param options `secret` names the one to use.
+ */
 export async function keptToken(
   host: Pick<Host, "clock" | "random">,
   api: KubeApi,
   account: ReaderAccount,
-  { rotate }: { readonly rotate: boolean },
+  { secret, rotate }: { readonly secret: string | undefined; readonly rotate: boolean },
   signal: AbortSignal,
 ): Promise<ReaderToken> {
+  if (secret !== undefined) return namedToken(host, api, account, secret, signal);
   const there = await tokenSecrets(api, account, signal);
   const usable = there.filter(({ metadata }) => metadata.labels?.[INVALID] === undefined);
   const [newest] = rotate ? [] : usable.sort((a, b) => (createdOf(a) < createdOf(b) ? 1 : -1));
   const name = newest?.metadata.name ?? (await newSecret(host, api, account, there.length > 0, signal));
   const others = there.map(({ metadata }) => metadata.name).filter((other) => other !== name);
   return { ...(await filled(host, api, { ...account, name }, signal)), expiresAt: undefined, others };
+}
+
+async function namedToken(
+  host: Pick<Host, "clock">,
+  api: KubeApi,
+  account: ReaderAccount,
+  name: string,
+  signal: AbortSignal,
+): Promise<ReaderToken> {
+  const { namespace } = account;
+  const found = await getObject(api, { type: SECRETS, version: "v1", namespace, name }, signal);
+  if (found === undefined || !holdsTokenOf(found, account))
+    throw new MeshError("absent", `there is no Secret ${namespace}/${name} with a token of ${account.name}`);
+  return { ...(await filled(host, api, { namespace, name }, signal)), expiresAt: undefined, others: [] };
 }
 
 const TYPE = "kubernetes.io/service-account-token";
@@ -64,11 +82,14 @@ const OURS = { "app.kubernetes.io/managed-by": "causeway" };
 /** What istioctl calls it too. */
 const secretName = ({ name }: ReaderAccount): string => `${name}-istio-remote-secret-token`;
 
+const holdsTokenOf = ({ type, metadata }: KubeObject, { name }: ReaderAccount): boolean =>
+  type === TYPE && metadata.annotations?.[ACCOUNT] === name;
+
 const createdOf = ({ metadata }: KubeObject): string => metadata.creationTimestamp ?? "";
 
 /** The one under the name that istioctl gives it, and those that we made to rotate. */
 async function tokenSecrets(api: KubeApi, account: ReaderAccount, signal: AbortSignal): Promise<KubeObject[]> {
-  const { namespace, name } = account;
+  const { namespace } = account;
   const first = await getObject(api, { type: SECRETS, version: "v1", namespace, name: secretName(account) }, signal);
   const selector = Object.entries(OURS).map(([label, value]) => `${label}=${value}`);
   const path = `${pathOf(SECRETS, "v1", namespace)}?labelSelector=${encodeURIComponent(selector.join())}`;
@@ -76,7 +97,7 @@ async function tokenSecrets(api: KubeApi, account: ReaderAccount, signal: AbortS
     readonly items?: readonly KubeObject[];
   };
   const all = new Map([...(first ? [first] : []), ...items].map((secret) => [secret.metadata.name, secret]));
-  return [...all.values()].filter(({ type, metadata }) => type === TYPE && metadata.annotations?.[ACCOUNT] === name);
+  return [...all.values()].filter((secret) => holdsTokenOf(secret, account));
 }
 
 async function newSecret(

@@ -7,14 +7,14 @@ import { DEFAULT_READER, type ReaderAccount } from "./reader-account.ts";
 export interface RemoteSecretRequest {
   readonly cluster: string | undefined;
   readonly type: "remote" | "config";
-  readonly secretName: string | undefined;
   readonly account: ReaderAccount;
   readonly createAccount: boolean;
   readonly server: string | undefined;
   readonly tlsServerName: string | undefined;
   readonly auth:
     | { readonly kind: "plugin"; readonly name: string; readonly config: Readonly<Record<string, string>> }
-    | { readonly kind: "kept-token"; readonly rotate: boolean }
+    /** From the Secret of that name, if one is given. */
+    | { readonly kind: "kept-token"; readonly secret: string | undefined; readonly rotate: boolean }
     | { readonly kind: "minted-token"; readonly ttlMs: number };
   readonly kubeconfig: string | undefined;
   readonly context: string | undefined;
@@ -43,16 +43,17 @@ const FLAGS = {
   authPluginConfig: setting("--auth-plugin-config <key=value>", "its settings, commas between", undefined, true),
   server: setting("--server <url>", "where others reach its API server; as the kubeconfig says by default"),
   tlsServerName: setting("--tls-server-name <name>", "the name in the certificate of that server, if another"),
-  secretName: setting("--secret-name <name>", "istio-remote-secret-<cluster> by default"),
+  secretName: setting("--secret-name <name>", "which Secret's token of the account to use, if it has several"),
   type: {
     flag: {
       ...setting("--type <type>", "remote by default; config for a control plane that runs elsewhere").flag,
       choices: TYPES,
     },
   },
-  kubeconfig: setting("--kubeconfig <file>", "how to reach the cluster as its administrator", "KUBECONFIG"),
+  kubeconfig: setting("-c, --kubeconfig <file>", "how to reach the cluster as its administrator", "KUBECONFIG"),
   context: setting("--context <name>", "which context of that file; its current one by default"),
   namespace: setting("-n, --namespace <name>", "of the account and the secret; istio-system by default"),
+  istioNamespace: setting("-i, --istioNamespace <name>", "the same, as istioctl calls it; -n comes first"),
   duration: setting("--duration <duration>", "a token that ends, 10m at least; without it, one that does not"),
   rotate: { flag: { flags: "--rotate", description: "make a new token that does not end, beside the one there is" } },
 } as const;
@@ -75,15 +76,12 @@ export function remoteSecretRequest(options: Options): RemoteSecretRequest {
   const dnsName = (value: Given): string => matching(value, DNS_NAME, DNS_RIGHT);
   const type = read("type", ({ text }) => text) === "config" ? "config" : "remote";
   const cluster = read("name", (value) => matching(value, CLUSTER, "use letters, digits, '.', '-' and '_'"));
-  const secretName = read("secretName", dnsName);
-  if (type === "remote" && cluster !== undefined && secretName === undefined && !DNS_NAME.test(cluster))
-    throw new UsageError(`--name "${cluster}" makes no name of a Secret: give it one with --secret-name`);
+  const namespace = (value: Given): string => matching(value, LABEL, "give the name of a namespace");
   return {
     cluster,
     type,
-    secretName,
     account: {
-      namespace: read("namespace", (value) => matching(value, LABEL, "give the name of a namespace")) ?? "istio-system",
+      namespace: read("namespace", namespace) ?? read("istioNamespace", namespace) ?? "istio-system",
       name: read("serviceAccount", dnsName) ?? (type === "config" ? "istiod" : DEFAULT_READER),
     },
     // A flag with nothing after it says yes.
@@ -104,17 +102,19 @@ function authOf(
   const settings = allGiven(FLAGS.authPluginConfig, options);
   const ttlMs = read("duration", ttlOf);
   const rotate = options["rotate"] === true;
+  const secret = read("secretName", (value) => matching(value, DNS_NAME, DNS_RIGHT));
+  const exclusive = [ttlMs !== undefined, rotate, secret !== undefined].filter((asked) => asked).length;
+  if (exclusive > 1)
+    throw new UsageError("--duration, --rotate and --secret-name are different tokens: give one of them");
   if (read("authType", ({ text }) => text) === "plugin") {
     if (name === undefined) throw new UsageError("--auth-type plugin needs --auth-plugin-name");
-    if (ttlMs !== undefined || rotate)
-      throw new UsageError("--duration and --rotate are of tokens; a plugin has none here");
+    if (exclusive > 0)
+      throw new UsageError("--duration, --rotate and --secret-name are of tokens; a plugin has none here");
     return { kind: "plugin", name, config: Object.fromEntries(settings.flatMap(pairsOf)) };
   }
   if (name !== undefined || settings.length > 0)
     throw new UsageError("--auth-plugin-name and --auth-plugin-config need --auth-type plugin");
-  if (ttlMs === undefined) return { kind: "kept-token", rotate };
-  if (rotate) throw new UsageError("--rotate is of tokens that do not end: with --duration each is a new one");
-  return { kind: "minted-token", ttlMs };
+  return ttlMs === undefined ? { kind: "kept-token", secret, rotate } : { kind: "minted-token", ttlMs };
 }
 
 function pairsOf(value: Given): readonly (readonly [string, string])[] {

@@ -79,7 +79,7 @@ class Lab {
     if (method !== "POST") return undefined;
     if (path.endsWith("/token")) return this.#mint((body as { spec: { expirationSeconds: number } }).spec);
     if (path.endsWith("/secrets") && this.fillsAfterMs !== undefined)
-      this.host.clock.after(this.fillsAfterMs, () => this.#fill((body as KubeObject).metadata.name));
+      this.host.clock.after(this.fillsAfterMs, () => this.#fill((body as KubeObject).metadata));
     return undefined;
   }
 
@@ -89,12 +89,9 @@ class Lab {
     return { kind: "TokenRequest", status: { token: "minted", expirationTimestamp } };
   }
 
-  #fill(name: string): void {
-    const secret = this.server.get(SECRETS, SYSTEM, name)!;
-    this.server.put({
-      ...secret,
-      data: { token: base64(`kept in ${name}`.replaceAll(" ", "-")), "ca.crt": base64(ROOTS) },
-    });
+  #fill({ namespace, name }: KubeObject["metadata"]): void {
+    const data = { token: base64(`kept-in-${name}`), "ca.crt": base64(ROOTS) };
+    this.server.put({ ...this.server.get(SECRETS, namespace, name)!, data });
   }
 }
 
@@ -352,12 +349,13 @@ const NOWHERE = {
 test("what is called wrongly ends with 64 and names the flag; nothing is made", async () => {
   const cases: readonly (readonly [readonly string[], RegExp])[] = [
     [["--name", "a b"], /--name is "a b": use letters/],
-    [["--name", "West_1"], /makes no name of a Secret: give it one with --secret-name/],
     [["--server", "ftp://x"], /--server is "ftp:\/\/x": give a URL/],
     [["--server", "https://me:secret@x"], /--server is/],
     [["--duration", "5m"], /no token for less than 10m/],
     [["--duration", "1 day"], /give a duration, as 24h/],
-    [["--duration", "24h", "--rotate"], /--rotate is of tokens that do not end/],
+    [["--duration", "24h", "--rotate"], /--rotate and --secret-name are different tokens: give one/],
+    [["--secret-name", "a", "--rotate"], /are different tokens/],
+    [["--secret-name", "A"], /--secret-name is "A": use lower case/],
     [["--auth-type", "plugin"], /needs --auth-plugin-name/],
     [["--auth-type", "plugin", "--auth-plugin-name", "x", "--rotate"], /a plugin has none here/],
     [["--auth-type", "plugin", "--auth-plugin-name", "x", "--auth-plugin-config", "a"], /give key=value/],
@@ -372,5 +370,36 @@ test("what is called wrongly ends with 64 and names the flag; nothing is made", 
     assert.deepEqual([code, out, lab.server.requests.length], [64, "", 0], err);
     assert.match(err, reason);
   }
-  assert.equal((await new Lab().create("--name", "West_1", "--secret-name", "west")).code, 0);
+});
+
+test("a Secret is named after its cluster as far as Secrets may be", async () => {
+  for (const [cluster, name] of [
+    ["Kubernetes", "kubernetes"],
+    ["West_1", "west-1"],
+    ["a..b-.c", "a.b.c"],
+  ] as const) {
+    const { metadata, stringData } = secretIn(await new Lab().create("--name", cluster));
+    assert.deepEqual([metadata.name, Object.keys(stringData)], [`istio-remote-secret-${name}`, [cluster]]);
+  }
+});
+
+test("the token of a Secret that is named is used, if it is one of the account", async () => {
+  const lab = new Lab();
+  lab.tokenSecret("mine", READER, "named");
+  const ran = await lab.create("--name", "west", "--secret-name", "mine");
+  assert.deepEqual(kubeconfigIn(ran).users[0]!.user, { token: "named" });
+  assert.equal(lab.server.list(SECRETS).length, 1);
+  lab.tokenSecret("theirs", "somebody", "another");
+  for (const name of ["theirs", "missing"]) {
+    const { code, err } = await lab.create("--name", "west", "--secret-name", name);
+    assert.equal(code, 2);
+    assert.match(err, new RegExp(`no Secret istio-system/${name} with a token of ${READER}`));
+  }
+});
+
+test("istioctl's name for the namespace will do", async () => {
+  const ran = await new Lab().create("--name", "west", "-i", "mesh");
+  assert.equal(secretIn(ran).metadata["namespace"], "mesh");
+  const both = await new Lab().create("--name", "west", "-i", "mesh", "-n", "readers");
+  assert.equal(secretIn(both).metadata["namespace"], "readers");
 });

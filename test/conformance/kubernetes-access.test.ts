@@ -144,4 +144,25 @@ suite("kubernetes-access: what one cluster is told of another", () => {
     delete pods["west/readers/cart-0"];
     await assert.rejects(show(token), /which is not live/);
   });
+
+  test("a printed secret that is applied elsewhere makes its cluster one of those that are read there", async () => {
+    const east = await lab.cluster("east");
+    const plane = await lab.causeway({
+      kubeconfig: await east.kubeconfigFor("istiod"),
+      cluster: "east",
+      environment: { PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS: "loopback" },
+    });
+    const path = join(lab.folder, "west.yaml");
+    writeFileSync(path, (await create()).out.replace(`namespace: ${NAMESPACE}`, "namespace: istio-system"));
+    await east.client.kubectl("apply", "-f", path);
+    const { admin } = plane.connection!;
+    const clusters = (): Promise<{ readonly stdout: string }> =>
+      run("node", [program, "remote-clusters", "--admin", admin]);
+    await eventually("west is synced", 20_000, async () => /^west .*synced/m.test((await clusters()).stdout));
+    const [, own, other] = (await clusters()).stdout.split("\n").map((line) => line.split(/\s{2,}/));
+    assert.deepEqual(own, ["east", "synced", "istiod.istio-system"]);
+    assert.deepEqual(other, ["west", "istio-system/istio-remote-secret-west", "synced", "istiod.istio-system"]);
+    for (const { name } of await plane.debug<{ name: string }[]>("list"))
+      if (name !== "config_dump") await plane.debug(name);
+  });
 });
