@@ -94,6 +94,29 @@ test("a token that expires is worth nothing, though it was proven, and nobody is
   assert.equal(reviewer.asked.length, 1);
 });
 
+test("a proof ends with its token, however fresh it is", async () => {
+  const { reviewer, show, host } = lab();
+  const brief = jwt({ exp: EXPIRES_AT / 1000 - 3_300 });
+  await show(brief);
+  host.clock.advance(5 * MINUTE_MS - 1);
+  await show(brief);
+  host.clock.advance(1);
+  await fails(show(brief), "unauthenticated", /has expired/);
+  assert.equal(reviewer.asked.length, 1);
+});
+
+test("once the API server answers again, old proofs are looked at anew at once", async () => {
+  const { reviewer, show, host } = lab();
+  await show(jwt({}));
+  host.clock.advance(10 * MINUTE_MS);
+  reviewer.mood = "fails";
+  await show(jwt({}));
+  reviewer.mood = "accepts";
+  await show(jwt({ jti: "new" }));
+  reviewer.mood = "refuses";
+  await fails(show(jwt({})), "unauthenticated", /does not accept/);
+});
+
 test("a token that expires while it is reviewed anew is not kept", async () => {
   const { reviewer, show, host } = lab();
   await show(jwt({}));

@@ -6,7 +6,6 @@ import { promisify } from "node:util";
 import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
 import { parse } from "yaml";
 import { TokenReviewAuthenticator } from "../../src/ca/token-review-authenticator.ts";
-import type { Caller } from "../../src/caller.ts";
 import { ApiError, pathOf } from "../../src/kube/api.ts";
 import { HttpKubeApi } from "../../src/kube/http-api.ts";
 import { readKubeconfig } from "../../src/kube/kubeconfig.ts";
@@ -104,45 +103,52 @@ suite("kubernetes-access: what one cluster is told of another", () => {
     assert.match(err, /create tokenreviews\.authentication\.k8s\.io\n/);
   });
 
-  test("the cluster's own API server says, by the rights of its reader, whose its tokens are", async () => {
+  /** Who verifies the tokens of west's pods by the rights of its reader, and one such pod. */
+  const reviewing = async (pod: string) => {
     const spec = { serviceAccountName: "cart", nodeName: "n1", containers: [{ name: "c", image: "c" }] };
-    const { metadata } = await west.client.create(PODS, { metadata: { name: "cart-0", namespace: NAMESPACE }, spec });
-    const pods: Record<string, LivePod> = {
-      "west/readers/cart-0": { uid: metadata.uid!, node: "n1", serviceAccount: "cart" },
-    };
+    const { metadata } = await west.client.create(PODS, { metadata: { name: pod, namespace: NAMESPACE }, spec });
+    const uid = metadata.uid!;
+    const live: Record<string, LivePod> = { [`west/readers/${pod}`]: { uid, node: "n1", serviceAccount: "cart" } };
     const authenticator = new TokenReviewAuthenticator(realHost(), {
       cluster: clusterId("west"),
       trustDomain: "cluster.local",
       reviewer: new KubeTokenReviewer(reading((await create("--duration", "1h")).out)),
-      pods: livePods(pods),
+      pods: livePods(live),
     });
-    const show = (token: string): Promise<Caller> =>
-      authenticator.authenticate({
-        authorization: `Bearer ${token}`,
-        clusterId: "west",
-        certificateChain: [],
-        remoteAddress: "test",
-      });
-    const token = await west.podToken(NAMESPACE, "cart-0", "cart", "istio-ca");
-    const { identity, cluster, pod, expiresAt } = await show(token);
-    assert.deepEqual(
-      [identity, cluster, pod],
-      [
-        { trustDomain: "cluster.local", namespace: NAMESPACE, serviceAccount: "cart" },
-        "west",
-        { name: "cart-0", uid: metadata.uid },
-      ],
-    );
+    const shown = { clusterId: "west", certificateChain: [], remoteAddress: "test" };
+    return {
+      live,
+      uid,
+      token: (audience = "istio-ca") => west.podToken(NAMESPACE, pod, "cart", audience),
+      show: (token: string) => authenticator.authenticate({ ...shown, authorization: `Bearer ${token}` }),
+    };
+  };
+
+  test("the cluster's own API server says, by the rights of its reader, whose its tokens are", async () => {
+    const { live, uid, token, show } = await reviewing("cart-0");
+    const [first, second] = [await token(), await token()];
+    const { identity, cluster, pod, expiresAt } = await show(first);
+    const cart = { trustDomain: "cluster.local", namespace: NAMESPACE, serviceAccount: "cart" };
+    assert.deepEqual([identity, cluster, pod], [cart, "west", { name: "cart-0", uid }]);
     assert.ok(expiresAt > Date.now());
-    const elsewhere = await west.podToken(NAMESPACE, "cart-0", "cart", "vault");
-    await assert.rejects(show(elsewhere), /not for audience istio-ca/);
-    const forged = token.replace(/.(?=[^.]{20}$)/, (character) => (character === "A" ? "B" : "A"));
+    await assert.rejects(show(await token("vault")), /not for audience istio-ca/);
+    const forged = first.replace(/.(?=[^.]{20}$)/, (character) => (character === "A" ? "B" : "A"));
     await assert.rejects(show(forged), /does not accept the token/);
-    const another = await west.podToken(NAMESPACE, "cart-0", "cart", "istio-ca");
     await west.client.delete(PODS, "cart-0", NAMESPACE);
-    await assert.rejects(show(another), /does not accept the token: .*invalidated/);
-    delete pods["west/readers/cart-0"];
-    await assert.rejects(show(token), /which is not live/);
+    await assert.rejects(show(second), /does not accept the token: .*invalidated/);
+    delete live["west/readers/cart-0"];
+    await assert.rejects(show(first), /which is not live/);
+  });
+
+  test("while the API server is down, tokens that it has proven are good, and others wait until it is back", async () => {
+    const { token, show } = await reviewing("cart-1");
+    const [known, unknown] = [await token(), await token()];
+    const caller = await show(known);
+    await west.api.stop("SIGKILL");
+    assert.equal(await show(known), caller);
+    await assert.rejects(show(unknown), { code: "unavailable" });
+    await west.api.startAgain();
+    await eventually("it is reviewed", 20_000, () => show(unknown).then(() => true));
   });
 
   test("a printed secret that is applied elsewhere makes its cluster one of those that are read there", async () => {
