@@ -1,4 +1,4 @@
-import type { EpochMs, Host, Logger } from "../../host.ts";
+import type { Clock, EpochMs, Logger } from "../../host.ts";
 import type { ClusterId } from "../../names.ts";
 import type { ClusterFeed } from "./cluster-feed.ts";
 import { FeedSwap, type Credentials } from "./feed-swap.ts";
@@ -20,9 +20,10 @@ export interface RemoteClusterStatus {
   readonly staleMs: number | undefined;
 }
 
-export interface RemoteClusterHost<Connection> extends Host {
+export interface RemoteClusterHost<Connection> {
+  readonly clock: Clock;
+  readonly log: Logger;
   readonly cluster: ClusterId;
-  readonly remoteLog: Logger;
   /** After this long without being synced a cluster is `timeout`; 0 waits for ever. */
   readonly syncTimeoutMs: number;
   open(connection: Connection): ClusterFeed;
@@ -51,7 +52,7 @@ export class RemoteCluster<Connection> {
     this.#since = host.clock.now();
     this.#swap = new FeedSwap({
       clock: host.clock,
-      log: host.remoteLog,
+      log: host.log,
       open: (connection) => host.open(connection),
       changed: () => this.#settle(),
     });
@@ -101,11 +102,11 @@ export class RemoteCluster<Connection> {
   }
 
   #expire(): void {
-    const { cluster, remoteLog, syncTimeoutMs } = this.#host;
+    const { cluster, log, syncTimeoutMs } = this.#host;
     this.#limit = undefined;
     this.#late = true;
     if (this.#state === "syncing") this.#become("timeout");
-    remoteLog.warn(`failed to sync after ${syncTimeoutMs / 1000}s; this goes on in the background`, {
+    log.warn(`failed to sync after ${syncTimeoutMs / 1000}s; this goes on in the background`, {
       cluster,
       source: this.#source,
       reason: this.#reason(),

@@ -178,14 +178,10 @@ export class RemoteClusters<Connection> {
   }
 
   #remoteCluster(cluster: ClusterId): RemoteCluster<Connection> {
-    const { clock, random, log, metrics } = this.#host;
     return new RemoteCluster({
-      clock,
-      random,
-      log,
-      metrics,
+      clock: this.#host.clock,
+      log: this.#log,
       cluster,
-      remoteLog: this.#log,
       syncTimeoutMs: this.#syncTimeoutMs,
       open: (connection) => this.#options.open(cluster, connection),
       lastKnownAt: () => this.#lastKnownAt(cluster),
