@@ -30,8 +30,16 @@ export class KnownClusters {
 
   /** A copy of the feed that begins now. What was known of the cluster shows meanwhile. */
   async copyOf(cluster: ClusterId): Promise<KnownWriter> {
-    const known = this.#known.get(cluster) ?? this.#open(cluster);
-    return (await known.opened).begin();
+    return (await this.serve(cluster).opened).begin();
+  }
+
+  /** Shows what was known of a cluster, unless it is shown already. */
+  serve(cluster: ClusterId): Known {
+    return this.#known.get(cluster) ?? this.#open(cluster);
+  }
+
+  clusters(): readonly ClusterId[] {
+    return [...this.#known.keys()];
   }
 
   /** When what is served of a cluster was true, as long as that is not from the cluster itself. */

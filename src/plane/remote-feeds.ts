@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import type { Authenticator } from "../caller.ts";
 import { TokenReviewAuthenticator } from "../ca/token-review-authenticator.ts";
 import type { KubeApi } from "../kube/api.ts";
@@ -10,6 +11,7 @@ import type { ClusterId } from "../names.ts";
 import { KubeCluster } from "../registry/kube/cluster.ts";
 import type { ClusterFeed } from "../registry/kube/cluster-feed.ts";
 import { KubeconfigFolder } from "../registry/kube/kubeconfig-folder.ts";
+import { forgetOthers } from "../registry/kube/last-known.ts";
 import type { RemoteClusterStatus } from "../registry/kube/remote-cluster.ts";
 import { RemoteClusters } from "../registry/kube/remote-clusters.ts";
 import { REMOTE_SECRETS, RemoteSecrets } from "../registry/kube/remote-secrets.ts";
@@ -56,7 +58,10 @@ export class RemoteFeeds {
       leave: (cluster) => this.#leave(cluster),
       lastKnownAt: (cluster) => this.#known.servedOf(cluster),
     });
-    this.#clusters.observe(context.noteProblems);
+    this.#clusters.observe(() => {
+      this.#standIn();
+      context.noteProblems();
+    });
     this.#origin = config.multiclusterKubeconfigPath === undefined ? this.#secrets() : this.#folder();
   }
 
@@ -111,7 +116,10 @@ export class RemoteFeeds {
       namespace,
       labelSelector: REMOTE_SECRETS,
       sink: secrets,
-      onSynced: () => secrets.listed(),
+      onSynced: () => {
+        secrets.listed();
+        this.#listed();
+      },
     });
     return { start: () => reflector.start(), stop: () => reflector.close() };
   }
@@ -119,6 +127,21 @@ export class RemoteFeeds {
   #folder(): { start(): void; stop(): Promise<void> } {
     const { host, config } = this.#context;
     return new KubeconfigFolder(host, config.multiclusterKubeconfigPath!, this.#clusters);
+  }
+
+  /** What there is of clusters that no secret names any more is of no use to anyone. */
+  #listed(): void {
+    const { host, config } = this.#context;
+    void forgetOthers(host, join(config.stateDir, "clusters"), this.#clusters.named());
+  }
+
+  /** A cluster whose kubeconfig could never be read is served as it was before: somebody still names it. */
+  #standIn(): void {
+    const named = this.#clusters.named();
+    for (const cluster of named)
+      if (!this.#feeds.has(cluster) && cluster !== this.#context.config.clusterId) this.#known.serve(cluster);
+    for (const cluster of this.#known.clusters())
+      if (!named.has(cluster) && !this.#feeds.has(cluster)) this.#leave(cluster);
   }
 
   #open(cluster: ClusterId, connection: ClusterConnection): ClusterFeed {

@@ -202,3 +202,17 @@ test("the mesh config changes while we run, and keeps its last good state while 
   assert.equal(scopes(), 1);
   assert.match(life.clusters.problems()[0]!.object, /ConfigMap istio-system\/istio/);
 });
+
+test("a restart with a kubeconfig that cannot be read serves what its cluster last said, until nothing names it", async () => {
+  const lab = open("east", "west");
+  lab.putSecret("west");
+  lab.put("west", pod("cart", "10.0.1.1"));
+  await (await lab.start()).end();
+  lab.putSecret("west", lab.kubeconfig("west", "t", true));
+  const life = await lab.start();
+  await lab.pass(5_000);
+  assert.deepEqual(workloads(life), ["west//Pod/shop/cart"]);
+  lab.removeSecret("west");
+  await lab.pass(5_000);
+  assert.deepEqual(workloads(life), []);
+});
