@@ -168,6 +168,16 @@ test("while the API server is down, proven tokens stay good until they expire an
   assert.equal(host.lines.at(-1), "info ca: the API server reviews tokens again cluster=east");
 });
 
+test("an API server that does not let us ask has said nothing of the token", async () => {
+  const { reviewer, show, host } = lab();
+  const caller = await show(jwt({}));
+  host.clock.advance(10 * MINUTE_MS);
+  reviewer.review = () => Promise.reject(new MeshError("unauthenticated", "our own token has expired"));
+  assert.equal(await show(jwt({})), caller);
+  await fails(show(jwt({ jti: "new" })), "unavailable", /cannot review/);
+  assert.match(host.lines.join("\n"), /why=our own token has expired/);
+});
+
 test("an API server that hangs holds nobody up for long, and those that it has proven only once", async () => {
   const { reviewer, show, host } = lab();
   await show(jwt({}));
