@@ -129,7 +129,7 @@ export function gatewayProblems(
   graph: Graph,
   { gateways }: Objects,
   { networks }: NetworkPaths,
-  { localCluster, multiNetwork }: RegistryOptions,
+  { localCluster, multiNetwork, mesh }: RegistryOptions,
 ): Collection<string, Problem> {
   return derive(graph, {
     name: "gateway-problems",
@@ -138,7 +138,7 @@ export function gatewayProblems(
     to: (gateway, { networks }, key) => {
       const { id } = gateway;
       if (!multiNetwork || id.cluster === localCluster || !isEastWest(gateway)) return [];
-      const why = whyNotGateway(gateway, networks.get(id.cluster));
+      const why = whyNotGateway(gateway, networks.get(id.cluster), mesh);
       if (why === undefined) return [];
       const message = `Gateway ${id.namespace}/${id.name} of cluster ${id.cluster} ${why}, so it is no way into its network.`;
       const object = `Gateway ${id.cluster}/${id.namespace}/${id.name}`;

@@ -14,6 +14,7 @@ import { merge } from "./collection/merge.ts";
 import type { GatewayHost, KubeGateway } from "./kube/gateway.ts";
 import type { Objects } from "./kube/objects.ts";
 import type { GatewayAddress } from "./model/address.ts";
+import type { MeshSettings } from "./model/mesh.ts";
 import type { Workload } from "./model/workload.ts";
 import type { RegistryOptions } from "./options.ts";
 import { bareWorkload, DEFAULT_NETWORK } from "./workload-shape.ts";
@@ -51,7 +52,7 @@ export function networkGateways(
   graph: Graph,
   objects: Objects,
   networks: Collection<ClusterId, NetworkId>,
-  { localCluster, multiNetwork }: RegistryOptions,
+  { localCluster, multiNetwork, mesh }: RegistryOptions,
 ): Collection<string, NetworkGateway> {
   return derive(graph, {
     name: "network-gateways",
@@ -61,8 +62,8 @@ export function networkGateways(
       const own = gateway.id.cluster === localCluster;
       const found = own
         ? declaredAddresses(gateway, key)
-        : multiNetwork && whyNotGateway(gateway, networks.get(gateway.id.cluster)) === undefined
-          ? discoveredAddresses(gateway, key)
+        : multiNetwork && whyNotGateway(gateway, networks.get(gateway.id.cluster), mesh) === undefined
+          ? addressesOf(gateway, key, outerHosts(gateway, mesh), gateway.id.name)
           : [];
       return found.map((address) => [`${key}#${address.at}`, address] as const);
     },
@@ -75,12 +76,22 @@ export function isEastWest({ className, network }: KubeGateway): boolean {
 }
 
 /** Why another cluster's Gateway is no way into its network, undefined if it is one; `own` is what the cluster calls it. */
-export function whyNotGateway(gateway: KubeGateway, own: NetworkId | undefined): string | undefined {
+export function whyNotGateway(
+  gateway: KubeGateway,
+  own: NetworkId | undefined,
+  mesh: MeshSettings,
+): string | undefined {
   if (!isEastWest(gateway)) return "is no east-west gateway";
   if (own !== undefined && own !== gateway.network)
     return `says network "${gateway.network}", but its cluster is on "${own}"`;
   if (hbonePortOf(gateway) === 0) return "has no HBONE listener that terminates TLS";
-  return gateway.addresses.length === 0 ? "has no address in its status yet" : undefined;
+  if (gateway.addresses.length === 0) return "has no address in its status yet";
+  return outerHosts(gateway, mesh).length === 0 ? "has only a name that its own cluster knows" : undefined;
+}
+
+/** Names of a cluster's own Services mean something else, or nothing, in any other. */
+function outerHosts({ addresses }: KubeGateway, { clusterDomain }: MeshSettings): readonly GatewayHost[] {
+  return addresses.filter((host) => host.kind === "ip" || !host.hostname.endsWith(`.svc.${clusterDomain}`));
 }
 
 function declaredAddresses(gateway: KubeGateway, key: ObjectKey): readonly NetworkGateway[] {
@@ -88,10 +99,6 @@ function declaredAddresses(gateway: KubeGateway, key: ObjectKey): readonly Netwo
   // Nothing places a gateway that is elsewhere, so its spec says where it is until a status does.
   const hosts = gateway.addresses.length > 0 ? gateway.addresses : gateway.wantedAddresses;
   return addressesOf(gateway, key, hosts, `${gateway.id.name}-istio-remote`);
-}
-
-function discoveredAddresses(gateway: KubeGateway, key: ObjectKey): readonly NetworkGateway[] {
-  return addressesOf(gateway, key, gateway.addresses, gateway.id.name);
 }
 
 function addressesOf(

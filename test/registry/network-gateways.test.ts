@@ -40,6 +40,11 @@ const rows: readonly (readonly [string, KubeObject, readonly string[]])[] = [
   ["not without the label of its network", eastWest("net2", ["192.0.2.1"], {}, { labels: {} }), []],
   ["not with the label of another network than its cluster's", eastWest("net3", ["192.0.2.1"]), []],
   ["not without an address", eastWest("net2", []), []],
+  [
+    "not at a name of its own cluster",
+    eastWest("net2", [], { status: { addresses: [{ type: "Hostname", value: "eastwest.istio.svc.cluster.local" }] } }),
+    [],
+  ],
 ];
 for (const [how, gateway, expected] of rows)
   test(`another cluster's gateway is a way into its network: ${how}`, () => {
