@@ -1,4 +1,4 @@
-import { coalescedUid, type NetworkId, type ServiceName, type WorkloadUid } from "../names.ts";
+import { coalescedUid, type ClusterId, type NetworkId, type ServiceName, type WorkloadUid } from "../names.ts";
 import type { Collection } from "./collection/collection.ts";
 import { derive } from "./collection/derive.ts";
 import type { Graph } from "./collection/graph.ts";
@@ -62,18 +62,17 @@ interface Share {
   readonly way: NetworkGateway;
   readonly endpoints: number;
   readonly healthy: number;
+  /**
+   * What all of them share. istiod sends none, and so ranks a near network like a far one. It is safe: every preference
+   * with a region begins with the network, and a match of that goes above all others (contract ztunnel.md 6.5). A part
+   * that they do not share stays empty, and matches no client that has one.
+   */
   readonly locality: Locality | undefined;
 }
 
-/**
- * What each gateway stands for: the endpoints of its own cluster, and its part of those whose cluster has no gateway.
- * Another cluster's gateway may not know the endpoints of this one.
- */
+/** What each gateway stands for. */
 function sharesOf({ clusters, service }: Tally, ways: readonly NetworkGateway[]): readonly Share[] {
-  const parts = clusters.flatMap((tally) => {
-    const own = ways.filter(({ cluster }) => cluster === tally.cluster);
-    return dealt(tally, own.length > 0 ? own : ways, service);
-  });
+  const parts = clusters.flatMap((tally) => dealt(tally, waysTo(tally.cluster, ways), service));
   return ways.flatMap((way) => {
     const own = parts.filter((part) => part.way === way);
     if (own.length === 0) return [];
@@ -81,6 +80,20 @@ function sharesOf({ clusters, service }: Tally, ways: readonly NetworkGateway[])
     const healthy = own.reduce((sum, { healthy }) => sum + healthy, 0);
     return [{ way, endpoints, healthy, locality: commonLocality(own.map(({ locality }) => locality)) }];
   });
+}
+
+/**
+ * The gateways that lead to a cluster: those that the local cluster has for it, or for the network as a whole; else its
+ * own; else any, for another cluster's gateway may not know its endpoints.
+ */
+function waysTo(cluster: ClusterId, ways: readonly NetworkGateway[]): readonly NetworkGateway[] {
+  const toIt = ways.filter((way) => way.toOneCluster && way.cluster === cluster);
+  const choices = [
+    toIt.filter(({ declared }) => declared),
+    ways.filter(({ declared, toOneCluster }) => declared && !toOneCluster),
+    toIt,
+  ];
+  return choices.find((choice) => choice.length > 0) ?? ways;
 }
 
 /** Deals endpoints to gateways evenly; who gets one more differs by service. One that gets none leads nowhere. */

@@ -21,6 +21,7 @@ import { union } from "./union.ts";
 const APART: Readonly<Record<Apart, (where: string) => string>> = {
   external: (where) => `is an ExternalName there, so it is not shared; take its label off in ${where}`,
   "external here": () => "but an ExternalName here, so the two are not joined; make both the same type",
+  "unreadable here": () => "but the one here cannot be read, so the two are not joined; mend it",
   "not global here": () =>
     'but not here, so callers here reach only their own; label it istio.io/global: "true" here to join them',
 };
@@ -76,7 +77,7 @@ function conflictsOf(base: Offer, offer: Offer): readonly (readonly [field: stri
       "spec.ports",
       `${what} has ports ${theirs} in cluster ${there} and ${mine} in ${here}; those of ${here} count, so make them equal.`,
     ]);
-  if (isHeadless(base) !== isHeadless(offer)) {
+  if (base.kind === "Service" && isHeadless(base) !== isHeadless(offer)) {
     const [without, having] = isHeadless(offer) ? [there, here] : [here, there];
     found.push([
       "spec.clusterIP",
@@ -84,6 +85,13 @@ function conflictsOf(base: Offer, offer: Offer): readonly (readonly [field: stri
         "network, so make both the same.",
     ]);
   }
+  // Behind a gateway the other cluster's own waypoint takes it; pods that are called directly have none to go through.
+  const { onLocalNetwork, waypointIdentity } = offer.elsewhere!;
+  if (onLocalNetwork && waypointIdentity !== undefined && base.service.waypoint === undefined)
+    found.push([
+      "metadata.labels[istio.io/use-waypoint]",
+      `${what} has a waypoint in cluster ${there} and none in ${here}, so callers here pass it by; give it one here, too.`,
+    ]);
   return found;
 }
 

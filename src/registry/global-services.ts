@@ -27,8 +27,8 @@ export interface GlobalService {
   readonly alone: boolean;
 }
 
-/** It renames a host; or its name is, in the local cluster, a renamed host or a service that is not global. */
-export type Apart = "external" | "external here" | "not global here";
+/** It renames a host; or its name is, in the local cluster, a renamed host, not global, or what nobody can read. */
+export type Apart = "external" | "external here" | "not global here" | "unreadable here";
 
 /**
  * The Services of other clusters that are global there (contract ztunnel.md 5.9). The local cluster needs none of its
@@ -57,7 +57,14 @@ export function globalServices(
     name: "global-services",
     distinct: true,
     from: remote,
-    reads: { services: objects.services, namespaces: objects.namespaces, networks, meshConfig, entries },
+    reads: {
+      services: objects.services,
+      unreadable: objects.unreadable,
+      namespaces: objects.namespaces,
+      networks,
+      meshConfig,
+      entries,
+    },
     to: (kube, reads, key) => {
       const { cluster, namespace, name: ownName } = kube.id;
       const rules = reads.meshConfig.get("mesh")?.serviceScopeConfigs ?? [];
@@ -68,12 +75,14 @@ export function globalServices(
       const local = reads.services.get(objectKey(localCluster, namespace, ownName));
       const [entry] = reads.entries.get(name);
       const isKept = (here: Scoped): boolean => !isGlobalIn(localCluster, here);
+      const unread = reads.unreadable.get(`${localCluster}/Service/${namespace}/${ownName}` as ObjectKey) !== undefined;
       const service: GlobalService = {
         kube,
         name,
         network: reads.networks.get(cluster) ?? DEFAULT_NETWORK,
         localNetwork: reads.networks.get(localCluster) ?? DEFAULT_NETWORK,
-        apart: apartFrom(kube, local, entry, isKept),
+        // Nobody knows whether one that cannot be read is global: its callers must not be sent elsewhere.
+        apart: unread ? "unreadable here" : apartFrom(kube, local, entry, isKept),
         alone: local === undefined && entry === undefined,
       };
       return [[key, service]];

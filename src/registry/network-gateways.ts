@@ -34,8 +34,10 @@ export interface NetworkGateway {
   readonly hbonePort: number;
   /** True for a Gateway of the local cluster that stands for another; false for another cluster's own. */
   readonly declared: boolean;
-  /** The cluster that it leads to, as far as anybody says. */
+  /** The cluster that it leads to, or else the one that has it. */
   readonly cluster: ClusterId;
+  /** False if it leads to whatever is on its network. */
+  readonly toOneCluster: boolean;
   /** The Gateway, and which of its addresses this is. */
   readonly gateway: ObjectKey;
   readonly at: number;
@@ -115,6 +117,7 @@ function addressesOf(
     hbonePort: hbonePortOf(gateway),
     declared,
     cluster: declared && gateway.leadsTo !== undefined ? clusterId(gateway.leadsTo) : cluster,
+    toOneCluster: !declared || gateway.leadsTo !== undefined,
     gateway: key,
     namespace,
     name,

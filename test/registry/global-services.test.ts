@@ -94,6 +94,18 @@ test("an ExternalName of ours is never taken over by others", () => {
   assert.match(both.problems().join(), /global in cluster west, but an ExternalName here/);
 });
 
+test("a Service of ours that cannot be read is nobody else's", () => {
+  const both = twoNetworks();
+  both.apply(cart("oops"));
+  assert.equal(both.cart(), undefined);
+  assert.match(both.problems().join(), /global in cluster west, but the one here cannot be read/);
+  both.apply(cart("10.1.0.1"));
+  assert.equal(both.cart()?.addresses.length, 2);
+  both.apply(cart("oops"));
+  both.remove(cart(""));
+  assert.ok(both.cart(), "once it is gone, it is theirs");
+});
+
 test("a scope that nobody knows shares nothing, and is a problem", () => {
   const both = twoNetworks();
   both.applyTo("west", cart("10.2.0.1", {}, { labels: { "solo.io/service-scope": "planet" } }));
@@ -132,6 +144,16 @@ test("nobody is sent to a waypoint that is behind a gateway, and nobody around o
     kind: "address",
     address: { network: "net1", ip: "10.2.0.9" },
   });
+});
+
+test("a waypoint that callers here would pass by is a problem, unless a gateway leads to it", () => {
+  const both = twoNetworks();
+  both.applyTo("west", gateway(), behindWaypoint());
+  assert.deepEqual(both.problems(), []);
+  both.applyTo("west", system("net1"), eastWest("net1", ["192.0.2.1"]));
+  assert.deepEqual(both.problems(), [
+    "Service shop/cart has a waypoint in cluster west and none in east, so callers here pass it by; give it one here, too.",
+  ]);
 });
 
 /** Where traffic goes first when a service is on several networks (contract peering.md 3.2). */

@@ -116,6 +116,20 @@ test("what the local cluster says of an address counts, and clients get one work
   );
 });
 
+test("a cluster is entered where the local cluster says, for it or for its network, and else by its own gateway", () => {
+  const both = twoNetworks();
+  const used = () => capacities(both).map(([address]) => address);
+  both.apply(declared("192.0.2.5", "to-net2"));
+  assert.deepEqual(used(), ["192.0.2.5"]);
+  both.apply(declared("192.0.2.6", "to-west", { "topology.istio.io/cluster": "west" }));
+  assert.deepEqual(used(), ["192.0.2.6"]);
+  both.remove(declared("", "to-west"), declared("", "to-net2"));
+  both.apply(declared("192.0.2.7", "to-north", { "topology.istio.io/cluster": "north" }));
+  assert.deepEqual(used(), ["192.0.2.1"]);
+  both.removeFrom("west", eastWest("net2", []));
+  assert.deepEqual(used(), ["192.0.2.7"]);
+});
+
 test("a gateway of the local cluster is of the cluster that it says it leads to", () => {
   const both = twoNetworks();
   both.removeFrom("west", eastWest("net2", []));
