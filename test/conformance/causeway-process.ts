@@ -43,6 +43,7 @@ export class Causeway {
       env: { ...environment, ...options.environment },
       stdio: ["ignore", "ignore", "pipe"],
     });
+    endWithUs(this.#process);
     this.#process.stderr!.on("data", (bytes: Buffer) => (this.#log += bytes.toString()));
     this.#process.once("exit", () => (this.#ended = true));
   }
@@ -129,6 +130,11 @@ export class Causeway {
     return lines.filter((line) => line.includes(labels)).reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
   }
 
+  /** Of JavaScript, garbage included. */
+  async heapMiB(): Promise<number> {
+    return (await this.metric("nodejs_heap_size_used_bytes")) / 2 ** 20;
+  }
+
   /** Whether /ready says 200. */
   async ready(): Promise<boolean> {
     const { health } = this.#connected();
@@ -156,6 +162,15 @@ export class Causeway {
     if (!answer.ok) throw new Error(`${path}: ${answer.status} ${text.slice(0, 300)}`);
     return text;
   }
+}
+
+const children = new Set<ChildProcess>();
+process.once("exit", () => children.forEach((child) => child.kill("SIGKILL")));
+
+/** A child that its test could not stop, as its time was over, must not outlive us. */
+export function endWithUs(child: ChildProcess): void {
+  children.add(child);
+  child.once("exit", () => children.delete(child));
 }
 
 /** Not worth trying again. */

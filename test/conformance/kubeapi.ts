@@ -2,14 +2,15 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
+import { endWithUs } from "./causeway-process.ts";
 
 export interface KubeapiOptions {
   /** Of `kubeapiBinary()`. */
   readonly binary: string;
   /** Holds its data, its admin kubeconfig and its log; kept when it stops. */
   readonly folder: string;
-  /** A folder of CustomResourceDefinitions. */
-  readonly crds?: string;
+  /** A folder of CustomResourceDefinitions; none if undefined. */
+  readonly crds?: string | undefined;
   /** RBAC by default, as a cluster has it. */
   readonly authorization?: "RBAC" | "AlwaysAllow";
   /** More flags of test/kubeapi/README.md, as `--watch-cache=false`. */
@@ -92,8 +93,10 @@ export class Kubeapi {
         ...(crds === undefined ? [] : [`--crds=${crds}`]),
         ...flags,
       ],
-      { stdio: ["ignore", "pipe", "pipe"] },
+      // Its sockets are temporary files, which a crash leaves behind.
+      { env: { ...process.env, TMPDIR: folder }, stdio: ["ignore", "pipe", "pipe"] },
     );
+    endWithUs(child);
     this.#process = child;
     this.#server = await readyLine(child);
   }

@@ -42,13 +42,12 @@ export class MeshWatcher {
     }).catch((thrown: Error) => void (this.failure = thrown));
   }
 
-  /** Resolves once it has the mesh. `token` is of an account that may read it. @throws if it is not let in. */
+  /** Resolves once it has the mesh. `token` is of an account that may read it. @throws MeshError if it is not let in. */
   static async start(causeway: Causeway, token: string, cluster = "Kubernetes"): Promise<MeshWatcher> {
     const watcher = new MeshWatcher(causeway, token, cluster);
-    await eventually("a client has the mesh", 10_000, () => {
-      if (watcher.failure !== undefined) throw watcher.failure;
-      return watcher.#heard.size === TYPES.length;
-    });
+    const heard = () => watcher.failure !== undefined || watcher.#heard.size === TYPES.length;
+    await eventually("a client has the mesh", 10_000, heard);
+    if (watcher.failure !== undefined) throw watcher.failure;
     return watcher;
   }
 

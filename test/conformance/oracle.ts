@@ -1,5 +1,6 @@
 import { clusterId } from "../../src/names.ts";
 import type { ResourceType } from "../../src/kube/api.ts";
+import type { KubeObject } from "../../src/kube/object.ts";
 import { Graph } from "../../src/registry/collection/graph.ts";
 import { LOCAL_KINDS, REMOTE_KINDS } from "../../src/registry/kube/watched-kinds.ts";
 import { Registry, type RegistrySettings } from "../../src/registry/registry.ts";
@@ -50,12 +51,14 @@ export async function oracle(
 }
 
 /** Items of a list do not say of which kind they are. A kind that is not installed has none. */
-async function listed(client: KubeClient, type: ResourceType) {
-  try {
-    const apiVersion = type.group === "" ? type.versions[0]! : `${type.group}/${type.versions[0]}`;
-    return (await client.list(type)).map((object) => ({ ...object, apiVersion, kind: type.kind }));
-  } catch (thrown) {
-    if (thrown instanceof Refused && thrown.status === 404) return [];
-    throw thrown;
-  }
+async function listed(client: KubeClient, type: ResourceType): Promise<readonly KubeObject[]> {
+  for (const version of type.versions)
+    try {
+      const apiVersion = type.group === "" ? version : `${type.group}/${version}`;
+      const objects = await client.list({ ...type, versions: [version] });
+      return objects.map((object) => ({ ...object, apiVersion, kind: type.kind }));
+    } catch (thrown) {
+      if (!(thrown instanceof Refused && thrown.status === 404)) throw thrown;
+    }
+  return [];
 }

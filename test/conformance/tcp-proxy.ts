@@ -7,6 +7,8 @@ export class TcpProxy {
   readonly #target: number;
   readonly #server: Server;
   readonly #wires = new Set<readonly [client: Socket, server: Socket]>();
+  /** Swallowed ones too, of which one end may have gone. */
+  readonly #sockets = new Set<Socket>();
   #mode: Mode = "pass";
   /** Connections that were asked for so far. */
   accepted = 0;
@@ -32,7 +34,7 @@ export class TcpProxy {
   /** Ends every connection, and refuses new ones until `heal`. */
   cut(): void {
     this.#mode = "cut";
-    for (const wire of this.#wires) for (const socket of wire) socket.destroy();
+    for (const socket of this.#sockets) socket.destroy();
   }
 
   /** From now on nothing passes, and nobody is told: no FIN, no RST. New connections are taken, and hear nothing. */
@@ -58,8 +60,10 @@ export class TcpProxy {
     const wire = [client, server] as const;
     this.#wires.add(wire);
     for (const socket of wire) {
+      this.#sockets.add(socket);
       socket.on("error", () => {});
       socket.on("close", () => {
+        this.#sockets.delete(socket);
         this.#wires.delete(wire);
         // A peer that was swallowed must not learn of the other's end.
         if (this.#mode !== "swallow" && !silenced.has(socket)) for (const other of wire) other.destroy();

@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
+import { CONFIG_MAPS, NAMESPACES, SECRETS } from "../../src/kube/resource-types.ts";
+import { eventually } from "./causeway-process.ts";
+import { FaultyApi } from "./faulty-api.ts";
+import { type KubeCluster, KubeLab, type RbacUsage } from "./kube-lab.ts";
+import { MeshWatcher } from "./mesh-watcher.ts";
+
+suite("What Causeway is allowed to do on Kubernetes", () => {
+  let lab: KubeLab;
+  before(async function () {
+    lab = await KubeLab.open(this);
+  });
+  after(() => lab?.close());
+
+  /** As `list pods by ClusterRoleBinding/x`, for those that allowed nothing yet. */
+  const unused = ({ rules }: RbacUsage): readonly string[] =>
+    rules
+      .filter(({ allowed }) => allowed === 0)
+      .map(({ verb, apiGroup, resource, binding }) => `${verb} ${resource}${apiGroup && `.${apiGroup}`} by ${binding}`);
+
+  async function usageOf(cluster: KubeCluster, binding: RegExp): Promise<RbacUsage> {
+    const { rules, denied } = await cluster.rbacUsage();
+    return { rules: rules.filter((rule) => binding.test(rule.binding)), denied };
+  }
+
+  test("it uses every rule of deploy/rbac, here and as a reader elsewhere, and asks for nothing that they do not allow", async function () {
+    this.timeout(5 * 60_000);
+    const [east, west] = [await lab.cluster("east"), await lab.cluster("west")];
+    await east.applyExamples();
+    await west.applyExamples();
+    // A server without streamed lists is asked for plain ones: both are allowed because both are needed.
+    const [oldEast, oldWest] = [await old(east), await old(west)];
+    const reader = (await west.secretToken("istio-reader-service-account")).token;
+    const remote = { metadata: { name: "west", namespace: "istio-system", labels: { "istio/multiCluster": "true" } } };
+    const kubeconfigOf = (api?: FaultyApi) =>
+      west.kubeconfig({ token: reader, ...(api && { server: api.server, ca: api.ca }) });
+    const shape = { server: oldEast.server, ca: oldEast.ca };
+    const planes = [];
+    for (const [kubeconfig, west] of [
+      [await east.kubeconfigFor("istiod"), kubeconfigOf()],
+      [await east.kubeconfigFor("istiod", shape), kubeconfigOf(oldWest)],
+    ] as const) {
+      await east.client.put(SECRETS, { ...remote, stringData: { west } });
+      planes.push(await lab.causeway({ kubeconfig, cluster: "east" }));
+    }
+    // Callers of both clusters show their tokens.
+    for (const [cluster, name] of [
+      [east, "east"],
+      [west, "west"],
+    ] as const)
+      await lab.with(await MeshWatcher.start(planes[0]!, await cluster.ztunnelToken(), name)).close();
+    await east.client.put(NAMESPACES, { metadata: { name: "later" } });
+    const root = await eventually("the root of trust is in a new namespace", 30_000, async () => {
+      const { data } = await east.client.get(CONFIG_MAPS, "istio-ca-root-cert", "later");
+      return (data as Record<string, string>)["root-cert.pem"]!.includes("BEGIN CERTIFICATE");
+    });
+    await eventually("every rule was used", 60_000, async () => {
+      const idle = [...unused(await usageOf(east, /istiod/)), ...unused(await usageOf(west, /reader/))];
+      if (idle.length > 0) throw new Error(`unused: ${idle.join("; ")}`);
+      return true;
+    });
+    for (const cluster of [east, west]) assert.deepEqual((await cluster.rbacUsage()).denied, []);
+    const count = (await usageOf(east, /istiod/)).rules.length + (await usageOf(west, /reader/)).rules.length;
+    assert.ok(count > 40);
+    console.log(`      ${count} parts of rules, all used; no request denied; root of trust after ${root} ms`);
+  });
+
+  /** The same API server as one that has no streamed lists. */
+  async function old(cluster: KubeCluster): Promise<FaultyApi> {
+    const api = lab.with(await FaultyApi.start(cluster.api.admin));
+    api.fault = (line) => (line.includes("sendInitialEvents") ? { status: 422, reason: "Invalid" } : undefined);
+    return api;
+  }
+});
