@@ -57,19 +57,19 @@ type Step =
 
 const cluster = fc.constantFrom(...CLUSTERS);
 const network = fc.constantFrom("net1", "net2", "net3");
-const step: fc.Arbitrary<Step> = fc.oneof(
+const podStep: fc.Arbitrary<Step> = fc.record({
+  kind: fc.constant("pod" as const),
+  cluster,
+  name: fc.constantFrom("p", "q", "r", "s"),
+  pod: fc.option(fc.record({ app: fc.constantFrom(...NAMES), ready: fc.boolean() }), { nil: undefined, freq: 4 }),
+});
+const otherStep: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ kind: fc.constant("network" as const), cluster, network }),
   fc.record({
     kind: fc.constant("service" as const),
     cluster,
     name: fc.constantFrom(...NAMES),
     global: fc.constantFrom("true" as const, "true" as const, "false" as const, "" as const, undefined),
-  }),
-  fc.record({
-    kind: fc.constant("pod" as const),
-    cluster,
-    name: fc.constantFrom("p", "q", "r", "s"),
-    pod: fc.option(fc.record({ app: fc.constantFrom(...NAMES), ready: fc.boolean() }), { nil: undefined, freq: 4 }),
   }),
   fc.record({
     kind: fc.constant("gateway" as const),
@@ -79,6 +79,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ kind: fc.constant("leave" as const), cluster: fc.constantFrom("north" as const, "west" as const) }),
   fc.record({ kind: fc.constant("rules" as const), allGlobal: fc.boolean() }),
 );
+// Pods change more often than anything else.
+const step = fc.oneof(podStep, podStep, otherStep);
 
 /** Three clusters that share all they have, from which chance goes on. */
 const START: readonly Step[] = CLUSTERS.flatMap((cluster, at): readonly Step[] => [
@@ -215,10 +217,11 @@ function checkService({ mesh: { registry }, model }: Player, name: string): void
   }
 }
 
-test("whatever clusters do, each service is what a count from scratch says, and what a fresh registry holds", () => {
+test("whatever clusters do, each service is what a count from scratch says, and what a fresh registry holds", function () {
+  this.timeout(60_000);
   let shared = 0;
   fc.assert(
-    fc.property(fc.array(fc.tuple(step, fc.boolean()), { maxLength: 40 }), (steps) => {
+    fc.property(fc.array(fc.tuple(step, fc.constantFrom(true, true, false)), { maxLength: 40 }), (steps) => {
       const living = new Player(testMesh([], { allocateIps: false }), START);
       for (const [each, flush] of steps) {
         living.play(each);
@@ -236,9 +239,9 @@ test("whatever clusters do, each service is what a count from scratch says, and 
       assert.deepEqual(contents(living), contents(fresh));
       shared += [...living.mesh.registry.workloads.entries()].filter(([uid]) => uid.includes("Horizon")).length;
     }),
-    { numRuns: 150 },
+    { numRuns: 400 },
   );
-  assert.ok(shared > 150, `only ${shared} workloads stood for others: too little was tried`);
+  assert.ok(shared > 300, `only ${shared} workloads stood for others: too little was tried`);
 });
 
 test("one pod of ten thousand changes one workload, and is a step, not a count", () => {
