@@ -19,6 +19,8 @@ export class MeshWatcher {
   readonly removed: string[] = [];
   /** Names, as they were added or changed, after the first response of their type. */
   readonly changed: string[] = [];
+  /** Of each response since it has the mesh, what it added or changed and what it removed. */
+  readonly steps: { readonly changed: readonly string[]; readonly removed: readonly string[] }[] = [];
   /** How often a stream was lost. */
   lost = 0;
   /** Why it gave up. */
@@ -34,7 +36,9 @@ export class MeshWatcher {
       clock: systemClock,
       signal: this.#end.signal,
       onUpdate: ({ typeUrl, resources, removed }) => {
-        if (this.#heard.has(typeUrl)) this.changed.push(...resources.map(({ name }) => name));
+        const names = resources.map(({ name }) => name);
+        if (this.#heard.has(typeUrl)) this.changed.push(...names);
+        if (this.#heard.size === TYPES.length) this.steps.push({ changed: names, removed });
         this.#heard.add(typeUrl);
         this.removed.push(...removed);
       },
