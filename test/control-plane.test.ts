@@ -282,5 +282,8 @@ test("a cluster on another network is not sent, and that is a problem that says 
     plane.problems().map(({ object, field }) => [object, field]),
     [["cluster west", "topology.istio.io/network"]],
   );
-  assert.match(plane.problems()[0]!.message, /none of them is sent. .* label its namespace istio-system/);
+  assert.match(
+    plane.problems()[0]!.message,
+    /none of them is sent. .*east-west gateway.* label its namespace istio-system/,
+  );
 });

@@ -40,6 +40,8 @@ const REMEMBERED_MAX = 10_000;
 /** A thousand ztunnels that come at once are served within a second if a review takes 30 ms. */
 const TURNS = { atOnceMax: 32, waitingMax: 4_096, waitMs: 2_000 };
 
+const RESULTS = ["proven", "refused", "kept", "unanswered"] as const;
+
 interface Proof {
   readonly caller: Caller;
   /** By `clock.elapsedMs`. */
@@ -164,7 +166,12 @@ export class TokenReviewAuthenticator implements Authenticator {
     }
   }
 
-  #count(result: "proven" | "refused" | "kept" | "unanswered"): void {
+  /** The cluster has left: what was counted of it is nobody's. */
+  forget(): void {
+    for (const result of RESULTS) this.#reviews.remove({ cluster: this.#options.cluster, result });
+  }
+
+  #count(result: (typeof RESULTS)[number]): void {
     this.#reviews.add(1, { cluster: this.#options.cluster, result });
   }
 }

@@ -99,21 +99,23 @@ export class EmbeddedClusters implements Clusters {
     }
   }
 
-  /** Clusters on another network, of which nobody hears anything until gateways join them. */
+  /** Clusters on another network, of which nothing is shared before a gateway leads there. */
   #elsewhere(): readonly Problem[] {
     const { config, registry } = this.#context;
     const { manifests, systemNamespace } = config;
     const networkOf = (cluster: ClusterId): string => registry.networks.get(cluster) ?? "";
     const local = networkOf(manifests[0]!.cluster);
+    const entered = new Set(Array.from(registry.networkGateways.entries(), ([, { network }]) => network as string));
     return manifests
-      .filter(({ cluster }) => networkOf(cluster) !== local)
+      .filter(({ cluster }) => networkOf(cluster) !== local && !entered.has(networkOf(cluster)))
       .map(({ cluster, folder }) => ({
         object: `cluster ${cluster}`,
         origin: folder,
         field: "topology.istio.io/network",
         message:
-          `Its pods are on network "${networkOf(cluster)}", ours on "${local}", so none of them is sent. If they reach ` +
-          `each other, label its namespace ${systemNamespace} with topology.istio.io/network: "${local}".`,
+          `Its pods are on network "${networkOf(cluster)}", ours on "${local}", and no gateway leads there, so none of ` +
+          `them is sent. Give it an east-west gateway (docs/multi-network.md); or, if the pods reach each other, label ` +
+          `its namespace ${systemNamespace} with topology.istio.io/network: "${local}".`,
         severity: "warning",
       }));
   }

@@ -38,6 +38,7 @@ export class RemoteFeeds {
   readonly #origin: { start(): void; stop(): Promise<void> };
   /** The newest feed of each cluster. */
   readonly #feeds = new Map<ClusterId, KubeCluster>();
+  readonly #verifiers = new Map<ClusterId, TokenReviewAuthenticator>();
   /** What reviews a cluster's tokens now. */
   readonly #apis = new Map<ClusterId, KubeApi>();
   /** What they said before. */
@@ -169,6 +170,8 @@ export class RemoteFeeds {
     this.#feeds.delete(cluster);
     this.#apis.delete(cluster);
     this.#tokens.delete(cluster);
+    this.#verifiers.get(cluster)?.forget();
+    this.#verifiers.delete(cluster);
     this.#known.forget(cluster);
     this.#context.registry.intake(cluster).clear();
   }
@@ -185,6 +188,8 @@ export class RemoteFeeds {
     };
     const { trustDomain } = config;
     const pods = new LivePods(registry);
-    this.#tokens.set(cluster, new TokenReviewAuthenticator(host, { cluster, trustDomain, reviewer, pods }));
+    const verifier = new TokenReviewAuthenticator(host, { cluster, trustDomain, reviewer, pods });
+    this.#verifiers.set(cluster, verifier);
+    this.#tokens.set(cluster, verifier);
   }
 }

@@ -141,10 +141,12 @@ export class KubeCluster implements ClusterFeed {
     const { intake } = this.#options;
     return {
       set: (object, origin) => {
+        if (this.#state === "closed") return;
         intake.set(object, origin);
         this.#copy?.set(object, origin);
       },
       delete: (reference) => {
+        if (this.#state === "closed") return;
         intake.delete(reference);
         this.#copy?.delete(reference);
       },
