@@ -4,6 +4,7 @@ import { MeshError, messageOf } from "../errors.ts";
 import type { EpochMs } from "../host.ts";
 import type { Authority } from "./authority.ts";
 import { EMPTY_NAME, keyIdOf, signCertificate } from "./certificate.ts";
+import { checkTemplate } from "./template-check.ts";
 import { EXTENSION, pathLength, purposes, PURPOSE, readCertificate, uriNames } from "./certificate-fields.ts";
 import { DerReader, TAG } from "./der.ts";
 
@@ -132,18 +133,16 @@ function checkIssuer(folder: string, name: string, certificate: X509Certificate,
 function checkSigning({ folder, layout, chain }: Material, authority: Authority, now: EpochMs): void {
   const [own] = chain;
   try {
-    const leaf = signCertificate(
-      {
-        serial: Buffer.of(1),
-        notBefore: now,
-        notAfter: now + 1000,
-        subject: EMPTY_NAME,
-        publicKey: readCertificate(own!.raw).publicKey,
-        purpose: "workload",
-        names: { uris: ["spiffe://probe/ns/probe/sa/probe"] },
-      },
-      authority,
-    );
+    const probe = checkTemplate({
+      serial: Buffer.of(1),
+      notBefore: now,
+      notAfter: now + 1000,
+      subject: EMPTY_NAME,
+      publicKey: readCertificate(own!.raw).publicKey,
+      purpose: "workload",
+      names: { uris: ["spiffe://probe/ns/probe/sa/probe"] },
+    });
+    const leaf = signCertificate(probe, authority);
     if (!issued(own!, new X509Certificate(leaf))) throw new Error("what it signs does not verify");
   } catch (thrown) {
     throw refusal(folder, layout.key, `it cannot sign for workloads: ${messageOf(thrown)}`);

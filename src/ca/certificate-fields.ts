@@ -1,11 +1,13 @@
 import { MeshError } from "../errors.ts";
 import type { EpochMs } from "../host.ts";
-import { contextTag, DerReader, type DerValue, oidText, TAG } from "./der.ts";
+import { bits, contextTag, DerReader, type DerValue, oidText, TAG } from "./der.ts";
 
 export interface Extension {
   readonly critical: boolean;
   /** What the extension's octet string holds. */
   readonly value: Uint8Array;
+  /** True if it says that it is not critical, which DER leaves out. */
+  readonly saysFalse: boolean;
 }
 
 /** A certificate taken apart (RFC 5280 4.1). Names and keys are in DER. */
@@ -15,12 +17,16 @@ export interface CertificateFields {
   /** As inside, and as outside of what is signed. */
   readonly signatureAlgorithms: readonly [Uint8Array, Uint8Array];
   readonly issuer: Uint8Array;
+  readonly validity: Uint8Array;
   readonly notBefore: EpochMs;
   readonly notAfter: EpochMs;
   readonly subject: Uint8Array;
   readonly publicKey: Uint8Array;
   /** By object identifier, as `2.5.29.17`. */
   readonly extensions: ReadonlyMap<string, Extension>;
+  /** What the signature is over, in DER. */
+  readonly signed: Uint8Array;
+  readonly signature: Uint8Array;
 }
 
 export const EXTENSION = {
@@ -37,14 +43,17 @@ export function readCertificate(bytes: Uint8Array): CertificateFields {
   const outer = new DerReader(bytes);
   const certificate = outer.enter(TAG.sequence);
   outer.end();
-  const fields = certificate.enter(TAG.sequence);
+  const signed = certificate.next(TAG.sequence);
+  const fields = new DerReader(signed.content);
   const outerAlgorithm = certificate.next(TAG.sequence).whole;
+  const signature = bits(certificate.next(TAG.bitString).content);
+  certificate.end();
   const version = fields.optional(contextTag(0, true));
   const serial = fields.next(TAG.integer).content;
   const algorithm = fields.next(TAG.sequence).whole;
   const issuer = fields.next(TAG.sequence).whole;
-  const validity = fields.enter(TAG.sequence);
-  const [notBefore, notAfter] = [readTime(validity.next()), readTime(validity.next())];
+  const validity = fields.next(TAG.sequence);
+  const [notBefore, notAfter] = readTimes(new DerReader(validity.content));
   const subject = fields.next(TAG.sequence).whole;
   const publicKey = fields.next(TAG.sequence).whole;
   const extensions = fields.optional(contextTag(3, true));
@@ -54,10 +63,13 @@ export function readCertificate(bytes: Uint8Array): CertificateFields {
     serial,
     signatureAlgorithms: [algorithm, outerAlgorithm],
     issuer,
+    validity: validity.whole,
     notBefore,
     notAfter,
     subject,
     publicKey,
+    signed: signed.whole,
+    signature,
     extensions: extensions === undefined ? new Map() : readExtensions(new DerReader(extensions.content)),
   };
 }
@@ -65,14 +77,24 @@ export function readCertificate(bytes: Uint8Array): CertificateFields {
 function readExtensions(reader: DerReader): ReadonlyMap<string, Extension> {
   const found = new Map<string, Extension>();
   const list = reader.enter(TAG.sequence);
+  reader.end();
   while (!list.atEnd) {
     const entry = list.enter(TAG.sequence);
     const id = oidText(entry.next(TAG.oid).content);
-    const critical = entry.boolean();
+    const flag = entry.optional(TAG.boolean);
+    const critical = flag !== undefined && new DerReader(flag.whole).boolean();
     if (found.has(id)) throw new MeshError("invalid", `the certificate has the extension ${id} twice`);
-    found.set(id, { critical, value: entry.next(TAG.octetString).content });
+    const value = entry.next(TAG.octetString).content;
+    entry.end();
+    found.set(id, { critical, value, saysFalse: flag !== undefined && !critical });
   }
   return found;
+}
+
+function readTimes(reader: DerReader): readonly [EpochMs, EpochMs] {
+  const times = [readTime(reader.next()), readTime(reader.next())] as const;
+  reader.end();
+  return times;
 }
 
 function readTime({ tag, content }: DerValue): EpochMs {
@@ -83,6 +105,14 @@ function readTime({ tag, content }: DerValue): EpochMs {
     throw new MeshError("invalid", `the certificate has the time ${JSON.stringify(text.slice(0, 20))}`);
   const [, year, month, day, hour, minute, second] = match;
   return Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
+}
+
+/** Into the sequence that these bytes are. */
+function onlySequence(bytes: Uint8Array): DerReader {
+  const reader = new DerReader(bytes);
+  const list = reader.enter(TAG.sequence);
+  reader.end();
+  return list;
 }
 
 /** What certificates are for, in the extended key usage extension. */
@@ -97,7 +127,7 @@ export function purposes({ extensions }: CertificateFields): readonly string[] |
   const extension = extensions.get(EXTENSION.extendedKeyUsage);
   if (extension === undefined) return undefined;
   const found: string[] = [];
-  const list = new DerReader(extension.value).enter(TAG.sequence);
+  const list = onlySequence(extension.value);
   while (!list.atEnd) found.push(oidText(list.next(TAG.oid).content));
   return found;
 }
@@ -120,7 +150,7 @@ export function alternativeNames({ extensions }: CertificateFields): readonly De
   const extension = extensions.get(EXTENSION.subjectAltName);
   if (extension === undefined) return [];
   const names: DerValue[] = [];
-  const list = new DerReader(extension.value).enter(TAG.sequence);
+  const list = onlySequence(extension.value);
   while (!list.atEnd) names.push(list.next());
   return names;
 }

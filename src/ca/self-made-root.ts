@@ -7,6 +7,7 @@ import type { Authority } from "./authority.ts";
 import { loadCacerts } from "./cacerts.ts";
 import { keyIdOf, organizationName, serialFrom, signCertificate } from "./certificate.ts";
 import { toPem } from "./pem.ts";
+import { checkTemplate } from "./template-check.ts";
 
 /** As istiod's own (contract ztunnel.md 4.7). */
 const ROOT_YEARS = 10;
@@ -45,18 +46,16 @@ async function writeRoot(host: Host, folder: string, trustDomain: string): Promi
   const publicKey = createPublicKey(privateKey).export({ type: "spki", format: "der" });
   const subject = organizationName(trustDomain);
   const now = host.clock.now();
-  const root = signCertificate(
-    {
-      serial: serialFrom(host.random.bytes(16)),
-      notBefore: now - 120_000,
-      notAfter: now + ROOT_YEARS * 365 * 86_400_000,
-      subject,
-      publicKey,
-      purpose: "authority",
-      names: {},
-    },
-    { subject, keyId: keyIdOf(publicKey), privateKey },
-  );
+  const template = checkTemplate({
+    serial: serialFrom(host.random.bytes(16)),
+    notBefore: now - 120_000,
+    notAfter: now + ROOT_YEARS * 365 * 86_400_000,
+    subject,
+    publicKey,
+    purpose: "authority",
+    names: {},
+  });
+  const root = signCertificate(template, { subject, keyId: keyIdOf(publicKey), privateKey });
   const certificate = toPem("CERTIFICATE", root);
   try {
     // The certificate last: with it, the folder is complete.

@@ -6,6 +6,7 @@ import { ipBytes } from "../ip-bytes.ts";
 import type { Authority } from "./authority.ts";
 import { EMPTY_NAME, serialFrom, signCertificate } from "./certificate.ts";
 import { toPem } from "./pem.ts";
+import { checkTemplate } from "./template-check.ts";
 
 /** Short enough that renewal is exercised, long enough to survive a week without us. */
 const LIFE_MS = 30 * 86_400_000;
@@ -102,18 +103,16 @@ export class ServingCertificates {
       publicKeyEncoding: { type: "spki", format: "pem" },
     });
     const ips = this.#names.filter((name) => isIP(name) !== 0);
-    const leaf = signCertificate(
-      {
-        serial: serialFrom(random.bytes(16)),
-        notBefore: now - 120_000,
-        notAfter,
-        subject: EMPTY_NAME,
-        publicKey: createPublicKey(key).export({ type: "spki", format: "der" }),
-        purpose: "server",
-        names: { dns: this.#names.filter((name) => !ips.includes(name)), ips: ips.flatMap((ip) => ipBytes(ip) ?? []) },
-      },
-      this.#authority,
-    );
+    const template = checkTemplate({
+      serial: serialFrom(random.bytes(16)),
+      notBefore: now - 120_000,
+      notAfter,
+      subject: EMPTY_NAME,
+      publicKey: createPublicKey(key).export({ type: "spki", format: "der" }),
+      purpose: "server",
+      names: { dns: this.#names.filter((name) => !ips.includes(name)), ips: ips.flatMap((ip) => ipBytes(ip) ?? []) },
+    });
+    const leaf = signCertificate(template, this.#authority);
     const chain = [leaf, ...this.#authority.chain].map((bytes) => toPem("CERTIFICATE", bytes)).join("");
     return { material: { chain, key }, lifeMs: notAfter - now };
   }

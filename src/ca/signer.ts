@@ -9,6 +9,13 @@ export interface TrustBundle {
   readonly roots: readonly Uint8Array[];
 }
 
+declare const linted: unique symbol;
+/** A certificate that `lintSvid` has let out. */
+export type LintedCertificate = Uint8Array & { readonly [linted]: true };
+
+/** In DER, leaf first, root left out. */
+export type SvidChain = readonly [LintedCertificate, ...(readonly Uint8Array[])];
+
 /** A request whose caller has been proven and authorized. */
 export interface SigningRequest {
   readonly identity: ServiceAccountId;
@@ -24,8 +31,8 @@ export interface Signer {
   /** When its own certificate ends; nothing it signs lives longer. */
   readonly expiresAt: EpochMs;
   /**
-   * @returns the chain in DER, leaf first, root left out; valid for `ttlSeconds` or the issuer's remainder, if shorter.
+   * @returns the chain; its leaf has passed `lintSvid`, whoever signed it, and is valid for `ttlSeconds` or the issuer's remainder, if shorter.
    * @throws MeshError `unavailable` (ask again), `denied` (the authority refused) or `invalid` (the key).
    */
-  sign(request: SigningRequest, signal: AbortSignal): Promise<readonly Uint8Array[]>;
+  sign(request: SigningRequest, signal: AbortSignal): Promise<SvidChain>;
 }

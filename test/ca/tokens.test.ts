@@ -6,7 +6,12 @@ import { join } from "node:path";
 import { SignJWT } from "jose";
 import { afterEach, beforeEach, test } from "mocha";
 import { Authenticators } from "../../src/ca/authenticators.ts";
-import { EMPTY_NAME, signCertificate } from "../../src/ca/certificate.ts";
+import {
+  type CertificateTemplate,
+  type CheckedTemplate,
+  EMPTY_NAME,
+  signCertificate,
+} from "../../src/ca/certificate.ts";
 import { issuerName, TokenIssuer } from "../../src/ca/token-issuer.ts";
 import { TokenVerifier } from "../../src/ca/token-verifier.ts";
 import type { Credentials } from "../../src/caller.ts";
@@ -205,18 +210,21 @@ test("an authority's certificate proves nobody, even if it is named like a workl
 test("a NUL in the name of a client certificate ends nothing", async () => {
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const { clock } = realHost();
-  const leaf = signCertificate(
-    {
-      serial: Buffer.of(1),
-      notBefore: clock.now() - 1000,
-      notAfter: clock.now() + 60_000,
-      subject: EMPTY_NAME,
-      publicKey: publicKey.export({ type: "spki", format: "der" }),
-      purpose: "workload",
-      names: { uris: ["spiffe://cluster.local/ns/shop/sa/cart\u0000.evil"] },
-    },
-    { subject: EMPTY_NAME, keyId: Buffer.alloc(20), privateKey },
-  );
+  const template: CertificateTemplate = {
+    serial: Buffer.of(1),
+    notBefore: clock.now() - 1000,
+    notAfter: clock.now() + 60_000,
+    subject: EMPTY_NAME,
+    publicKey: publicKey.export({ type: "spki", format: "der" }),
+    purpose: "workload",
+    names: { uris: ["spiffe://cluster.local/ns/shop/sa/cart\u0000.evil"] },
+  };
+  // Another authority might not look.
+  const leaf = signCertificate(template as CheckedTemplate, {
+    subject: EMPTY_NAME,
+    keyId: Buffer.alloc(20),
+    privateKey,
+  });
   const shown = { ...showing(undefined), certificateChain: [leaf] };
   await refused(byCertificateAlone(clock).authenticate(shown), /service account is not a valid path segment/);
 });

@@ -1,0 +1,61 @@
+import { MeshError, messageOf } from "../errors.ts";
+import { parseServiceAccountId } from "../spiffe.ts";
+import { type CertificateTemplate, type CheckedTemplate, EMPTY_NAME, keyIdOf } from "./certificate.ts";
+
+/** RFC 5280 4.1.2.5: the last second that a certificate can name. */
+const LAST_MOMENT = Date.parse("9999-12-31T23:59:59Z");
+
+/**
+ * Looks at a certificate before it is signed: what an authority has signed cannot be taken back.
+ * @param issuerNotAfter when the issuer ends; undefined for a root, which signs itself.
+ * @throws MeshError `internal`, with the rule that it breaks: whoever made the template is wrong, not whoever asked.
+ */
+export function checkTemplate(template: CertificateTemplate, issuerNotAfter = LAST_MOMENT): CheckedTemplate {
+  const broken = brokenFrame(template, issuerNotAfter) ?? brokenNames[template.purpose](template);
+  if (broken !== undefined)
+    throw new MeshError("internal", `a certificate for a ${template.purpose} was not signed: ${broken}`);
+  return template as CheckedTemplate;
+}
+
+function brokenFrame(template: CertificateTemplate, issuerNotAfter: number): string | undefined {
+  const { serial, notBefore, notAfter, publicKey } = template;
+  if (serial.length === 0 || serial.length > 20 || (serial.length === 20 && serial[0]! >= 0x80))
+    return "RFC 5280 4.1.2.2: its serial number has no bytes, or over 20";
+  if (serial.every((byte) => byte === 0)) return "RFC 5280 4.1.2.2: its serial number is not positive";
+  // Not "<": what is no number is refused, too.
+  if (!(notBefore >= 0 && notBefore < notAfter && notAfter <= LAST_MOMENT))
+    return "RFC 5280 4.1.2.5: its life ends before it begins";
+  if (notAfter > issuerNotAfter) return "X509-SVID 2: it outlasts its issuer";
+  try {
+    keyIdOf(publicKey);
+  } catch (thrown) {
+    return `RFC 5280 4.1.2.7: its key is no SubjectPublicKeyInfo: ${messageOf(thrown)}`;
+  }
+  return undefined;
+}
+
+const brokenNames: Readonly<
+  Record<CertificateTemplate["purpose"], (template: CertificateTemplate) => string | undefined>
+> = {
+  workload: ({ subject, names: { uris = [], dns = [], ips = [] } }) => {
+    const [uri] = uris;
+    if (uri === undefined || uris.length + dns.length + ips.length !== 1)
+      return "X509-SVID 2: it has not exactly one name, a URI";
+    if (subject.length !== EMPTY_NAME.length) return "it has a subject beside its name";
+    try {
+      parseServiceAccountId(uri);
+    } catch (thrown) {
+      return `SPIFFE-ID 2: ${messageOf(thrown)}`;
+    }
+    return undefined;
+  },
+  server: ({ names: { uris = [], dns = [], ips = [] } }) => {
+    if (uris.length > 0 || dns.length + ips.length === 0) return "a server has DNS names and addresses, and no URI";
+    if (ips.some(({ length }) => length !== 4 && length !== 16))
+      return "RFC 5280 4.2.1.6: an address has 4 or 16 bytes";
+    const odd = dns.find((name) => !/^[\x21-\x7e]{1,253}$/.test(name));
+    return odd === undefined ? undefined : `RFC 5280 4.2.1.6: ${JSON.stringify(odd.slice(0, 80))} is no DNS name`;
+  },
+  authority: ({ subject }) =>
+    subject.length > EMPTY_NAME.length ? undefined : "RFC 5280 4.1.2.6: an authority has a subject",
+};

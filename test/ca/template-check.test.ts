@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import { createPrivateKey, generateKeyPairSync } from "node:crypto";
+import { test } from "mocha";
+import { type CertificateTemplate, EMPTY_NAME, organizationName, signCertificate } from "../../src/ca/certificate.ts";
+import { newCsr } from "../../src/ca/client.ts";
+import { lintSvid } from "../../src/ca/lint.ts";
+import type { SvidChain } from "../../src/ca/signer.ts";
+import { checkTemplate } from "../../src/ca/template-check.ts";
+import { MeshError } from "../../src/errors.ts";
+import { certificateWith, context } from "../kits/malformed-certificates.ts";
+
+const now = 1_700_000_000_000;
+const ends = now + 7_200_000;
+const uri = "spiffe://cluster.local/ns/shop/sa/cart";
+const workload: CertificateTemplate = {
+  serial: Buffer.alloc(16, 0x45),
+  notBefore: now - 60_000,
+  notAfter: now + 3_600_000,
+  subject: EMPTY_NAME,
+  publicKey: newCsr().publicKey,
+  purpose: "workload",
+  names: { uris: [uri] },
+};
+const server: CertificateTemplate = { ...workload, purpose: "server", names: { dns: ["istiod"] } };
+const authority: CertificateTemplate = {
+  ...workload,
+  purpose: "authority",
+  subject: organizationName("cluster.local"),
+  names: {},
+};
+
+test("a template as it should be is signed as it is", () => {
+  for (const template of [workload, server, authority]) assert.equal(checkTemplate(template, ends), template);
+});
+
+const refusals: readonly (readonly [string, CertificateTemplate, RegExp])[] = [
+  ["a serial of zero", { ...workload, serial: Buffer.alloc(16) }, /4\.1\.2\.2: .*not positive/],
+  ["no serial", { ...workload, serial: Buffer.alloc(0) }, /4\.1\.2\.2: .*no bytes/],
+  ["a serial of 21 bytes", { ...workload, serial: Buffer.alloc(21, 1) }, /4\.1\.2\.2: .*over 20/],
+  ["a serial of 21 bytes once it is positive", { ...workload, serial: Buffer.alloc(20, 0xff) }, /4\.1\.2\.2/],
+  ["a life that ends before it begins", { ...workload, notAfter: now - 61_000 }, /4\.1\.2\.5/],
+  ["a life that is no number", { ...workload, notAfter: NaN }, /4\.1\.2\.5/],
+  ["a life beyond its issuer's", { ...workload, notAfter: ends + 1 }, /outlasts its issuer/],
+  ["a life beyond the year 9999", { ...workload, notAfter: 1e15 }, /4\.1\.2\.5/],
+  ["a key that is none", { ...workload, publicKey: Buffer.from("junk") }, /4\.1\.2\.7/],
+  ["no name", { ...workload, names: {} }, /not exactly one name/],
+  ["two names", { ...workload, names: { uris: [uri, uri] } }, /not exactly one name/],
+  ["a DNS name beside its identity", { ...workload, names: { uris: [uri], dns: ["x"] } }, /not exactly one name/],
+  ["a subject", { ...workload, subject: organizationName("x") }, /a subject beside its name/],
+  ["a name with dots", { ...workload, names: { uris: ["spiffe://a/ns/b/sa/.."] } }, /SPIFFE-ID 2/],
+  ["a server's URI", { ...server, names: { uris: [uri] } }, /no URI/],
+  ["a server without a name", { ...server, names: {} }, /has DNS names/],
+  ["a server whose name has a NUL", { ...server, names: { dns: ["istiod\0.evil"] } }, /is no DNS name/],
+  ["an address of five bytes", { ...server, names: { ips: [Buffer.alloc(5)] } }, /4 or 16 bytes/],
+  ["an authority without a subject", { ...authority, subject: EMPTY_NAME }, /an authority has a subject/],
+];
+for (const [what, template, reason] of refusals)
+  test(`a template with ${what} is not signed, and the rule is named`, () => {
+    assert.throws(
+      () => checkTemplate(template, ends),
+      (error) => error instanceof MeshError && error.code === "internal" && reason.test(error.message),
+    );
+  });
+
+test("no template is signed unchecked, and no certificate returned unlinted: the compiler says so", () => {
+  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const issuer = {
+    subject: context.issuer,
+    keyId: context.issuerKeyId,
+    privateKey: createPrivateKey(privateKey.export({ type: "pkcs8", format: "pem" })),
+  };
+  // @ts-expect-error: a template that nobody checked
+  assert.ok(signCertificate(workload, issuer));
+  assert.ok(signCertificate(checkTemplate(workload), issuer));
+  const unlinted = certificateWith();
+  // @ts-expect-error: a certificate that nobody linted
+  const wrong: SvidChain = [unlinted];
+  const right: SvidChain = [lintSvid(unlinted, context)];
+  // @ts-expect-error: bytes from anywhere
+  assert.throws(() => lintSvid(Buffer.alloc(3), context));
+  assert.deepEqual(wrong, right);
+});
