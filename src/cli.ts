@@ -1,5 +1,5 @@
 import { Command as Program, CommanderError, Option } from "commander";
-import { type Command, type Environment, type ExitCode, type Flag, type Options, type Printer } from "./command.ts";
+import type { Command, CommandGroup, Environment, ExitCode, Flag, Options, Printer } from "./command.ts";
 import { textOption, UsageError } from "./command.ts";
 import { parseDurationMs } from "./duration.ts";
 import { MeshError, messageOf } from "./errors.ts";
@@ -12,7 +12,7 @@ const GRACE_MS = 500;
 const ENDLESS_GRACE_MS = 5000;
 
 export interface Cli {
-  readonly commands: readonly Command[];
+  readonly commands: readonly (Command | CommandGroup)[];
   readonly version: string;
   readonly clock: Clock;
   readonly printer: Printer;
@@ -52,15 +52,28 @@ function toProgram({ commands, version, printer }: Cli, run: Run): Program {
       outputError: (text, write) => write(text.replace(/^error: /, "causeway: ")),
     });
   for (const command of commands) {
-    const word = program.command(command.name).summary(command.summary).description(command.summary);
-    for (const alias of command.aliases ?? []) word.alias(alias);
-    for (const arg of command.args ?? []) word.argument(arg);
-    for (const flag of command.flags) word.addOption(toOption(flag));
-    if (!command.flags.some(({ flags }) => flags.includes("--timeout")))
-      word.addOption(new Option("--timeout <duration>", "give up after this long, as 5s or 2m"));
-    word.action(() => run(command, word.args, word.optsWithGlobals<Options>()));
+    if (!("commands" in command)) addCommand(program, command, run);
+    else {
+      const group = addWord(program, command);
+      for (const member of command.commands)
+        // Errors call it as the user did.
+        addCommand(group, member, (_, ...call) => run({ ...member, name: `${command.name} ${member.name}` }, ...call));
+    }
   }
   return program;
+}
+
+const addWord = (parent: Program, { name, summary }: Command | CommandGroup): Program =>
+  parent.command(name).summary(summary).description(summary);
+
+function addCommand(parent: Program, command: Command, run: Run): void {
+  const word = addWord(parent, command);
+  for (const alias of command.aliases ?? []) word.alias(alias);
+  for (const arg of command.args ?? []) word.argument(arg);
+  for (const flag of command.flags) word.addOption(toOption(flag));
+  if (!command.flags.some(({ flags }) => flags.includes("--timeout")))
+    word.addOption(new Option("--timeout <duration>", "give up after this long, as 5s or 2m"));
+  word.action(() => run(command, word.args, word.optsWithGlobals<Options>()));
 }
 
 function toOption(flag: Flag): Option {

@@ -40,6 +40,13 @@ export interface Command {
   run(call: CommandCall): Promise<ExitCode>;
 }
 
+/** Commands that share their first word. */
+export interface CommandGroup {
+  readonly name: string;
+  readonly summary: string;
+  readonly commands: readonly Command[];
+}
+
 export interface CommandCall {
   readonly args: readonly string[];
   readonly options: Options;

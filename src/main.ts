@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { runCli } from "./cli.ts";
-import type { Command } from "./command.ts";
+import type { Command, CommandGroup } from "./command.ts";
+import { caCommands } from "./commands/ca.ts";
 import { createRemoteSecretCommand } from "./commands/create-remote-secret.ts";
 import { demoCommand } from "./commands/demo.ts";
 import { policiesCommand } from "./commands/policies.ts";
@@ -13,11 +14,11 @@ import { versionCommand } from "./commands/version.ts";
 import { watchCommand } from "./commands/watch.ts";
 import { workloadsCommand } from "./commands/workloads.ts";
 import { whyNotNode } from "./runtime.ts";
-import { systemClock } from "./system-host.ts";
+import { systemClock, systemRandom } from "./system-host.ts";
 import { VERSION } from "./version.ts";
 
 /** In the order of the help. */
-const commands: readonly Command[] = [
+const commands: readonly (Command | CommandGroup)[] = [
   serveCommand(process.pid),
   demoCommand(process.pid),
   tokenCommand,
@@ -27,6 +28,7 @@ const commands: readonly Command[] = [
   proxyStatusCommand,
   remoteClustersCommand,
   createRemoteSecretCommand,
+  caCommands({ clock: systemClock, random: systemRandom }),
   watchCommand(systemClock),
   versionCommand,
 ];

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { accessSync, constants } from "node:fs";
 import { join } from "node:path";
 import { test } from "mocha";
-import { runCli } from "../src/cli.ts";
+import { type Cli, runCli } from "../src/cli.ts";
 import { type Command, type CommandCall, type ExitCode, UsageError } from "../src/command.ts";
 import { parseDurationMs } from "../src/duration.ts";
 import { MeshError } from "../src/errors.ts";
@@ -29,7 +29,7 @@ const command = (run: Command["run"], more: Partial<Command> = {}): Command => (
   ...more,
 });
 
-function cli(words: readonly string[], commands: readonly Command[]): Ran {
+function cli(words: readonly string[], commands: Cli["commands"]): Ran {
   const [out, err]: [string[], string[]] = [[], []];
   const clock = new VirtualClock();
   const interruption = new AbortController();
@@ -65,6 +65,21 @@ test("a command gets its arguments, options and environment, and its exit code i
   assert.equal(calls[0]!.environment["HOME"], "/home/me");
   await cli(["workloads"], [found]).code;
   assert.deepEqual(calls[1]!.options, { output: "table" });
+});
+
+test("commands of a group have a first word in common, and errors call them by both", async () => {
+  const member = command(async () => Promise.reject(new MeshError("timeout", "late")), { name: "make" });
+  const stuck = command(() => never, { name: "wait" });
+  const group = { name: "ca", summary: "authorities", commands: [member, stuck] };
+  const all = [group, command(async () => 0)];
+  assert.equal(await cli(["workloads"], all).code, 0);
+  assert.equal(await cli(["ca", "make"], all).code, 2);
+  const ran = cli(["ca", "wait", "--timeout", "1s"], all);
+  await ran.clock.pass(2000);
+  assert.equal(await ran.code, 2);
+  assert.match(ran.err.join(""), /ca wait did not finish within 1s/);
+  for (const words of [["ca"], ["ca", "mkae"], ["make"]]) assert.equal(await cli(words, all).code, 64, words.join(" "));
+  assert.match(cli(["ca", "mkae"], all).err.join(""), /unknown command 'mkae'\n\(Did you mean make\?\)/);
 });
 
 test("a wrong call exits with 64 and says what is near", async () => {

@@ -53,6 +53,7 @@ test("cli.md names every setting and every command", () => {
     "proxy-status",
     "remote-clusters",
     "create-remote-secret",
+    "ca init",
     "version",
   ])
     assert.match(text, new RegExp(`causeway .*\\b${command}\\b`));

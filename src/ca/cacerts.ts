@@ -9,13 +9,13 @@ import { readCertificate } from "./certificate-fields.ts";
 import { pemBlocks } from "./pem.ts";
 
 /** As istiod names the files, and as cert-manager does (contract ztunnel.md 4.7). */
-const ISTIO: Layout = {
+export const ISTIO: Layout = {
   certificate: "ca-cert.pem",
   key: "ca-key.pem",
   root: "root-cert.pem",
   chain: "cert-chain.pem",
 };
-const KUBERNETES: Layout = { certificate: "tls.crt", key: "tls.key", root: "ca.crt", chain: undefined };
+export const KUBERNETES: Layout = { certificate: "tls.crt", key: "tls.key", root: "ca.crt", chain: undefined };
 
 /** The files of an authority, not judged yet. */
 export interface CacertsFiles {

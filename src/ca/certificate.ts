@@ -32,6 +32,8 @@ export interface CertificateTemplate {
   /** SubjectPublicKeyInfo in DER. */
   readonly publicKey: Uint8Array;
   readonly purpose: "workload" | "server" | "authority";
+  /** Of an authority: how many authorities may follow it, at most 127; any number by default. */
+  readonly pathLength?: number;
   readonly names: AlternativeNames;
 }
 
@@ -63,7 +65,7 @@ const FIXED: Readonly<Record<CertificateTemplate["purpose"], readonly Buffer[]>>
   workload: leafExtensions(serverAuth, clientAuth),
   server: leafExtensions(serverAuth),
   // keyCertSign and cRLSign.
-  authority: [keyUsage(1, 0x06), extension(EXTENSION.basicConstraints, true, sequence(TRUE))],
+  authority: [keyUsage(1, 0x06)],
 };
 
 /** digitalSignature and keyEncipherment, and no authority (contract ztunnel.md 4.5). */
@@ -117,24 +119,35 @@ function toBeSigned(template: CheckedTemplate, issuer: IssuingKey, identifier: U
   );
 }
 
-function extensionsOf({ purpose, names, publicKey }: CertificateTemplate, { keyId }: IssuingKey): readonly Buffer[] {
+function extensionsOf(template: CertificateTemplate, { keyId }: IssuingKey): readonly Buffer[] {
+  const { purpose, publicKey } = template;
   const authorityKey = sequence(der(contextTag(0, false), keyId));
   return [
     ...FIXED[purpose],
+    ...(purpose === "authority" ? [authorityConstraints(template.pathLength)] : []),
     extension(EXTENSION.subjectKeyId, false, der(TAG.octetString, keyIdOf(publicKey))),
     extension(EXTENSION.authorityKeyId, false, authorityKey),
-    ...(purpose === "authority" ? [] : [alternativeNames(names)]),
+    ...alternativeNames(template),
   ];
 }
 
-/** Critical, because a leaf's subject is empty (RFC 5280 4.2.1.6). */
-function alternativeNames({ uris = [], dns = [], ips = [] }: AlternativeNames): Buffer {
+function authorityConstraints(pathLength: number | undefined): Buffer {
+  const max = pathLength === undefined ? [] : [integer(Buffer.of(pathLength))];
+  return extension(EXTENSION.basicConstraints, true, sequence(TRUE, ...max));
+}
+
+/** Critical where the subject is empty, as a leaf's (RFC 5280 4.2.1.6); an authority need not have any. */
+function alternativeNames({
+  names: { uris = [], dns = [], ips = [] },
+  subject,
+}: CertificateTemplate): readonly Buffer[] {
   const names = [
     ...uris.map((uri) => der(NAME_TAG.uri, Buffer.from(uri, "latin1"))),
     ...dns.map((name) => der(NAME_TAG.dns, Buffer.from(name, "latin1"))),
     ...ips.map((ip) => der(NAME_TAG.ip, ip)),
   ];
-  return extension(EXTENSION.subjectAltName, true, sequence(...names));
+  const nameless = subject.length === EMPTY_NAME.length;
+  return names.length > 0 || nameless ? [extension(EXTENSION.subjectAltName, nameless, sequence(...names))] : [];
 }
 
 /** RFC 5280 4.2.1.2, method 1: of the bits of the key. @param publicKey SubjectPublicKeyInfo in DER. */
@@ -144,10 +157,11 @@ export function keyIdOf(publicKey: Uint8Array): Buffer {
   return hash("sha1", bits(info.next(TAG.bitString).content), "buffer");
 }
 
-/** A name with an organization alone. */
-export function organizationName(organization: string): Buffer {
-  const value = der(TAG.utf8String, Buffer.from(organization));
-  return sequence(der(TAG.set, sequence(oid("2.5.4.10"), value)));
+/** A name with an organization, and perhaps a common name. */
+export function organizationName(organization: string, commonName?: string): Buffer {
+  const part = (id: string, text: string): Buffer =>
+    der(TAG.set, sequence(oid(id), der(TAG.utf8String, Buffer.from(text))));
+  return sequence(part("2.5.4.10", organization), ...(commonName === undefined ? [] : [part("2.5.4.3", commonName)]));
 }
 
 export interface Signature {
