@@ -7,6 +7,7 @@ import type { Files } from "./folder-files.ts";
 import { type KeyType, makeKeyPair } from "./key-type.ts";
 import { toPem } from "./pem.ts";
 import { type Root, ROOT_LAYOUT } from "./root-folder.ts";
+import { checkTemplate } from "./template-check.ts";
 
 export const DAY_MS = 86_400_000;
 /** Clocks of nodes differ: what was made just now must not be from the future anywhere (contract identity.md 2.1). */
@@ -62,7 +63,7 @@ export async function newIntermediate(
   const keys = await makeKeyPair(shape.keyType);
   const publicKey = keys.publicKey.export({ type: "spki", format: "der" });
   const notAfter = Math.min(maker.clock.now() + shape.lifetimeMs, root.notAfter);
-  const certificate = toPem("CERTIFICATE", certify(maker, shape, { publicKey, notAfter }, root));
+  const certificate = toPem("CERTIFICATE", certify(maker, shape, { publicKey, notAfter }, root, root.notAfter));
   const files = new Map([
     [ISTIO.key, keys.privateKey.export({ type: "pkcs8", format: "pem" }).toString()],
     [ISTIO.root, bundle(roots)],
@@ -90,8 +91,9 @@ function certify(
   }: Pick<NewIntermediate, "trustDomain" | "subject"> & { readonly pathLength?: number },
   { publicKey, notAfter }: { readonly publicKey: Uint8Array; readonly notAfter: EpochMs },
   issuer: IssuingKey,
+  issuerNotAfter?: EpochMs,
 ): Buffer {
-  return signCertificate(
+  const template = checkTemplate(
     {
       serial: serialFrom(random.bytes(16)),
       notBefore: clock.now() - BACKDATED_MS,
@@ -103,8 +105,9 @@ function certify(
       // An authority is named after its trust domain, with no path (X509-SVID 3).
       names: { uris: [`spiffe://${trustDomain}`] },
     },
-    issuer,
+    issuerNotAfter,
   );
+  return signCertificate(template, issuer);
 }
 
 /** Whoever reads it will do the same: what would be refused is never written. */
