@@ -11,6 +11,8 @@ export interface KubernetesAccess {
   readonly connect: (connection: ClusterConnection) => KubeApi;
   readonly gate: RelistGate;
   readonly meshConfig: MeshConfigFollower;
+  /** Ends what follows the mesh config; idempotent. */
+  readonly unfollow: () => Promise<void>;
   /** Whom to tell of changes of the mesh config, and of its problems. */
   onMeshConfig: (mesh: EffectiveMesh) => void;
   onProblems: () => void;

@@ -128,6 +128,7 @@ export class KubernetesClusters implements Clusters {
     this.#look?.[Symbol.dispose]();
     await this.#writing.close();
     await this.#remote?.close();
+    await this.#access.unfollow();
     await this.#local.close();
   }
 

@@ -60,8 +60,12 @@ export class KubernetesSource {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#reflectors.map((reflector) => reflector.close()));
+    await this.#unfollow();
     await this.#api?.close();
+  }
+
+  async #unfollow(): Promise<void> {
+    await Promise.all(this.#reflectors.map((reflector) => reflector.close()));
   }
 
   #open(host: Host): KubernetesAccess {
@@ -79,6 +83,7 @@ export class KubernetesSource {
       connect,
       gate: new RelistGate(),
       meshConfig,
+      unfollow: () => this.#unfollow(),
       onMeshConfig: () => {},
       onProblems: () => {},
     };
