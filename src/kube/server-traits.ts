@@ -6,6 +6,8 @@ import { Discovery } from "./discovery.ts";
 import { outcomeOf } from "./outcome.ts";
 
 const PROBE_MS = 10_000;
+/** One small request for all kinds: a server that is back is found soon (contract operations.md 3.3, L3). */
+const PROBES_APART_MS_MAX = 2_000;
 const RETRIES_APART_MS = 250;
 const STREAMS_AGAIN_MS = 1_800_000;
 
@@ -84,7 +86,7 @@ export class ServerTraits {
   }
 
   async #probe(signal: AbortSignal): Promise<void> {
-    const backoff = new Backoff(this.#host.random);
+    const backoff = new Backoff(this.#host.random, PROBES_APART_MS_MAX);
     while (!signal.aborted) {
       const error = await this.#answerTo("/version", signal);
       if (signal.aborted) return;

@@ -95,13 +95,13 @@ test("a server that is down is asked by one small request for all kinds, and all
   await world.pass(1_800_000);
   const paths = new Set(world.server.requests.slice(before).map(({ path }) => path));
   assert.deepEqual([...paths], ["/version"]);
-  assert.ok(world.server.requests.length - before < 130);
+  assert.ok(world.server.requests.length - before < 1_800, "less than one a second");
   const warnings = world.host.lines.filter((line) => line.includes("cannot be reached"));
   assert.ok(warnings.length >= 15 && warnings.length <= 32, `${warnings.length} lines in half an hour`);
   assert.match(warnings[0]!, /^warn kube: .* cluster=east server=https:\/\/fake:6443 cause=connect ECONNREFUSED/);
   world.server.faults.down = false;
   world.put("new");
-  await world.pass(40_000);
+  await world.pass(5_000);
   assert.ok(world.reflectors.every(({ state }) => state.phase === "watching"));
   assert.ok(world.shelves[kinds.indexOf(PODS)]!.objects.has("shop/new"));
   await world.close();
