@@ -6,6 +6,7 @@ import type { Authority } from "./ca/authority.ts";
 import { Authenticators } from "./ca/authenticators.ts";
 import { CacertsFollower } from "./ca/cacerts-follower.ts";
 import { loadCacerts } from "./ca/cacerts.ts";
+import { IssuanceLog } from "./ca/issuance-log.ts";
 import { LocalSigner } from "./ca/local-signer.ts";
 import { toPem } from "./ca/pem.ts";
 import { selfMadeRoot } from "./ca/self-made-root.ts";
@@ -53,6 +54,8 @@ export class ControlPlane {
   readonly graph = new Graph();
   readonly registry: Registry;
   readonly discovery: XdsServer;
+  /** What was issued and refused. */
+  readonly issuances: IssuanceLog;
   readonly #mesh: MeshLogs;
   readonly #closing: (() => Promise<void> | void)[] = [];
   readonly #problemLog: ProblemLog;
@@ -63,6 +66,7 @@ export class ControlPlane {
   private constructor(host: Host, options: ControlPlaneOptions, virtualIps: FileVirtualIpStore) {
     this.#host = host;
     this.#options = options;
+    this.issuances = new IssuanceLog(host);
     this.#problemLog = new ProblemLog(host.log.scope("registry"));
     const { config, debugPage, openClusters = (context) => new EmbeddedClusters(context) } = options;
     const { systemNamespace, trustDomain, clusterDomain } = config;
@@ -200,7 +204,7 @@ export class ControlPlane {
     const admission = { authenticator, whyNot: (caller: Caller) => this.#whyNot(caller) };
     const methods = [
       ...this.discovery.methods(admission),
-      certificateService(this.#host, { authenticator, rules, signer }),
+      certificateService(this.#host, { authenticator, rules, signer, issuances: this.issuances }),
     ];
     // What we show, and what we verify clients by, is of the same authority.
     const shown = (material: ServingCertificateMaterial): ServingCertificate => {

@@ -5,9 +5,14 @@ import type { Counter, EpochMs, Gauge, Metrics } from "../host.ts";
 const SIGNING_ERRORS: Readonly<Partial<Record<ErrorCode, string>>> = {
   unavailable: "CA_NOT_READY",
   timeout: "CA_NOT_READY",
+  exhausted: "CA_NOT_READY",
   invalid: "CSR_ERROR",
   internal: "CERT_GEN_ERROR",
 };
+
+/** At which step a request was refused: all that there are. */
+export type DenialReason =
+  "authentication" | "authentication_unavailable" | "quota" | "decoding" | "impersonation" | "request" | "signing";
 
 interface ExpiryGauges {
   readonly timestamp: Gauge;
@@ -74,7 +79,7 @@ export class CaMetrics {
   unsigned(code: ErrorCode): void {
     this.#unsigned.add(1, { error: SIGNING_ERRORS[code] ?? "UNKNOWN" });
   }
-  denied(reason: string): void {
+  denied(reason: DenialReason): void {
     this.#denied.add(1, { reason });
   }
 }

@@ -1,16 +1,17 @@
 import { istio } from "../../proto/gen/mesh.js";
-import type { Authenticator, Caller, Credentials } from "../caller.ts";
-import { MeshError, messageOf } from "../errors.ts";
+import type { Authenticator, Credentials } from "../caller.ts";
+import { type ErrorCode, MeshError, messageOf } from "../errors.ts";
 import type { UnaryMethod } from "../grpc/method.ts";
-import type { Clock, EpochMs, Host, Logger } from "../host.ts";
+import type { Clock, EpochMs, Host } from "../host.ts";
 import { formatServiceAccountId, type ServiceAccountId } from "../spiffe.ts";
+import { type Asker, type IssuanceLog, keyOf } from "./issuance-log.ts";
 import { authorizeIdentity, type AuthorizationRules } from "./authorize.ts";
-import { CaMetrics } from "./ca-metrics.ts";
+import type { CaMetrics } from "./ca-metrics.ts";
 import { readCertificate } from "./certificate-fields.ts";
 import { parseCsr } from "./csr.ts";
 import { toPem } from "./pem.ts";
 import { Quota, type QuotaLimits } from "./quota.ts";
-import type { Signer, SigningRequest, TrustBundle } from "./signer.ts";
+import type { Signer, SigningRequest, SvidChain, TrustBundle } from "./signer.ts";
 
 const { IstioCertificateRequest, IstioCertificateResponse } = istio.v1.auth;
 
@@ -23,13 +24,13 @@ const TTL = { default: 86_400, max: 90 * 86_400, min: 60 };
 
 /** Of one caller: a ztunnel that starts asks at once for every identity on its node, a few hundred at most. */
 const REQUESTS: QuotaLimits = { burst: 1_000, perSecond: 20 };
-/** Of one caller, or of one address that proved nothing. */
-const REFUSAL_LINES: QuotaLimits = { burst: 20, perSecond: 1 / 6 };
 
 export interface CertificateServiceOptions {
   readonly authenticator: Authenticator;
   readonly rules: AuthorizationRules;
   readonly signer: Signer;
+  /** Its books. */
+  readonly issuances: IssuanceLog;
 }
 
 /** The certificate service as istiod offers it: its texts, its codes, its order of the chain (contract ztunnel.md 4). */
@@ -45,11 +46,10 @@ export function certificateService(host: Host, options: CertificateServiceOption
 
 class CertificateService {
   readonly #options: CertificateServiceOptions;
+  readonly #issuances: IssuanceLog;
   readonly #metrics: CaMetrics;
   readonly #clock: Clock;
-  readonly #log: Logger;
   readonly #requests: Quota;
-  readonly #refusalLines: Quota;
   #bundle: TrustBundle | undefined;
   /** Of the bundle: what every answer ends with, and when the first of them ends. */
   #rootsPem = "";
@@ -57,11 +57,10 @@ class CertificateService {
 
   constructor(host: Host, options: CertificateServiceOptions) {
     this.#options = options;
-    this.#metrics = new CaMetrics(host.metrics);
+    this.#issuances = options.issuances;
+    this.#metrics = options.issuances.metrics;
     this.#clock = host.clock;
-    this.#log = host.log.scope("ca");
     this.#requests = new Quota(host.clock, REQUESTS);
-    this.#refusalLines = new Quota(host.clock, REFUSAL_LINES);
     this.#noteAuthority();
   }
 
@@ -75,31 +74,33 @@ class CertificateService {
     const identity = this.#authorize(asking);
     const publicKey = this.#parseCsr(request.csr, asking);
     const chain = await this.#sign({ identity, publicKey, ttlSeconds: request.ttlSeconds }, asking, signal);
-    this.#metrics.issued();
-    this.#log.debug("issued", {
-      identity: formatServiceAccountId(identity),
-      to: nameOf(asker.caller),
-      ttl: request.ttlSeconds,
-    });
-    return IstioCertificateResponse.encode({ certChain: this.#withRoots(chain) }).finish();
+    const certChain = this.#withRoots(chain);
+    this.#issuances.issued(identity, chain[0], asker);
+    return IstioCertificateResponse.encode({ certChain }).finish();
   }
 
   async #authenticate(asker: Asker, credentials: Credentials): Promise<KnownAsker> {
     try {
       return { ...asker, caller: await this.#options.authenticator.authenticate(credentials) };
     } catch (thrown) {
+      const { code } = MeshError.from(thrown);
+      // A verifier that cannot be asked is no reason to doubt the caller, who is to ask again.
+      const unavailable = code === "unavailable" || code === "timeout";
       this.#metrics.unauthenticated();
-      this.#refused("authentication", thrown, asker);
-      const error = MeshError.from(thrown);
-      if (error.code === "unavailable" || error.code === "timeout") throw error;
-      throw new MeshError("unauthenticated", "request authenticate failure", {}, { cause: thrown });
+      this.#issuances.refused(unavailable ? "authentication_unavailable" : "authentication", thrown, asker);
+      throw new MeshError(
+        unavailable ? code : "unauthenticated",
+        "request authenticate failure",
+        {},
+        { cause: thrown },
+      );
     }
   }
 
   #admit(asker: KnownAsker): void {
     if (this.#requests.take(keyOf(asker.caller))) return;
     const error = new MeshError("exhausted", "too many certificate requests; ask again in a minute");
-    this.#refused("quota", error, asker);
+    this.#issuances.refused("quota", error, asker);
     throw error;
   }
 
@@ -108,7 +109,7 @@ class CertificateService {
       return decodeRequest(bytes);
     } catch (thrown) {
       this.#metrics.badCsr();
-      this.#refused("decoding", thrown, asker);
+      this.#issuances.refused("decoding", thrown, asker);
       const message = `the message is not a certificate request: ${messageOf(thrown)}`;
       throw new MeshError("invalid", message, {}, { cause: thrown });
     }
@@ -120,7 +121,7 @@ class CertificateService {
     } catch (thrown) {
       // Why stays in our log: what a node runs is not the caller's to find out.
       this.#metrics.badIdentity();
-      this.#refused("impersonation", thrown, asker);
+      this.#issuances.refused("impersonation", thrown, asker);
       throw new MeshError("unauthenticated", "request impersonation authentication failure", {}, { cause: thrown });
     }
   }
@@ -130,20 +131,21 @@ class CertificateService {
       return parseCsr(csr);
     } catch (thrown) {
       this.#metrics.badCsr();
-      this.#refused("request", thrown, asker);
+      this.#metrics.unsigned("invalid");
+      this.#issuances.refused("request", thrown, asker);
       throw new MeshError("invalid", `CSR signing error (${messageOf(thrown)})`, {}, { cause: thrown });
     }
   }
 
-  async #sign(request: SigningRequest, asker: KnownAsker, signal: AbortSignal): Promise<readonly Uint8Array[]> {
+  async #sign(request: SigningRequest, asker: KnownAsker, signal: AbortSignal): Promise<SvidChain> {
     try {
       return await this.#options.signer.sign(request, signal);
     } catch (thrown) {
-      const error = MeshError.from(thrown);
-      this.#metrics.unsigned(error.code);
-      const identity = formatServiceAccountId(request.identity);
-      this.#log.error("certificate not signed", { identity, caller: nameOf(asker.caller), why: error.message });
-      throw new MeshError(error.code, `CSR signing error (${error.message})`, {}, { cause: thrown });
+      const { code } = MeshError.from(thrown);
+      this.#metrics.unsigned(code);
+      this.#issuances.refused("signing", thrown, { ...asker, asked: formatServiceAccountId(request.identity) });
+      const [status, told] = UNSIGNED[code] ?? UNSIGNED.internal;
+      throw new MeshError(status, `CSR signing error (${told})`, {}, { cause: thrown });
     }
   }
 
@@ -160,42 +162,28 @@ class CertificateService {
   }
 
   /** One certificate an element, and all roots in the last: what ztunnel reads (contract ztunnel.md 4.3). */
-  #withRoots(chain: readonly Uint8Array[]): string[] {
+  #withRoots(chain: SvidChain): string[] {
     // The authority may have changed while this was signed, and roots belong to the signature.
     this.#noteAuthority();
     const { trustDomain } = this.#options.rules;
     if (this.#rootsPem === "") throw new MeshError("internal", `there is no root for trust domain ${trustDomain}`);
     return [...chain.map((bytes) => toPem("CERTIFICATE", bytes)), this.#rootsPem];
   }
-
-  /** A line for each, but only so many: nobody may fill the disk by being refused. The metric counts them all. */
-  #refused(stage: string, thrown: unknown, { address, caller, asked }: Asker): void {
-    this.#metrics.denied(stage);
-    if (!this.#refusalLines.take(caller === undefined ? address.replace(/:\d+$/, "") : keyOf(caller))) return;
-    this.#log.warn("certificate refused", {
-      stage,
-      address,
-      caller: caller && nameOf(caller),
-      asked: asked?.slice(0, 256),
-      why: messageOf(thrown),
-    });
-  }
 }
 
-/** What is known, so far, of who asks for what. */
-interface Asker {
-  readonly address: string;
-  readonly caller?: Caller;
-  readonly asked?: string | undefined;
-}
 type KnownAsker = Asker & Required<Pick<Asker, "caller">>;
 
-const nameOf = ({ identity, pod }: Caller): string =>
-  `${formatServiceAccountId(identity)}${pod === undefined ? "" : ` (pod ${pod.name})`}`;
-
-/** Each pod of an account has a quota of its own: a ztunnel is a pod on each node. */
-const keyOf = ({ cluster, identity, pod }: Caller): string =>
-  `${cluster} ${formatServiceAccountId(identity)} ${pod?.uid ?? ""}`;
+const NOT_NOW = ["unavailable", "the authority cannot sign now; ask again"] as const;
+/** What is told of why nothing was signed: what our authority is like is not the caller's to find out. */
+const UNSIGNED: Readonly<Partial<Record<ErrorCode, readonly [ErrorCode, string]>>> & {
+  readonly internal: readonly [ErrorCode, string];
+} = {
+  unavailable: NOT_NOW,
+  timeout: NOT_NOW,
+  exhausted: NOT_NOW,
+  invalid: ["invalid", "the key cannot be certified"],
+  internal: ["internal", "certificate generation failed"],
+};
 
 interface DecodedRequest {
   readonly csr: string;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { test } from "mocha";
+import type { UnlintedCertificate } from "../../src/ca/certificate.ts";
 import { lintSvid } from "../../src/ca/lint.ts";
 import { MeshError } from "../../src/errors.ts";
 import { certificateWith, context, malformedCertificates, uri } from "../kits/malformed-certificates.ts";
@@ -27,13 +28,11 @@ test("each of the malformed certificates is another", () => {
 });
 
 test("whichever byte of a certificate is changed, it is not let out", () => {
+  // One for all: its signature is another each time, and may be longer.
   const good = certificateWith();
   for (let at = 0; at < good.length; at += 1) {
-    const finish = (whole: Buffer): Buffer => {
-      const copy = Buffer.from(whole);
-      copy[at]! ^= 0x01;
-      return copy;
-    };
-    assert.throws(() => lintSvid(certificateWith({ finish }), context), MeshError, `byte ${at}`);
+    const bytes = Buffer.from(good) as UnlintedCertificate;
+    bytes[at]! ^= 0x01;
+    assert.throws(() => lintSvid(bytes, context), MeshError, `byte ${at}`);
   }
 });

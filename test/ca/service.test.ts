@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,10 +8,11 @@ import { after, before, test } from "mocha";
 import { istio } from "../../proto/gen/mesh.js";
 import type { Caller, Credentials } from "../../src/caller.ts";
 import { newCsr, verifySvid } from "../../src/ca/client.ts";
+import { IssuanceLog } from "../../src/ca/issuance-log.ts";
 import { LocalSigner } from "../../src/ca/local-signer.ts";
 import { selfMadeRoot } from "../../src/ca/self-made-root.ts";
 import { certificateService } from "../../src/ca/service.ts";
-import type { Signer, SvidChain } from "../../src/ca/signer.ts";
+import type { Signer } from "../../src/ca/signer.ts";
 import { MeshError } from "../../src/errors.ts";
 import type { UnaryMethod } from "../../src/grpc/method.ts";
 import { clusterId } from "../../src/names.ts";
@@ -52,7 +54,8 @@ async function lab(
     "east/shop/cart-0": { uid: "u2", node: "n1", serviceAccount: "cart" },
   });
   const rules = { trustDomain: "cluster.local", trustedNodeAccounts: new Set(["istio-system/ztunnel"]), pods };
-  const method = certificateService(host, { authenticator: { authenticate: caller }, rules, signer });
+  const issuances = new IssuanceLog(host);
+  const method = certificateService(host, { authenticator: { authenticate: caller }, rules, signer, issuances });
   return {
     host,
     method,
@@ -79,19 +82,18 @@ test("a ztunnel gets the certificate of a pod on its node: leaf first, roots in 
 });
 
 test("each intermediate is an element of its own (pitfall 16)", async () => {
-  const chain = ["leaf", "one", "two"].map((text) => Buffer.from(text));
-  // A signer whose linter looks away.
-  const signed = chain as Uint8Array[] as unknown as SvidChain;
-  const { ask } = await lab(undefined, ({ expiresAt, bundles }) => ({
-    expiresAt,
-    bundles,
-    sign: () => Promise.resolve(signed),
+  const between = ["one", "two"].map((text) => Buffer.from(text));
+  const { ask } = await lab(undefined, (real) => ({
+    expiresAt: real.expiresAt,
+    bundles: real.bundles,
+    sign: async (request, signal) => [(await real.sign(request, signal))[0], ...between],
   }));
   const elements = await ask({ csr: newCsr().csr });
   const contents = elements.map((element) => [...element.matchAll(/-----\n([^-]+)-----END/g)].map(([, text]) => text!));
+  assert.equal(contents[0]!.length, 1);
   assert.deepEqual(
-    contents.slice(0, -1),
-    chain.map((bytes) => [`${bytes.toString("base64")}\n`]),
+    contents.slice(1, -1),
+    between.map((bytes) => [`${bytes.toString("base64")}\n`]),
   );
   assert.equal(elements.length, 4);
 });
@@ -130,8 +132,9 @@ test("who proves nothing is told no more than that", async () => {
 });
 
 test("an authority that cannot be asked is no reason to doubt the caller", async () => {
-  const { ask } = await lab(() => Promise.reject(new MeshError("unavailable", "the API server does not answer")));
-  await assert.rejects(ask({ csr: newCsr().csr }), { code: "unavailable" });
+  const { ask, host } = await lab(() => Promise.reject(new MeshError("unavailable", "the API server does not answer")));
+  await assert.rejects(ask({ csr: newCsr().csr }), { code: "unavailable", message: "request authenticate failure" });
+  assert.equal(host.metric("cert_issued_denied_total{reason=authentication_unavailable}"), 1);
 });
 
 test("a refused identity is told no more than that, and the log says why", async () => {
@@ -144,7 +147,7 @@ test("a refused identity is told no more than that, and the log says why", async
   assert.equal(host.metric("cert_issued_denied_total{reason=impersonation}"), 1);
   assert.match(
     host.lines.at(-1)!,
-    /caller=spiffe:.*ztunnel \(pod zt-1\) asked=.*sa\/pay why=no live pod of .* node n1/,
+    /caller=spiffe:.*ztunnel pod=zt-1 cluster=east via=token address=\S+ asked=.*sa\/pay why=no live pod of .* node n1/,
   );
 });
 
@@ -168,12 +171,40 @@ test("a caller that asks without end is refused for a while, and no other with i
 test("whoever is refused over and over cannot fill the log, and is counted all the same", async () => {
   const { ask, host } = await lab(() => Promise.reject(new MeshError("unauthenticated", "no")));
   for (let count = 0; count < 500; count += 1) await assert.rejects(ask({ csr: "" }));
-  const lines = () => host.lines.filter((line) => line.includes("certificate refused")).length;
-  assert.equal(lines(), 20);
+  const lines = () => host.lines.filter((line) => line.includes("certificate refused"));
+  assert.equal(lines().length, 1);
   assert.equal(host.metric("cert_issued_denied_total{reason=authentication}"), 500);
   host.clock.advance(60_000);
   for (let count = 0; count < 500; count += 1) await assert.rejects(ask({ csr: "" }));
-  assert.equal(lines(), 30);
+  assert.equal(lines().length, 2);
+  assert.match(lines()[1]!, /repeated=499$/);
+});
+
+test("refusals that differ each have their line, and equal ones one a minute", async () => {
+  const { ask, host } = await lab();
+  const asking = (name: string) =>
+    assert.rejects(ask({ csr: newCsr().csr, metadata: impersonating(`spiffe://cluster.local/ns/shop/sa/${name}`) }));
+  for (const name of ["a", "b", "a", "c", "a", "b"]) await asking(name);
+  const lines = host.lines.filter((line) => line.includes("certificate refused"));
+  assert.deepEqual(
+    lines.map((line) => /asked=\S+sa\/(.)/.exec(line)![1]),
+    ["a", "b", "c"],
+  );
+});
+
+test("each certificate that leaves has a line that says whose it is, who got it, and nothing secret", async () => {
+  const { ask, host } = await lab();
+  const { csr } = newCsr();
+  const metadata = impersonating("spiffe://cluster.local/ns/shop/sa/cart");
+  const [leaf] = await ask({ csr, metadata, validityDuration: Long.fromNumber(600) });
+  const { serialNumber } = new X509Certificate(leaf!);
+  const lines = host.lines.filter((line) => line.startsWith("info ca: certificate issued"));
+  assert.deepEqual(lines, [
+    "info ca: certificate issued identity=spiffe://cluster.local/ns/shop/sa/cart " +
+      "caller=spiffe://cluster.local/ns/istio-system/sa/ztunnel pod=zt-1 cluster=east via=token " +
+      `serial=${serialNumber.toLowerCase()} ttl=600 address=10.0.0.9:1`,
+  ]);
+  for (const line of host.lines) assert.doesNotMatch(line, /BEGIN|Bearer|MII/);
 });
 
 test("a request of another kind is logged with who asked for what, and counted", async () => {
@@ -182,7 +213,7 @@ test("a request of another kind is logged with who asked for what, and counted",
   await assert.rejects(ask({ csr: "junk", metadata }), { code: "invalid" });
   assert.match(
     host.lines.at(-1)!,
-    /stage=request address=10.0.0.9:1 caller=.*ztunnel \(pod zt-1\) asked=.*sa\/cart why=/,
+    /stage=request caller=.*ztunnel pod=zt-1 .*address=10.0.0.9:1 asked=.*sa\/cart why=/,
   );
   assert.equal(host.metric("cert_issued_denied_total{reason=request}"), 1);
 });
@@ -194,7 +225,11 @@ test("an authority that cannot sign is counted in upstream's words, and seen to 
   assert.equal(ends, host.metric("citadel_server_cert_chain_expiry_timestamp"));
   assert.equal(host.metric("citadel_server_root_cert_expiry_seconds"), ends - now / 1000);
   host.clock.advance(11 * 365 * 86_400_000);
-  await assert.rejects(ask({ csr: newCsr().csr }), { code: "unavailable", message: /CSR signing error \(the signing/ });
+  await assert.rejects(ask({ csr: newCsr().csr }), {
+    code: "unavailable",
+    message: "CSR signing error (the authority cannot sign now; ask again)",
+  });
+  assert.match(host.lines.at(-1)!, /error ca: certificate not signed .*why=the signing certificate ended at/);
   assert.equal(host.metric("citadel_server_csr_sign_err_count{error=CA_NOT_READY}"), 1);
   assert.ok(host.metric("citadel_server_root_cert_expiry_seconds") < 0);
 });
