@@ -105,8 +105,9 @@ suite("Causeway and an API server in trouble", () => {
     const { cluster, plane, watcher, token } = await scene(wire);
     const unknown = await cluster.ztunnelToken();
     const before = await plane.digests();
+    const degraded = async () => /does not keep us up to date/.test(JSON.stringify(await plane.debug("problemz")));
     await cluster.api.stop("SIGKILL");
-    await new Promise((resolve) => setTimeout(resolve, 5_000));
+    await eventually("it says that its API server is gone", 15_000, degraded);
     assert.ok(await plane.ready());
     assert.deepEqual(await plane.digests(), before);
     const again = await MeshWatcher.start(plane, token);
@@ -117,6 +118,7 @@ suite("Causeway and an API server in trouble", () => {
     await cluster.api.startAgain();
     const gone = await changeUnseen(cluster);
     const tookMs = await recovers(cluster, plane, watcher, gone, 30_000);
+    await eventually("it no longer says so", 60_000, async () => !(await degraded()));
     console.log(`      all right again ${tookMs} ms after the server was back`);
   });
 

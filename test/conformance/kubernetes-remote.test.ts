@@ -13,6 +13,7 @@ const ROTATIONS = 10_000;
 /** Of a mesh this small, whatever is done to it. */
 const RSS_MIB_MAX = 300;
 const SECRET = { name: "istio-remote-secret-west", namespace: "istio-system" };
+const SHARED = "serviceScopeConfigs: [{ servicesSelector: { matchLabels: { tier: shared } }, scope: GLOBAL }]";
 /** What of the other cluster is seen here. */
 const WEST = ["west//Pod/shop/cart-1", "west//Pod/shop/cart-2"];
 
@@ -30,8 +31,9 @@ suite("Causeway and a remote cluster", () => {
     west = await lab.cluster("west");
     wire = lab.with(await TcpProxy.start(west.api.port));
     await east.applyExamples();
-    await shareCart(east, []);
-    await shareCart(west, ["10.245.0.1", "10.245.0.2"]);
+    await configure(east, SHARED);
+    await addCart(east, []);
+    await addCart(west, ["10.245.0.1", "10.245.0.2"]);
     // The first one also waits for the disk.
     for (let tries = 0; tries < 2; tries += 1) {
       const alone = await causeway();
@@ -87,6 +89,20 @@ suite("Causeway and a remote cluster", () => {
     assert.deepEqual(await again.digests(), expected);
     console.log(`      joined in ${tookMs} ms; stale but there ${again.readyMs} ms after a restart`);
     await again.stop();
+  });
+
+  test("an edit of the mesh config ends the sharing of a service, and another one begins it again, without a restart", async () => {
+    await east.client.put(SECRETS, name({ west: await kubeconfigOfWest() }));
+    const plane = await causeway();
+    const shared = await oracle(both());
+    await sends(plane, shared);
+    await configure(east, "serviceScopeConfigs: []");
+    const apart = await oracle(both());
+    assert.notDeepEqual(apart, shared);
+    await sends(plane, apart);
+    await configure(east, SHARED);
+    await sends(plane, shared);
+    await plane.stop();
   });
 
   test(`${ROTATIONS} rotations of a remote secret lose nothing and leak nothing, whatever some of them say`, async function () {
@@ -159,15 +175,15 @@ suite("Causeway and a remote cluster", () => {
   });
 });
 
-/** A global service `cart`, with a pod for each address. */
-async function shareCart({ client }: KubeCluster, addresses: readonly string[]): Promise<void> {
-  const mesh =
-    "serviceScopeConfigs: [{ servicesSelector: { matchLabels: { istio.io/global: 'true' } }, scope: GLOBAL }]";
-  await client.put(CONFIG_MAPS, { metadata: { name: "istio", namespace: "istio-system" }, data: { mesh } });
+const configure = ({ client }: KubeCluster, mesh: string): Promise<unknown> =>
+  client.put(CONFIG_MAPS, { metadata: { name: "istio", namespace: "istio-system" }, data: { mesh } });
+
+/** A service `cart`, with a pod for each address. */
+async function addCart({ client }: KubeCluster, addresses: readonly string[]): Promise<void> {
   await client.put(NAMESPACES, { metadata: { name: "shop", labels: { "istio.io/dataplane-mode": "ambient" } } });
   const port = { name: "http", port: 80, protocol: "TCP" };
   await client.put(SERVICES, {
-    metadata: { name: "cart", namespace: "shop", labels: { "istio.io/global": "true" } },
+    metadata: { name: "cart", namespace: "shop", labels: { tier: "shared" } },
     spec: { clusterIP: addresses.length === 0 ? "10.96.80.1" : "10.96.80.2", selector: { app: "cart" }, ports: [port] },
   });
   const pods = addresses.map((ip, at) => ({ ip, name: `cart-${at + 1}` }));

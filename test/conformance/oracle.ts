@@ -1,9 +1,11 @@
 import { clusterId } from "../../src/names.ts";
 import type { ResourceType } from "../../src/kube/api.ts";
 import type { KubeObject } from "../../src/kube/object.ts";
+import { CONFIG_MAPS } from "../../src/kube/resource-types.ts";
 import { Graph } from "../../src/registry/collection/graph.ts";
+import { readMeshConfig } from "../../src/registry/kube/mesh-config.ts";
 import { LOCAL_KINDS, REMOTE_KINDS } from "../../src/registry/kube/watched-kinds.ts";
-import { Registry, type RegistrySettings } from "../../src/registry/registry.ts";
+import { Registry } from "../../src/registry/registry.ts";
 import { meshLogs } from "../../src/xds/mesh-logs.ts";
 import { type Causeway, eventually } from "./causeway-process.ts";
 import { type KubeClient, Refused } from "./kube-client.ts";
@@ -31,21 +33,23 @@ export interface OracleCluster {
 
 /**
  * What clients must hold: a registry from scratch over one full list of every kind, read by another client than
- * Causeway's. The first cluster is the local one. As `Causeway.digests`.
+ * Causeway's. The first cluster is the local one, whose mesh config counts. As `Causeway.digests`.
  */
-export async function oracle(
-  clusters: readonly OracleCluster[],
-  settings: Partial<RegistrySettings> = {},
-): Promise<Digests> {
+export async function oracle(clusters: readonly OracleCluster[]): Promise<Digests> {
+  const [local] = clusters;
   const graph = new Graph();
   const mesh = { trustDomain: "cluster.local", rootNamespace: "istio-system", clusterDomain: "cluster.local" };
-  const registry = new Registry(graph, { mesh, localCluster: clusterId(clusters[0]!.name), ...settings });
+  const registry = new Registry(graph, { mesh, localCluster: clusterId(local!.name) });
   const { logs } = meshLogs(graph, registry, () => {});
   for (const [at, { name, client }] of clusters.entries()) {
     const intake = registry.intake(clusterId(name));
     for (const { type } of at === 0 ? LOCAL_KINDS : REMOTE_KINDS)
       for (const object of await listed(client, type)) intake.set(object, "");
   }
+  const [config] = (await local!.client.list(CONFIG_MAPS, "istio-system")).filter(
+    ({ metadata }) => metadata.name === "istio",
+  );
+  if (config !== undefined) registry.meshConfig.set("mesh", readMeshConfig(config).config);
   graph.flush();
   return Object.fromEntries([...logs].map(([type, { size, digest }]) => [type, `${size} ${digest}`]));
 }
