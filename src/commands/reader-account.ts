@@ -1,7 +1,13 @@
 import { MeshError } from "../errors.ts";
 import { ApiError, type KubeApi, type ResourceType } from "../kube/api.ts";
 import { createObject, getObject } from "../kube/objects-api.ts";
-import { CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, SERVICE_ACCOUNTS, TOKEN_REVIEWS } from "../kube/resource-types.ts";
+import {
+  CLUSTER_ROLE_BINDINGS,
+  CLUSTER_ROLES,
+  CUSTOM_RESOURCE_DEFINITIONS,
+  SERVICE_ACCOUNTS,
+  TOKEN_REVIEWS,
+} from "../kube/resource-types.ts";
 import { REMOTE_KINDS } from "../registry/kube/watched-kinds.ts";
 
 /** A service account, by whose rights another control plane reads a cluster. */
@@ -17,6 +23,8 @@ interface Right {
 
 const RIGHTS: readonly Right[] = [
   ...REMOTE_KINDS.flatMap(({ type }) => [{ type, verb: "list" } as const, { type, verb: "watch" } as const]),
+  // Whether a kind that is not served has no CRD, or only a server that has not loaded it yet.
+  { type: CUSTOM_RESOURCE_DEFINITIONS, verb: "list" },
   // Its own API server says whether the tokens of its workloads are good (contract ztunnel.md 4.4).
   { type: TOKEN_REVIEWS, verb: "create" },
 ];

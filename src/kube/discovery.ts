@@ -1,7 +1,8 @@
 import type { Clock } from "../host.ts";
-import { ApiError, type KubeApi, type ResourceType } from "./api.ts";
+import { ApiError, type KubeApi, pathOf, type ResourceType } from "./api.ts";
 import { isFields } from "./mirror.ts";
 import { outcomeOf } from "./outcome.ts";
+import { CUSTOM_RESOURCE_DEFINITIONS } from "./resource-types.ts";
 
 /** In which version a kind is served, best first; without one, whether it is certain that there is none. */
 export type Found =
@@ -9,7 +10,7 @@ export type Found =
   /** `certain` if its CRD does not exist; otherwise only that it is not served now, as in a server that starts. */
   | { readonly version: undefined; readonly certain: boolean };
 
-const CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+const CRDS = pathOf(CUSTOM_RESOURCE_DEFINITIONS, "v1");
 const ANSWER_MS = 10_000;
 
 /** Which kinds an API server has. Answers are shared, so that many kinds that are absent cost one request. */

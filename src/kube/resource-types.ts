@@ -36,3 +36,10 @@ export const TOKEN_REVIEWS = type("authentication.k8s.io", ["v1"], "TokenReview"
 const RBAC = "rbac.authorization.k8s.io";
 export const CLUSTER_ROLES = type(RBAC, ["v1"], "ClusterRole", "clusterroles", false);
 export const CLUSTER_ROLE_BINDINGS = type(RBAC, ["v1"], "ClusterRoleBinding", "clusterrolebindings", false);
+export const CUSTOM_RESOURCE_DEFINITIONS = type(
+  "apiextensions.k8s.io",
+  ["v1"],
+  "CustomResourceDefinition",
+  "customresourcedefinitions",
+  false,
+);

@@ -158,7 +158,8 @@ test("the account, its role and its binding are made, with the rights that readi
   const needed = REMOTE_KINDS.flatMap(({ type }) =>
     ["list", "watch"].map((verb) => `${verb} ${type.group}/${type.plural}`),
   );
-  assert.deepEqual(rights.sort(), [...needed, "create authentication.k8s.io/tokenreviews"].sort());
+  const more = ["create authentication.k8s.io/tokenreviews", "list apiextensions.k8s.io/customresourcedefinitions"];
+  assert.deepEqual(rights.sort(), [...needed, ...more].sort());
   const binding = lab.server.get(CLUSTER_ROLE_BINDINGS, undefined, `istio-reader-clusterrole-${SYSTEM}`)!;
   assert.deepEqual(binding["subjects"], [{ kind: "ServiceAccount", namespace: SYSTEM, name: READER }]);
 });

@@ -3,8 +3,16 @@ import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha
 import { CONFIG_MAPS, NAMESPACES, SECRETS } from "../../src/kube/resource-types.ts";
 import { eventually } from "./causeway-process.ts";
 import { FaultyApi } from "./faulty-api.ts";
-import { type KubeCluster, KubeLab, type RbacUsage } from "./kube-lab.ts";
+import { CRDS, type KubeCluster, KubeLab, type RbacUsage } from "./kube-lab.ts";
 import { MeshWatcher } from "./mesh-watcher.ts";
+
+/** Its status says which waypoint it is bound to. */
+const WORKLOAD_ENTRY = {
+  apiVersion: "networking.istio.io/v1",
+  kind: "WorkloadEntry",
+  metadata: { name: "vm", namespace: "bookshop", labels: { "istio.io/use-waypoint": "gate" } },
+  spec: { address: "192.0.2.7" },
+};
 
 suite("What Causeway is allowed to do on Kubernetes", () => {
   let lab: KubeLab;
@@ -26,9 +34,14 @@ suite("What Causeway is allowed to do on Kubernetes", () => {
 
   test("it uses every rule of deploy/rbac, here and as a reader elsewhere, and asks for nothing that they do not allow", async function () {
     this.timeout(5 * 60_000);
-    const [east, west] = [await lab.cluster("east"), await lab.cluster("west")];
+    const clusters = [await lab.cluster("east"), await lab.cluster("west")] as const;
+    const [east, west] = clusters;
     await east.applyExamples();
     await west.applyExamples();
+    await east.apply(WORKLOAD_ENTRY);
+    // A kind that is missing is looked for by its CRD.
+    await east.client.kubectl("delete", "crd", "segments.admin.solo.io");
+    await west.client.kubectl("delete", "crd", "gatewayclasses.gateway.networking.k8s.io");
     // A server without streamed lists is asked for plain ones: both are allowed because both are needed.
     const [oldEast, oldWest] = [await old(east), await old(west)];
     const reader = (await west.secretToken("istio-reader-service-account")).token;
@@ -43,6 +56,7 @@ suite("What Causeway is allowed to do on Kubernetes", () => {
     ] as const) {
       await east.client.put(SECRETS, { ...remote, stringData: { west } });
       planes.push(await lab.causeway({ kubeconfig, cluster: "east" }));
+      for (const { client } of clusters) await client.kubectl("apply", "-f", CRDS);
     }
     // Callers of both clusters show their tokens.
     for (const [cluster, name] of [

@@ -9,7 +9,8 @@ import { reflectorLab, Shelf } from "./reflector-lab.ts";
 
 const { PODS } = resourceTypes;
 /** All that can be listed. */
-const kinds: readonly ResourceType[] = Object.values(resourceTypes).filter(({ kind }) => kind !== "TokenReview");
+const unwatched = ["TokenReview", "CustomResourceDefinition"];
+const kinds: readonly ResourceType[] = Object.values(resourceTypes).filter(({ kind }) => !unwatched.includes(kind));
 
 /** A reflector of every kind, of one server. */
 async function allKinds() {
