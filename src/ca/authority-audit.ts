@@ -4,7 +4,7 @@ import type { EpochMs } from "../host.ts";
 import { type AuthorityFolder, certificatesOf, type FoundCertificate, namesOf } from "./authority-folder.ts";
 import { authorityOf } from "./cacerts.ts";
 import { brokenFor, doubtsOn, selfIssued } from "./certificate-audit.ts";
-import { DAY_MS } from "./new-authority.ts";
+import { DAY_MS, USUAL_LIFETIME_MS } from "./new-authority.ts";
 import { pemBlocks } from "./pem.ts";
 import { adviceOn, lifeOf } from "./remaining-life.ts";
 import { ROOT_LAYOUT } from "./root-folder.ts";
@@ -16,9 +16,6 @@ export interface Finding {
   readonly reason: string;
   readonly fix: string;
 }
-
-/** An intermediate for longer outlives what anybody remembers of it (contract identity.md 6, number 28). */
-const INTERMEDIATE_DAYS_MAX = 90;
 
 /**
  * Holds a folder to all that Causeway checks before use, and to what istiod and ztunnel stumble over without a word
@@ -120,8 +117,8 @@ function auditLifetimes(certificates: readonly FoundCertificate[], folder: strin
   const days = Math.round((own.notAfter - own.notBefore) / DAY_MS);
   const outlived = certificates.find(({ role, notAfter }) => role !== "authority" && notAfter < own.notAfter);
   return [
-    ...(days > INTERMEDIATE_DAYS_MAX
-      ? [warning(file, `it lives ${days} days`, `issue it for ${INTERMEDIATE_DAYS_MAX} at most, and renew it`)]
+    ...(days > USUAL_LIFETIME_MS / DAY_MS
+      ? [warning(file, `it lives ${days} days`, `issue it for ${USUAL_LIFETIME_MS / DAY_MS} at most, and renew it`)]
       : []),
     ...(outlived !== undefined
       ? [warning(file, `it outlives a certificate of ${outlived.file}`, "what it signs ends with the first to end")]

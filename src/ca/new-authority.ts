@@ -12,6 +12,8 @@ import { checkTemplate } from "./template-check.ts";
 export const DAY_MS = 86_400_000;
 /** Clocks of nodes differ: what was made just now must not be from the future anywhere (contract identity.md 2.1). */
 export const BACKDATED_MS = 120_000;
+/** Of an authority of a cluster: whoever copies its key has it for as long (contract identity.md 6, number 28). */
+export const USUAL_LIFETIME_MS = 90 * DAY_MS;
 /** RFC 5280, appendix A: the longest organization and common name. */
 const NAME_CHARACTERS_MAX = 64;
 

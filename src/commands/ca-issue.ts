@@ -3,7 +3,7 @@ import { ISTIO } from "../ca/cacerts.ts";
 import { requireNewFiles, writeNewFiles } from "../ca/folder-files.ts";
 import { noteIssued } from "../ca/issued-list.ts";
 import { KEY_TYPES } from "../ca/key-type.ts";
-import { DAY_MS, intermediateName, type Maker, newIntermediate } from "../ca/new-authority.ts";
+import { DAY_MS, intermediateName, type Maker, newIntermediate, USUAL_LIFETIME_MS } from "../ca/new-authority.ts";
 import { namesOf } from "../ca/authority-folder.ts";
 import { readRoot, type Root } from "../ca/root-folder.ts";
 import { type Command, type CommandCall, type Options, textOption, UsageError } from "../command.ts";
@@ -12,7 +12,7 @@ import { describeAuthority } from "./ca-description.ts";
 import { KEY_TYPE_FLAG, keyTypeOption, lifetimeOption, requiredOption, trustDomainFlag } from "./ca-flags.ts";
 import { trustDomainOption } from "./ca-flags.ts";
 
-const USUAL_DAYS = 90;
+const USUAL_DAYS = USUAL_LIFETIME_MS / DAY_MS;
 
 /** `causeway ca issue`: the authority of one cluster, in the files that istiod and Causeway mount. */
 export const caIssueCommand = (maker: Maker): Command => ({
@@ -65,7 +65,7 @@ function pathLengthOf(options: Options): number {
 function notesOn(root: Root, trustDomain: string, lifetimeMs: number, now: number): readonly string[] {
   const notes: string[] = [];
   if (now + lifetimeMs > root.notAfter) notes.push("it ends with its root, earlier than asked");
-  if (lifetimeMs > USUAL_DAYS * DAY_MS)
+  if (lifetimeMs > USUAL_LIFETIME_MS)
     notes.push(
       `it lives for more than ${USUAL_DAYS} days: whoever copies its key has it as long; renewing needs no restart`,
     );

@@ -2,6 +2,7 @@ import type { Maker } from "../ca/new-authority.ts";
 import type { CommandGroup } from "../command.ts";
 import { caInitCommand } from "./ca-init.ts";
 import { caIssueCommand } from "./ca-issue.ts";
+import { caRotateCommand } from "./ca-rotate.ts";
 import { caStatusCommand } from "./ca-status.ts";
 import { caVerifyCommand } from "./ca-verify.ts";
 
@@ -9,5 +10,11 @@ import { caVerifyCommand } from "./ca-verify.ts";
 export const caCommands = (maker: Maker): CommandGroup => ({
   name: "ca",
   summary: "make and check a root, and the authorities of clusters under it",
-  commands: [caInitCommand(maker), caIssueCommand(maker), caStatusCommand(maker.clock), caVerifyCommand(maker.clock)],
+  commands: [
+    caInitCommand(maker),
+    caIssueCommand(maker),
+    caRotateCommand(maker),
+    caStatusCommand(maker.clock),
+    caVerifyCommand(maker.clock),
+  ],
 });
