@@ -5,12 +5,16 @@
  *   const lab = await KubeLab.open(this);                      // in suiteSetup; skips the suite, and says why, if it must
  *   const east = await lab.cluster("east");                    // an API server with our CRDs and the rules of deploy/rbac
  *   await east.applyExamples();                                // kubectl apply of examples/, and the controllers' part
- *   const plane = await lab.causeway({ kubeconfig: await east.kubeconfigFor("istiod") });
- *   await eventually("it has all", 10_000, async () => (await plane.digests())[ADDRESS_TYPE] === expected);
+ *   const plane = await lab.causeway({ kubeconfig: await east.kubeconfigFor("istiod"), cluster: "east" });
+ *   const client = lab.with(await MeshWatcher.start(plane, await east.ztunnelToken(), "east"));
+ *   await east.client.delete(PODS, "ratings-1", "bookshop");   // an administrator's own client; also put, create, merge
+ *   await sends(plane, await oracle([east]));                  // within 5 s: what a registry from scratch would
+ *   assert.deepEqual(client.removed, ["east//Pod/bookshop/ratings-1"]);
  *   await lab.close();                                         // in suiteTeardown: ends every process, deletes every file
  *
  * Between Causeway and an API server a test can put a `TcpProxy` (cuts, silence) or a `FaultyApi` (bad answers): give its
- * address to `kubeconfigFor`. Several clusters are several calls of `cluster`; give each a pod range by what is written to it.
+ * address to `kubeconfigFor`. Several clusters are several calls of `cluster`, and each needs pod addresses of its own; a
+ * remote secret is a Secret with the text of `kubeconfig`. A Causeway tells its memory, handles, CPU, metrics and pages.
  */
 import { randomUUID } from "node:crypto";
 import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
