@@ -80,10 +80,11 @@ export class KubernetesClusters implements Clusters {
   /** Resolves once the local cluster is known whole, and so are the remote ones that answer in time. */
   async start(signal: AbortSignal): Promise<void> {
     this.#local.start();
-    this.#remote?.start();
     const synced = new Promise<void>((resolve) => this.#local.whenSynced(resolve));
     await unlessAborted(synced, signal, `cluster ${this.#context.config.clusterId} was not read`);
     this.#local.join();
+    // Not before: few lists run at once, and ours must not wait for slow ones of others.
+    this.#remote?.start();
     await this.#remote?.settled(signal);
     this.#started = true;
     this.#since = this.#context.host.clock.now();
