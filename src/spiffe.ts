@@ -19,7 +19,8 @@ export function isTrustDomain(text: string): boolean {
 }
 
 /**
- * Parses an identity to the letter of the SPIFFE standard: nothing is trimmed, unescaped or folded.
+ * Parses an identity to the letter of the SPIFFE standard: nothing is trimmed or unescaped, and only the scheme may be
+ * in capitals (RFC 3986 3.1). What `formatServiceAccountId` makes of it is the one way to write it.
  * @throws MeshError `invalid`, naming the part that is wrong.
  */
 export function parseServiceAccountId(text: string): ServiceAccountId {
@@ -27,7 +28,7 @@ export function parseServiceAccountId(text: string): ServiceAccountId {
     new MeshError("invalid", `identity ${JSON.stringify(text.slice(0, 120))} is not a service account's: ${why}`);
   if (text.length > ID_BYTES_MAX) throw refuse(`longer than ${ID_BYTES_MAX} bytes`);
   const [scheme, empty, trustDomain, ns, namespace, sa, serviceAccount, ...rest] = text.split("/");
-  if (scheme !== "spiffe:" || empty !== "") throw refuse("it does not begin with spiffe://");
+  if (scheme?.toLowerCase() !== "spiffe:" || empty !== "") throw refuse("it does not begin with spiffe://");
   if (trustDomain === undefined || !isTrustDomain(trustDomain))
     throw refuse("the trust domain may only hold a-z, 0-9, '.', '-' and '_'");
   if (ns !== "ns" || sa !== "sa" || rest.length > 0 || namespace === undefined || serviceAccount === undefined)

@@ -1,6 +1,6 @@
 import { createPublicKey, type KeyObject, verify } from "node:crypto";
 import { MeshError, messageOf } from "../errors.ts";
-import { bits, contextTag, DerReader, oidText, TAG } from "./der.ts";
+import { bits, contextTag, DerReader, oidText, requireDer, TAG } from "./der.ts";
 import { onlyPemBlock } from "./pem.ts";
 
 /** A request for RSA 4096 with a long list of names has some 3 kB. */
@@ -41,11 +41,12 @@ export function parseCsr(pem: string): Uint8Array {
 }
 
 function read(bytes: Uint8Array): Uint8Array {
+  requireDer(bytes);
   const outer = new DerReader(bytes);
   const request = outer.enter(TAG.sequence);
   outer.end();
   const info = request.next(TAG.sequence);
-  const named = oidText(request.enter(TAG.sequence).next(TAG.oid).content);
+  const named = signatureAlgorithm(request.enter(TAG.sequence));
   const signature = bits(request.next(TAG.bitString).content);
   request.end();
 
@@ -62,6 +63,14 @@ function read(bytes: Uint8Array): Uint8Array {
   if (key.asymmetricKeyType !== algorithm.keyType || !verify(algorithm.hash, info.whole, key, signature))
     throw new MeshError("invalid", "it is not signed by its own key");
   return publicKey;
+}
+
+/** RSA may have the parameter NULL, and ECDSA has none (RFC 4055 2.1, RFC 5758 3.2). */
+function signatureAlgorithm(reader: DerReader): string {
+  const named = oidText(reader.next(TAG.oid).content);
+  if (ALGORITHMS[named]?.keyType === "rsa") reader.optional(TAG.null);
+  if (ALGORITHMS[named] !== undefined) reader.end();
+  return named;
 }
 
 interface Curve {

@@ -6,6 +6,7 @@ export const TAG = {
   integer: 0x02,
   bitString: 0x03,
   octetString: 0x04,
+  null: 0x05,
   oid: 0x06,
   utf8String: 0x0c,
   sequence: 0x30,
@@ -148,6 +149,47 @@ export class DerReader {
     if (length < 0x80 || length < 256 ** (count - 1)) throw malformed("a length is not in its shortest form");
     return length;
   }
+}
+
+/** What others wrote and nobody here looks at: values may not hide in each other without end. */
+const DEPTH_MAX = 16;
+const CONSTRUCTED = 0x20;
+
+/**
+ * Looks at all values, down to the last, for what every strict reader refuses, though nothing of it may be used here:
+ * two readers must not see two things.
+ * @throws MeshError `invalid`.
+ */
+export function requireDer(bytes: Uint8Array, depth = 0): void {
+  if (depth > DEPTH_MAX) throw malformed(`values lie over ${DEPTH_MAX} deep in each other`);
+  const reader = new DerReader(bytes);
+  while (!reader.atEnd) {
+    const { tag, content } = reader.next();
+    const constructed = (tag & CONSTRUCTED) !== 0;
+    if (tag < 0x40) requireUniversal(tag, content);
+    if (constructed) requireDer(content, depth + 1);
+  }
+}
+
+/** Sequences and sets hold values, all other universal types do not. */
+function requireUniversal(tag: number, content: Uint8Array): void {
+  const number = tag & 0x1f;
+  const holds = number === 0x10 || number === 0x11;
+  if (number === 0 || number === 0x1f) throw malformed(`a value has the tag ${tag}`);
+  if (holds !== ((tag & CONSTRUCTED) !== 0))
+    throw malformed(`tag ${tag} is constructed where it must not be, or the other way`);
+  if (tag === TAG.oid) oidText(content);
+  if (tag === TAG.null && content.length > 0) throw malformed("a null holds something");
+  if (tag === TAG.boolean && (content.length !== 1 || (content[0] !== 0 && content[0] !== 0xff)))
+    throw malformed("a boolean is neither 0 nor 255");
+  if (tag === TAG.integer && !isShortest(content)) throw malformed("an integer is not in its shortest form");
+  if (tag === TAG.bitString && (content.length === 0 || content[0]! > 7)) throw malformed("a bit string has no start");
+}
+
+function isShortest(content: Uint8Array): boolean {
+  const [first, second] = content;
+  if (first === undefined || second === undefined) return first !== undefined;
+  return !(first === 0 && second < 0x80) && !(first === 0xff && second >= 0x80);
 }
 
 /** The text of an object identifier's content. */

@@ -2,6 +2,8 @@ import { MeshError } from "../errors.ts";
 
 const BLOCK = /-----BEGIN ([A-Z0-9 ]{1,40})-----\r?\n([A-Za-z0-9+/=\r\n]*)-----END \1-----/g;
 
+const LINES = /^([^\r\n]+\r?\n)+$/;
+
 /** The blocks of a label, as DER, in order; what lies between blocks is skipped. */
 export function pemBlocks(text: string, label: string): readonly Buffer[] {
   return [...text.matchAll(BLOCK)].flatMap(([, found, body]) =>
@@ -18,7 +20,12 @@ export function onlyPemBlock(text: string, label: string): Buffer {
   const whole = match?.[0].length ?? 0;
   if (match === undefined || more.length > 0 || match[1] !== label || text.trim().length !== whole)
     throw new MeshError("invalid", `it must be one PEM block of ${label} and nothing else`);
-  return Buffer.from(match[2]!, "base64");
+  const body = match[2]!.replace(/[\r\n]/g, "");
+  const bytes = Buffer.from(body, "base64");
+  // Node passes over what is no base64, and two readers would read two things.
+  if (bytes.toString("base64") !== body || !LINES.test(match[2]!))
+    throw new MeshError("invalid", `the PEM block of ${label} is not in lines of base64`);
+  return bytes;
 }
 
 /** In lines of 64 characters, with a newline at the end (RFC 7468). */

@@ -117,7 +117,7 @@ test("a key is taken in its one encoding only, for it is copied into the certifi
   assert.deepEqual(Buffer.from(parseCsr(requestFor(whole, rsa.privateKey, RSA_SHA256))), whole);
   // The length of the algorithm in two bytes where one will do, as BER allows.
   const ber = sequence(Buffer.of(0x30, 0x81), whole.subarray(5));
-  refused(requestFor(ber, rsa.privateKey, RSA_SHA256), /its key is not in DER/);
+  refused(requestFor(ber, rsa.privateKey, RSA_SHA256), /a length is not in its shortest form/);
 });
 
 /** P-256 by its parameters instead of its name (RFC 3279 2.3.5). */
