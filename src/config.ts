@@ -1,6 +1,7 @@
 import { CLUSTER_SETTINGS, type ClusterConfig, loadClusterConfig } from "./cluster-config.ts";
 import type { Environment, Flag, Options } from "./command.ts";
 import { UsageError } from "./command.ts";
+import { parseDurationMs } from "./duration.ts";
 import { messageOf } from "./errors.ts";
 import { type LogLevels, parseLogLevels } from "./log-levels.ts";
 import { type ClusterId, clusterId, type NetworkId, networkId } from "./names.ts";
@@ -53,6 +54,8 @@ export interface Config extends ClusterConfig {
   readonly stateDir: string;
   /** Undefined: a root of our own, kept in `stateDir`. */
   readonly cacertsDir: string | undefined;
+  /** How long a new root is published before what it issued signs, and an old one after that. */
+  readonly rootWaitMs: number;
   readonly manifests: readonly ManifestCluster[];
   /** Names of our TLS certificate besides those of the Service and of this machine. */
   readonly servingNames: readonly string[];
@@ -99,9 +102,11 @@ const SETTINGS = {
   stateDir: setting("--state <dir>", "what must survive a restart; .causeway by default, ./var/lib/causeway for serve"),
   cacerts: setting(
     "--cacerts <dir>",
-    "ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem; a root of our own if none",
+    "ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem; a Secret, or a root of our own, if none",
     "ROOT_CA_DIR",
   ),
+  // A leaf's life: who asks for none gets 24 h, and workloads learn of roots with their next certificate.
+  rootWait: setting("--root-wait <duration>", "from a new root until it signs; 24h by default, 0 for at once"),
   manifests: setting("--manifests <dir>", "a cluster as a folder of manifests, or name=dir", undefined, true),
   podCidr: setting("--pod-cidr <range>", "pods' IPv4 range, or name=range; 10.244.0.0/16 by default", undefined, true),
   serviceCidr: setting("--service-cidr <range>", "services', likewise; 10.96.0.0/12 by default", undefined, true),
@@ -159,6 +164,7 @@ export function loadConfig(options: Options, environment: Environment, defaults:
     trustedNodeAccounts: read("trustedNodeAccounts", accountsOf, new Set([`${systemNamespace}/ztunnel`])),
     stateDir: read("stateDir", path, defaults.stateDir),
     cacertsDir: read<string | undefined>("cacerts", path, undefined),
+    rootWaitMs: read("rootWait", waitOf, 86_400_000),
     manifests: manifestClusters(cluster, options, defaults),
     servingNames: [
       ...allGiven(SETTINGS.servingName, options).map(servingNameOf),
@@ -173,6 +179,11 @@ export function loadConfig(options: Options, environment: Environment, defaults:
 
 function trustDomainOf(value: Given): string {
   return isTrustDomain(value.text) ? value.text : refuse(value, "use 1 to 255 of a-z, 0-9, '.', '-' and '_'");
+}
+
+function waitOf(value: Given): number {
+  if (/^0(ms|s|m|h)?$/.test(value.text)) return 0;
+  return parseDurationMs(value.text) ?? refuse(value, "give a duration, as 24h or 90m, or 0 for no wait");
 }
 
 function logLevelsOf({ text, from }: Given): LogLevels {

@@ -4,12 +4,9 @@ import type { Caller } from "./caller.ts";
 import type { Config } from "./config.ts";
 import type { Authority } from "./ca/authority.ts";
 import { Authenticators } from "./ca/authenticators.ts";
-import { CacertsFollower } from "./ca/cacerts-follower.ts";
-import { loadCacerts } from "./ca/cacerts.ts";
 import { IssuanceLog } from "./ca/issuance-log.ts";
 import { LocalSigner } from "./ca/local-signer.ts";
 import { toPem } from "./ca/pem.ts";
-import { selfMadeRoot } from "./ca/self-made-root.ts";
 import { certificateService } from "./ca/service.ts";
 import { type ServingCertificateMaterial, ServingCertificates, servingNames } from "./ca/serving-certificate.ts";
 import type { TokenIssuer } from "./ca/token-issuer.ts";
@@ -18,6 +15,7 @@ import { GrpcServer, type ServingCertificate } from "./grpc/server.ts";
 import type { ReadinessCheck } from "./admin.ts";
 import type { Host } from "./host.ts";
 import type { ClusterId } from "./names.ts";
+import { type AuthorityContext, type AuthoritySource, localAuthority } from "./plane/authority-source.ts";
 import type { ClusterContext, Clusters } from "./plane/clusters.ts";
 import { EmbeddedClusters } from "./plane/embedded-clusters.ts";
 import { Graph } from "./registry/collection/graph.ts";
@@ -41,6 +39,8 @@ export interface ControlPlaneOptions {
   readonly rootNamespace?: string;
   /** The folders of `config.manifests`, unless given. @throws MeshError for what cannot be served. */
   readonly openClusters?: (context: ClusterContext) => Clusters;
+  /** `config.cacertsDir`, or a root of our own in the state folder, unless given. */
+  readonly openAuthority?: (context: AuthorityContext) => AuthoritySource;
   /** True if every authenticated workload may read the mesh, as for demos and ztunnels in dedicated mode. */
   readonly openToAll: boolean;
   /** What a debug page shows. */
@@ -60,6 +60,7 @@ export class ControlPlane {
   readonly #closing: (() => Promise<void> | void)[] = [];
   readonly #problemLog: ProblemLog;
   readonly #clusters: Clusters;
+  readonly #authority: AuthoritySource;
   #ports = { xds: 0, xdsPlaintext: undefined as number | undefined };
   #signer: LocalSigner | undefined;
 
@@ -69,14 +70,17 @@ export class ControlPlane {
     this.issuances = new IssuanceLog(host);
     this.#problemLog = new ProblemLog(host.log.scope("registry"));
     const { config, debugPage, openClusters = (context) => new EmbeddedClusters(context) } = options;
+    const { openAuthority = localAuthority } = options;
     const { systemNamespace, trustDomain, clusterDomain } = config;
     const mesh = { trustDomain, clusterDomain, rootNamespace: options.rootNamespace ?? systemNamespace };
     this.registry = new Registry(this.graph, { ...config, mesh, localCluster: this.localCluster, virtualIps });
     const noteProblems = (): void => this.#problemLog.note(this.problems());
     this.#clusters = openClusters({ host, config, graph: this.graph, registry: this.registry, noteProblems });
+    this.#authority = openAuthority({ host, config, noteProblems });
     this.#closing.push(
       () => virtualIps.close(),
       () => this.#clusters.close(),
+      () => this.#authority.close(),
     );
     this.#mesh = meshLogs(this.graph, this.registry, () => this.discovery.changed());
     this.discovery = new XdsServer(host, {
@@ -106,7 +110,7 @@ export class ControlPlane {
   async start(signal: AbortSignal): Promise<void> {
     try {
       await this.#startClusters(signal);
-      await this.#startServing(await this.#authority());
+      await this.#startServing(await this.#authority.first(signal));
     } catch (thrown) {
       await this.close();
       throw thrown;
@@ -139,11 +143,10 @@ export class ControlPlane {
 
   /** What must be so before clients are sent here: why it is not, or undefined. */
   readiness(): readonly ReadinessCheck[] {
-    const ended = (): boolean => (this.#signer?.expiresAt ?? 0) <= this.#host.clock.now();
     return [
       ...this.#clusters.readiness(),
       { name: "discovery", check: () => (this.#ports.xds === 0 ? "the port is not open" : undefined) },
-      { name: "certificates", check: () => (ended() ? "the signing certificate has ended; renew it" : undefined) },
+      { name: "certificates", check: () => this.#authority.waitingFor() ?? this.#whyNotSigning() },
     ];
   }
 
@@ -164,7 +167,7 @@ export class ControlPlane {
       };
     });
     const objects = [...this.registry.problems.entries()].map(([, problem]) => problem);
-    return [...this.#clusters.problems(), ...objects, ...unsent];
+    return [...this.#clusters.problems(), ...this.#authority.problems(), ...objects, ...unsent];
   }
 
   /** Kinds that were found and that nothing reads. */
@@ -185,12 +188,9 @@ export class ControlPlane {
     this.#problemLog.note(this.problems());
   }
 
-  async #authority(): Promise<Authority> {
-    const { cacertsDir, stateDir, trustDomain } = this.#options.config;
-    if (cacertsDir === undefined) return selfMadeRoot(this.#host, join(stateDir, "ca"), trustDomain);
-    const authority = await loadCacerts(cacertsDir, trustDomain, this.#host.clock.now());
-    if (authority !== undefined) return authority;
-    throw new MeshError("absent", `${cacertsDir} holds no ca-cert.pem and no tls.crt; put the authority there`);
+  #whyNotSigning(): string | undefined {
+    if (this.#signer === undefined) return "nothing is signed yet";
+    return this.#signer.expiresAt <= this.#host.clock.now() ? "the signing certificate has ended; renew it" : undefined;
   }
 
   async #startServing(authority: Authority): Promise<void> {
@@ -218,20 +218,11 @@ export class ControlPlane {
     this.#ports = { ...this.#ports, xds: (await server.listen({ address, port: ports.xds })).port };
     if (ports.xdsPlaintext !== undefined) await this.#startPlaintext(address, ports.xdsPlaintext);
     this.#closing.push(() => this.discovery.close());
-    this.#followCacerts(authority, async (changed) => {
+    this.#authority.follow(async (changed) => {
       await this.#keepRoots(changed);
       signer.rotate(changed);
       certificates.rotate(changed);
     });
-  }
-
-  /** A root of our own never changes by itself. */
-  #followCacerts(authority: Authority, onChange: (authority: Authority) => Promise<void>): void {
-    const { cacertsDir: folder, trustDomain } = this.#options.config;
-    if (folder === undefined) return;
-    const follower = new CacertsFollower(this.#host, { folder, trustDomain, authority, onChange });
-    follower.start();
-    this.#closing.push(() => follower.close());
   }
 
   async #keepRoots({ roots }: Authority): Promise<void> {

@@ -59,7 +59,7 @@ export const IDLE_VARIABLES: readonly { readonly why: string; readonly names: re
     `),
   },
   {
-    why: "a folder of cacerts is always followed, and a root of our own is never replaced by itself",
+    why: "cacerts are always followed; a root of our own is looked at each hour, and renewed in the last fifth of its life",
     names: words(`
       AUTO_RELOAD_PLUGIN_CERTS CITADEL_ENABLE_JITTER_FOR_ROOT_CERT_ROTATOR CITADEL_SELF_SIGNED_ROOT_CERT_CHECK_INTERVAL
       CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE

@@ -148,6 +148,7 @@ test("every flag of the config has an effect", () => {
     "trusted-node-accounts": "a/b",
     state: "s",
     cacerts: "ca",
+    "root-wait": "0",
     manifests: ["m"],
     "serving-name": ["example.com"],
     kubeconfig: "k",

@@ -146,7 +146,10 @@ test("cacerts that change while we run sign from then on, and show on new connec
   // Looks are hurried, and nothing else: a server that waits as long would cut connections instead.
   assert.ok(!Object.values(SERVER_LIMITS).includes(LOOK_MS));
   const soon = (delayMs: number, task: () => void) => host.clock.after(delayMs === LOOK_MS ? 10 : delayMs, task);
-  const { target, lines } = await start({ cacerts }, false, { ...host, clock: { ...host.clock, after: soon } });
+  const { target, lines } = await start({ cacerts, rootWait: "0" }, false, {
+    ...host,
+    clock: { ...host.clock, after: soon },
+  });
   const ask = (roots: string) => {
     const { address, token = "" } = target;
     const signal = new AbortController().signal;

@@ -17,8 +17,9 @@ export const ISTIO: Layout = {
 };
 export const KUBERNETES: Layout = { certificate: "tls.crt", key: "tls.key", root: "ca.crt", chain: undefined };
 
-/** The files of an authority, not judged yet. */
+/** The files of an authority, or the data of a Secret: not judged yet. */
 export interface CacertsFiles {
+  /** Where they were found, for messages: a folder, or as `Secret istio-system/cacerts`. */
   readonly folder: string;
   readonly layout: Layout;
   readonly text: ReadonlyMap<string, string>;
@@ -39,15 +40,26 @@ export async function loadCacerts(folder: string, trustDomain: string, now: Epoc
 /** The first half of `loadCacerts`. */
 export async function readCacerts(folder: string): Promise<CacertsFiles | undefined> {
   const present = await listing(folder);
-  const layout = present.has(KUBERNETES.certificate) ? KUBERNETES : ISTIO;
-  const names = Object.values(layout).filter((name): name is string => name !== undefined);
-  const missing = names.filter((name) => !present.has(name));
+  const text = new Map<string, string>();
+  for (const name of namesIn(layoutOf(present))) if (present.has(name)) text.set(name, await contentOf(folder, name));
+  return cacertsIn(folder, text);
+}
+
+/**
+ * The same of what was read elsewhere, as a Secret.
+ * @param folder where that was, for messages.
+ * @returns undefined if it holds none of the files.
+ * @throws MeshError `absent` if it holds only some of them.
+ */
+export function cacertsIn(folder: string, named: ReadonlyMap<string, string>): CacertsFiles | undefined {
+  const layout = layoutOf(named);
+  const names = namesIn(layout);
+  const missing = names.filter((name) => !named.has(name));
   if (missing.length === names.length) return undefined;
   if (missing.length > 0)
     throw new MeshError("absent", `${folder} lacks ${missing.join(", ")}; an authority needs ${names.join(", ")}`);
-  const text = new Map<string, string>();
-  for (const name of names) text.set(name, await contentOf(folder, name));
-  return { folder, layout, text, digest: hash("sha256", JSON.stringify([...text]), "base64url") };
+  const text = new Map(names.map((name) => [name, named.get(name)!]));
+  return { folder, layout, text, digest: hash("sha256", JSON.stringify([folder, ...text]), "base64url") };
 }
 
 /** The second half of `loadCacerts`. */
@@ -55,12 +67,21 @@ export function authorityOf({ folder, layout, text }: CacertsFiles, trustDomain:
   const read = (name: string): readonly X509Certificate[] => certificatesIn(folder, name, text.get(name)!);
   const roots = read(layout.root);
   const [first, ...following] = read(layout.certificate);
-  const between = (layout.chain === undefined ? following : read(layout.chain)).filter(
+  // istiod leaves the chain empty where there is nothing between its certificate and the root.
+  const after =
+    layout.chain === undefined ? following : text.get(layout.chain)!.trim() === "" ? [] : read(layout.chain);
+  const between = after.filter(
     (certificate) => !certificate.raw.equals(first!.raw) && !roots.some(({ raw }) => raw.equals(certificate.raw)),
   );
   const key = readKey(folder, layout.key, text.get(layout.key)!);
   return checkedAuthority({ folder, layout, key, chain: [first!, ...between], roots }, trustDomain, now);
 }
+
+const layoutOf = (present: { has(name: string): boolean }): Layout =>
+  present.has(KUBERNETES.certificate) ? KUBERNETES : ISTIO;
+
+const namesIn = (layout: Layout): readonly string[] =>
+  Object.values(layout).filter((name): name is string => name !== undefined);
 
 async function listing(folder: string): Promise<ReadonlySet<string>> {
   try {

@@ -31,6 +31,8 @@ export interface CertificateTemplate {
   readonly subject: Uint8Array;
   /** SubjectPublicKeyInfo in DER. */
   readonly publicKey: Uint8Array;
+  /** The subject key identifier; by default it follows from the key. */
+  readonly keyId?: Uint8Array;
   readonly purpose: "workload" | "server" | "authority";
   /** Of an authority: how many authorities may follow it, at most 127; any number by default. */
   readonly pathLength?: number;
@@ -120,12 +122,12 @@ function toBeSigned(template: CheckedTemplate, issuer: IssuingKey, identifier: U
 }
 
 function extensionsOf(template: CertificateTemplate, { keyId }: IssuingKey): readonly Buffer[] {
-  const { purpose, publicKey } = template;
+  const { purpose, publicKey, keyId: ownKeyId = keyIdOf(publicKey) } = template;
   const authorityKey = sequence(der(contextTag(0, false), keyId));
   return [
     ...FIXED[purpose],
     ...(purpose === "authority" ? [authorityConstraints(template.pathLength)] : []),
-    extension(EXTENSION.subjectKeyId, false, der(TAG.octetString, keyIdOf(publicKey))),
+    extension(EXTENSION.subjectKeyId, false, der(TAG.octetString, ownKeyId)),
     extension(EXTENSION.authorityKeyId, false, authorityKey),
     ...alternativeNames(template),
   ];

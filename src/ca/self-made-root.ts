@@ -1,16 +1,10 @@
-import { createPrivateKey, createPublicKey, generateKeyPairSync } from "node:crypto";
 import { join } from "node:path";
 import { MeshError, messageOf } from "../errors.ts";
 import type { Host } from "../host.ts";
 import { writeWhole } from "../whole-file.ts";
 import type { Authority } from "./authority.ts";
 import { loadCacerts } from "./cacerts.ts";
-import { keyIdOf, organizationName, serialFrom, signCertificate } from "./certificate.ts";
-import { toPem } from "./pem.ts";
-import { checkTemplate } from "./template-check.ts";
-
-/** As istiod's own (contract ztunnel.md 4.7). */
-const ROOT_YEARS = 10;
+import { newRoot } from "./own-root.ts";
 
 /**
  * The authority of a folder, which is made there if it holds none: a root with a key of its own, kept for the next
@@ -37,29 +31,10 @@ async function kept(host: Host, folder: string, trustDomain: string): Promise<Au
 }
 
 async function writeRoot(host: Host, folder: string, trustDomain: string): Promise<void> {
-  const { privateKey: pem } = generateKeyPairSync("ec", {
-    namedCurve: "P-256",
-    privateKeyEncoding: { type: "pkcs8", format: "pem" },
-    publicKeyEncoding: { type: "spki", format: "pem" },
-  });
-  const privateKey = createPrivateKey(pem);
-  const publicKey = createPublicKey(privateKey).export({ type: "spki", format: "der" });
-  const subject = organizationName(trustDomain);
-  const now = host.clock.now();
-  const template = checkTemplate({
-    serial: serialFrom(host.random.bytes(16)),
-    notBefore: now - 120_000,
-    notAfter: now + ROOT_YEARS * 365 * 86_400_000,
-    subject,
-    publicKey,
-    purpose: "authority",
-    names: {},
-  });
-  const root = signCertificate(template, { subject, keyId: keyIdOf(publicKey), privateKey });
-  const certificate = toPem("CERTIFICATE", root);
+  const { certificate, key } = newRoot(host, trustDomain);
   try {
     // The certificate last: with it, the folder is complete.
-    await writeWhole(join(folder, "ca-key.pem"), pem, 0o600);
+    await writeWhole(join(folder, "ca-key.pem"), key, 0o600);
     for (const name of ["root-cert.pem", "cert-chain.pem", "ca-cert.pem"])
       await writeWhole(join(folder, name), certificate);
   } catch (thrown) {

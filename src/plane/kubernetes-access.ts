@@ -16,4 +16,6 @@ export interface KubernetesAccess {
   /** Whom to tell of changes of the mesh config, and of its problems. */
   onMeshConfig: (mesh: EffectiveMesh) => void;
   onProblems: () => void;
+  /** Whether this replica is the one that writes to the cluster. */
+  leads: () => boolean;
 }

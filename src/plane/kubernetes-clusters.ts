@@ -61,6 +61,7 @@ export class KubernetesClusters implements Clusters {
     registry.meshConfig.set("mesh", meshConfig.mesh!);
     access.onMeshConfig = (mesh) => registry.meshConfig.set("mesh", mesh);
     access.onProblems = context.noteProblems;
+    access.leads = () => this.#writing.leading;
   }
 
   statuses(): readonly RemoteClusterStatus[] {

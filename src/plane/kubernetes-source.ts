@@ -10,8 +10,10 @@ import { RelistGate } from "../kube/relist-gate.ts";
 import { CONFIG_MAPS } from "../kube/resource-types.ts";
 import type { EffectiveMesh } from "../registry/kube/effective-mesh.ts";
 import { MeshConfigFollower } from "../registry/kube/mesh-config-follower.ts";
+import type { AuthorityContext } from "./authority-source.ts";
 import { unlessAborted } from "./unless-aborted.ts";
 import type { KubernetesAccess } from "./kubernetes-access.ts";
+import { KubernetesAuthority } from "./kubernetes-authority.ts";
 import { KubernetesClusters } from "./kubernetes-clusters.ts";
 
 /** A control plane of the cluster that a connection leads to, once its mesh config is known. */
@@ -43,7 +45,7 @@ export class KubernetesSource {
   async plane(
     host: Host,
     signal: AbortSignal,
-  ): Promise<Pick<ControlPlaneOptions, "config" | "rootNamespace" | "openClusters">> {
+  ): Promise<Pick<ControlPlaneOptions, "config" | "rootNamespace" | "openClusters" | "openAuthority">> {
     const { connection, source } = this.#connection;
     host.log.scope("kube").info("reading the local cluster", {
       cluster: this.#config.clusterId,
@@ -56,6 +58,10 @@ export class KubernetesSource {
       config: { ...this.#config, trustDomain: settings.trustDomain },
       rootNamespace: settings.rootNamespace,
       openClusters: (context) => new KubernetesClusters(context, access),
+      // A folder that somebody names wins, as istiod's.
+      ...(this.#config.cacertsDir === undefined && {
+        openAuthority: (context: AuthorityContext) => new KubernetesAuthority(context, access),
+      }),
     };
   }
 
@@ -86,6 +92,7 @@ export class KubernetesSource {
       unfollow: () => this.#unfollow(),
       onMeshConfig: () => {},
       onProblems: () => {},
+      leads: () => false,
     };
     return access;
   }

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "mocha";
 import type { Authority } from "../../src/ca/authority.ts";
+import { AuthorityKeeper } from "../../src/ca/authority-keeper.ts";
 import { CacertsFollower, LOOK_MS } from "../../src/ca/cacerts-follower.ts";
 import { loadCacerts } from "../../src/ca/cacerts.ts";
 import { newCsr, verifySvid } from "../../src/ca/client.ts";
@@ -27,7 +28,7 @@ function write(own: TestAuthority, ...roots: readonly TestAuthority[]): void {
 }
 
 /** Follows a folder that holds `own` under `root`, with a signer that rotates. */
-async function lab() {
+async function lab({ rootWaitMs = 0 } = {}) {
   const test = new TestHost();
   // The certificates are dated by a library, with the machine's time.
   const started = Date.now() - test.clock.now();
@@ -48,7 +49,8 @@ async function lab() {
     signer.rotate(changed);
     return Promise.resolve();
   };
-  const follower = new CacertsFollower(host, { folder, trustDomain, authority, onChange });
+  const keeper = new AuthorityKeeper(host, { trustDomain, authority, rootWaitMs, onChange });
+  const follower = new CacertsFollower(host, folder, keeper);
   const settle = async (): Promise<void> => {
     await follower.reload();
     await follower.reload();
@@ -66,7 +68,7 @@ async function lab() {
     return verifySvid(elements, clock.now()).spiffeId;
   };
   const complaints = () => test.lines.filter((line) => line.startsWith("error ca: cacerts changed and cannot be used"));
-  return { test, root, own, follower, changes, settle, complaints, roots, issue };
+  return { test, root, own, keeper, follower, changes, settle, complaints, roots, issue };
 }
 
 test("an intermediate that replaces another signs from then on", async () => {

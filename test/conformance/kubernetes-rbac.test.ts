@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
 import { CONFIG_MAPS, NAMESPACES, SECRETS } from "../../src/kube/resource-types.ts";
+import { TestAuthority } from "../kits/tls.ts";
 import { eventually } from "./causeway-process.ts";
 import { FaultyApi } from "./faulty-api.ts";
 import { CRDS, type KubeCluster, KubeLab, type RbacUsage } from "./kube-lab.ts";
@@ -49,6 +50,11 @@ suite("What Causeway is allowed to do on Kubernetes", () => {
     const kubeconfigOf = (api?: FaultyApi) =>
       west.kubeconfig({ token: reader, ...(api && { server: api.server, ca: api.ca }) });
     const shape = { server: oldEast.server, ca: oldEast.ca };
+    // A root that ended is renewed at the start, and one that is deleted is put back.
+    const ended = await TestAuthority.create({ name: "O=cluster.local", notAfterMs: Date.now() - 3_600_000 });
+    const own = { name: "istio-ca-secret", namespace: "istio-system" };
+    const stringData = { "ca-cert.pem": ended.root, "ca-key.pem": ended.key };
+    await east.client.put(SECRETS, { metadata: own, type: "istio.io/ca-root", stringData });
     const planes = [];
     for (const [kubeconfig, west] of [
       [await east.kubeconfigFor("istiod"), kubeconfigOf()],
@@ -58,6 +64,7 @@ suite("What Causeway is allowed to do on Kubernetes", () => {
       planes.push(await lab.causeway({ kubeconfig, cluster: "east" }));
       for (const { client } of clusters) await client.kubectl("apply", "-f", CRDS);
     }
+    await east.client.delete(SECRETS, own.name, own.namespace);
     // Callers of both clusters show their tokens.
     for (const [cluster, name] of [
       [east, "east"],

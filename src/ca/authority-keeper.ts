@@ -1,0 +1,116 @@
+import { MeshError, messageOf } from "../errors.ts";
+import type { Host, Logger } from "../host.ts";
+import type { Authority } from "./authority.ts";
+import { AuthoritySteps } from "./authority-steps.ts";
+import { authorityOf, type CacertsFiles } from "./cacerts.ts";
+
+export interface AuthorityKeeperOptions {
+  readonly trustDomain: string;
+  /** What was there at the start. */
+  readonly authority: Authority;
+  /** How long a new root is published before what it issued signs, and an old one after. */
+  readonly rootWaitMs: number;
+  /** Called with each authority that takes the place of the last. What it throws is logged, and tried again. */
+  readonly onChange: (authority: Authority) => Promise<void>;
+  /** Called after `faults` may have changed. */
+  readonly onFaults?: () => void;
+}
+
+/** Something that operators should know of an authority that is in use. */
+export interface AuthorityFault {
+  readonly severity: "error" | "warning";
+  readonly message: string;
+}
+
+/**
+ * Decides what becomes of each authority that is found while another is in use. What cannot be used changes nothing and
+ * is logged once; so is a step between roots that would part the mesh.
+ */
+export class AuthorityKeeper {
+  readonly #host: Host;
+  readonly #options: AuthorityKeeperOptions;
+  readonly #log: Logger;
+  readonly #steps: AuthoritySteps;
+  #authority: Authority;
+  #adopted: string | undefined;
+  #complaint = "";
+  #waits: readonly string[] = [];
+  #turn: Promise<void> = Promise.resolve();
+
+  constructor(host: Host, options: AuthorityKeeperOptions) {
+    this.#host = host;
+    this.#options = options;
+    this.#log = host.log.scope("ca");
+    this.#authority = options.authority;
+    this.#steps = new AuthoritySteps(options.authority, options.rootWaitMs);
+  }
+
+  /** The digest of what was last allowed; undefined until something was offered. */
+  get adopted(): string | undefined {
+    return this.#adopted;
+  }
+
+  /** Why what was found last is not in use, or not all of it. */
+  get faults(): readonly AuthorityFault[] {
+    const refused = { severity: "error", message: `${this.#complaint}. What was there before still signs.` } as const;
+    const waits = this.#waits.map((message) => ({ severity: "warning", message: `${message}.` }) as const);
+    return [...(this.#complaint === "" ? [] : [refused]), ...waits];
+  }
+
+  /** To be told at every look, of the same again, too: what waits may be due. Never rejects. */
+  offer(found: CacertsFiles | MeshError): Promise<void> {
+    return (this.#turn = this.#turn.then(async () => {
+      const before = JSON.stringify(this.faults);
+      await this.#judge(found);
+      if (JSON.stringify(this.faults) !== before) this.#options.onFaults?.();
+    }));
+  }
+
+  /** Resolves when nothing is being changed any more. */
+  settled(): Promise<void> {
+    return this.#turn;
+  }
+
+  async #judge(found: CacertsFiles | MeshError): Promise<void> {
+    const { trustDomain } = this.#options;
+    const now = this.#host.clock.now();
+    try {
+      if (found instanceof MeshError) throw found;
+      if (found.digest === this.#adopted && this.faults.length === 0) return;
+      if (found.digest !== this.#adopted) this.#steps.offer(authorityOf(found, trustDomain, now), now);
+      this.#adopted = found.digest;
+      this.#complaint = "";
+    } catch (thrown) {
+      this.#complain(thrown);
+    }
+    // Whatever was found now, what was allowed before may be due.
+    await this.#advance().catch((thrown: unknown) => this.#complain(thrown));
+  }
+
+  async #advance(): Promise<void> {
+    const { clock } = this.#host;
+    const { authority, waits } = this.#steps.stage(clock.now(), clock.elapsedMs());
+    for (const wait of waits) if (!this.#waits.includes(wait)) this.#log.warn(wait);
+    this.#waits = waits;
+    if (sameAuthority(this.#authority, authority)) return;
+    await this.#options.onChange(authority);
+    this.#authority = authority;
+    const until = new Date(authority.notAfter).toISOString();
+    this.#log.info("cacerts changed, and what is there now signs", { until, roots: authority.roots.length });
+  }
+
+  #complain(thrown: unknown): void {
+    const why = messageOf(thrown);
+    if (why === this.#complaint) return;
+    this.#complaint = why;
+    this.#log.error("cacerts changed and cannot be used; what was there before still signs", { why });
+  }
+}
+
+function sameAuthority(before: Authority, after: Authority): boolean {
+  const same = (one: readonly Uint8Array[], other: readonly Uint8Array[]): boolean =>
+    one.length === other.length && one.every((bytes, at) => Buffer.from(bytes).equals(other[at]!));
+  return (
+    same(before.chain, after.chain) && same(before.roots, after.roots) && before.privateKey.equals(after.privateKey)
+  );
+}

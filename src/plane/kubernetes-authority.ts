@@ -1,0 +1,184 @@
+import type { AuthorityKeeper } from "../ca/authority-keeper.ts";
+import type { Authority } from "../ca/authority.ts";
+import { LOOK_MS } from "../ca/cacerts-follower.ts";
+import { authorityOf, type CacertsFiles } from "../ca/cacerts.ts";
+import { cacertsInSecret, ownRootInSecret } from "../ca/secret-data.ts";
+import { MeshError, messageOf } from "../errors.ts";
+import type { KubeObject } from "../kube/object.ts";
+import type { Problem } from "../registry/model/problem.ts";
+import { type AuthorityContext, type AuthoritySource, keeperOf, problemsOf } from "./authority-source.ts";
+import { FollowedSecret } from "./followed-secret.ts";
+import type { KubernetesAccess } from "./kubernetes-access.ts";
+import { OWN_ROOT_SECRET, OwnRootSecret } from "./own-root-secret.ts";
+import { unlessAborted } from "./unless-aborted.ts";
+
+/** How often the leader looks whether the root of our own is due, as istiod. */
+const RENEWAL_LOOK_MS = 3_600_000;
+
+/**
+ * The authority in the Secret `cacerts` of the system namespace. If there is none, a root of our own in `istio-ca-secret`,
+ * which all replicas share and the leading one renews. A Secret that is there and cannot be used is waited for: it never
+ * makes us sign with a root that nobody asked for.
+ */
+export class KubernetesAuthority implements AuthoritySource {
+  readonly #context: AuthorityContext;
+  readonly #access: KubernetesAccess;
+  readonly #plugged: FollowedSecret;
+  readonly #own: FollowedSecret;
+  readonly #writer: OwnRootSecret;
+  /** What is in use. */
+  #files: CacertsFiles | undefined;
+  #authority: Authority | undefined;
+  #keeper: AuthorityKeeper | undefined;
+  #first: (authority: Authority) => void = () => {};
+  #waiting: string | undefined;
+  #nextLook: Disposable | undefined;
+  #nextRenewal: Disposable | undefined;
+  #busy: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(context: AuthorityContext, access: KubernetesAccess) {
+    const { host, config } = context;
+    const { clusterId: cluster, systemNamespace: namespace } = config;
+    this.#context = context;
+    this.#access = access;
+    const follow = (name: string): FollowedSecret =>
+      new FollowedSecret(host, access, { cluster, namespace, name }, () => this.#look());
+    this.#plugged = follow("cacerts");
+    this.#own = follow(OWN_ROOT_SECRET);
+    this.#writer = new OwnRootSecret(host, access.api, namespace);
+  }
+
+  first(signal: AbortSignal): Promise<Authority> {
+    const found = new Promise<Authority>((resolve) => (this.#first = resolve));
+    this.#plugged.start();
+    this.#own.start();
+    this.#lookAgain();
+    return unlessAborted(found, signal, "no authority was found that can be used");
+  }
+
+  waitingFor(): string | undefined {
+    if (this.#authority !== undefined) return undefined;
+    const unread = [this.#plugged, this.#own].find(({ object }) => object === undefined);
+    if (unread !== undefined)
+      return `${unread.title} is not read yet${unread.trouble === undefined ? "" : `: ${unread.trouble}`}`;
+    return this.#waiting ?? (this.#writer.trouble || `${this.#own.title} is not made yet`);
+  }
+
+  follow(onChange: (authority: Authority) => Promise<void>): void {
+    this.#keeper = keeperOf(this.#context, this.#authority!, onChange);
+    const { clock, random } = this.#context.host;
+    // Replicas of several revisions may each have a leader.
+    this.#nextRenewal = clock.after(random.next() * RENEWAL_LOOK_MS, () => this.#renewAgain());
+  }
+
+  problems(): readonly Problem[] {
+    const { trouble } = this.#writer;
+    const waiting = this.#waiting === undefined ? [] : [{ severity: "error", message: `${this.#waiting}.` } as const];
+    const unwritten = trouble === "" ? [] : [{ severity: "error", message: `${trouble}.` } as const];
+    return [
+      ...problemsOf(this.#plugged.title, [...waiting, ...(this.#keeper?.faults ?? [])]),
+      ...problemsOf(this.#own.title, unwritten),
+    ];
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#nextLook?.[Symbol.dispose]();
+    this.#nextRenewal?.[Symbol.dispose]();
+    await Promise.all([this.#plugged.close(), this.#own.close()]);
+    await Promise.all([this.#busy, this.#keeper?.settled()]);
+  }
+
+  /** Without a change, too: a certificate becomes valid, a wait ends, what was refused to us is granted. */
+  #lookAgain(): void {
+    this.#nextLook = this.#context.host.clock.after(LOOK_MS, () => this.#lookAgain());
+    this.#look();
+  }
+
+  #look(): void {
+    if (this.#closed) return;
+    const found = this.#found();
+    if (found === "unknown") return;
+    if (this.#authority === undefined) this.#begin(found);
+    // Replicas that start now would make another one.
+    else if (typeof found === "string") this.#do(() => this.#writer.restore(this.#files!));
+    else this.#offer(found);
+  }
+
+  #found(): CacertsFiles | MeshError | "unknown" | "none" {
+    const [plugged, own] = [this.#plugged.object, this.#own.object];
+    if (plugged === undefined) return "unknown";
+    const { title } = this.#plugged;
+    if (plugged !== "absent") return filesOf(() => cacertsInSecret(title, plugged["data"]));
+    if (this.#files?.folder === title) return new MeshError("absent", `${title} was deleted; put it back`);
+    if (own === undefined) return "unknown";
+    if (own !== "absent") return filesOf(() => ownRootInSecret(this.#own.title, own["data"]));
+    return "none";
+  }
+
+  #begin(found: CacertsFiles | MeshError | "none"): void {
+    if (typeof found === "string") return this.#do(() => this.#make());
+    const { host, config, noteProblems } = this.#context;
+    try {
+      if (found instanceof MeshError) throw found;
+      this.#authority = authorityOf(found, config.trustDomain, host.clock.now());
+      this.#files = found;
+      this.#waiting = undefined;
+      host.log.scope("ca").info("the authority is read", { from: found.folder, roots: this.#authority.roots.length });
+      this.#first(this.#authority);
+    } catch (thrown) {
+      const why = messageOf(thrown);
+      if (why !== this.#waiting)
+        host.log.scope("ca").error("there is no authority that can be used, so we are not ready; mend it", { why });
+      this.#waiting = why;
+      if (!(found instanceof MeshError) && found.folder === this.#own.title) this.#do(() => this.#renew(found));
+    }
+    noteProblems();
+  }
+
+  #offer(found: CacertsFiles | MeshError): void {
+    const keeper = this.#keeper;
+    if (keeper === undefined) return;
+    void keeper.offer(found).then(() => {
+      if (!(found instanceof MeshError) && keeper.adopted === found.digest) this.#files = found;
+    });
+  }
+
+  async #make(): Promise<void> {
+    const made = await this.#writer.make(this.#context.config.trustDomain);
+    if (made !== undefined && this.#own.object === "absent") this.#own.set(made);
+  }
+
+  #renewAgain(): void {
+    const { clock } = this.#context.host;
+    this.#nextRenewal = clock.after(RENEWAL_LOOK_MS, () => this.#renewAgain());
+    const files = this.#files!;
+    if (files.folder === this.#own.title && this.#access.leads()) this.#do(() => this.#renew(files));
+  }
+
+  async #renew(files: CacertsFiles): Promise<void> {
+    const { object } = this.#own;
+    if (isObject(object)) await this.#writer.renew(object, files);
+  }
+
+  /** One deed at a time: the next look is soon. */
+  #do(deed: () => Promise<void>): void {
+    this.#busy ??= deed()
+      .catch((thrown: unknown) => this.#context.host.log.scope("ca").error(messageOf(thrown)))
+      .finally(() => {
+        this.#busy = undefined;
+        this.#context.noteProblems();
+      });
+  }
+}
+
+const isObject = (object: KubeObject | "absent" | undefined): object is KubeObject => typeof object === "object";
+
+function filesOf(read: () => CacertsFiles): CacertsFiles | MeshError {
+  try {
+    return read();
+  } catch (thrown) {
+    return MeshError.from(thrown);
+  }
+}
