@@ -6,6 +6,7 @@ import type { Authority } from "./ca/authority.ts";
 import { Authenticators } from "./ca/authenticators.ts";
 import { IssuanceLog } from "./ca/issuance-log.ts";
 import { LocalSigner } from "./ca/local-signer.ts";
+import type { SignerDescription } from "./ca/signer.ts";
 import { toPem } from "./ca/pem.ts";
 import { certificateService } from "./ca/service.ts";
 import { type ServingCertificateMaterial, ServingCertificates, servingNames } from "./ca/serving-certificate.ts";
@@ -168,6 +169,11 @@ export class ControlPlane {
     });
     const objects = [...this.registry.problems.entries()].map(([, problem]) => problem);
     return [...this.#clusters.problems(), ...this.#authority.problems(), ...objects, ...unsent];
+  }
+
+  /** Who signs; undefined until there is an authority. */
+  signer(): SignerDescription | undefined {
+    return this.#signer?.describe();
   }
 
   /** Kinds that were found and that nothing reads. */

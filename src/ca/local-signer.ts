@@ -18,8 +18,9 @@ import {
   signsSlowly,
   type UnlintedCertificate,
 } from "./certificate.ts";
+import { keyTypeOf } from "./key-type.ts";
 import { BACKDATE_MS_MAX, lintSvid } from "./lint.ts";
-import type { LintedCertificate, Signer, SigningRequest, SvidChain, TrustBundle } from "./signer.ts";
+import type { LintedCertificate, Signer, SignerDescription, SigningRequest, SvidChain, TrustBundle } from "./signer.ts";
 import { checkTemplate } from "./template-check.ts";
 import { type TurnLimits, Turns } from "./turns.ts";
 
@@ -49,6 +50,12 @@ export class LocalSigner implements Signer {
 
   get expiresAt(): EpochMs {
     return this.#issuer.authority.notAfter;
+  }
+
+  describe(): SignerDescription {
+    const { authority, publicKey } = this.#issuer;
+    const { chain, roots, notAfter } = authority;
+    return { kind: "local key", key: keyTypeOf(publicKey), trustDomain: this.#trustDomain, notAfter, chain, roots };
   }
 
   /** Signs with this authority from now on. */

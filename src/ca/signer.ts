@@ -24,6 +24,20 @@ export interface SigningRequest {
   readonly ttlSeconds: number;
 }
 
+/** Who signs, for people. */
+export interface SignerDescription {
+  /** As `local key`. */
+  readonly kind: string;
+  /** One of `KEY_TYPES`. */
+  readonly key: string;
+  readonly trustDomain: string;
+  /** When the first certificate of the chain ends. */
+  readonly notAfter: EpochMs;
+  /** Its certificate, and those between it and a root, in DER; empty if it is a root itself. */
+  readonly chain: readonly Uint8Array[];
+  readonly roots: readonly Uint8Array[];
+}
+
 /** Issues X.509-SVIDs. It trusts its caller: who may have which identity is settled before. */
 export interface Signer {
   /** What verifies its certificates. Rotation is a change like any other. */

@@ -14,6 +14,7 @@ import type { Workload } from "../registry/model/workload.ts";
 import type { NetworkGateway } from "../registry/network-gateways.ts";
 import type { TypeUrl } from "../xds/resource.ts";
 import type { ResourceLog } from "../xds/resource-log.ts";
+import { type CertificatesViewed, certificateView } from "./certificate-view.ts";
 import { adsz, type ClientsViewed, configDump, connections } from "./client-view.ts";
 import { clusterView } from "./cluster-view.ts";
 import { policyView, serviceView, workloadView } from "./mesh-view.ts";
@@ -37,7 +38,7 @@ export interface RegistryViewed extends MeshViewed {
 }
 
 /** Where the pages look. Everything is read when a page is asked for, and nothing is changed. */
-export interface Viewed extends ClientsViewed {
+export interface Viewed extends ClientsViewed, CertificatesViewed {
   readonly clock: Clock;
   readonly registry: RegistryViewed;
   readonly graph: Graph;
@@ -94,6 +95,9 @@ function ownPages(viewed: Viewed, page: Page): readonly DebugPage[] {
   return [
     page("clusterz", "The clusters that are read, and whether all of each is known", () =>
       viewed.clusters().map((status) => clusterView(status, controlPlane)),
+    ),
+    page("certz", "Who signs, the roots and when they end, and what was issued and refused", () =>
+      certificateView(viewed, viewed.clock.now()),
     ),
     page("resourcesz", "The kinds of objects that are read, and how many there are", () => resourcesz(registry)),
     page("configz", "The settings of this control plane", () => configz(config, scopes)),

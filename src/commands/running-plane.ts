@@ -107,6 +107,8 @@ function pagesOf({ clock, log }: SystemHost, plane: ControlPlane, config: Config
       holdings: (client) => discovery.holdings(client),
       clusters: () => plane.clusters(),
       problems: () => plane.problems(),
+      issuances: plane.issuances,
+      signer: () => plane.signer(),
     }),
   );
 }

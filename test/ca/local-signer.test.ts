@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { X509Certificate } from "node:crypto";
+import { createPublicKey, generateKeyPair, X509Certificate } from "node:crypto";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { after, test } from "mocha";
 import type { Authority } from "../../src/ca/authority.ts";
 import { loadCacerts } from "../../src/ca/cacerts.ts";
@@ -42,13 +43,16 @@ signerKit("a self-made root", async () => {
   return { signer, clock: host.clock, trustDomain };
 });
 
-for (const algorithm of ["P-256", "P-384", "RSA"] as const)
+for (const algorithm of ["P-256", "P-384", "RSA", "RSA-3072", "RSA-4096"] as const) {
+  // Large keys take seconds to make.
+  let made: Promise<Files> | undefined;
   signerKit(`an intermediate of ${algorithm}`, async () => {
-    const authority = (await load(await files({ algorithm })))!;
+    const authority = (await load(await (made ??= files({ algorithm }))))!;
     const host = presentHost();
     const signer = new LocalSigner(host, authority, trustDomain);
     return { signer, clock: host.clock, trustDomain };
   });
+}
 
 test("a self-made root is the same after a restart, and its key nobody else's to read", async () => {
   const path = folder();
@@ -89,6 +93,56 @@ test("an authority that has ended signs nothing", async () => {
   const identity = { trustDomain, namespace: "shop", serviceAccount: "cart" };
   const request = { identity, publicKey: newCsr().publicKey, ttlSeconds: 60 };
   await assert.rejects(signer.sign(request, new AbortController().signal), /the signing certificate ended at 2033/);
+});
+
+/** An authority whose signatures take long, and a request for it. */
+async function slowSigner() {
+  const host = new TestHost();
+  const { privateKey } = await promisify(generateKeyPair)("rsa", { modulusLength: 4096 });
+  const { roots, subject, notAfter } = await selfMadeRoot(host, folder(), trustDomain);
+  const keyId = Buffer.alloc(20, 7);
+  const authority: Authority = { chain: [], roots, subject, notAfter, keyId, privateKey };
+  const signer = new LocalSigner(host, authority, trustDomain);
+  const identity = { trustDomain, namespace: "shop", serviceAccount: "cart" };
+  return { host, signer, authority, request: { identity, publicKey: newCsr().publicKey, ttlSeconds: 3600 } };
+}
+
+test("while a large key signs, the event loop goes round", async () => {
+  const { signer, request } = await slowSigner();
+  const { signal } = new AbortController();
+  let turns = 0;
+  let done = false;
+  const round = (): void => {
+    turns += 1;
+    if (!done) setImmediate(round);
+  };
+  setImmediate(round);
+  await Promise.all(Array.from({ length: 5 }, () => signer.sign(request, signal)));
+  done = true;
+  // Of signatures on its own thread it would see the end of each.
+  assert.ok(turns > 20, `${turns}`);
+});
+
+test("of those that wait for a large key, there are not too many, and who has left is not signed for", async () => {
+  const { signer, request } = await slowSigner();
+  const leaving = new AbortController();
+  const waiting = Array.from({ length: 2_002 }, () => signer.sign(request, leaving.signal));
+  await assert.rejects(signer.sign(request, new AbortController().signal), {
+    code: "unavailable",
+    message: /too many wait already/,
+  });
+  leaving.abort(new MeshError("unavailable", "left"));
+  const ends = await Promise.allSettled(waiting);
+  // The two whose turn had come.
+  assert.deepEqual([ends.filter(({ status }) => status === "fulfilled").length, ends.length], [2, 2_002]);
+});
+
+test("an authority that changes while its key signs is not mixed with the next", async () => {
+  const { host, signer, request, authority } = await slowSigner();
+  const under = signer.sign(request, new AbortController().signal);
+  signer.rotate(await selfMadeRoot(host, folder(), trustDomain));
+  const [leaf] = await under;
+  assert.ok(new X509Certificate(leaf).verify(createPublicKey(authority.privateKey)));
 });
 
 type Files = Readonly<Record<string, string>>;

@@ -1,0 +1,57 @@
+import { X509Certificate } from "node:crypto";
+import type { IssuanceLog, Refusal } from "../ca/issuance-log.ts";
+import { fingerprintOf } from "../ca/issued-list.ts";
+import { readCertificate } from "../ca/certificate-fields.ts";
+import type { SignerDescription } from "../ca/signer.ts";
+import type { EpochMs } from "../host.ts";
+import { spiffeIdsOf, subjectOf } from "./ca-description.ts";
+import { timeText } from "./sync-view.ts";
+
+/** What there is to say of certificates. */
+export interface CertificatesViewed {
+  readonly issuances: Pick<IssuanceLog, "issuedCount" | "refusedCounts" | "lastRefusals">;
+  /** Undefined until there is an authority. */
+  signer(): SignerDescription | undefined;
+}
+
+/** Who signs, what verifies it and until when, and what was issued and refused since the start. */
+export function certificateView({ issuances, signer }: CertificatesViewed, now: EpochMs): unknown {
+  const { issuedCount, refusedCounts, lastRefusals } = issuances;
+  return {
+    signer: signerView(signer(), now),
+    issued: issuedCount,
+    refused: Object.fromEntries(refusedCounts),
+    last_refusals: lastRefusals.map(refusalView).reverse(),
+  };
+}
+
+function signerView(described: SignerDescription | undefined, now: EpochMs): unknown {
+  if (described === undefined) return undefined;
+  const { kind, key, trustDomain, notAfter, chain, roots } = described;
+  return {
+    kind,
+    key,
+    trust_domain: trustDomain,
+    expires_at: timeText(notAfter),
+    expires_in_seconds: Math.floor((notAfter - now) / 1000),
+    chain: chain.map((bytes) => oneCertificate(bytes, now)),
+    roots: roots.map((bytes) => oneCertificate(bytes, now)),
+  };
+}
+
+function oneCertificate(bytes: Uint8Array, now: EpochMs): unknown {
+  const certificate = new X509Certificate(bytes);
+  const { notBefore, notAfter } = readCertificate(bytes);
+  return {
+    subject: subjectOf(certificate),
+    issuer: certificate.issuer.replace(/\n/g, ", "),
+    spiffe_id: spiffeIdsOf(certificate),
+    serial: certificate.serialNumber.toLowerCase(),
+    sha256: fingerprintOf(certificate.raw),
+    not_before: timeText(notBefore),
+    not_after: timeText(notAfter),
+    expires_in_seconds: Math.floor((notAfter - now) / 1000),
+  };
+}
+
+const refusalView = ({ at, fields }: Refusal): unknown => ({ at: timeText(at), ...fields });

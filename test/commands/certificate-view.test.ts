@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
+import { test } from "mocha";
+import { newCsr } from "../../src/ca/client.ts";
+import { IssuanceLog } from "../../src/ca/issuance-log.ts";
+import { LocalSigner } from "../../src/ca/local-signer.ts";
+import { selfMadeRoot } from "../../src/ca/self-made-root.ts";
+import type { Caller } from "../../src/caller.ts";
+import { certificateView } from "../../src/commands/certificate-view.ts";
+import { MeshError } from "../../src/errors.ts";
+import { clusterId } from "../../src/names.ts";
+import { folderOf } from "../kits/folder.ts";
+import { TestHost } from "../kits/test-host.ts";
+
+const identity = { trustDomain: "cluster.local", namespace: "shop", serviceAccount: "cart" };
+const caller: Caller = { identity, cluster: clusterId("east"), via: "token", pod: undefined, expiresAt: Infinity };
+
+test("certz says who signs and until when, how much was issued, and what was refused last", async () => {
+  const host = new TestHost();
+  await using folder = await folderOf({});
+  const signer = new LocalSigner(host, await selfMadeRoot(host, folder.path, "cluster.local"), "cluster.local");
+  const issuances = new IssuanceLog(host);
+  const request = { identity, publicKey: newCsr().publicKey, ttlSeconds: 600 };
+  const [leaf] = await signer.sign(request, new AbortController().signal);
+  issuances.issued(identity, leaf, { address: "10.0.0.9:1", caller });
+  for (let count = 0; count < 25; count += 1) {
+    host.clock.advance(1000);
+    const error = new MeshError("denied", `reason ${count}`);
+    issuances.refused("impersonation", error, { address: "10.0.0.9:1", caller, asked: "spiffe://x" });
+  }
+  const shown = certificateView({ issuances, signer: () => signer.describe() }, host.clock.now()) as {
+    readonly signer: { readonly roots: readonly { readonly sha256: string; readonly expires_in_seconds: number }[] };
+    readonly last_refusals: readonly { readonly at: string; readonly why: string; readonly caller: string }[];
+  };
+  const [root] = signer.bundles.get("cluster.local")!.roots;
+  const tenYears = 10 * 365 * 86_400;
+  assert.deepEqual(shown.signer, {
+    kind: "local key",
+    key: "ec-p256",
+    trust_domain: "cluster.local",
+    expires_at: new Date(signer.expiresAt).toISOString(),
+    expires_in_seconds: tenYears - 25,
+    chain: [],
+    roots: shown.signer.roots,
+  });
+  assert.equal(shown.signer.roots.length, 1);
+  assert.equal(shown.signer.roots[0]!.expires_in_seconds, tenYears - 25);
+  const fingerprint = new X509Certificate(root!).fingerprint256.replaceAll(":", "").toLowerCase();
+  assert.equal(shown.signer.roots[0]!.sha256.replaceAll(":", "").toLowerCase(), fingerprint);
+  assert.equal(shown.last_refusals.length, 20);
+  assert.equal(shown.last_refusals[0]!.why, "reason 24");
+  assert.equal(shown.last_refusals[0]!.caller, "spiffe://cluster.local/ns/shop/sa/cart");
+  assert.equal(shown.last_refusals[0]!.at, new Date(host.clock.now()).toISOString());
+  const { issued, refused } = shown as unknown as { issued: number; refused: object };
+  assert.deepEqual([issued, refused], [1, { impersonation: 25 }]);
+});
