@@ -40,7 +40,7 @@ const SILENT_WITHOUT_BOOKMARKS_MS = 300_000;
 const SHORT_MS = 5_000;
 /** From here on, a watch has worked: failures before it are forgotten. */
 const LASTED_MS = 30_000;
-const EXPIRED_JITTER_MS = 3_000;
+const EXPIRED_JITTER_MS = 1_000;
 const ABSENT_MS = 30_000;
 const FORBIDDEN_MS = 60_000;
 const REFUSALS_MAX = 3;
