@@ -3,7 +3,9 @@ import { MeshError } from "../errors.ts";
 import type { EpochMs } from "../host.ts";
 import { type AuthorityFolder, certificatesOf, type FoundCertificate, namesOf } from "./authority-folder.ts";
 import { authorityOf } from "./cacerts.ts";
-import { brokenFor, doubtsOn, selfIssued } from "./certificate-audit.ts";
+import { brokenFor, type Doubt, doubtsOn, selfIssued } from "./certificate-audit.ts";
+import { pathLength, readCertificate } from "./certificate-fields.ts";
+import { isIssuedBy } from "./cluster-authority.ts";
 import { DAY_MS, USUAL_LIFETIME_MS } from "./new-authority.ts";
 import { pemBlocks } from "./pem.ts";
 import { adviceOn, lifeOf } from "./remaining-life.ts";
@@ -30,18 +32,15 @@ export function auditAuthority(found: AuthorityFolder, trustDomain: string, now:
     ...keyFile(found),
     ...certificates.flatMap((one) => auditCertificate(one, found.folder, now)),
     ...auditLifetimes(certificates, found.folder),
+    ...auditRootPath(certificates, found.folder),
   ];
   // The first check of one file that fails says it best.
   const seen = new Set<string>();
   return findings.filter(({ file, reason }) => !seen.has(`${file} ${reason}`) && seen.add(`${file} ${reason}`));
 }
 
-const absent = ({ folder }: AuthorityFolder, name: string): Finding => ({
-  severity: "error",
-  file: join(folder, name),
-  reason: "it is not there",
-  fix: "put it beside the others: half an authority is none",
-});
+const absent = ({ folder }: AuthorityFolder, name: string): Finding =>
+  error(join(folder, name), "it is not there", "put it beside the others: half an authority is none");
 
 /** What Causeway itself says of it. */
 function believed({ folder, layout, text }: AuthorityFolder, trustDomain: string, now: EpochMs): readonly Finding[] {
@@ -54,24 +53,20 @@ function believed({ folder, layout, text }: AuthorityFolder, trustDomain: string
     const file = namesOf(layout).find((name) => message.startsWith(`${join(folder, name)}: `));
     const sentence = file === undefined ? message : message.slice(join(folder, file).length + 2);
     const [reason, fix] = splitAt(sentence, sentence.lastIndexOf("; "));
-    return [{ severity: "error", file: join(folder, file ?? ""), reason, fix: fix ?? "issue it anew" }];
+    return [error(join(folder, file ?? ""), reason, fix ?? "issue it anew")];
   }
 }
 
-/** istiod reads a chain that it never verifies, and sends it as it is. */
-function chainFile({ folder, layout, text }: AuthorityFolder): readonly Finding[] {
-  if (layout.chain === undefined) return [];
-  const [own] = pemBlocks(text.get(layout.certificate) ?? "", "CERTIFICATE");
+/** istiod sends the chain that it is given, verified or not, after each leaf (contract identity.md 3.1). */
+function chainFile(found: AuthorityFolder): readonly Finding[] {
+  const { folder, layout, text } = found;
+  const own = certificatesOf(found).find(({ role }) => role === "authority");
+  if (layout.chain === undefined || own === undefined || selfIssued(own.certificate)) return [];
   const [first] = pemBlocks(text.get(layout.chain) ?? "", "CERTIFICATE");
-  if (own === undefined || first === undefined || first.equals(own)) return [];
-  return [
-    {
-      severity: "error",
-      file: join(folder, layout.chain),
-      reason: `it does not begin with the certificate of ${layout.certificate}, and istiod sends it so to peers, which fail`,
-      fix: `begin it with ${layout.certificate}, then each issuer up to the root`,
-    },
-  ];
+  if (first?.equals(own.certificate.raw) === true || !text.has(layout.chain)) return [];
+  const reason = `it does not begin with the certificate of ${layout.certificate}, and istiod sends it so to peers, which fail`;
+  const fix = `begin it with ${layout.certificate}, then each issuer up to the root`;
+  return [error(join(folder, layout.chain), reason, fix)];
 }
 
 function keyFile({ folder, layout, text, keyMode = 0o600, hasRootKey }: AuthorityFolder): readonly Finding[] {
@@ -93,6 +88,7 @@ function keyFile({ folder, layout, text, keyMode = 0o600, hasRootKey }: Authorit
 }
 
 const warning = (file: string, reason: string, fix: string): Finding => ({ severity: "warning", file, reason, fix });
+const error = (file: string, reason: string, fix: string): Finding => ({ severity: "error", file, reason, fix });
 
 function auditCertificate(found: FoundCertificate, folder: string, now: EpochMs): readonly Finding[] {
   const file = join(folder, found.file);
@@ -102,12 +98,33 @@ function auditCertificate(found: FoundCertificate, folder: string, now: EpochMs)
   const late = advice !== undefined && life !== "expired" && life !== "future";
   const until = `valid until ${new Date(found.notAfter).toISOString()}`;
   return [
-    ...brokenFor(found).map(
-      ([reason, fix]) => ({ ...warning(file, `${name} ${reason}`, fix), severity: "error" }) as const,
-    ),
-    ...doubtsOn(found).map(([reason, fix]) => warning(file, `${name} ${reason}`, fix)),
+    ...readable(brokenFor, found).map(([reason, fix]) => error(file, `${name} ${reason}`, fix)),
+    ...readable(doubtsOn, found).map(([reason, fix]) => warning(file, `${name} ${reason}`, fix)),
     ...(late ? [warning(file, `${name} is ${until}`, advice)] : []),
   ];
+}
+
+/** What a check finds; that a part of the certificate cannot be read is a finding, too. */
+function readable(check: (found: FoundCertificate) => readonly Doubt[], found: FoundCertificate): readonly Doubt[] {
+  try {
+    return check(found);
+  } catch (thrown) {
+    if (!(thrown instanceof MeshError)) throw thrown;
+    return [[`cannot be read whole: ${thrown.message}`, "issue it anew"]];
+  }
+}
+
+/** Some verifiers hold a root to its path length, and some do not. */
+function auditRootPath(certificates: readonly FoundCertificate[], folder: string): readonly Finding[] {
+  const below = certificates.filter(({ role }) => role !== "root");
+  const last = below.at(-1);
+  return certificates.flatMap(({ role, certificate, file }) => {
+    if (role !== "root" || last === undefined || !isIssuedBy(last.certificate, certificate.raw)) return [];
+    const { max } = pathLength(readCertificate(certificate.raw));
+    if (max === undefined || max >= below.length) return [];
+    const reason = `the root allows ${max} authorities below it, and ${below.length} follow: OpenSSL refuses them`;
+    return [error(join(folder, file), reason, "use a root with a longer path")];
+  });
 }
 
 function auditLifetimes(certificates: readonly FoundCertificate[], folder: string): readonly Finding[] {

@@ -1,10 +1,10 @@
-import { X509Certificate } from "node:crypto";
+import type { X509Certificate } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { MeshError } from "../errors.ts";
 import type { EpochMs } from "../host.ts";
 import type { Layout } from "./cacerts-check.ts";
-import { ISTIO, KUBERNETES } from "./cacerts.ts";
+import { ISTIO, KUBERNETES, openCertificate } from "./cacerts.ts";
 import { type Files, folderText } from "./folder-files.ts";
 import { pemBlocks } from "./pem.ts";
 import { ROOT_LAYOUT } from "./root-folder.ts";
@@ -72,11 +72,21 @@ function foundIn(file: string, role: FoundCertificate["role"], certificate: X509
   return { file, role, certificate, notBefore, notAfter };
 }
 
+/** Files that hold something else than certificates, or are not there. */
+export function brokenFiles({ layout, text }: AuthorityFolder): readonly string[] {
+  const files = namesOf(layout).filter((name) => name !== layout.key);
+  return files.filter((name) => {
+    // It may be empty where there is nothing between the certificate and the root.
+    if (name === layout.chain && text.get(name)?.trim() === "") return false;
+    const blocks = pemBlocks(text.get(name) ?? "", "CERTIFICATE").length;
+    return blocks === 0 || readable(text.get(name)!).length < blocks;
+  });
+}
+
 function readable(text: string): readonly X509Certificate[] {
   return pemBlocks(text, "CERTIFICATE").flatMap((bytes) => {
     try {
-      readCertificate(bytes);
-      return [new X509Certificate(bytes)];
+      return [openCertificate(bytes)];
     } catch {
       return [];
     }

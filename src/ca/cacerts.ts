@@ -105,12 +105,20 @@ function certificatesIn(folder: string, name: string, text: string): readonly X5
   if (blocks.length === 0) throw refusal(folder, name, "it holds no certificate in PEM");
   return blocks.map((bytes, at) => {
     try {
-      readCertificate(bytes);
-      return new X509Certificate(bytes);
+      return openCertificate(bytes);
     } catch (thrown) {
       throw refusal(folder, name, `certificate ${at + 1} cannot be read: ${messageOf(thrown)}`);
     }
   });
+}
+
+/** @throws what says that it is no certificate, or that its key is none, which else shows only once the key is used. */
+export function openCertificate(bytes: Uint8Array): X509Certificate {
+  readCertificate(bytes);
+  const certificate = new X509Certificate(bytes);
+  if (certificate.publicKey.asymmetricKeyType === undefined)
+    throw new MeshError("invalid", "its key is of no kind that is known");
+  return certificate;
 }
 
 function readKey(folder: string, name: string, text: string): KeyObject {

@@ -3,6 +3,7 @@ import type { EpochMs, Host } from "../host.ts";
 import type { Layout } from "./cacerts-check.ts";
 import { authorityOf, ISTIO } from "./cacerts.ts";
 import { type IssuingKey, keyIdOf, organizationName, serialFrom, signCertificate } from "./certificate.ts";
+import { pathLength, readCertificate } from "./certificate-fields.ts";
 import type { Files } from "./folder-files.ts";
 import { type KeyType, makeKeyPair } from "./key-type.ts";
 import { toPem } from "./pem.ts";
@@ -55,6 +56,7 @@ export async function newRoot(maker: Maker, shape: NewAuthority, commonName?: st
  * The files of a new authority for a cluster, as istiod has them, verified as they will be read. It ends with its root
  * at the latest. The certificate comes last: with it, the folder is complete.
  * @param roots what the cluster is to trust, in DER; `root` among them.
+ * @throws MeshError `invalid` if the root may have none such below it.
  */
 export async function newIntermediate(
   maker: Maker,
@@ -62,6 +64,12 @@ export async function newIntermediate(
   shape: NewIntermediate,
   roots: readonly Uint8Array[] = [root.certificate],
 ): Promise<Files> {
+  const { max } = pathLength(readCertificate(root.certificate));
+  if (max !== undefined && max <= shape.pathLength)
+    throw new MeshError(
+      "invalid",
+      `the root in ${root.folder} allows ${max} authorities below it, and with this one there may be ${shape.pathLength + 1}; use a lower path length, or another root`,
+    );
   const keys = await makeKeyPair(shape.keyType);
   const publicKey = keys.publicKey.export({ type: "spki", format: "der" });
   const notAfter = Math.min(maker.clock.now() + shape.lifetimeMs, root.notAfter);

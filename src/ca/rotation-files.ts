@@ -1,5 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { MeshError, messageOf } from "../errors.ts";
 import type { EpochMs } from "../host.ts";
@@ -58,8 +58,7 @@ export function clusterNameOf({ certificate, folder }: ClusterAuthority, issued:
 export async function writeChange({ cluster: { folder, text }, files }: FolderChange): Promise<void> {
   const previous = join(folder, "previous");
   try {
-    await rm(previous, { recursive: true, force: true });
-    await mkdir(previous, { mode: 0o700 });
+    await mkdir(previous, { recursive: true, mode: 0o700 });
     for (const [name, content] of text) await writeWhole(join(previous, name), content, modeOf(name));
     for (const [name, content] of files) await writeWhole(join(folder, name), content, modeOf(name));
   } catch (thrown) {

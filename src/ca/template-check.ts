@@ -1,5 +1,5 @@
 import { MeshError, messageOf } from "../errors.ts";
-import { parseServiceAccountId } from "../spiffe.ts";
+import { isTrustDomain, parseServiceAccountId } from "../spiffe.ts";
 import { type CertificateTemplate, type CheckedTemplate, EMPTY_NAME, keyIdOf } from "./certificate.ts";
 
 /** RFC 5280 4.1.2.5: the last second that a certificate can name. */
@@ -56,6 +56,12 @@ const brokenNames: Readonly<
     const odd = dns.find((name) => !/^[\x21-\x7e]{1,253}$/.test(name));
     return odd === undefined ? undefined : `RFC 5280 4.2.1.6: ${JSON.stringify(odd.slice(0, 80))} is no DNS name`;
   },
-  authority: ({ subject }) =>
-    subject.length > EMPTY_NAME.length ? undefined : "RFC 5280 4.1.2.6: an authority has a subject",
+  authority: ({ subject, pathLength = 0, names: { uris = [] } }) => {
+    if (subject.length <= EMPTY_NAME.length) return "RFC 5280 4.1.2.6: an authority has a subject";
+    if (!(pathLength >= 0 && pathLength <= 127 && Number.isInteger(pathLength)))
+      return "RFC 5280 4.2.1.9: its path length is no count";
+    return uris.every((uri) => uri.startsWith("spiffe://") && isTrustDomain(uri.slice("spiffe://".length)))
+      ? undefined
+      : "X509-SVID 3: an authority is named after a trust domain, with no path";
+  },
 };

@@ -67,6 +67,10 @@ async function doStep(maker: Maker, call: CommandCall, rotation: Rotation, asked
     throw new MeshError("conflict", `${refusalOf(planned, plan)}\n${planText(rotation, call)}`);
   const { only } = foldersOf(call);
   const concerned = concernedBy(planned.step, stages).filter(({ folder }) => only.includes(folder));
+  if (concerned.length === 0) {
+    call.printer.err(`nothing to do: ${asked} is done in ${only.join(", ")}, and not in all\n`);
+    return 0;
+  }
   const changing = clusters.filter(({ folder }) => concerned.some((one) => one.folder === folder));
   const changes = await Promise.all(changing.map((cluster) => changeOf(maker, planned.step, cluster, rotation)));
   await noteSuccessors(rotation.to.folder, changes, rotation.issued);

@@ -20,9 +20,10 @@ export const stepText = (step: RotationStep, leafTtl: string): string => `${then
 
 /** The steps as a person follows them. */
 export function planText({ from, to, stages, plan, leafTtl }: Rotation, { options }: CommandCall): string {
-  const folders = listOption(options, "dir").map((folder) => ` --dir ${folder}`);
+  const folders = stages.map(({ folder }) => ` --dir ${folder}`);
+  const gone = listOption(options, "without").map((cluster) => ` --without ${cluster}`);
   const ttl = textOption(options, "leafTtl") === undefined ? "" : ` --leaf-ttl ${leafTtl}`;
-  const command = `causeway ca rotate --root ${from.folder} --to ${to.folder}${folders.join("")}${ttl} --step`;
+  const command = `causeway ca rotate --root ${from.folder} --to ${to.folder}${[...folders, ...gone].join("")}${ttl} --step`;
   const lines = [
     `from ${from.folder} to ${to.folder}`,
     ...stages.map((one) => {

@@ -1,3 +1,4 @@
+import { normalize } from "node:path";
 import { type ClusterAuthority, readClusterAuthority } from "../ca/cluster-authority.ts";
 import { type Issued, issuedBy } from "../ca/issued-list.ts";
 import type { Maker } from "../ca/new-authority.ts";
@@ -27,13 +28,16 @@ export function foldersOf({ options }: CommandCall): {
   readonly all: readonly string[];
   readonly only: readonly string[];
 } {
-  const all = listOption(options, "dir");
-  const only = listOption(options, "only");
+  const named = (flag: string): readonly string[] => [...new Set(listOption(options, flag).map(plainPath))];
+  const [all, only] = [named("dir"), named("only")];
   if (all.length === 0) throw new UsageError("say which clusters with --dir DIR, once for each");
   const unknown = only.find((folder) => !all.includes(folder));
   if (unknown !== undefined) throw new UsageError(`--only is "${unknown}", which is none of the folders of --dir`);
-  return { all: [...new Set(all)], only: only.length > 0 ? only : all };
+  return { all, only: only.length > 0 ? only : all };
 }
+
+/** One folder, one name. */
+const plainPath = (path: string): string => normalize(path).replace(/(.)\/+$/, "$1");
 
 /** @throws UsageError, MeshError */
 export async function readRotation(maker: Maker, call: CommandCall): Promise<Rotation> {

@@ -1,5 +1,7 @@
+import { join } from "node:path";
 import {
   type AuthorityFolder,
+  brokenFiles,
   certificatesOf,
   type FoundCertificate,
   readAuthorityFolder,
@@ -9,9 +11,7 @@ import { keyTypeOf } from "../ca/key-type.ts";
 import { adviceOn, lifeOf } from "../ca/remaining-life.ts";
 import { type Command, listOption, UsageError } from "../command.ts";
 import { formatDuration } from "../duration.ts";
-import { MeshError } from "../errors.ts";
 import type { Clock, EpochMs } from "../host.ts";
-import { join } from "node:path";
 import { DIRS_FLAG } from "./ca-flags.ts";
 import { spiffeIdsOf, subjectOf } from "./ca-description.ts";
 import { OUTPUT_FLAG, print } from "./output.ts";
@@ -33,7 +33,10 @@ export const caStatusCommand = (clock: Clock): Command => ({
     const found = await Promise.all(folders.map(readAuthorityFolder));
     const views = found.flatMap((folder) => viewsOf(folder, now));
     print(call, views, HEADERS, () => views.map(toRow));
-    return views.every(({ note }) => note === "") ? 0 : 1;
+    const broken = found.flatMap((one) => brokenFiles(one).map((name) => join(one.folder, name)));
+    for (const file of broken)
+      call.printer.err(`${file} is missing, or cannot be read: "causeway ca verify" says why\n`);
+    return broken.length === 0 && views.every(({ note }) => note === "") ? 0 : 1;
   },
 });
 
@@ -52,14 +55,8 @@ interface CertificateView {
   readonly note: string;
 }
 
-function viewsOf(found: AuthorityFolder, now: EpochMs): readonly CertificateView[] {
-  const certificates = certificatesOf(found);
-  if (certificates.length === 0)
-    throw new MeshError(
-      "invalid",
-      `${found.folder} holds no certificate that can be read; "causeway ca verify" says why`,
-    );
-  return certificates.map((one) => ({
+const viewsOf = (found: AuthorityFolder, now: EpochMs): readonly CertificateView[] =>
+  certificatesOf(found).map((one) => ({
     file: join(found.folder, one.file),
     role: one.role,
     subject: subjectOf(one.certificate),
@@ -71,7 +68,6 @@ function viewsOf(found: AuthorityFolder, now: EpochMs): readonly CertificateView
     leftMs: Math.max(0, one.notAfter - now),
     note: adviceOn(lifeOf(one, now), one.role) ?? "",
   }));
-}
 
 const toRow = ({ file, role, subject, spiffeId, keyType, sha256, notAfter, leftMs, note }: CertificateView): Row => [
   file,

@@ -30,7 +30,8 @@ const authority: CertificateTemplate = {
 };
 
 test("a template as it should be is signed as it is", () => {
-  for (const template of [workload, server, authority]) assert.equal(checkTemplate(template, ends), template);
+  const named = { ...authority, pathLength: 0, names: { uris: ["spiffe://cluster.local"] } };
+  for (const template of [workload, server, authority, named]) assert.equal(checkTemplate(template, ends), template);
 });
 
 const refusals: readonly (readonly [string, CertificateTemplate, RegExp])[] = [
@@ -52,6 +53,10 @@ const refusals: readonly (readonly [string, CertificateTemplate, RegExp])[] = [
   ["a server without a name", { ...server, names: {} }, /has DNS names/],
   ["a server whose name has a NUL", { ...server, names: { dns: ["istiod\0.evil"] } }, /is no DNS name/],
   ["an address of five bytes", { ...server, names: { ips: [Buffer.alloc(5)] } }, /4 or 16 bytes/],
+  ["an authority of a workload's name", { ...authority, names: { uris: [uri] } }, /X509-SVID 3: .*no path/],
+  ["an authority of no trust domain", { ...authority, names: { uris: ["spiffe://A"] } }, /X509-SVID 3/],
+  ["a path length below zero", { ...authority, pathLength: -1 }, /4\.2\.1\.9/],
+  ["a path length over a byte", { ...authority, pathLength: 300 }, /4\.2\.1\.9/],
   ["an authority without a subject", { ...authority, subject: EMPTY_NAME }, /an authority has a subject/],
 ];
 for (const [what, template, reason] of refusals)

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { X509Certificate } from "node:crypto";
-import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import "reflect-metadata";
 import * as x509 from "@peculiar/x509";
 import { type Context, test } from "mocha";
@@ -14,6 +14,7 @@ import { pemBlocks, toPem } from "../../src/ca/pem.ts";
 import { caLab } from "../kits/ca-command.ts";
 import { realHost } from "../kits/real-host.ts";
 import { TestAuthority } from "../kits/tls.ts";
+import { seededRandom } from "../sim/world.ts";
 
 type Lab = Awaited<ReturnType<typeof caLab>>;
 
@@ -227,6 +228,16 @@ test("status shows each certificate once, and asks for what is due with exit cod
   assert.equal(out.trim().split("\n").length, 4);
 });
 
+test("status says which file it cannot read, and never shows less without a word", async () => {
+  await using lab = await caLab();
+  await rootAndEast(lab);
+  writeFileSync(lab.at("east/ca-cert.pem"), "garbage");
+  rmSync(lab.at("east/cert-chain.pem"));
+  const { code, err } = await lab.ca("status", "--dir", "@east");
+  assert.equal(code, 1);
+  assert.match(err, /cert-chain.pem is missing, or cannot be read: .*\n.*ca-cert.pem is missing, or cannot be read/);
+});
+
 test("verify finds what cannot be used, and names file, reason and fix", async () => {
   await using lab = await caLab();
   await rootAndEast(lab, "--trust-domain", "td1.test");
@@ -257,7 +268,7 @@ test("verify finds what cannot be used, and names file, reason and fix", async (
       { "cert-chain.pem": read(lab, "east/root-cert.pem") },
       /^cert-chain.pem: it does not begin with .*; begin it with/,
     ],
-    ["an empty chain", { "cert-chain.pem": "" }, /^cert-chain.pem: it holds no certificate in PEM/],
+    ["an empty chain", { "cert-chain.pem": "" }, /^cert-chain.pem: it does not begin with/],
     ["garbage", { "ca-cert.pem": "garbage" }, /^ca-cert.pem: it holds no certificate in PEM/],
     ["a leaf", await shaped({ ...named, ca: false }), /^ca-cert.pem: "CN=a" is no certificate authority; put/],
     [
@@ -322,6 +333,54 @@ test("verify warns of what works and should be otherwise, with exit code 0", asy
   assert.equal(guide.code, 0);
   assert.match(guide.out, /is named spiffe:\/\/cluster.local\/ns\/istio-system\/sa\/citadel, as a workload is/);
   assert.match(guide.out, /may make further authorities/);
+});
+
+test("a root that allows no authority below it issues none, and verify says who would refuse it", async () => {
+  await using lab = await caLab();
+  const narrow = await TestAuthority.create({ name: "CN=narrow", pathLength: 0 });
+  mkdirSync(lab.at("narrow"));
+  writeFileSync(lab.at("narrow/root-cert.pem"), narrow.root);
+  writeFileSync(lab.at("narrow/root-key.pem"), narrow.key, { mode: 0o600 });
+  const issued = await lab.ca("issue", "--root", "@narrow", "--cluster", "e", "--dir", "@e");
+  assert.equal(issued.code, 2);
+  assert.match(issued.err, /narrow allows 0 authorities below it, and with this one there may be 1; use a lower/);
+  const own = await TestAuthority.create({ name: "CN=own", pathLength: 0 }, narrow);
+  mkdirSync(lab.at("own"));
+  const files = {
+    "ca-cert.pem": own.root,
+    "ca-key.pem": own.key,
+    "cert-chain.pem": own.root,
+    "root-cert.pem": narrow.root,
+  };
+  for (const [name, text] of Object.entries(files)) writeFileSync(lab.at(`own/${name}`), text, { mode: 0o600 });
+  const { code, out } = await lab.ca("verify", "--dir", "@own");
+  assert.equal(code, 1);
+  assert.match(out, /root-cert.pem +the root allows 0 authorities below it, and 1 follow: OpenSSL refuses them/);
+});
+
+test("whatever bytes a certificate has, verify and status end with a finding or a sentence, never with a defect", async () => {
+  await using lab = await caLab();
+  await rootAndEast(lab);
+  const random = seededRandom(Number(process.env["SEED"] ?? 20261121));
+  const good = der(read(lab, "east/ca-cert.pem"))[0]!;
+  const codes = new Map<number, number>();
+  for (let count = 0; count < 400; count += 1) {
+    const bytes = Buffer.from(good);
+    for (let flips = 1 + random.below(3); flips > 0; flips -= 1)
+      bytes[random.below(bytes.length)]! ^= 1 + random.below(255);
+    writeFileSync(lab.at("east/ca-cert.pem"), toPem("CERTIFICATE", random.chance(0.1) ? bytes.subarray(0, 40) : bytes));
+    const verified = await lab.ca("verify", "--dir", "@east");
+    const { err, out, code } = await lab.ca("status", "--dir", "@east");
+    if (bytes.equals(good)) continue;
+    assert.ok(
+      code === 0 || (code === 1 && /ca-cert.pem is missing, or cannot be read|renew|expired|not valid/.test(err + out)),
+    );
+    assert.doesNotMatch(verified.err + err, /defect/, bytes.toString("hex"));
+    // A hostile name must not move the cursor.
+    assert.doesNotMatch(verified.out + out, /[\u0000-\u0009\u000b-\u001f\u007f]/);
+    codes.set(verified.code, (codes.get(verified.code) ?? 0) + 1);
+  }
+  assert.deepEqual([...codes.keys()].sort(), [1], "no change goes unnoticed, and each is a finding");
 });
 
 test("half an authority is an error for each file that is not there", async () => {
