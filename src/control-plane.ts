@@ -16,7 +16,12 @@ import { GrpcServer, type ServingCertificate } from "./grpc/server.ts";
 import type { ReadinessCheck } from "./admin.ts";
 import type { Host } from "./host.ts";
 import type { ClusterId } from "./names.ts";
-import { type AuthorityContext, type AuthoritySource, localAuthority } from "./plane/authority-source.ts";
+import {
+  type AuthorityContext,
+  type AuthoritySource,
+  localAuthority,
+  WatchedAuthority,
+} from "./plane/authority-source.ts";
 import type { ClusterContext, Clusters } from "./plane/clusters.ts";
 import { EmbeddedClusters } from "./plane/embedded-clusters.ts";
 import { Graph } from "./registry/collection/graph.ts";
@@ -77,7 +82,8 @@ export class ControlPlane {
     this.registry = new Registry(this.graph, { ...config, mesh, localCluster: this.localCluster, virtualIps });
     const noteProblems = (): void => this.#problemLog.note(this.problems());
     this.#clusters = openClusters({ host, config, graph: this.graph, registry: this.registry, noteProblems });
-    this.#authority = openAuthority({ host, config, noteProblems });
+    const context = { host, config, noteProblems };
+    this.#authority = new WatchedAuthority(openAuthority(context), context);
     this.#closing.push(
       () => virtualIps.close(),
       () => this.#clusters.close(),
@@ -229,6 +235,7 @@ export class ControlPlane {
       signer.rotate(changed);
       certificates.rotate(changed);
     });
+    this.#closing.push(() => this.#authority.close());
   }
 
   async #keepRoots({ roots }: Authority): Promise<void> {

@@ -1,5 +1,5 @@
 import type { ErrorCode } from "../errors.ts";
-import type { Counter, EpochMs, Gauge, Metrics } from "../host.ts";
+import type { Counter, Metrics } from "../host.ts";
 
 /** Upstream's words for why nothing was signed (contract identity.md 3.7). */
 const SIGNING_ERRORS: Readonly<Partial<Record<ErrorCode, string>>> = {
@@ -14,11 +14,6 @@ const SIGNING_ERRORS: Readonly<Partial<Record<ErrorCode, string>>> = {
 export type DenialReason =
   "authentication" | "authentication_unavailable" | "quota" | "decoding" | "impersonation" | "request" | "signing";
 
-interface ExpiryGauges {
-  readonly timestamp: Gauge;
-  readonly seconds: Gauge;
-}
-
 /** Upstream's names (contract operations.md 1.4). */
 export class CaMetrics {
   readonly #requested: Counter;
@@ -28,8 +23,6 @@ export class CaMetrics {
   readonly #badIdentity: Counter;
   readonly #unsigned: Counter;
   readonly #denied: Counter;
-  readonly #chain: ExpiryGauges;
-  readonly #root: ExpiryGauges;
 
   constructor(metrics: Metrics) {
     const counter = (name: string, help: string, labels: readonly string[] = []): Counter =>
@@ -41,26 +34,8 @@ export class CaMetrics {
     this.#badIdentity = counter("id_extraction_err_count", "Requests for an identity that the caller may not have.");
     this.#unsigned = counter("csr_sign_err_count", "Requests that could not be signed.", ["error"]);
     this.#denied = metrics.counter("cert_issued_denied_total", "Certificates refused, by reason.", ["reason"]);
-    const expiry = (name: string, what: string): ExpiryGauges => {
-      const gauge = (unit: string, help: string): Gauge => metrics.gauge(`citadel_server_${name}_expiry_${unit}`, help);
-      return {
-        timestamp: gauge("timestamp", `When ${what} ends, in seconds since 1970.`),
-        seconds: gauge("seconds", `Seconds until ${what} ends, as of the last certificate request.`),
-      };
-    };
-    this.#chain = expiry("cert_chain", "the signing certificate or its chain");
-    this.#root = expiry("root_cert", "the first of the roots to end");
   }
 
-  expiry(now: EpochMs, chainEnds: EpochMs, rootEnds: EpochMs): void {
-    for (const [gauges, ends] of [
-      [this.#chain, chainEnds],
-      [this.#root, rootEnds],
-    ] as const) {
-      gauges.timestamp.set(Math.floor(ends / 1000));
-      gauges.seconds.set(Math.floor((ends - now) / 1000));
-    }
-  }
   requested(): void {
     this.#requested.add();
   }

@@ -5,12 +5,14 @@ import { DAY_MS } from "./new-authority.ts";
 /** Worse comes later. */
 export type Life = "good" | "due" | "urgent" | "future" | "expired";
 
+type Lifetime = Pick<FoundCertificate, "role" | "notBefore" | "notAfter">;
+
 /**
  * How soon a certificate of an authority must be renewed: an intermediate within 30 days of its end, urgently within 7
  * (contract identity.md 6, number 28); a root, which takes weeks to change, 90 and 30. One that lives shorter is due in
  * its last third, and urgent in its last tenth.
  */
-export function lifeOf({ role, notBefore, notAfter }: FoundCertificate, now: EpochMs): Life {
+export function lifeOf({ role, notBefore, notAfter }: Lifetime, now: EpochMs): Life {
   if (notBefore > now) return "future";
   if (notAfter <= now) return "expired";
   const whole = notAfter - notBefore;

@@ -2,12 +2,11 @@ import { istio } from "../../proto/gen/mesh.js";
 import type { Authenticator, Credentials } from "../caller.ts";
 import { type ErrorCode, MeshError, messageOf } from "../errors.ts";
 import type { UnaryMethod } from "../grpc/method.ts";
-import type { Clock, EpochMs, Host } from "../host.ts";
+import type { Host } from "../host.ts";
 import { formatServiceAccountId, type ServiceAccountId } from "../spiffe.ts";
 import { type Asker, type IssuanceLog, keyOf } from "./issuance-log.ts";
 import { authorizeIdentity, type AuthorizationRules } from "./authorize.ts";
 import type { CaMetrics } from "./ca-metrics.ts";
-import { readCertificate } from "./certificate-fields.ts";
 import { parseCsr } from "./csr.ts";
 import { toPem } from "./pem.ts";
 import { Quota, type QuotaLimits } from "./quota.ts";
@@ -48,18 +47,15 @@ class CertificateService {
   readonly #options: CertificateServiceOptions;
   readonly #issuances: IssuanceLog;
   readonly #metrics: CaMetrics;
-  readonly #clock: Clock;
   readonly #requests: Quota;
   #bundle: TrustBundle | undefined;
-  /** Of the bundle: what every answer ends with, and when the first of them ends. */
+  /** Of the bundle: what every answer ends with. */
   #rootsPem = "";
-  #rootEnds: EpochMs = 0;
 
   constructor(host: Host, options: CertificateServiceOptions) {
     this.#options = options;
     this.#issuances = options.issuances;
     this.#metrics = options.issuances.metrics;
-    this.#clock = host.clock;
     this.#requests = new Quota(host.clock, REQUESTS);
     this.#noteAuthority();
   }
@@ -156,9 +152,7 @@ class CertificateService {
       this.#bundle = bundle;
       const roots = bundle?.roots ?? [];
       this.#rootsPem = roots.map((root) => toPem("CERTIFICATE", root)).join("");
-      this.#rootEnds = Math.min(...roots.map((root) => readCertificate(root).notAfter));
     }
-    this.#metrics.expiry(this.#clock.now(), signer.expiresAt, this.#rootEnds);
   }
 
   /** One certificate an element, and all roots in the last: what ztunnel reads (contract ztunnel.md 4.3). */

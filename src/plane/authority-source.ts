@@ -3,6 +3,7 @@ import { type AuthorityFault, AuthorityKeeper } from "../ca/authority-keeper.ts"
 import type { Authority } from "../ca/authority.ts";
 import { CacertsFollower } from "../ca/cacerts-follower.ts";
 import { loadCacerts } from "../ca/cacerts.ts";
+import { ExpiryWatch } from "../ca/expiry-watch.ts";
 import { selfMadeRoot } from "../ca/self-made-root.ts";
 import type { Config } from "../config.ts";
 import { MeshError } from "../errors.ts";
@@ -90,6 +91,43 @@ class StateFolderAuthority implements AuthoritySource {
     return [];
   }
   async close(): Promise<void> {}
+}
+
+/** Any of them, with an eye on when it ends. */
+export class WatchedAuthority implements AuthoritySource {
+  readonly #source: AuthoritySource;
+  readonly #expiry: ExpiryWatch;
+
+  constructor(source: AuthoritySource, { host, noteProblems }: AuthorityContext) {
+    this.#source = source;
+    this.#expiry = new ExpiryWatch(host, noteProblems);
+  }
+
+  async first(signal: AbortSignal): Promise<Authority> {
+    const authority = await this.#source.first(signal);
+    this.#expiry.note(authority);
+    return authority;
+  }
+
+  waitingFor(): string | undefined {
+    return this.#source.waitingFor();
+  }
+
+  follow(onChange: (authority: Authority) => Promise<void>): void {
+    this.#source.follow(async (authority) => {
+      await onChange(authority);
+      this.#expiry.note(authority);
+    });
+  }
+
+  problems(): readonly Problem[] {
+    return [...this.#source.problems(), ...problemsOf("the authority", this.#expiry.faults)];
+  }
+
+  async close(): Promise<void> {
+    await this.#source.close();
+    this.#expiry.close();
+  }
 }
 
 export function localAuthority(context: AuthorityContext): AuthoritySource {
