@@ -6,7 +6,7 @@ import { Mirror } from "./mirror.ts";
 import type { ObjectSink } from "./object.ts";
 import { ReflectorReports } from "./reflector-reports.ts";
 import { outcomeOf } from "./outcome.ts";
-import type { RelistGate } from "./relist-gate.ts";
+import type { RelistGate, Turn } from "./relist-gate.ts";
 import { ServerTraits, slept, unlessAborted } from "./server-traits.ts";
 
 export interface ReflectorOptions {
@@ -43,6 +43,8 @@ export interface ReflectorState {
 
 const LAG_EVERY_MS = 10_000;
 const LISTEN_EVERY_MS = 10_000;
+/** Other clusters do not wait for a list that has brought nothing for so long: its server may have lost its etcd. */
+const IDLE_TURN_MS = 1_000;
 
 /**
  * Keeps a sink as the objects of one kind are on one API server: lists them, watches from there, and begins anew where
@@ -59,7 +61,8 @@ export class Reflector {
   readonly #traits: ServerTraits;
   readonly #reports: ReflectorReports;
   readonly #stop = new AbortController();
-  #turn: Disposable | undefined;
+  #turn: Turn | undefined;
+  #idling: Disposable | undefined;
   #running: Promise<void> | undefined;
   #lagTimer: Disposable | undefined;
 
@@ -119,7 +122,7 @@ export class Reflector {
     }
     // In this order: a server that cannot be reached must not keep others from listing.
     if (!this.#traits.reachable) await this.#reach(signal);
-    if (relisting) this.#turn ??= await this.#gate.enter(this.#cluster, signal);
+    if (relisting) await this.#takeTurn(signal);
     if (signal.aborted) return;
     if (step.do === "watch") await this.#watch(step.path, signal);
     else await this.#ask(step, signal);
@@ -130,12 +133,30 @@ export class Reflector {
     await this.#traits.reach(signal);
   }
 
+  /** The same turn goes on from page to page, unless one kept us waiting. */
+  async #takeTurn(signal: AbortSignal): Promise<void> {
+    if (this.#turn !== undefined && this.#idling === undefined) this.#endTurn();
+    this.#idling?.[Symbol.dispose]();
+    const turn = (this.#turn ??= await this.#gate.enter(this.#cluster, signal));
+    if (turn !== undefined) this.#idleLater(turn);
+  }
+
+  #idleLater(turn: Turn): void {
+    this.#idling = this.#host.clock.after(IDLE_TURN_MS, () => {
+      this.#idling = undefined;
+      if (this.#machine.heardAtMs + IDLE_TURN_MS > this.#host.clock.elapsedMs()) this.#idleLater(turn);
+      else turn.idle();
+    });
+  }
+
   /** Once a list is over, whatever came of it. */
   #leaveGate(): void {
     if (!this.#machine.relisting) this.#endTurn();
   }
 
   #endTurn(): void {
+    this.#idling?.[Symbol.dispose]();
+    this.#idling = undefined;
     this.#turn?.[Symbol.dispose]();
     this.#turn = undefined;
   }

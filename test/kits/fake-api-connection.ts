@@ -33,7 +33,7 @@ export class FakeConnection implements KubeApi {
       const abort = (): void => settle(() => reject(noAnswer(`the request to ${this.server} was ended`)));
       this.#endings.add(abort);
       const deadlineMs = request.deadlineMs ?? 30_000;
-      const slow = faults.silent || faults.latencyMs > deadlineMs;
+      const slow = this.#unanswered(request.path) || faults.latencyMs > deadlineMs;
       const timer = clock.after(slow ? deadlineMs : faults.latencyMs, () =>
         settle(() => {
           if (slow) return reject(new ApiError("timeout", `${this.server} did not answer in ${deadlineMs} ms`, 0, ""));
@@ -69,7 +69,7 @@ export class FakeConnection implements KubeApi {
     };
     const end = (): void => fail(noAnswer(`the watch of ${this.server} was closed`));
     this.#endings.add(end);
-    if (to.faults.silent) return { [Symbol.dispose]: dispose };
+    if (this.#unanswered(path)) return { [Symbol.dispose]: dispose };
     opening = to.clock.after(this.#closed ? 0 : to.faults.latencyMs, () => {
       if (disposed) return;
       try {
@@ -80,6 +80,11 @@ export class FakeConnection implements KubeApi {
       watch?.start();
     });
     return { [Symbol.dispose]: dispose };
+  }
+
+  #unanswered(path: string): boolean {
+    const { silent, stuck } = this.to.faults;
+    return silent || (stuck && path !== "/version");
   }
 
   /** @throws ApiError */

@@ -29,6 +29,8 @@ export interface Faults {
   down: boolean;
   /** Requests get no answer, and new watches never open. Those that are open stay so: see `blackHoleWatches`. */
   silent: boolean;
+  /** As `silent`, but it still says its version: an API server without its etcd. */
+  stuck: boolean;
   /** From a request to its answer, and from a change to its event. */
   latencyMs: number;
   /** The share of requests that are answered 429 (with `retryAfterMs`) or 500. */
@@ -65,6 +67,7 @@ export class FakeApiServer {
   readonly faults: Faults = {
     down: false,
     silent: false,
+    stuck: false,
     latencyMs: 1,
     errorRate: 0,
     retryAfterMs: undefined,

@@ -29,6 +29,25 @@ test("two lists run at a time, and clusters take turns", async () => {
   assert.equal(gate.running, 0);
 });
 
+test("an idle list keeps no other cluster from listing, but its own", async () => {
+  const gate = new RelistGate();
+  const { signal } = new AbortController();
+  const idle = [(await gate.enter("a", signal))!, (await gate.enter("a", signal))!];
+  const entered: string[] = [];
+  const enter = (cluster: string) => gate.enter(cluster, signal).then((turn) => (entered.push(cluster), turn!));
+  const [third, other] = [enter("a"), enter("b")];
+  for (const turn of idle) turn.idle();
+  (await other)[Symbol.dispose]();
+  assert.deepEqual(entered, ["b"]);
+  assert.equal(gate.running, 0);
+  idle[0]!.idle();
+  idle[0]![Symbol.dispose]();
+  idle[0]![Symbol.dispose]();
+  await third;
+  assert.deepEqual(entered, ["b", "a"]);
+  assert.equal(gate.running, 1);
+});
+
 test("who stops waiting for a turn leaves the queue", async () => {
   const gate = new RelistGate(1);
   const stop = new AbortController();

@@ -93,6 +93,30 @@ test("a cluster that is away at the start keeps nobody waiting longer than a sec
   assert.deepEqual(workloads(life), ["north//Pod/shop/cart", "west//Pod/shop/late"]);
 });
 
+test("clusters that answer small requests, and no list, keep nobody else from listing", async () => {
+  const lab = open("east", "west", "north", "south");
+  for (const cluster of ["west", "north", "south"]) lab.putSecret(cluster);
+  lab.put("south", pod("cart", "10.0.3.1"));
+  lab.server("west").faults.stuck = true;
+  lab.server("north").faults.stuck = true;
+  const life = await lab.begin();
+  const beganMs = lab.host.clock.elapsedMs();
+  const untilMs = async (done: () => boolean): Promise<number> => {
+    while (!done()) await lab.pass(50);
+    return lab.host.clock.elapsedMs() - beganMs;
+  };
+  const servesMs = await untilMs(() => life.serves());
+  assert.ok(servesMs < 5_000, `serves after ${servesMs} ms`);
+  const joinedMs = await untilMs(() => statesOf(life).includes("south synced"));
+  assert.ok(joinedMs < 15_000, `south joined after ${joinedMs} ms`);
+  // Nor from listing anew.
+  await lab.pass(60_000);
+  lab.server("east").expireAll();
+  lab.put("east", pod("late", "10.0.0.1"));
+  await lab.pass(10_000);
+  assert.deepEqual(workloads(life), ["east//Pod/shop/late", "south//Pod/shop/cart"]);
+});
+
 test("a restart while a remote cluster is away serves what it last said, and says how old that is", async () => {
   const lab = open("east", "west");
   lab.putSecret("west");
