@@ -80,7 +80,7 @@ export class ControlPlane {
     const { systemNamespace, trustDomain, clusterDomain } = config;
     const mesh = { trustDomain, clusterDomain, rootNamespace: options.rootNamespace ?? systemNamespace };
     this.registry = new Registry(this.graph, { ...config, mesh, localCluster: this.localCluster, virtualIps });
-    const noteProblems = (): void => this.#problemLog.note(this.problems());
+    const noteProblems = (): void => this.#noteProblems();
     this.#clusters = openClusters({ host, config, graph: this.graph, registry: this.registry, noteProblems });
     const context = { host, config, noteProblems };
     this.#authority = new WatchedAuthority(openAuthority(context), context);
@@ -163,7 +163,7 @@ export class ControlPlane {
   }
 
   /** What is wrong with the clusters and the objects in them, and what could not be sent. */
-  problems(): readonly Problem[] {
+  problems(fromClusters = this.#clusters.problems()): readonly Problem[] {
     const unsent = this.#mesh.refusals().map(({ name, reason }): Problem => {
       return {
         object: name,
@@ -174,7 +174,11 @@ export class ControlPlane {
       };
     });
     const objects = [...this.registry.problems.entries()].map(([, problem]) => problem);
-    return [...this.#clusters.problems(), ...this.#authority.problems(), ...objects, ...unsent];
+    return [...fromClusters, ...this.#authority.problems(), ...objects, ...unsent];
+  }
+
+  #noteProblems(): void {
+    this.#problemLog.note(this.problems(this.#clusters.unsaidProblems()));
   }
 
   /** Who signs; undefined until there is an authority. */
@@ -197,7 +201,7 @@ export class ControlPlane {
     // Only now: nothing of a cluster shows before all of it is there.
     this.graph.onDirty = () => void this.#host.clock.after(0, () => this.graph.flush());
     this.graph.flush();
-    this.#problemLog.note(this.problems());
+    this.#noteProblems();
   }
 
   #whyNotSigning(): string | undefined {
@@ -282,7 +286,7 @@ export class ControlPlane {
     this.graph.onSettled(() => {
       services.set(this.registry.services.size);
       settled.add(1, { type: "registry" });
-      if (this.registry.problems.batch.length > 0) this.#problemLog.note(this.problems());
+      if (this.registry.problems.batch.length > 0) this.#noteProblems();
     });
   }
 }

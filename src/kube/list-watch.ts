@@ -24,7 +24,7 @@ export type Phase = "listing" | "watching" | "retrying" | "absent" | "forbidden"
 export interface StreamTraits {
   readonly streamsLists: boolean;
   streamsNoLists(): void;
-  lost(): void;
+  lost(cause?: string): void;
 }
 
 /** For a list that is streamed, and for an answer to a watch at all. */
@@ -42,7 +42,6 @@ const SHORT_MS = 5_000;
 const LASTED_MS = 30_000;
 const EXPIRED_JITTER_MS = 1_000;
 const ABSENT_MS = 30_000;
-const FORBIDDEN_MS = 60_000;
 const REFUSALS_MAX = 3;
 
 /**
@@ -218,10 +217,11 @@ export class ListWatch {
 
   /** A request has failed; of a list nothing is left but the objects that it brought. */
   failed(error: ApiError): void {
-    if (error.status === 0) this.#traits.lost();
+    if (error.status === 0) this.#traits.lost(error.message);
     else this.#heard();
     if (error.status === 403) return this.#forbidden(error);
-    if (error.status !== 404 || this.#step.do === "discover") return this.#retry(error.message, error.retryAfterMs);
+    if (error.status !== 404 || this.#step.do === "discover")
+      return this.#retry(error.message, error.retryAfterMs, error.status === 0);
     this.#endList();
     this.#step = { do: "discover", ageMs: 1_000, confirm: true };
   }
@@ -297,18 +297,20 @@ export class ListWatch {
     this.#step = { do: "wait", delayMs: EXPIRED_JITTER_MS * this.#host.random.next() };
   }
 
-  #retry(cause: string, askedMs?: number): void {
+  /** @param said by the server's traits, for all of its kinds. */
+  #retry(cause: string, askedMs?: number, said = false): void {
     this.#endList();
     const delayMs = this.#backoff.next(askedMs);
     this.#phase = "retrying";
     this.#problem = cause;
-    this.#reports.failed(cause, delayMs);
+    this.#reports.failed(cause, delayMs, said);
     this.#step = { do: "wait", delayMs };
   }
 
   #forbidden({ message }: ApiError): void {
     this.#endList();
-    const delayMs = this.#around(FORBIDDEN_MS);
+    // Soon at first: a server that starts refuses everybody until it has read its roles.
+    const delayMs = this.#backoff.next();
     this.#phase = "forbidden";
     this.#problem = message;
     this.#reports.forbidden(message, delayMs);

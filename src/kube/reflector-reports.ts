@@ -70,8 +70,10 @@ export class ReflectorReports {
     this.#log.info("listed", { ...this.#names, objects, removed, reason });
   }
 
-  failed(cause: string, delayMs: number): void {
+  /** @param said already, of the server. */
+  failed(cause: string, delayMs: number, said: boolean): void {
     this.#errors.add();
+    if (said) return;
     this.#sparse.warn("list or watch failed; what was read before stays in force", {
       ...this.#names,
       cause,

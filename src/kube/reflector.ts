@@ -28,7 +28,7 @@ export interface ReflectorOptions {
 export interface ReflectorState {
   /**
    * `retrying` after a failure; `absent` if the server does not serve the kind, which is looked for every 30 s;
-   * `forbidden` if we may not read it, which is tried every minute.
+   * `forbidden` if we may not read it, which is tried again and again, every 30 s at last.
    */
   readonly phase: Phase | "closed";
   /** What `onSynced` says. A kind that is forbidden from the start never is. */
@@ -91,7 +91,7 @@ export class Reflector {
       phase: this.#stop.signal.aborted ? "closed" : phase,
       synced,
       objects: this.#mirror.size,
-      problem,
+      problem: this.#traits.problem ?? problem,
       silentMs: this.#host.clock.elapsedMs() - heardAtMs,
     };
   }

@@ -20,6 +20,8 @@ export class ServerTraits {
   readonly #waiting = new Set<() => void>();
   #probing = new AbortController();
   #reachable = false;
+  #problem: string | undefined;
+  #warned = false;
   #retryAtMs = 0;
   #streamsFromMs = 0;
 
@@ -56,9 +58,19 @@ export class ServerTraits {
     return this.#reachable;
   }
 
-  /** A request got no answer: others wait until the server has answered a small one. */
-  lost(): void {
+  /** Why it cannot be reached; undefined if it can, or nobody has tried. */
+  get problem(): string | undefined {
+    return this.#reachable ? undefined : this.#problem;
+  }
+
+  /** A request got no answer: others wait until the server has answered a small one. Said once, not for each kind. */
+  lost(cause?: string): void {
     this.#reachable = false;
+    this.#problem = cause ?? this.#problem;
+    if (cause === undefined) return;
+    const fields = { cluster: this.cluster, server: this.#api.server, cause };
+    this.#warned = true;
+    this.#log.warn("API server did not answer; what it said before stays in force", fields);
   }
 
   /** Resolves once the server has answered anything at all, or `signal` ends the wait. One request for all who wait. */
@@ -85,17 +97,28 @@ export class ServerTraits {
     return atMs - nowMs;
   }
 
+  #answers(): void {
+    this.#reachable = true;
+    this.#problem = undefined;
+    if (!this.#warned) return;
+    this.#warned = false;
+    const fields = { cluster: this.cluster, server: this.#api.server };
+    this.#host.log.scope("kube").info("API server answers again", fields);
+  }
+
   async #probe(signal: AbortSignal): Promise<void> {
     const backoff = new Backoff(this.#host.random, PROBES_APART_MS_MAX);
     while (!signal.aborted) {
       const error = await this.#answerTo("/version", signal);
       if (signal.aborted) return;
       if (error === undefined) {
-        this.#reachable = true;
+        this.#answers();
         for (const done of [...this.#waiting]) done();
         return;
       }
       const delayMs = backoff.next(error.retryAfterMs);
+      this.#problem = error.message;
+      this.#warned = true;
       this.#log.warn("API server cannot be reached; what it said before stays in force", {
         cluster: this.cluster,
         server: this.#api.server,

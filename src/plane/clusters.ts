@@ -24,6 +24,8 @@ export interface Clusters {
   readiness(): readonly ReadinessCheck[];
   /** What is wrong besides the objects themselves. */
   problems(): readonly Problem[];
+  /** Those of them that have not been logged where they were found. */
+  unsaidProblems(): readonly Problem[];
   /** Kinds that were found and that nothing reads. */
   unknownKinds(): readonly { readonly kind: string; readonly count: number }[];
   /** Stops following; idempotent. */

@@ -73,6 +73,10 @@ export class EmbeddedClusters implements Clusters {
     return [...this.#clusters.flatMap(({ problems }) => problems), ...this.#elsewhere()];
   }
 
+  unsaidProblems(): readonly Problem[] {
+    return this.problems();
+  }
+
   unknownKinds(): readonly { readonly kind: string; readonly count: number }[] {
     const counts = new Map<string, number>();
     for (const { unknownKinds } of this.#clusters)

@@ -104,6 +104,11 @@ export class KubernetesClusters implements Clusters {
   }
 
   problems(): readonly Problem[] {
+    return [...this.unsaidProblems(), ...(this.#remote?.problems() ?? [])];
+  }
+
+  /** The log of scope `remote` tells of remote secrets. */
+  unsaidProblems(): readonly Problem[] {
     const trouble = this.#started ? this.#local.trouble : undefined;
     const { clusterId } = this.#context.config;
     const silent: Problem = {
@@ -114,11 +119,7 @@ export class KubernetesClusters implements Clusters {
       message: "Its API server does not keep us up to date. What it said before is served until it does.",
       severity: "error",
     };
-    return [
-      ...(trouble === undefined ? [] : [silent]),
-      ...this.#access.meshConfig.problems(),
-      ...(this.#remote?.problems() ?? []),
-    ];
+    return [...(trouble === undefined ? [] : [silent]), ...this.#access.meshConfig.problems()];
   }
 
   /** What nobody reads is not asked for. */

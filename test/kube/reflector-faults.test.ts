@@ -97,13 +97,20 @@ test("a server that is down is asked by one small request for all kinds, and all
   const paths = new Set(world.server.requests.slice(before).map(({ path }) => path));
   assert.deepEqual([...paths], ["/version"]);
   assert.ok(world.server.requests.length - before < 1_800, "less than one a second");
+  assert.match(world.reflectors[0]!.state.problem!, /ECONNREFUSED/);
+  assert.deepEqual(
+    world.host.lines.filter((line) => line.includes("list or watch failed")),
+    [],
+    "one line for the server, none for each kind",
+  );
   const warnings = world.host.lines.filter((line) => line.includes("cannot be reached"));
   assert.ok(warnings.length >= 15 && warnings.length <= 32, `${warnings.length} lines in half an hour`);
   assert.match(warnings[0]!, /^warn kube: .* cluster=east server=https:\/\/fake:6443 cause=connect ECONNREFUSED/);
   world.server.faults.down = false;
   world.put("new");
   await world.pass(5_000);
-  assert.ok(world.reflectors.every(({ state }) => state.phase === "watching"));
+  assert.ok(world.reflectors.every(({ state }) => state.phase === "watching" && state.problem === undefined));
+  assert.equal(world.host.lines.filter((line) => line.includes("API server answers again")).length, 1);
   assert.ok(world.shelves[kinds.indexOf(PODS)]!.objects.has("shop/new"));
   await world.close();
 });
