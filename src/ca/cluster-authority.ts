@@ -68,14 +68,14 @@ export function successorOf({ certificate }: ClusterAuthority, trustDomain: stri
   const fields = readCertificate(certificate);
   const before = new X509Certificate(certificate);
   const keyType = keyTypeOf(before.publicKey);
-  // A root that signed for workloads itself lived for years.
+  // A root that signed for workloads itself lived for years, and could be followed.
   const selfSigned = before.checkIssued(before);
   return {
     trustDomain: trustDomainOf(certificate) ?? trustDomain,
     keyType: isKeyType(keyType) ? keyType : KEY_TYPES[0],
     lifetimeMs: selfSigned ? USUAL_LIFETIME_MS : fields.notAfter - fields.notBefore - BACKDATED_MS,
     subject: fields.subject,
-    pathLength: pathLength(fields).max ?? 0,
+    pathLength: selfSigned ? 0 : pathLength(fields).max,
   };
 }
 

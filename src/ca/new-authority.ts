@@ -30,8 +30,8 @@ export interface NewAuthority {
 export interface NewIntermediate extends NewAuthority {
   /** In DER. */
   readonly subject: Uint8Array;
-  /** How many authorities may follow it; none for one that signs for workloads. */
-  readonly pathLength: number;
+  /** How many authorities may follow it, 0 for one that signs for workloads alone; undefined for any number. */
+  readonly pathLength: number | undefined;
 }
 
 /** The files of a new root, verified as they will be read. @param commonName undefined for one that tells roots apart. */
@@ -43,7 +43,7 @@ export async function newRoot(maker: Maker, shape: NewAuthority, commonName?: st
   const subject = organizationName(bounded(shape.trustDomain), bounded(name));
   const notAfter = maker.clock.now() + shape.lifetimeMs;
   const issuer = { subject, keyId, privateKey: keys.privateKey };
-  const certificate = certify(maker, { ...shape, subject }, { publicKey, notAfter }, issuer);
+  const certificate = certify(maker, { ...shape, subject, pathLength: undefined }, { publicKey, notAfter }, issuer);
   const files = new Map([
     [ROOT_LAYOUT.key, keys.privateKey.export({ type: "pkcs8", format: "pem" }).toString()],
     [ROOT_LAYOUT.certificate, toPem("CERTIFICATE", certificate)],
@@ -65,10 +65,11 @@ export async function newIntermediate(
   roots: readonly Uint8Array[] = [root.certificate],
 ): Promise<Files> {
   const { max } = pathLength(readCertificate(root.certificate));
-  if (max !== undefined && max <= shape.pathLength)
+  const following = shape.pathLength ?? 0;
+  if (max !== undefined && max <= following)
     throw new MeshError(
       "invalid",
-      `the root in ${root.folder} allows ${max} authorities below it, and with this one there may be ${shape.pathLength + 1}; use a lower path length, or another root`,
+      `the root in ${root.folder} allows ${max} authorities below it, and with this one there may be ${following + 1}; use a lower path length, or another root`,
     );
   const keys = await makeKeyPair(shape.keyType);
   const publicKey = keys.publicKey.export({ type: "spki", format: "der" });
@@ -94,11 +95,7 @@ export const bundle = (certificates: readonly Uint8Array[]): string =>
 
 function certify(
   { clock, random }: Maker,
-  {
-    trustDomain,
-    subject,
-    pathLength,
-  }: Pick<NewIntermediate, "trustDomain" | "subject"> & { readonly pathLength?: number },
+  { trustDomain, subject, pathLength }: Omit<NewIntermediate, "keyType" | "lifetimeMs">,
   { publicKey, notAfter }: { readonly publicKey: Uint8Array; readonly notAfter: EpochMs },
   issuer: IssuingKey,
   issuerNotAfter?: EpochMs,

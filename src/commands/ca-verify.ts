@@ -6,8 +6,8 @@ import { type Command, listOption, UsageError } from "../command.ts";
 import type { Clock } from "../host.ts";
 import { printable } from "../printable.ts";
 import { DIRS_FLAG, trustDomainFlag, trustDomainOption } from "./ca-flags.ts";
-import { OUTPUT_FLAG } from "./output.ts";
-import { print } from "./output.ts";
+
+import { OUTPUT_FLAG, print } from "./output.ts";
 
 const HEADERS = ["SEVERITY", "FILE", "REASON", "FIX"];
 

@@ -3,12 +3,14 @@ import { X509Certificate } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { test } from "mocha";
 import { loadCacerts } from "../../src/ca/cacerts.ts";
+import { pathLength, readCertificate } from "../../src/ca/certificate-fields.ts";
 import { newCsr, verifySvid } from "../../src/ca/client.ts";
 import { LocalSigner } from "../../src/ca/local-signer.ts";
 import { pemBlocks, toPem } from "../../src/ca/pem.ts";
 import { selfMadeRoot } from "../../src/ca/self-made-root.ts";
 import { caLab } from "../kits/ca-command.ts";
 import { realHost } from "../kits/real-host.ts";
+import { TestAuthority } from "../kits/tls.ts";
 
 type Lab = Awaited<ReturnType<typeof caLab>>;
 
@@ -235,6 +237,27 @@ test("renewing gives new keys under the same root, the same in all else, and kee
   assert.equal(statSync(lab.at("east/previous/ca-key.pem")).mode & 0o777, 0o600);
   assert.equal((await lab.ca("verify", "--dir", "@east")).code, 0);
   assert.equal(read(lab, "a/issued.jsonl").match(/"cluster":"east"/g)?.length, 2);
+});
+
+test("an authority that others follow may be followed after it is renewed, too", async () => {
+  await using lab = await caLab();
+  const root = await TestAuthority.create("CN=root");
+  const made = await TestAuthority.create({ name: "CN=spire", uris: ["spiffe://td1.test/ns/a/sa/citadel"] }, root);
+  for (const folder of ["a", "east"]) mkdirSync(lab.at(folder));
+  const files = {
+    "ca-cert.pem": made.root,
+    "ca-key.pem": made.key,
+    "cert-chain.pem": made.root,
+    "root-cert.pem": root.root,
+  };
+  for (const [name, text] of Object.entries(files)) writeFileSync(lab.at(`east/${name}`), text);
+  writeFileSync(lab.at("a/root-cert.pem"), root.root);
+  writeFileSync(lab.at("a/root-key.pem"), root.key);
+  assert.equal((await lab.ca("rotate", "--root", "@a", "--dir", "@east", "--step", "renew")).code, 0);
+  const renewed = own(lab, "east");
+  assert.deepEqual(pathLength(readCertificate(renewed.raw)), { ca: true, max: undefined });
+  assert.deepEqual([renewed.subject, renewed.subjectAltName], ["CN=spire", "URI:spiffe://td1.test"]);
+  assert.equal(statSync(lab.at("east/ca-key.pem")).mode & 0o777, 0o600);
 });
 
 test("a cluster that made its own root moves under another by its certificate alone", async () => {
