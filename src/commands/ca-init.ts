@@ -5,8 +5,14 @@ import { type Maker, newRoot } from "../ca/new-authority.ts";
 import { ROOT_LAYOUT } from "../ca/root-folder.ts";
 import { type Command, textOption } from "../command.ts";
 import { describeAuthority } from "./ca-description.ts";
-import { KEY_TYPE_FLAG, keyTypeOption, lifetimeOption, requiredOption, trustDomainFlag } from "./ca-flags.ts";
-import { trustDomainOption } from "./ca-flags.ts";
+import {
+  KEY_TYPE_FLAG,
+  keyTypeOption,
+  lifetimeOption,
+  requiredOption,
+  trustDomainFlag,
+  trustDomainOption,
+} from "./ca-flags.ts";
 
 /** `causeway ca init`: a root, to be kept where no cluster is. */
 export const caInitCommand = (maker: Maker): Command => ({

@@ -9,8 +9,14 @@ import { readRoot, type Root } from "../ca/root-folder.ts";
 import { type Command, type CommandCall, type Options, textOption, UsageError } from "../command.ts";
 import { isClusterId } from "../names.ts";
 import { describeAuthority } from "./ca-description.ts";
-import { KEY_TYPE_FLAG, keyTypeOption, lifetimeOption, requiredOption, trustDomainFlag } from "./ca-flags.ts";
-import { trustDomainOption } from "./ca-flags.ts";
+import {
+  KEY_TYPE_FLAG,
+  keyTypeOption,
+  lifetimeOption,
+  requiredOption,
+  trustDomainFlag,
+  trustDomainOption,
+} from "./ca-flags.ts";
 
 const USUAL_DAYS = USUAL_LIFETIME_MS / DAY_MS;
 
