@@ -1,0 +1,102 @@
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import Long from "long";
+import { istio } from "../proto/gen/mesh.js";
+import type { Authority } from "../src/ca/authority.ts";
+import { newCsr } from "../src/ca/client.ts";
+import { IssuanceLog } from "../src/ca/issuance-log.ts";
+import { LocalSigner } from "../src/ca/local-signer.ts";
+import { toPem } from "../src/ca/pem.ts";
+import { certificateService } from "../src/ca/service.ts";
+import { ServingCertificates } from "../src/ca/serving-certificate.ts";
+import { TokenReviewAuthenticator } from "../src/ca/token-review-authenticator.ts";
+import { GrpcServer } from "../src/grpc/server.ts";
+import { LogScopes } from "../src/log.ts";
+import { parseLogLevels } from "../src/log-levels.ts";
+import { clusterId } from "../src/names.ts";
+import type { CsrOrder, CsrReport } from "./csr-client.ts";
+import { quietHost } from "./quiet-host.ts";
+
+const trustDomain = "cluster.local";
+const NODES = 50;
+
+const encoded = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url");
+
+/** A token of the ztunnel of one of fifty nodes; each `serial` another. */
+function token(serial: number): string {
+  const pod = { name: `ztunnel-${serial % NODES}`, uid: `u${serial % NODES}` };
+  const claims = {
+    sub: "system:serviceaccount:istio-system:ztunnel",
+    aud: ["istio-ca"],
+    exp: Math.floor(Date.now() / 1000) + 3600,
+    jti: `${serial}`,
+    "kubernetes.io": { pod },
+  };
+  return `${encoded({ alg: "RS256", kid: "k" })}.${encoded(claims)}.${"s".repeat(342)}`;
+}
+
+/** An API server that has an answer at once: what it takes is not ours. */
+function review(shown: string): Promise<unknown> {
+  const claims = JSON.parse(Buffer.from(shown.split(".")[1]!, "base64url").toString()) as {
+    readonly sub: string;
+    readonly "kubernetes.io": { readonly pod: { readonly name: string; readonly uid: string } };
+  };
+  const { name, uid } = claims["kubernetes.io"].pod;
+  const extra = {
+    "authentication.kubernetes.io/pod-name": [name],
+    "authentication.kubernetes.io/pod-uid": [uid],
+  };
+  const user = { username: claims.sub, groups: ["system:serviceaccounts"], extra };
+  return Promise.resolve({ authenticated: true, user, audiences: ["istio-ca"] });
+}
+
+const requests = (): readonly string[] =>
+  Array.from({ length: 200 }, () => {
+    const asked = { ImpersonatedIdentity: { stringValue: `spiffe://${trustDomain}/ns/shop/sa/cart` } };
+    const message = { csr: newCsr().csr, validityDuration: Long.fromNumber(86_400), metadata: { fields: asked } };
+    return Buffer.from(istio.v1.auth.IstioCertificateRequest.encode(message).finish()).toString("base64");
+  });
+
+export interface CsrService extends AsyncDisposable {
+  /** Certificates a second, by the clock on the wall, to a client in another process. */
+  rate(tokens: "fresh" | "repeated", count: number): Promise<number>;
+}
+
+/** The certificate service as it runs, its log formatted and then dropped, behind TLS. */
+export async function csrService(authority: Authority): Promise<CsrService> {
+  const quiet = quietHost();
+  const log = new LogScopes({ now: () => quiet.clock.now(), write: () => {} }, parseLogLevels("bench", "info"));
+  const host = { clock: quiet.clock, random: quiet.random, metrics: quiet.metrics, log };
+  const pods = { find: () => ({ node: "n1", serviceAccount: "ztunnel" }), runs: () => true };
+  const cluster = clusterId("east");
+  const authenticator = new TokenReviewAuthenticator(host, { cluster, trustDomain, reviewer: { review }, pods });
+  const rules = { trustDomain, trustedNodeAccounts: new Set(["istio-system/ztunnel"]), pods };
+  const signer = new LocalSigner(host, authority, trustDomain);
+  const method = certificateService(host, { authenticator, rules, signer, issuances: new IssuanceLog(host) });
+  const root = authority.roots.map((bytes) => toPem("CERTIFICATE", bytes)).join("");
+  const serving = new ServingCertificates(host, authority, ["localhost", "127.0.0.1"]);
+  const certificate = { ...serving.start(() => {}), clientRoots: root };
+  const server = new GrpcServer(host, { name: "bench", methods: [method], certificate });
+  const { port } = await server.listen({ address: "127.0.0.1", port: 0 });
+  const client = fork(join(import.meta.dirname, "csr-client.js"), { execArgv: [] });
+  const messages = requests();
+  let serial = 0;
+  return {
+    async rate(tokens, count) {
+      const shown = Array.from({ length: tokens === "fresh" ? count + 1 : NODES }, () =>
+        token(tokens === "fresh" ? (serial += 1) : serial++ % NODES),
+      );
+      const order: CsrOrder = { port, root, messages, tokens: shown, count, connections: 4, atOnce: 8 };
+      client.send(order);
+      const [{ ms, failed }] = (await once(client, "message")) as [CsrReport];
+      if (failed.length > 0) throw new Error(`csr: ${failed.join("; ")}`);
+      return (1000 * count) / ms;
+    },
+    async [Symbol.asyncDispose]() {
+      client.kill("SIGKILL");
+      serving.close();
+      await server.close(0);
+    },
+  };
+}
