@@ -44,7 +44,7 @@ export function readCertificate(bytes: Uint8Array): CertificateFields {
   const certificate = outer.enter(TAG.sequence);
   outer.end();
   const signed = certificate.next(TAG.sequence);
-  const fields = new DerReader(signed.content);
+  const fields = signed.read();
   const outerAlgorithm = certificate.next(TAG.sequence).whole;
   const signature = bits(certificate.next(TAG.bitString).content);
   certificate.end();
@@ -53,13 +53,13 @@ export function readCertificate(bytes: Uint8Array): CertificateFields {
   const algorithm = fields.next(TAG.sequence).whole;
   const issuer = fields.next(TAG.sequence).whole;
   const validity = fields.next(TAG.sequence);
-  const [notBefore, notAfter] = readTimes(new DerReader(validity.content));
+  const [notBefore, notAfter] = readTimes(validity.read());
   const subject = fields.next(TAG.sequence).whole;
   const publicKey = fields.next(TAG.sequence).whole;
   const extensions = fields.optional(contextTag(3, true));
   fields.end();
   return {
-    version: version === undefined ? 1 : 1 + new DerReader(version.content).next(TAG.integer).content[0]!,
+    version: version === undefined ? 1 : 1 + version.read().next(TAG.integer).content[0]!,
     serial,
     signatureAlgorithms: [algorithm, outerAlgorithm],
     issuer,
@@ -70,7 +70,7 @@ export function readCertificate(bytes: Uint8Array): CertificateFields {
     publicKey,
     signed: signed.whole,
     signature,
-    extensions: extensions === undefined ? new Map() : readExtensions(new DerReader(extensions.content)),
+    extensions: extensions === undefined ? new Map() : readExtensions(extensions.read()),
   };
 }
 

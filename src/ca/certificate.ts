@@ -153,10 +153,13 @@ function alternativeNames({
 }
 
 /** RFC 5280 4.2.1.2, method 1: of the bits of the key. @param publicKey SubjectPublicKeyInfo in DER. */
-export function keyIdOf(publicKey: Uint8Array): Buffer {
+export const keyIdOf = (publicKey: Uint8Array): Buffer => hash("sha1", keyBitsOf(publicKey), "buffer");
+
+/** @throws MeshError `invalid` for what is no SubjectPublicKeyInfo. */
+export function keyBitsOf(publicKey: Uint8Array): Uint8Array {
   const info = new DerReader(publicKey).enter(TAG.sequence);
   info.next(TAG.sequence);
-  return hash("sha1", bits(info.next(TAG.bitString).content), "buffer");
+  return bits(info.next(TAG.bitString).content);
 }
 
 /** A name with an organization, and perhaps a common name. */

@@ -41,7 +41,7 @@ export function parseCsr(pem: string): Uint8Array {
 }
 
 function read(bytes: Uint8Array): Uint8Array {
-  requireDer(bytes);
+  requireDer(new DerReader(bytes));
   const outer = new DerReader(bytes);
   const request = outer.enter(TAG.sequence);
   outer.end();
@@ -50,7 +50,7 @@ function read(bytes: Uint8Array): Uint8Array {
   const signature = bits(request.next(TAG.bitString).content);
   request.end();
 
-  const fields = new DerReader(info.content);
+  const fields = info.read();
   fields.next(TAG.integer);
   fields.next(TAG.sequence);
   const publicKey = fields.next(TAG.sequence).whole;

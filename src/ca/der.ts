@@ -68,30 +68,62 @@ export function oid(text: string): Buffer {
 
 /** RFC 5280 4.1.2.5: UTCTime through 2049, GeneralizedTime from 2050. Milliseconds are dropped. */
 export function time(epochMs: number): Buffer {
-  const digits = new Date(epochMs).toISOString().replace(/[-:T]|\.\d+/g, "");
-  const year = Number(digits.slice(0, 4));
-  return year < 2050 ? der(TAG.utcTime, Buffer.from(digits.slice(2))) : der(TAG.generalizedTime, Buffer.from(digits));
+  const text = new Date(epochMs).toISOString();
+  const part = (from: number): string => text.slice(from, from + 2);
+  const digits = `${part(2)}${part(5)}${part(8)}${part(11)}${part(14)}${part(17)}Z`;
+  const early = text.length === 24 && text < "2050";
+  return der(
+    early ? TAG.utcTime : TAG.generalizedTime,
+    Buffer.from(early ? digits : text.slice(0, 2) + digits, "latin1"),
+  );
 }
 
-/** One value as it lies in the bytes that were read. */
-export interface DerValue {
+/** One value as it lies in the bytes that were read. Views of them are made when they are asked for: few ever are. */
+export class DerValue {
   readonly tag: number;
-  readonly content: Uint8Array;
+  readonly #bytes: Uint8Array;
+  readonly #start: number;
+  readonly #contentStart: number;
+  readonly #end: number;
+
+  constructor(bytes: Uint8Array, start: number, contentStart: number, end: number) {
+    this.tag = bytes[start]!;
+    this.#bytes = bytes;
+    this.#start = start;
+    this.#contentStart = contentStart;
+    this.#end = end;
+  }
+
+  get content(): Uint8Array {
+    return this.#bytes.subarray(this.#contentStart, this.#end);
+  }
+
   /** Tag and length included. */
-  readonly whole: Uint8Array;
+  get whole(): Uint8Array {
+    return this.#bytes.subarray(this.#start, this.#end);
+  }
+
+  /** A reader of what it holds. */
+  read(): DerReader {
+    return new DerReader(this.#bytes, this.#contentStart, this.#end);
+  }
 }
 
 /** Reads values one after the other. Strict: definite lengths in their shortest form, nothing outside the bytes. */
 export class DerReader {
   readonly #bytes: Uint8Array;
-  #at = 0;
+  readonly #end: number;
+  #at: number;
 
-  constructor(bytes: Uint8Array) {
+  /** Of all bytes, or those from `start` to `end`. */
+  constructor(bytes: Uint8Array, start = 0, end = bytes.length) {
     this.#bytes = bytes;
+    this.#at = start;
+    this.#end = end;
   }
 
   get atEnd(): boolean {
-    return this.#at === this.#bytes.length;
+    return this.#at === this.#end;
   }
 
   /** @throws MeshError `invalid` if there is none, or it is not of `tag`. */
@@ -99,32 +131,32 @@ export class DerReader {
     const start = this.#at;
     const found = this.#byte();
     const length = this.#length();
-    const end = this.#at + length;
-    if (end > this.#bytes.length) throw malformed("a value is longer than what holds it");
+    const contentStart = this.#at;
+    if (contentStart + length > this.#end) throw malformed("a value is longer than what holds it");
     if (tag !== undefined && found !== tag) throw malformed(`tag ${found} where ${tag} belongs`);
-    const content = this.#bytes.subarray(this.#at, end);
-    this.#at = end;
-    return { tag: found, content, whole: this.#bytes.subarray(start, end) };
+    this.#at = contentStart + length;
+    return new DerValue(this.#bytes, start, contentStart, this.#at);
   }
 
   /** The next value if it is of `tag`. */
   optional(tag: number): DerValue | undefined {
-    return this.#bytes[this.#at] === tag ? this.next() : undefined;
+    return !this.atEnd && this.#bytes[this.#at] === tag ? this.next() : undefined;
   }
 
   /** The next value if it is a boolean, else the default of one that was left out. */
   boolean(): boolean {
     const value = this.optional(TAG.boolean);
     if (value === undefined) return false;
-    const [byte] = value.content;
+    const { content } = value;
+    const [byte] = content;
     // Many write out a default of false, which DER forbids but every reader takes.
-    if (value.content.length !== 1 || (byte !== 0 && byte !== 0xff)) throw malformed("a boolean is neither 0 nor 255");
+    if (content.length !== 1 || (byte !== 0 && byte !== 0xff)) throw malformed("a boolean is neither 0 nor 255");
     return byte === 0xff;
   }
 
   /** A reader of what the next value holds. */
   enter(tag: number): DerReader {
-    return new DerReader(this.next(tag).content);
+    return this.next(tag).read();
   }
 
   /** @throws MeshError `invalid` if anything is left. */
@@ -133,10 +165,8 @@ export class DerReader {
   }
 
   #byte(): number {
-    const byte = this.#bytes[this.#at];
-    if (byte === undefined) throw malformed("it is cut short");
-    this.#at += 1;
-    return byte;
+    if (this.#at >= this.#end) throw malformed("it is cut short");
+    return this.#bytes[this.#at++]!;
   }
 
   #length(): number {
@@ -160,24 +190,25 @@ const CONSTRUCTED = 0x20;
  * two readers must not see two things.
  * @throws MeshError `invalid`.
  */
-export function requireDer(bytes: Uint8Array, depth = 0): void {
+export function requireDer(reader: DerReader, depth = 0): void {
   if (depth > DEPTH_MAX) throw malformed(`values lie over ${DEPTH_MAX} deep in each other`);
-  const reader = new DerReader(bytes);
   while (!reader.atEnd) {
-    const { tag, content } = reader.next();
-    const constructed = (tag & CONSTRUCTED) !== 0;
-    if (tag < 0x40) requireUniversal(tag, content);
-    if (constructed) requireDer(content, depth + 1);
+    const value = reader.next();
+    if (value.tag < 0x40) requireUniversal(value);
+    if ((value.tag & CONSTRUCTED) !== 0) requireDer(value.read(), depth + 1);
   }
 }
 
 /** Sequences and sets hold values, all other universal types do not. */
-function requireUniversal(tag: number, content: Uint8Array): void {
+function requireUniversal(value: DerValue): void {
+  const { tag } = value;
   const number = tag & 0x1f;
   const holds = number === 0x10 || number === 0x11;
   if (number === 0 || number === 0x1f) throw malformed(`a value has the tag ${tag}`);
   if (holds !== ((tag & CONSTRUCTED) !== 0))
     throw malformed(`tag ${tag} is constructed where it must not be, or the other way`);
+  if (holds) return;
+  const { content } = value;
   if (tag === TAG.oid) oidText(content);
   if (tag === TAG.null && content.length > 0) throw malformed("a null holds something");
   if (tag === TAG.boolean && (content.length !== 1 || (content[0] !== 0 && content[0] !== 0xff)))

@@ -1,6 +1,6 @@
 import { MeshError, messageOf } from "../errors.ts";
 import { isTrustDomain, parseServiceAccountId } from "../spiffe.ts";
-import { type CertificateTemplate, type CheckedTemplate, EMPTY_NAME, keyIdOf } from "./certificate.ts";
+import { type CertificateTemplate, type CheckedTemplate, EMPTY_NAME, keyBitsOf } from "./certificate.ts";
 
 /** RFC 5280 4.1.2.5: the last second that a certificate can name. */
 const LAST_MOMENT = Date.parse("9999-12-31T23:59:59Z");
@@ -27,7 +27,7 @@ function brokenFrame(template: CertificateTemplate, issuerNotAfter: number): str
     return "RFC 5280 4.1.2.5: its life ends before it begins";
   if (notAfter > issuerNotAfter) return "X509-SVID 2: it outlasts its issuer";
   try {
-    keyIdOf(publicKey);
+    keyBitsOf(publicKey);
   } catch (thrown) {
     return `RFC 5280 4.1.2.7: its key is no SubjectPublicKeyInfo: ${messageOf(thrown)}`;
   }
