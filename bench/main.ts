@@ -5,6 +5,7 @@ import { bench as csr } from "./csr.ts";
 import { bench as edit } from "./edit.ts";
 import { bench as fanout } from "./fanout.ts";
 import { bench as kernel } from "./kernel.ts";
+import { bench as kubernetes } from "./kubernetes.ts";
 import { bench as load } from "./load.ts";
 import { bench as log } from "./log.ts";
 import { bench as memory } from "./memory.ts";
@@ -12,7 +13,19 @@ import { bench as reconnect } from "./reconnect.ts";
 import { bench as reflector } from "./reflector.ts";
 import { bench as snapshot } from "./snapshot.ts";
 
-const benches: readonly Bench[] = [kernel, load, log, snapshot, fanout, reconnect, edit, csr, memory, reflector];
+const benches: readonly Bench[] = [
+  kernel,
+  load,
+  log,
+  snapshot,
+  fanout,
+  reconnect,
+  edit,
+  csr,
+  memory,
+  reflector,
+  kubernetes,
+];
 
 const usage = `usage: npm run bench -- [NAME ...] [--output json]\nbenches: ${benches.map(({ name }) => name).join(", ")}`;
 

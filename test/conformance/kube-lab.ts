@@ -28,7 +28,7 @@ import { controlled, ControllerStandIn } from "./controller-stand-in.ts";
 import { KubeClient, type Draft } from "./kube-client.ts";
 import { Kubeapi, type KubeapiOptions } from "./kubeapi.ts";
 import { binaryIn, BUILD_MS, kubeapiFolder } from "./kubeapi-build.ts";
-import { kubectl } from "./machine.ts";
+import { kubectl, type Missing } from "./machine.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 const source = join(root, "test", "conformance");
@@ -72,11 +72,17 @@ export class KubeLab {
   /** Skips the suite whose set-up this is, in a sentence, if this machine lacks something. */
   static async open(context: Context): Promise<KubeLab> {
     context.timeout(BUILD_MS + 60_000);
+    const lab = await KubeLab.find();
+    if (lab instanceof KubeLab) return lab;
+    console.log(`    kubernetes: skipped; ${lab.missing}`);
+    return context.skip();
+  }
+
+  /** Where there is no test to skip. */
+  static async find(): Promise<KubeLab | Missing> {
     const kube = kubectl();
     const built = kube === true ? await kubeapiFolder() : kube;
-    if (typeof built === "string") return new KubeLab(binaryIn(built));
-    console.log(`    kubernetes: skipped; ${built.missing}`);
-    return context.skip();
+    return typeof built === "string" ? new KubeLab(binaryIn(built)) : built;
   }
 
   /** A cluster whose API server runs, with `istio-system` and the accounts and rules of deploy/rbac/causeway.yaml. */

@@ -9,6 +9,14 @@ import { type Causeway, eventually } from "./causeway-process.ts";
 
 const TYPES = [ADDRESS_TYPE, AUTHORIZATION_TYPE];
 
+export interface MeshStep {
+  /** As `performance.now`. */
+  readonly atMs: number;
+  /** What it added or changed. */
+  readonly changed: readonly string[];
+  readonly removed: readonly string[];
+}
+
 /** A client of a Causeway that remembers every change it was told of: what flapped, and what was ever missing. */
 export class MeshWatcher {
   readonly #client: DeltaClient;
@@ -19,8 +27,8 @@ export class MeshWatcher {
   readonly removed: string[] = [];
   /** Names, as they were added or changed, after the first response of their type. */
   readonly changed: string[] = [];
-  /** Of each response since it has the mesh, what it added or changed and what it removed. */
-  readonly steps: { readonly changed: readonly string[]; readonly removed: readonly string[] }[] = [];
+  /** Each response since it has the mesh. */
+  readonly steps: MeshStep[] = [];
   /** How often a stream was lost. */
   lost = 0;
   /** Why it gave up. */
@@ -38,7 +46,7 @@ export class MeshWatcher {
       onUpdate: ({ typeUrl, resources, removed }) => {
         const names = resources.map(({ name }) => name);
         if (this.#heard.has(typeUrl)) this.changed.push(...names);
-        if (this.#heard.size === TYPES.length) this.steps.push({ changed: names, removed });
+        if (this.#heard.size === TYPES.length) this.steps.push({ atMs: performance.now(), changed: names, removed });
         this.#heard.add(typeUrl);
         this.removed.push(...removed);
       },
