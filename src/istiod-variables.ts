@@ -36,7 +36,6 @@ export const FIXED_VARIABLES: readonly FixedVariable[] = [
     ENABLE_MCS_SERVICE_DISCOVERY: `ServiceExports are not built; ${REMOVE}, and make services global by serviceScopeConfigs`,
     ENABLE_PEERING_DISCOVERY: `peering is not built yet; set it to false, and join clusters by remote secrets`,
     EXTERNAL_ISTIOD: `Causeway serves the cluster that it runs in; ${REMOVE}, and run one in each cluster`,
-    ISTIO_MULTIROOT_MESH: `caCertificates of the mesh config are read but trusted by nobody; ${REMOVE}, and have all clusters' authorities issued by one root`,
     LOCAL_CLUSTER_SECRET_WATCHER: `remote secrets are read from the cluster that we run in; ${REMOVE}, and put them there`,
     PILOT_AUTO_ALLOW_WAYPOINT_POLICY: `no policy is made for waypoints; ${REMOVE}, and write an AuthorizationPolicy that allows their service accounts`,
     PILOT_ENABLE_CA_CRL: `certificate revocation lists are not given out; set it to false, and replace an authority that is compromised`,

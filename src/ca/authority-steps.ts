@@ -3,6 +3,7 @@ import { MeshError } from "../errors.ts";
 import type { EpochMs } from "../host.ts";
 import type { Authority } from "./authority.ts";
 import { readCertificate } from "./certificate-fields.ts";
+import { pemBlocks } from "./pem.ts";
 
 /** What signs and what is trusted now. */
 export interface AuthorityStage {
@@ -79,6 +80,25 @@ export class AuthoritySteps {
     const until = minuteOf(now + signed + this.#waitMs - elapsed);
     waits.push(`${nameOf(der)} was taken out, and stays trusted until ${until}, as it signed until lately`);
     return true;
+  }
+}
+
+/**
+ * Whether those who trust `published` would trust none of `roots`: then these take the place of others at once, though this
+ * process does not know those.
+ * @param published root certificates in PEM, whoever wrote them.
+ */
+export function partsMesh(published: string, roots: readonly Uint8Array[], now: EpochMs): boolean {
+  const known = pemBlocks(published, "CERTIFICATE").filter((der) => endOf(der) > now);
+  return known.length > 0 && !known.some((der) => holds(roots, [der]));
+}
+
+/** What is no certificate verifies nobody. */
+function endOf(der: Uint8Array): EpochMs {
+  try {
+    return readCertificate(der).notAfter;
+  } catch {
+    return 0;
   }
 }
 

@@ -1,13 +1,16 @@
 import type { AuthorityKeeper } from "../ca/authority-keeper.ts";
 import type { Authority } from "../ca/authority.ts";
+import { partsMesh } from "../ca/authority-steps.ts";
 import { LOOK_MS } from "../ca/cacerts-follower.ts";
 import { authorityOf, type CacertsFiles } from "../ca/cacerts.ts";
 import { cacertsInSecret, ownRootInSecret } from "../ca/secret-data.ts";
 import { MeshError, messageOf } from "../errors.ts";
+import type { ResourceType } from "../kube/api.ts";
 import type { KubeObject } from "../kube/object.ts";
+import { CONFIG_MAPS, SECRETS } from "../kube/resource-types.ts";
 import type { Problem } from "../registry/model/problem.ts";
 import { type AuthorityContext, type AuthoritySource, keeperOf, problemsOf } from "./authority-source.ts";
-import { FollowedSecret } from "./followed-secret.ts";
+import { FollowedObject } from "./followed-object.ts";
 import type { KubernetesAccess } from "./kubernetes-access.ts";
 import { OWN_ROOT_SECRET, OwnRootSecret } from "./own-root-secret.ts";
 import { unlessAborted } from "./unless-aborted.ts";
@@ -23,8 +26,10 @@ const RENEWAL_LOOK_MS = 3_600_000;
 export class KubernetesAuthority implements AuthoritySource {
   readonly #context: AuthorityContext;
   readonly #access: KubernetesAccess;
-  readonly #plugged: FollowedSecret;
-  readonly #own: FollowedSecret;
+  readonly #plugged: FollowedObject;
+  readonly #own: FollowedObject;
+  /** What workloads were told to trust, by whoever was here before us. */
+  readonly #published: FollowedObject;
   readonly #writer: OwnRootSecret;
   /** What is in use. */
   #files: CacertsFiles | undefined;
@@ -42,24 +47,24 @@ export class KubernetesAuthority implements AuthoritySource {
     const { clusterId: cluster, systemNamespace: namespace } = config;
     this.#context = context;
     this.#access = access;
-    const follow = (name: string): FollowedSecret =>
-      new FollowedSecret(host, access, { cluster, namespace, name }, () => this.#look());
-    this.#plugged = follow("cacerts");
-    this.#own = follow(OWN_ROOT_SECRET);
+    const follow = (type: ResourceType, name: string): FollowedObject =>
+      new FollowedObject(host, access, { cluster, type, namespace, name }, () => this.#look());
+    this.#plugged = follow(SECRETS, "cacerts");
+    this.#own = follow(SECRETS, OWN_ROOT_SECRET);
+    this.#published = follow(CONFIG_MAPS, config.rootConfigMap);
     this.#writer = new OwnRootSecret(host, access.api, namespace);
   }
 
   first(signal: AbortSignal): Promise<Authority> {
     const found = new Promise<Authority>((resolve) => (this.#first = resolve));
-    this.#plugged.start();
-    this.#own.start();
+    for (const object of this.#objects) object.start();
     this.#lookAgain();
     return unlessAborted(found, signal, "no authority was found that can be used");
   }
 
   waitingFor(): string | undefined {
     if (this.#authority !== undefined) return undefined;
-    const unread = [this.#plugged, this.#own].find(({ object }) => object === undefined);
+    const unread = this.#objects.find(({ object }) => object === undefined);
     if (unread !== undefined)
       return `${unread.title} is not read yet${unread.trouble === undefined ? "" : `: ${unread.trouble}`}`;
     return this.#waiting ?? (this.#writer.trouble || `${this.#own.title} is not made yet`);
@@ -86,8 +91,12 @@ export class KubernetesAuthority implements AuthoritySource {
     this.#closed = true;
     this.#nextLook?.[Symbol.dispose]();
     this.#nextRenewal?.[Symbol.dispose]();
-    await Promise.all([this.#plugged.close(), this.#own.close()]);
+    await Promise.all(this.#objects.map((object) => object.close()));
     await Promise.all([this.#busy, this.#keeper?.settled()]);
+  }
+
+  get #objects(): readonly FollowedObject[] {
+    return [this.#plugged, this.#own, this.#published];
   }
 
   /** Without a change, too: a certificate becomes valid, a wait ends, what was refused to us is granted. */
@@ -108,7 +117,7 @@ export class KubernetesAuthority implements AuthoritySource {
 
   #found(): CacertsFiles | MeshError | "unknown" | "none" {
     const [plugged, own] = [this.#plugged.object, this.#own.object];
-    if (plugged === undefined) return "unknown";
+    if (plugged === undefined || this.#published.object === undefined) return "unknown";
     const { title } = this.#plugged;
     if (plugged !== "absent") return filesOf(() => cacertsInSecret(title, plugged["data"]));
     if (this.#files?.folder === title) return new MeshError("absent", `${title} was deleted; put it back`);
@@ -118,11 +127,13 @@ export class KubernetesAuthority implements AuthoritySource {
   }
 
   #begin(found: CacertsFiles | MeshError | "none"): void {
-    if (typeof found === "string") return this.#do(() => this.#make());
     const { host, config, noteProblems } = this.#context;
     try {
       if (found instanceof MeshError) throw found;
-      this.#authority = authorityOf(found, config.trustDomain, host.clock.now());
+      if (found === "none") return this.#make();
+      const authority = authorityOf(found, config.trustDomain, host.clock.now());
+      this.#checkKnown(authority.roots, `those of ${found.folder}`);
+      this.#authority = authority;
       this.#files = found;
       this.#waiting = undefined;
       host.log.scope("ca").info("the authority is read", { from: found.folder, roots: this.#authority.roots.length });
@@ -132,7 +143,8 @@ export class KubernetesAuthority implements AuthoritySource {
       if (why !== this.#waiting)
         host.log.scope("ca").error("there is no authority that can be used, so we are not ready; mend it", { why });
       this.#waiting = why;
-      if (!(found instanceof MeshError) && found.folder === this.#own.title) this.#do(() => this.#renew(found));
+      if (!(found instanceof MeshError) && found !== "none" && found.folder === this.#own.title)
+        this.#do(() => this.#renew(found));
     }
     noteProblems();
   }
@@ -145,9 +157,31 @@ export class KubernetesAuthority implements AuthoritySource {
     });
   }
 
-  async #make(): Promise<void> {
-    const made = await this.#writer.make(this.#context.config.trustDomain);
-    if (made !== undefined && this.#own.object === "absent") this.#own.set(made);
+  #make(): void {
+    this.#checkKnown([], "a root of our own");
+    this.#do(async () => {
+      const made = await this.#writer.make(this.#context.config.trustDomain);
+      if (made !== undefined && this.#own.object === "absent") this.#own.set(made);
+    });
+  }
+
+  /**
+   * Running replicas refuse roots that replace roots at once; one that starts must not do it behind their back.
+   * @throws MeshError `conflict`
+   */
+  #checkKnown(roots: readonly Uint8Array[], which: string): void {
+    const { host, config } = this.#context;
+    const { object, title } = this.#published;
+    const pem = isObject(object)
+      ? (object["data"] as Partial<Record<string, unknown>> | undefined)?.["root-cert.pem"]
+      : "";
+    if (config.rootWaitMs === 0 || typeof pem !== "string" || !partsMesh(pem, roots, host.clock.now())) return;
+    throw new MeshError(
+      "conflict",
+      `workloads trust the roots in ${title}, and none of them is among ${which}, so they would refuse each other; put ` +
+        "the old root beside the new one, or bring back the Secret that was there. If nobody has to trust the old roots " +
+        "any more, delete that ConfigMap, or start with --root-wait 0",
+    );
   }
 
   #renewAgain(): void {

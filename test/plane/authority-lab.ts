@@ -63,6 +63,12 @@ export class AuthorityLab {
     this.server.put({ apiVersion: "v1", kind: "Secret", metadata: { name, namespace }, data });
   }
 
+  /** What workloads were told to trust. */
+  publish(pem: string): void {
+    const metadata = { name: "istio-ca-root-cert", namespace };
+    this.server.put({ apiVersion: "v1", kind: "ConfigMap", metadata, data: { "root-cert.pem": pem } });
+  }
+
   removeSecret(name: string): void {
     this.server.remove({ apiVersion: "v1", kind: "Secret", metadata: { name, namespace } });
   }

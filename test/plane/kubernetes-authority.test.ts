@@ -273,3 +273,42 @@ test("cacerts that are put beside a root of our own take its place in steps, and
   assert.match(leaf.issuer, /CN=own/);
   assert.equal(roots.length, 2);
 });
+
+test("a restart is no way around the steps: roots that workloads know nothing of are not signed under, and none is made", async () => {
+  const lab = open();
+  const [a, b] = [await TestAuthority.create("CN=a"), await TestAuthority.create("CN=b")];
+  const ib = await TestAuthority.create("CN=ib", b);
+  lab.publish(a.root);
+  lab.putSecret("cacerts", istioFiles(ib, [b]));
+  const replica = lab.replica({ rootWait: "24h" });
+  await lab.pass(20_000);
+  const why =
+    /workloads trust the roots in ConfigMap istio-system\/istio-ca-root-cert, and none of them is among those of/;
+  assert.match(replica.authority.waitingFor()!, why);
+  lab.removeSecret("cacerts");
+  await lab.pass(20_000);
+  assert.match(replica.authority.waitingFor()!, /none of them is among a root of our own/);
+  assert.equal(lab.secret("istio-ca-secret"), undefined);
+  lab.putSecret("cacerts", istioFiles(ib, [a, b]));
+  await lab.pass(1_000);
+  assert.match((await replica.sign()).leaf.issuer, /CN=ib/);
+});
+
+test("roots that ended, what is no certificate, and --root-wait 0 keep nobody from another root", async () => {
+  const b = await TestAuthority.create("CN=b");
+  const ib = await TestAuthority.create("CN=ib", b);
+  const ended = await TestAuthority.create({ name: "CN=a", notAfterMs: Date.now() - HOUR_MS });
+  const garbage = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+  for (const [published, rootWait] of [
+    [ended.root, "24h"],
+    [garbage, "24h"],
+    [(await TestAuthority.create("CN=a")).root, "0"],
+  ] as const) {
+    const lab = open();
+    lab.publish(published);
+    lab.putSecret("cacerts", istioFiles(ib, [b]));
+    const replica = lab.replica({ rootWait });
+    await lab.pass(1_000);
+    assert.ok(replica.ready(), replica.authority.waitingFor());
+  }
+});

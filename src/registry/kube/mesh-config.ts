@@ -105,7 +105,7 @@ function namespaceOf(value: unknown, field: string): string {
 
 function withoutEffect({ trustDomainAliases, caCertificates }: DeclaredMesh): MeshConfigWarning[] {
   const aliases = "do not widen what ztunnels allow, just as with istiod: name every trust domain in the policies";
-  const roots = "are read, but trusted by nobody: that takes ISTIO_MULTIROOT_MESH, which Causeway does not have";
+  const roots = "are read, but trusted by nobody: workloads trust the roots of our own authority, and of no other";
   return [
     ...(trustDomainAliases.length > 0 ? [{ field: "mesh.trustDomainAliases", message: aliases }] : []),
     ...(caCertificates.length > 0 ? [{ field: "mesh.caCertificates", message: roots }] : []),

@@ -1,11 +1,11 @@
 import type { Host } from "../host.ts";
+import type { ResourceType } from "../kube/api.ts";
 import type { KubeObject, ObjectReference, ObjectSink } from "../kube/object.ts";
 import { Reflector } from "../kube/reflector.ts";
-import { SECRETS } from "../kube/resource-types.ts";
 import type { KubernetesAccess } from "./kubernetes-access.ts";
 
-/** One Secret of the system namespace, as its API server has it: of the others none is our business. */
-export class FollowedSecret implements ObjectSink {
+/** One object of the system namespace, as its API server has it: of the others none is our business. */
+export class FollowedObject implements ObjectSink {
   /** As `Secret istio-system/cacerts`. */
   readonly title: string;
   readonly #reflector: Reflector;
@@ -16,18 +16,18 @@ export class FollowedSecret implements ObjectSink {
   constructor(
     host: Host,
     { api, gate }: KubernetesAccess,
-    at: { readonly cluster: string; readonly namespace: string; readonly name: string },
+    at: { readonly cluster: string; readonly type: ResourceType; readonly namespace: string; readonly name: string },
     onChange: () => void,
   ) {
-    const { cluster, namespace, name } = at;
-    this.title = `Secret ${namespace}/${name}`;
+    const { cluster, type, namespace, name } = at;
+    this.title = `${type.kind} ${namespace}/${name}`;
     this.#onChange = onChange;
     const onSynced = (): void => {
       this.#listed = true;
       onChange();
     };
     const fieldSelector = `metadata.name=${name}`;
-    const options = { cluster, type: SECRETS, namespace, fieldSelector, sink: this, onSynced };
+    const options = { cluster, type, namespace, fieldSelector, sink: this, onSynced };
     this.#reflector = new Reflector(host, api, gate, options);
   }
 
