@@ -1,5 +1,5 @@
 import { MeshError, messageOf } from "../errors.ts";
-import type { Host, Logger } from "../host.ts";
+import type { Counter, Host, Logger } from "../host.ts";
 import type { Authority } from "./authority.ts";
 import { AuthoritySteps } from "./authority-steps.ts";
 import { authorityOf, type CacertsFiles } from "./cacerts.ts";
@@ -30,6 +30,7 @@ export class AuthorityKeeper {
   readonly #host: Host;
   readonly #options: AuthorityKeeperOptions;
   readonly #log: Logger;
+  readonly #refusals: Counter;
   readonly #steps: AuthoritySteps;
   #authority: Authority;
   #adopted: string | undefined;
@@ -41,6 +42,7 @@ export class AuthorityKeeper {
     this.#host = host;
     this.#options = options;
     this.#log = host.log.scope("ca");
+    this.#refusals = refusalsOf(host);
     this.#authority = options.authority;
     this.#steps = new AuthoritySteps(options.authority, options.rootWaitMs);
   }
@@ -72,19 +74,29 @@ export class AuthorityKeeper {
   }
 
   async #judge(found: CacertsFiles | MeshError): Promise<void> {
-    const { trustDomain } = this.#options;
+    if (!(found instanceof MeshError) && found.digest === this.#adopted && this.faults.length === 0) return;
+    const refused = this.#whyNot(found);
+    // Whatever was found now, what was allowed before may be due.
+    const failed = await this.#advance().then(() => "", messageOf);
+    const why = refused || failed;
+    if (why !== "" && why !== this.#complaint) {
+      this.#refusals.add();
+      this.#log.error("cacerts changed and cannot be used; what was there before still signs", { why });
+    }
+    this.#complaint = why;
+  }
+
+  /** Empty if it is allowed. */
+  #whyNot(found: CacertsFiles | MeshError): string {
     const now = this.#host.clock.now();
     try {
       if (found instanceof MeshError) throw found;
-      if (found.digest === this.#adopted && this.faults.length === 0) return;
-      if (found.digest !== this.#adopted) this.#steps.offer(authorityOf(found, trustDomain, now), now);
+      if (found.digest !== this.#adopted) this.#steps.offer(authorityOf(found, this.#options.trustDomain, now), now);
       this.#adopted = found.digest;
-      this.#complaint = "";
+      return "";
     } catch (thrown) {
-      this.#complain(thrown);
+      return messageOf(thrown);
     }
-    // Whatever was found now, what was allowed before may be due.
-    await this.#advance().catch((thrown: unknown) => this.#complain(thrown));
   }
 
   async #advance(): Promise<void> {
@@ -98,14 +110,11 @@ export class AuthorityKeeper {
     const until = new Date(authority.notAfter).toISOString();
     this.#log.info("cacerts changed, and what is there now signs", { until, roots: authority.roots.length });
   }
-
-  #complain(thrown: unknown): void {
-    const why = messageOf(thrown);
-    if (why === this.#complaint) return;
-    this.#complaint = why;
-    this.#log.error("cacerts changed and cannot be used; what was there before still signs", { why });
-  }
 }
+
+/** Authorities that were found and not taken, each reason once: at the start, and while another is in use. */
+export const refusalsOf = ({ metrics }: Host): Counter =>
+  metrics.counter("cacerts_refused_total", "Authorities that were found and cannot be used.");
 
 function sameAuthority(before: Authority, after: Authority): boolean {
   const same = (one: readonly Uint8Array[], other: readonly Uint8Array[]): boolean =>

@@ -1,4 +1,4 @@
-import type { AuthorityKeeper } from "../ca/authority-keeper.ts";
+import { type AuthorityKeeper, refusalsOf } from "../ca/authority-keeper.ts";
 import type { Authority } from "../ca/authority.ts";
 import { partsMesh } from "../ca/authority-steps.ts";
 import { LOOK_MS } from "../ca/cacerts-follower.ts";
@@ -82,7 +82,7 @@ export class KubernetesAuthority implements AuthoritySource {
     const waiting = this.#waiting === undefined ? [] : [{ severity: "error", message: `${this.#waiting}.` } as const];
     const unwritten = trouble === "" ? [] : [{ severity: "error", message: `${trouble}.` } as const];
     return [
-      ...problemsOf(this.#plugged.title, [...waiting, ...(this.#keeper?.faults ?? [])]),
+      ...problemsOf("the authority", [...waiting, ...(this.#keeper?.faults ?? [])]),
       ...problemsOf(this.#own.title, unwritten),
     ];
   }
@@ -140,8 +140,10 @@ export class KubernetesAuthority implements AuthoritySource {
       this.#first(this.#authority);
     } catch (thrown) {
       const why = messageOf(thrown);
-      if (why !== this.#waiting)
+      if (why !== this.#waiting) {
+        refusalsOf(host).add();
         host.log.scope("ca").error("there is no authority that can be used, so we are not ready; mend it", { why });
+      }
       this.#waiting = why;
       if (!(found instanceof MeshError) && found !== "none" && found.folder === this.#own.title)
         this.#do(() => this.#renew(found));
@@ -159,6 +161,7 @@ export class KubernetesAuthority implements AuthoritySource {
 
   #make(): void {
     this.#checkKnown([], "a root of our own");
+    this.#waiting = undefined;
     this.#do(async () => {
       const made = await this.#writer.make(this.#context.config.trustDomain);
       if (made !== undefined && this.#own.object === "absent") this.#own.set(made);

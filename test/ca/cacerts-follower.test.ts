@@ -44,7 +44,10 @@ async function lab({ rootWaitMs = 0 } = {}) {
   const authority = (await loadCacerts(folder, trustDomain, clock.now()))!;
   const signer = new LocalSigner(host, authority, trustDomain);
   const changes: Authority[] = [];
+  let failure: Error | undefined;
+  const fail = (error: Error | undefined): void => void (failure = error);
   const onChange = (changed: Authority): Promise<void> => {
+    if (failure !== undefined) return Promise.reject(failure);
     changes.push(changed);
     signer.rotate(changed);
     return Promise.resolve();
@@ -68,7 +71,7 @@ async function lab({ rootWaitMs = 0 } = {}) {
     return verifySvid(elements, clock.now()).spiffeId;
   };
   const complaints = () => test.lines.filter((line) => line.startsWith("error ca: cacerts changed and cannot be used"));
-  return { test, root, own, keeper, follower, changes, settle, complaints, roots, issue };
+  return { test, root, own, keeper, follower, changes, settle, complaints, roots, issue, fail };
 }
 
 test("an intermediate that replaces another signs from then on", async () => {
@@ -173,6 +176,21 @@ test("nothing changes any more once it is closed, though a look was under way", 
   host.clock.advance(60_000);
   await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual([length, changes.length, host.clock.pending], [1, 1, 0]);
+});
+
+test("a change that could not be made is tried again, and said once", async () => {
+  const { root, settle, changes, complaints, fail, issue } = await lab();
+  await settle();
+  fail(new Error("the disk is full"));
+  write(await TestAuthority.create("CN=second", root), root);
+  await settle();
+  await settle();
+  assert.deepEqual([changes.length, complaints().length], [0, 1]);
+  assert.match(complaints()[0]!, /the disk is full/);
+  fail(undefined);
+  await settle();
+  assert.equal(changes.length, 1);
+  await issue();
 });
 
 test("the folder is looked at every few seconds, until it is closed", async () => {

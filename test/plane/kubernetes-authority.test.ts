@@ -84,8 +84,12 @@ test("a Secret that cannot be used and is deleted leaves the way to a root of ou
   const replica = lab.replica();
   await lab.pass(10_000);
   assert.equal(replica.ready(), false);
+  lab.server.faults.forbidden = ({ verb, resource }) => verb === "create" && resource === "secrets";
   lab.removeSecret("cacerts");
   await lab.pass(1_000);
+  assert.match(replica.authority.waitingFor()!, /grant create on secrets/);
+  lab.server.faults.forbidden = undefined;
+  await lab.pass(10_000);
   assert.ok(replica.ready());
   assert.ok(lab.secret("istio-ca-secret"));
 });
@@ -100,6 +104,7 @@ test("a Secret that changes is followed without a restart; what cannot be used, 
   lab.putSecret("cacerts", istioFiles(await TestAuthority.create("CN=second", root), [root]));
   await lab.pass(100);
   assert.match((await replica.sign()).leaf.issuer, /CN=second/);
+  let refusals = 0;
   const late = await TestAuthority.create({ name: "CN=ended", notAfterMs: Date.now() - HOUR_MS }, root);
   for (const [spoil, why] of [
     [
@@ -112,6 +117,8 @@ test("a Secret that changes is followed without a restart; what cannot be used, 
     spoil();
     await lab.pass(30_000);
     assert.match(problems(replica), why);
+    refusals += 1;
+    assert.equal(lab.time.metric("cacerts_refused_total"), refusals);
     assert.match((await replica.sign()).leaf.issuer, /CN=second/);
     assert.ok(replica.ready());
   }
