@@ -157,12 +157,15 @@ export class RemoteFeeds {
       copy: this.#known.copyOf(cluster),
       onJoined: () => {
         // Only credentials that have proven good are used to ask about tokens.
+        const before = this.#apis.get(cluster);
         this.#apis.set(cluster, api);
+        // What another server said of tokens is nothing to this one, even under the same name.
+        if (before !== undefined && before.server !== api.server) this.#verifyTokensOf(cluster);
         this.#known.joined(cluster);
       },
     });
     this.#feeds.set(cluster, feed);
-    this.#verifyTokensOf(cluster);
+    if (!this.#tokens.has(cluster)) this.#verifyTokensOf(cluster);
     return feed;
   }
 
@@ -177,7 +180,6 @@ export class RemoteFeeds {
   }
 
   #verifyTokensOf(cluster: ClusterId): void {
-    if (this.#tokens.has(cluster)) return;
     const { host, config, registry } = this.#context;
     const reviewer = {
       review: (...asked: Parameters<KubeTokenReviewer["review"]>) => {

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, test } from "mocha";
+import { clusterId } from "../../src/names.ts";
+import { jwt, statusOf } from "../ca/reviewed-tokens.ts";
 import type { KubeObject } from "../../src/kube/object.ts";
 import { authorization, object, pod, service } from "../registry/mesh.ts";
 import { fromScratch, KubernetesLab, type Life } from "./kubernetes-lab.ts";
@@ -155,6 +157,36 @@ test("a cluster that could never be reached says why, and a bad secret is logged
   assert.equal(about(life.clusters.problems()).length, 1);
   assert.deepEqual(about(life.clusters.unsaidProblems()), []);
   assert.equal(lab.host.lines.filter((line) => /^warn .*users\[0\]\.user\.exec/.test(line)).length, 1);
+});
+
+test("a token that one server proved counts for nothing once the cluster's kubeconfig leads to another server", async () => {
+  const lab = open("east", "west", "stranger");
+  const token = jwt({ "kubernetes.io": undefined });
+  const account = { username: "system:serviceaccount:shop:cart", groups: ["system:serviceaccounts"] };
+  lab.server("west").reviewToken = () => statusOf({ user: account });
+  lab.putSecret("west");
+  const life = await lab.start();
+  const show = async (): Promise<string> => {
+    const asked = life.clusters.tokens.get(clusterId("west"))!.authenticate({
+      authorization: `Bearer ${token}`,
+      clusterId: "west",
+      certificateChain: [],
+      remoteAddress: "test",
+    });
+    const outcome = asked.then(
+      ({ identity }) => identity.serviceAccount,
+      (error: Error) => error.message,
+    );
+    await lab.pass(500);
+    return outcome;
+  };
+  assert.equal(await show(), "cart");
+  lab.putSecret("west", lab.kubeconfig("west", "rotated"));
+  await lab.pass(5_000);
+  assert.equal(await show(), "cart");
+  lab.putSecret("west", lab.kubeconfig("stranger", "t"));
+  await lab.pass(5_000);
+  assert.match(await show(), /does not accept the token: unknown token/);
 });
 
 // Fault 9.
