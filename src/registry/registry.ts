@@ -28,6 +28,7 @@ import { distinctPlacements, labelled } from "./placements.ts";
 import { addressOwners, nameOwners, nameWinners, serviceProblems, services } from "./services.ts";
 import { union } from "./union.ts";
 import { forgetfulStore } from "./virtual-ips.ts";
+import { policyTargetProblems } from "./policy-target-problems.ts";
 import { waypointProblems } from "./waypoint-problems.ts";
 import { waypoints } from "./waypoints.ts";
 import type { StatusInputs } from "./wanted/status-inputs.ts";
@@ -104,6 +105,7 @@ export class Registry {
     this.problems = union<string, Problem>(graph, "problems", [
       objects.unreadable,
       policyProblems(graph, compiled),
+      policyTargetProblems(graph, objects, offered, options),
       mutualTlsProblems(graph, objects, options),
       serviceProblems(graph, offers.all, winners, addresses),
       waypointProblems(graph, objects, offered, options),

@@ -189,6 +189,21 @@ test("a token that one server proved counts for nothing once the cluster's kubec
   assert.match(await show(), /does not accept the token: unknown token/);
 });
 
+test("a cluster in which nothing happens is not said to be silent, even if its server sends no bookmarks", async () => {
+  const lab = open("east", "west");
+  for (const cluster of ["east", "west"]) lab.server(cluster).bookmarkEveryMs = 1e9;
+  lab.putSecret("west");
+  const life = await lab.start();
+  for (let at = 0; at < 30; at++) {
+    await lab.pass(30_000);
+    assert.deepEqual(statesOf(life), ["east synced", "west synced"]);
+    assert.deepEqual(
+      life.clusters.statuses().map(({ reason }) => reason),
+      ["", ""],
+    );
+  }
+});
+
 // Fault 9.
 test("a cluster whose secret goes leaves in one flush, and nothing of it is kept for the next start", async () => {
   const lab = open("east", "west");

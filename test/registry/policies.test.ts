@@ -4,7 +4,7 @@ import { clusterId, podUid, policyName } from "../../src/names.ts";
 import type { KubeObject } from "../../src/kube/object.ts";
 import type { PolicyRule } from "../../src/registry/model/policy.ts";
 import type { RegistryOptions } from "../../src/registry/options.ts";
-import { authorization, peerAuthentication, pod, testMesh, type TestMesh } from "./mesh.ts";
+import { authorization, object, peerAuthentication, pod, testMesh, type TestMesh } from "./mesh.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 const ROOT = { namespace: "istio-system" };
@@ -85,8 +85,8 @@ test("a workload lists a policy as soon as its labels match, and no longer than 
 const dryRun = { annotations: { "istio.io/dry-run": "true" } };
 /** What is never enforced here (contract ztunnel.md 5.7). */
 const unsent: readonly (readonly [string, KubeObject, Partial<RegistryOptions>, boolean])[] = [
-  ["for a waypoint", authorization("p", { targetRefs: [{ kind: "Gateway", name: "w" }], rules: [{}] }), {}, false],
-  ["for one target", authorization("p", { targetRef: { kind: "Gateway", name: "w" }, rules: [{}] }), {}, false],
+  ["for a waypoint that is not there", authorization("p", { targetRefs: [{ kind: "Gateway", name: "w" }] }), {}, true],
+  ["for one target that is not there", authorization("p", { targetRef: { kind: "Gateway", name: "w" } }), {}, true],
   ["that audits", authorization("p", { action: "AUDIT", rules: [{}] }), {}, true],
   ["that asks another", authorization("p", { action: "CUSTOM", provider: { name: "x" }, rules: [{}] }), {}, true],
   ["to be tried, if clients cannot", authorization("p", { action: "DENY", rules: [{}] }, dryRun), {}, false],
@@ -329,4 +329,19 @@ test("a converted policy denies plain text to the ports that are STRICT, and non
       ],
     },
   ]);
+});
+
+test("a policy for a waypoint that is not there is a problem, as its status says, until it is", () => {
+  const target = { group: "gateway.networking.k8s.io", kind: "Gateway", name: "gate" };
+  const mesh = testMesh([authorization("p", { targetRefs: [target], rules: [{}] })]);
+  const problems = () =>
+    Array.from(mesh.registry.problems.entries(), ([, { field, message }]) => `${field}: ${message}`);
+  assert.deepEqual(problems(), ["spec.targetRefs: Gateway gate does not exist in namespace shop. Nobody enforces it."]);
+  const spec = {
+    gatewayClassName: "istio-waypoint",
+    listeners: [{ name: "mesh", port: 15008, protocol: "HBONE" }],
+  };
+  const status = { addresses: [{ type: "IPAddress", value: "10.0.0.9" }] };
+  mesh.apply(object("gateway.networking.k8s.io/v1", "Gateway", { name: "gate", namespace: "shop" }, { spec, status }));
+  assert.deepEqual(problems(), []);
 });

@@ -40,8 +40,11 @@ interface Watched {
 const LOOK_MS = 500;
 /** How often the copy hears that all is still so. */
 const CONFIRM_MS = 60_000;
-/** Not a word for so long, from any kind, is trouble: bookmarks come once a minute. */
-const SILENT_MS = 120_000;
+/**
+ * Not a word for so long, from any kind, is trouble. Of kinds that have not changed since it began a server may send no
+ * bookmarks: their watches are taken up anew every 300 s, and connections that are dead are found by pings.
+ */
+export const SILENT_MS = 330_000;
 
 /** One cluster's reflectors, joined and left as a whole. */
 export class KubeCluster implements ClusterFeed {

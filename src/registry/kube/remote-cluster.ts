@@ -1,5 +1,6 @@
 import type { Clock, EpochMs, Logger } from "../../host.ts";
 import type { ClusterId } from "../../names.ts";
+import { SILENT_MS } from "./cluster.ts";
 import type { ClusterFeed } from "./cluster-feed.ts";
 import { FeedSwap, type Credentials } from "./feed-swap.ts";
 
@@ -32,9 +33,6 @@ export interface RemoteClusterHost<Connection> {
   timedOut(): void;
   changed(): void;
 }
-
-/** What is heard of less than this ago is current: watches are quiet between their bookmarks. */
-const CURRENT_MS = 90_000;
 
 /** One remote cluster, from the first kubeconfig that could be read to its end. */
 export class RemoteCluster<Connection> {
@@ -137,7 +135,7 @@ export class RemoteCluster<Connection> {
     if (heardAt === undefined) return undefined;
     // The wall clock can jump back.
     const ageMs = Math.max(0, this.#host.clock.now() - heardAt);
-    return joined?.trouble === undefined && joined !== undefined && ageMs < CURRENT_MS ? undefined : ageMs;
+    return joined?.trouble === undefined && joined !== undefined && ageMs < SILENT_MS ? undefined : ageMs;
   }
 
   #stopLimit(): void {
