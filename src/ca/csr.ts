@@ -1,4 +1,4 @@
-import { createPublicKey, type KeyObject, verify } from "node:crypto";
+import { createPublicKey, type KeyObject, verify, type VerifyJsonWebKeyInput } from "node:crypto";
 import { MeshError, messageOf } from "../errors.ts";
 import { bits, contextTag, DerReader, oidText, requireDer, TAG } from "./der.ts";
 import { onlyPemBlock } from "./pem.ts";
@@ -59,8 +59,8 @@ function read(bytes: Uint8Array): Uint8Array {
 
   const algorithm = ALGORITHMS[named];
   if (algorithm === undefined) throw new MeshError("invalid", `it is signed with ${named}; use SHA-256, 384 or 512`);
-  const key = allowedKey(publicKey);
-  if (key.asymmetricKeyType !== algorithm.keyType || !verify(algorithm.hash, info.whole, key, signature))
+  const { type, key } = allowedKey(publicKey);
+  if (type !== algorithm.keyType || !verify(algorithm.hash, info.whole, key, signature))
     throw new MeshError("invalid", "it is not signed by its own key");
   return publicKey;
 }
@@ -95,12 +95,17 @@ const CURVES: readonly Curve[] = [
 /** Verifying takes longer the larger it is; everybody's is 65537. */
 const RSA_EXPONENT_MAX = 2n ** 32n;
 
+interface VerifyingKey {
+  readonly type: "ec" | "rsa";
+  readonly key: KeyObject | VerifyJsonWebKeyInput;
+}
+
 /**
  * The bytes of the key go into the certificate as they came, so they must be the one encoding that everybody reads
  * alike: OpenSSL also takes curves given by their parameters, compressed points and BER, which a peer would refuse.
  * @throws MeshError `invalid` unless it is P-256, P-384 or RSA of 2048 to 4096 bits.
  */
-function allowedKey(publicKey: Uint8Array): KeyObject {
+function allowedKey(publicKey: Uint8Array): VerifyingKey {
   const spki = Buffer.from(publicKey.buffer, publicKey.byteOffset, publicKey.length);
   const curve = CURVES.find(
     ({ prefix, coordinateBytes }) =>
@@ -110,19 +115,19 @@ function allowedKey(publicKey: Uint8Array): KeyObject {
 }
 
 /** Half as long as through OpenSSL's decoders, which look for every kind of key. */
-function pointOf({ name, prefix: { length: start }, coordinateBytes }: Curve, spki: Buffer): KeyObject {
+function pointOf({ name, prefix: { length: start }, coordinateBytes }: Curve, spki: Buffer): VerifyingKey {
   const x = spki.toString("base64url", start, start + coordinateBytes);
   const y = spki.toString("base64url", start + coordinateBytes);
-  return createPublicKey({ key: { kty: "EC", crv: name, x, y }, format: "jwk" });
+  return { type: "ec", key: { key: { kty: "EC", crv: name, x, y }, format: "jwk" } };
 }
 
-function rsaKey(spki: Buffer): KeyObject {
+function rsaKey(spki: Buffer): VerifyingKey {
   const key = createPublicKey({ key: spki, format: "der", type: "spki" });
   const { namedCurve, modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
   const { asymmetricKeyType: type } = key;
   const allowed = type === "rsa" && modulusLength >= 2048 && modulusLength <= 4096;
   if (allowed && publicExponent >= 3n && publicExponent <= RSA_EXPONENT_MAX) {
-    if (key.export({ type: "spki", format: "der" }).equals(spki)) return key;
+    if (key.export({ type: "spki", format: "der" }).equals(spki)) return { type: "rsa", key };
     throw new MeshError("invalid", "its key is not in DER");
   }
   const shown = type === "ec" ? `${namedCurve} in this encoding` : `${type} ${modulusLength || ""}`.trim();

@@ -227,18 +227,22 @@ function isShortest(content: Uint8Array): boolean {
 export function oidText(content: Uint8Array): string {
   // Else the last arc would be dropped, and one identifier pass for another.
   if (content.length === 0 || content.at(-1)! >= 0x80) throw malformed("an object identifier is cut short");
-  const arcs: number[] = [];
+  let text = "";
   let arc = 0;
   for (const byte of content) {
     arc = arc * 128 + (byte & 0x7f);
     if (arc > 2 ** 40) throw malformed("an object identifier is too large");
     if (byte >= 0x80) continue;
-    arcs.push(arc);
+    text += text === "" ? firstArcs(arc) : `.${arc}`;
     arc = 0;
   }
-  const [first = 0, ...rest] = arcs;
-  const top = Math.min(2, Math.floor(first / 40));
-  return [top, first - 40 * top, ...rest].join(".");
+  return text;
+}
+
+/** The first two arcs are one number. */
+function firstArcs(arc: number): string {
+  const top = Math.min(2, Math.floor(arc / 40));
+  return `${top}.${arc - 40 * top}`;
 }
 
 /** Whole bytes of a bit string's content. */

@@ -137,6 +137,38 @@ test("of those that wait for a large key, there are not too many, and who has le
   assert.deepEqual([ends.filter(({ status }) => status === "fulfilled").length, ends.length], [2, 2_002]);
 });
 
+test("a key that signs wrongly is found at once, or within 64 certificates, and nothing leaves until it is right", async () => {
+  const host = new TestHost();
+  const made = await selfMadeRoot(host, folder(), trustDomain);
+  const { privateKey: wrong } = await promisify(generateKeyPair)("ec", { namedCurve: "P-256" });
+  let key = made.privateKey;
+  const signer = new LocalSigner(
+    host,
+    {
+      ...made,
+      get privateKey() {
+        return key;
+      },
+    },
+    trustDomain,
+  );
+  const identity = { trustDomain, namespace: "shop", serviceAccount: "cart" };
+  const request = { identity, publicKey: newCsr().publicKey, ttlSeconds: 3600 };
+  const sign = () => signer.sign(request, new AbortController().signal);
+  const refused = /4\.1\.1\.3: its signature does not verify/;
+  key = wrong;
+  for (let count = 0; count < 3; count += 1) await assert.rejects(sign(), refused);
+  key = made.privateKey;
+  await sign();
+  key = wrong;
+  let left = 0;
+  while (left < 64 && (await sign().catch(() => undefined)) !== undefined) left += 1;
+  assert.equal(left, 63);
+  await assert.rejects(sign(), refused);
+  key = made.privateKey;
+  await sign();
+});
+
 test("an authority that changes while its key signs is not mixed with the next", async () => {
   const { host, signer, request, authority } = await slowSigner();
   const under = signer.sign(request, new AbortController().signal);
