@@ -4,7 +4,7 @@ import { UsageError } from "./command.ts";
 import { parseDurationMs } from "./duration.ts";
 import { messageOf } from "./errors.ts";
 import { type LogLevels, parseLogLevels } from "./log-levels.ts";
-import { type ClusterId, clusterId, type NetworkId, networkId } from "./names.ts";
+import { type ClusterId, clusterId, isClusterId, type NetworkId, networkId } from "./names.ts";
 import {
   allGiven,
   commaListOf,
@@ -70,7 +70,6 @@ export interface ConfigDefaults {
   readonly manifests?: string;
 }
 
-const NAME = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$/;
 const NAME_RIGHT = "use 1 to 128 letters, digits, '.', '-' and '_', beginning and ending with a letter or digit";
 const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 const LABEL_RIGHT = "use 1 to 63 lower case letters, digits and '-', beginning and ending with a letter or digit";
@@ -136,7 +135,7 @@ export function loadConfig(options: Options, environment: Environment, defaults:
     const value = given(SETTINGS[name], options, environment);
     return value === undefined ? otherwise : parse(value);
   };
-  const name = (value: Given) => matching(value, NAME, NAME_RIGHT);
+  const name = (value: Given): string => (isClusterId(value.text) ? value.text : refuse(value, NAME_RIGHT));
   const label = (value: Given) => matching(value, LABEL, LABEL_RIGHT);
   const dnsName = (value: Given) => matching(value, DNS_NAME, "give a DNS name in lower case, as cluster.local");
   const path = (value: Given) => matching(value, /^[^\0]+$/, "give a folder");
@@ -222,7 +221,7 @@ function byCluster(local: string, values: readonly Given[]): ReadonlyMap<string,
   const named = new Map<string, Given>();
   for (const value of values) {
     const [, before, after] = /^([^=]*)=(.*)$/s.exec(value.text) ?? [];
-    const isNamed = before !== undefined && NAME.test(before);
+    const isNamed = before !== undefined && isClusterId(before);
     const cluster = isNamed ? before : local;
     if (named.has(cluster)) refuse(value, `cluster ${cluster} has one already`);
     named.set(cluster, { from: value.from, text: isNamed ? after! : value.text });

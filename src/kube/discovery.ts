@@ -1,6 +1,6 @@
 import type { Clock } from "../host.ts";
 import { ApiError, type KubeApi, pathOf, type ResourceType } from "./api.ts";
-import { isFields } from "./mirror.ts";
+import { isFields } from "./fields.ts";
 import { outcomeOf } from "./outcome.ts";
 import { CUSTOM_RESOURCE_DEFINITIONS } from "./resource-types.ts";
 

@@ -2,14 +2,10 @@ import { isAbsolute, join } from "node:path";
 import { MeshError } from "../errors.ts";
 import { printable } from "../printable.ts";
 import { parseYamlDocument } from "../yaml-document.ts";
+import { type Fields, isFields } from "./fields.ts";
 
 /** A Secret holds 1 MiB; a kubeconfig of a hundred clusters is smaller. */
 const KUBECONFIG_BYTES_MAX = 1024 * 1024;
-
-type Fields = Readonly<Record<string, unknown>>;
-
-const isFields = (value: unknown): value is Fields =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** One map of a kubeconfig, with where it stands, so that whatever is wrong with it can be named. */
 export class Section {

@@ -1,6 +1,7 @@
 import type { LeaseRecord } from "./lease.ts";
 import { ApiError, pathOf, type ApiRequest } from "./api.ts";
 import { LEASES } from "./resource-types.ts";
+import { type Fields, isFields } from "./fields.ts";
 
 /** A Lease as the API has it, and what we read of it. */
 export interface StoredLease {
@@ -9,10 +10,7 @@ export interface StoredLease {
   readonly object: Fields;
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
-const fieldsOf = (value: unknown): Fields =>
-  typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Fields) : {};
+const fieldsOf = (value: unknown): Fields => (isFields(value) ? value : {});
 const textOf = (value: unknown): string => (typeof value === "string" ? value : "");
 const countOf = (value: unknown): number =>
   typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? value : 0;

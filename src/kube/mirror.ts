@@ -1,4 +1,5 @@
 import type { ResourceType } from "./api.ts";
+import { isFields } from "./fields.ts";
 import type { KubeObject, ObjectSink } from "./object.ts";
 
 /** As much of an object as must be right before anyone sees it. */
@@ -79,10 +80,6 @@ export class Mirror {
     for (const key of gone) this.delete(key);
     return gone.length;
   }
-}
-
-export function isFields(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 const isName = (value: unknown): value is string => typeof value === "string" && value !== "";

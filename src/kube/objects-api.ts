@@ -1,4 +1,5 @@
 import { ApiError, type ApiRequest, type KubeApi, pathOf, type ResourceType } from "./api.ts";
+import { isFields } from "./fields.ts";
 import type { KubeObject } from "./object.ts";
 
 /** One object of a server; without a namespace if it is cluster-wide. */
@@ -57,9 +58,6 @@ async function unlessAbsent<T>(call: () => Promise<T>): Promise<T | undefined> {
     throw thrown;
   }
 }
-
-const isFields = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 
 function isObject(value: unknown): value is KubeObject {
   if (!isFields(value) || !isFields(value["metadata"])) return false;

@@ -1,5 +1,6 @@
 import { MeshError } from "../errors.ts";
-import { isFields, isResourceVersion, type Identified, type Mirror } from "./mirror.ts";
+import { isFields } from "./fields.ts";
+import { isResourceVersion, type Identified, type Mirror } from "./mirror.ts";
 
 /** Four times the largest cluster that Kubernetes supports has pods: more is a server gone wrong. */
 const OBJECTS_MAX = 1_000_000;

@@ -1,7 +1,6 @@
 import type { ApiRequest, ResourceType } from "./api.ts";
 import { pathOf } from "./api.ts";
-
-type Fields = Readonly<Record<string, unknown>>;
+import type { Fields } from "./fields.ts";
 
 /** A part of one object as we want it. A plain value: equal ones are the same bytes, on every replica. */
 export interface WantedObject {

@@ -1,5 +1,6 @@
 import { ApiError, type WatchEvent } from "./api.ts";
-import { isFields, isResourceVersion, type Mirror } from "./mirror.ts";
+import { isFields } from "./fields.ts";
+import { isResourceVersion, type Mirror } from "./mirror.ts";
 import type { ReflectorReports } from "./reflector-reports.ts";
 
 /** What an event means for the watch it came in: it goes on unless it says otherwise. */

@@ -98,7 +98,7 @@ export class KubeCluster implements ClusterFeed {
   get heardAt(): EpochMs | undefined {
     if (!this.kinds().some(({ objects, synced }) => synced || objects > 0)) return undefined;
     const silentMs = Math.max(...this.kinds().map((kind) => kind.silentMs));
-    return this.#host.clock.now() - silentMs;
+    return Math.round(this.#host.clock.now() - silentMs);
   }
 
   start(): void {
