@@ -103,11 +103,7 @@ export class KubernetesLab {
       { connection: local, source: "test", namespace: undefined },
       (_host, { server }) => this.servers.get(new URL(server).hostname.split(".")[0]!)!.connect(),
     );
-    const opening = source.plane(this.host, stop.signal);
-    let opened = false;
-    void opening.then(() => (opened = true));
-    while (!opened) await this.host.clock.pass(10);
-    const { openClusters } = await opening;
+    const { openClusters } = await this.#while(source.plane(this.host, stop.signal));
     const graph = new Graph();
     const registry = registryOf(graph, this.config);
     const clusters = openClusters!({ host: this.host, config: this.config, graph, registry, noteProblems: () => {} });
