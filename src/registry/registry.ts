@@ -23,6 +23,7 @@ import type { Workload } from "./model/workload.ts";
 import type { NetworkGateway } from "./network-gateways.ts";
 import { networkPaths } from "./network-paths.ts";
 import type { RegistryOptions } from "./options.ts";
+import { peerSources, type PeerSources } from "./peer-sources.ts";
 import { mutualTlsPolicies, mutualTlsProblems, mutualTlsScopes } from "./peer-authentications.ts";
 import { distinctPlacements, labelled } from "./placements.ts";
 import { addressOwners, nameOwners, nameWinners, serviceProblems, services } from "./services.ts";
@@ -42,6 +43,8 @@ export class Registry {
   readonly objects: Objects;
   /** Under the key `mesh`; written whenever the mesh config changes. Until then no rule makes a service global. */
   readonly meshConfig: Source<"mesh", MeshConfig>;
+  /** Written by links to peers. */
+  readonly peers: PeerSources;
   readonly workloads: Collection<WorkloadUid, Workload>;
   readonly services: Collection<ServiceName, Service>;
   readonly policies: Collection<PolicyName, Policy>;
@@ -91,6 +94,7 @@ export class Registry {
     const causes = { policies: compiled, attachments: attached, waypoints: offered, virtualIps: offers.virtualIps };
     this.statusInputs = { ...options, ...causes, objects };
     this.meshConfig = meshConfig;
+    this.peers = peerSources(graph);
     this.networks = paths.networks;
     this.networkGateways = paths.addresses;
     this.waypoints = offered;

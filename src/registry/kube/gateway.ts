@@ -1,4 +1,5 @@
 import { isTrustDomain } from "../../spiffe.ts";
+import type { GatewayHost } from "../model/address.ts";
 import { parseIp } from "../ip.ts";
 import { FieldError, fieldsOf, integerOf, isFields, listOf, textOf, type Fields } from "./fields.ts";
 import { labelSelectorOf, type LabelSelector } from "./labels.ts";
@@ -26,10 +27,6 @@ export interface KubeGateway {
   /** The trust domain of what is behind it, itself included; undefined if it is the mesh's. */
   readonly trustDomain: string | undefined;
 }
-
-/** `ip` is canonical. */
-export type GatewayHost =
-  { readonly kind: "ip"; readonly ip: string } | { readonly kind: "hostname"; readonly hostname: string };
 
 export interface Listener {
   readonly port: number;

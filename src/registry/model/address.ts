@@ -29,3 +29,7 @@ export interface Port {
   readonly servicePort: number;
   readonly targetPort: number;
 }
+
+/** Where a gateway is; `ip` is canonical. */
+export type GatewayHost =
+  { readonly kind: "ip"; readonly ip: string } | { readonly kind: "hostname"; readonly hostname: string };
