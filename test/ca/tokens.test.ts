@@ -20,7 +20,7 @@ import type { Clock } from "../../src/host.ts";
 import { clusterId } from "../../src/names.ts";
 import { realHost } from "../kits/real-host.ts";
 import { TestHost } from "../kits/test-host.ts";
-import { TestAuthority } from "../kits/tls.ts";
+import { derOf, TestAuthority } from "../kits/tls.ts";
 import { type LivePod, livePods } from "./live-pods.ts";
 
 const east = clusterId("east");
@@ -52,7 +52,6 @@ const showing = (authorization: string | undefined, clusterIdHeader?: string): C
   certificateChain: [],
   remoteAddress: "test",
 });
-const derOf = (pem: string): Buffer => Buffer.from(pem.replace(/-----.*-----/g, ""), "base64");
 const byCertificateAlone = (clock: Clock): Authenticators =>
   new Authenticators({ clock, tokens: new Map(), localCluster: east, trustDomain: "cluster.local" });
 const bearer = (token: string): Credentials => showing(`Bearer ${token}`);

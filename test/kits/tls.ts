@@ -133,6 +133,8 @@ export class TestAuthority {
   }
 }
 
+export const derOf = (pem: string): Buffer => Buffer.from(pem.replace(/-----.*-----/g, ""), "base64");
+
 const urlName = (value: string) => ({ type: "url" as const, value });
 
 async function privatePem(key: webcrypto.CryptoKey): Promise<string> {

@@ -1,0 +1,113 @@
+import { MeshError, messageOf } from "../errors.ts";
+import type { EpochMs } from "../host.ts";
+import type { Collection } from "../registry/collection/collection.ts";
+import { Graph } from "../registry/collection/graph.ts";
+import { Source } from "../registry/collection/source.ts";
+import { formatServiceAccountId, parseServiceAccountId, type ServiceAccountId } from "../spiffe.ts";
+import type { HandshakeRole, Trust, TrustAnchors, VerifiedIdentity } from "../trust.ts";
+import { type OpenedCertificate, openedCertificate, pathTo } from "./path.ts";
+import type { TrustBundle } from "./signer.ts";
+import { uriNames } from "./certificate-fields.ts";
+
+/** The roots of our own authority are what this source has offered for our own trust domain. */
+const AUTHORITY = "authority";
+
+/** By source. */
+type Offers = ReadonlyMap<string, readonly TrustAnchors[]>;
+
+/** Every trust domain's roots, each set apart from the others. */
+export class TrustBundles implements Trust {
+  readonly #own: string;
+  readonly #graph = new Graph();
+  readonly #bundles = new Source<string, TrustBundle>(this.#graph, "trust-bundles");
+  #offers: Offers = new Map();
+  #anchors: ReadonlyMap<string, readonly OpenedCertificate[]> = new Map();
+
+  /** @param trustDomain our own. */
+  constructor(trustDomain: string) {
+    this.#own = trustDomain;
+  }
+
+  /** By trust domain; only those that have a root. */
+  get bundles(): Collection<string, TrustBundle> {
+    return this.#bundles;
+  }
+
+  get pooledRoots(): readonly Uint8Array[] {
+    return distinct([...this.#bundles.entries()].flatMap(([, { roots }]) => roots));
+  }
+
+  rootsOf(trustDomain: string): readonly Uint8Array[] {
+    return this.#bundles.get(trustDomain)?.roots ?? [];
+  }
+
+  /** The roots of our own authority, from now on. */
+  setOwn(roots: readonly Uint8Array[]): void {
+    this.offer(AUTHORITY, [{ trustDomain: this.#own, roots }]);
+  }
+
+  /** @throws MeshError or Error if a root cannot be read; nothing is changed then. */
+  offer(source: string, anchors: readonly TrustAnchors[]): void {
+    const offers = new Map(this.#offers);
+    if (anchors.length > 0) offers.set(source, anchors);
+    else offers.delete(source);
+    const bundles = bundlesOf(offers);
+    this.#anchors = new Map(bundles.map(({ trustDomain, roots }) => [trustDomain, roots.map(openedCertificate)]));
+    this.#offers = offers;
+    this.#bundles.replace(
+      "",
+      bundles.map((bundle) => [bundle.trustDomain, bundle] as const),
+    );
+    this.#graph.flush();
+  }
+
+  observe(observer: () => void): Disposable {
+    return this.#bundles.observe(observer);
+  }
+
+  verify(chain: readonly Uint8Array[], role: HandshakeRole, now: EpochMs): VerifiedIdentity {
+    let whose = "";
+    try {
+      const shown = chain.map(openedCertificate);
+      const identity = identityOf(shown);
+      whose = ` of ${formatServiceAccountId(identity)}`;
+      const path = pathTo(this.#anchors.get(identity.trustDomain) ?? [], shown, role, now);
+      if (path.why === undefined) return { identity, expiresAt: path.expiresAt };
+      const others = this.#whoElse(shown, role, now).join(" and ");
+      throw new Error(others === "" ? path.why : `its root vouches for trust domain ${others} only`);
+    } catch (thrown) {
+      const message = `the ${role} certificate${whose} proves nobody: ${messageOf(thrown)}`;
+      throw new MeshError("unauthenticated", message, {}, { cause: thrown });
+    }
+  }
+
+  /** The trust domains for whose roots the chain would be good: what an operator most likely got wrong. */
+  #whoElse(shown: readonly OpenedCertificate[], role: HandshakeRole, now: EpochMs): readonly string[] {
+    return [...this.#anchors].flatMap(([trustDomain, anchors]) =>
+      pathTo(anchors, shown, role, now).why === undefined ? [trustDomain] : [],
+    );
+  }
+}
+
+/** What all of them say of each trust domain, added up. */
+function bundlesOf(offers: Offers): readonly TrustBundle[] {
+  const own = (offers.get(AUTHORITY) ?? []).flatMap(({ roots }) => (roots === "own" ? [] : roots));
+  const found = new Map<string, Uint8Array[]>();
+  for (const { trustDomain, roots } of [...offers.values()].flat())
+    found.set(trustDomain, [...(found.get(trustDomain) ?? []), ...(roots === "own" ? own : roots)]);
+  return [...found].flatMap(([trustDomain, roots]) =>
+    roots.length === 0 ? [] : [{ trustDomain, roots: distinct(roots) }],
+  );
+}
+
+/** The one name of a leaf. @throws MeshError `unauthenticated` or `invalid` */
+function identityOf([leaf]: readonly OpenedCertificate[]): ServiceAccountId {
+  if (leaf === undefined) throw new MeshError("unauthenticated", "none was shown");
+  const [uri, ...more] = uriNames(leaf.fields);
+  if (uri === undefined || more.length > 0) throw new MeshError("unauthenticated", "it has not exactly one URI name");
+  return parseServiceAccountId(uri);
+}
+
+function distinct(roots: readonly Uint8Array[]): readonly Uint8Array[] {
+  return [...new Map(roots.map((root) => [Buffer.from(root).toString("base64"), root])).values()];
+}
