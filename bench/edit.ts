@@ -10,7 +10,7 @@ import { quietHost } from "./quiet-host.ts";
 import { type Bench, cost, type Report } from "./bench.ts";
 
 const ROUNDS = 15;
-const examples = join(import.meta.dirname, "..", "..", "examples");
+const examples = join(import.meta.dirname, "..", "..", "examples", "shop");
 const middle = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1]!;
 
 /** From the save of a manifest to the client that hears of it, against the file system's own word of the save. */

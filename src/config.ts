@@ -24,6 +24,8 @@ import { isTrustDomain } from "./spiffe.ts";
 export interface ManifestCluster {
   readonly cluster: ClusterId;
   readonly folder: string;
+  /** More manifests of the same cluster, as those that the demo writes itself. */
+  readonly furtherFolder?: string;
   /** IPv4 ranges; undefined for those that kubeadm and kind use. */
   readonly podCidr: string | undefined;
   readonly serviceCidr: string | undefined;

@@ -17,7 +17,7 @@ import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from "../src/xds/resource.ts";
 import { realHost } from "./kits/real-host.ts";
 import { TestAuthority } from "./kits/tls.ts";
 
-const examples = join(import.meta.dirname, "..", "..", "examples");
+const examples = join(import.meta.dirname, "..", "..", "examples", "shop");
 const east = clusterId("east");
 
 let folder = "";

@@ -44,7 +44,7 @@ export const tokenCommand: Command = {
 };
 
 /** The mesh that comes with us. */
-export const EXAMPLES = join(import.meta.dirname, "..", "..", "..", "examples");
+export const EXAMPLES = join(import.meta.dirname, "..", "..", "..", "examples", "shop");
 
 async function subjectOf(
   host: Host,

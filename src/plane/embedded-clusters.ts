@@ -126,7 +126,7 @@ export class EmbeddedClusters implements Clusters {
 }
 
 function embeddedCluster({ host, config, registry }: ClusterContext, manifests: ManifestCluster, at: number) {
-  const { cluster, folder, podCidr, serviceCidr } = manifests;
+  const { cluster, folder, furtherFolder, podCidr, serviceCidr } = manifests;
   const { stateDir, clusterDomain } = config;
   const intake = registry.intake(cluster);
   return new EmbeddedCluster(host, {
@@ -137,6 +137,7 @@ function embeddedCluster({ host, config, registry }: ClusterContext, manifests: 
     store: new FileAssignmentStore(join(stateDir, "clusters", cluster, "addresses.json")),
     clusterDomain,
     ...rangesOf(at),
+    ...(furtherFolder !== undefined && { furtherFolder }),
     ...(podCidr !== undefined && { podCidr }),
     ...(serviceCidr !== undefined && { serviceCidr }),
   });

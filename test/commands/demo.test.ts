@@ -10,7 +10,7 @@ import { tokenCommand } from "../../src/commands/token.ts";
 import { watchCommand } from "../../src/commands/watch.ts";
 import { systemClock } from "../../src/system-host.ts";
 
-const examples = join(import.meta.dirname, "..", "..", "..", "examples");
+const examples = join(import.meta.dirname, "..", "..", "..", "examples", "shop");
 let folder = "";
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "causeway-commands-"));

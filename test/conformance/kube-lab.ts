@@ -4,7 +4,7 @@
  *
  *   const lab = await KubeLab.open(this);                      // in suiteSetup; skips the suite, and says why, if it must
  *   const east = await lab.cluster("east");                    // an API server with our CRDs and the rules of deploy/rbac
- *   await east.applyExamples();                                // kubectl apply of examples/, and the controllers' part
+ *   await east.applyExamples();                                // kubectl apply of examples/shop, and the controllers' part
  *   const plane = await lab.causeway({ kubeconfig: await east.kubeconfigFor("istiod"), cluster: "east" });
  *   const client = lab.with(await MeshWatcher.start(plane, await east.ztunnelToken(), "east"));
  *   await east.client.delete(PODS, "ratings-1", "bookshop");   // an administrator's own client; also put, create, merge
@@ -34,7 +34,7 @@ const root = join(import.meta.dirname, "..", "..", "..");
 const source = join(root, "test", "conformance");
 /** The CustomResourceDefinitions that every lab cluster has, unless it says otherwise. */
 export const CRDS = join(source, "crds");
-export const EXAMPLES = join(root, "examples");
+export const EXAMPLES = join(root, "examples", "shop");
 export const RBAC = join(root, "deploy", "rbac", "causeway.yaml");
 const SYSTEM = "istio-system";
 
@@ -196,7 +196,7 @@ export class KubeCluster {
     return path;
   }
 
-  /** `kubectl apply` of examples/, and what controllers make of it: the mesh that `--manifests examples/` serves. */
+  /** `kubectl apply` of examples/shop, and what controllers make of it: the mesh that `--manifests examples/shop` serves. */
   async applyExamples(): Promise<void> {
     // kubectl takes files by name, and an object in a namespace that comes later is refused.
     for (const namespace of ["bookshop", "payments"])

@@ -25,7 +25,7 @@ suite("Causeway on a Kubernetes API server", () => {
     (await plane.metric("pilot_k8s_reg_events", `type="${kind}"`)) +
     (await plane.metric("pilot_k8s_cfg_events", `type="${kind}"`));
 
-  test("kubectl apply of examples/ gives clients, to the bit, what --manifests examples/ gives them", async () => {
+  test("kubectl apply of examples/shop gives clients, to the bit, what --manifests examples/shop gives them", async () => {
     const folder = await lab.causeway({ flags: ["--manifests", EXAMPLES] });
     const expected = await folder.digests();
     // One saw every object come, the other finds all of them.

@@ -14,6 +14,8 @@ export interface EmbeddedClusterOptions {
   readonly cluster: ClusterId;
   /** Holds the manifests, at any depth. */
   readonly folder: string;
+  /** Another folder of the same cluster, whose paths are shown whole; what it says comes after. */
+  readonly furtherFolder?: string;
   /** Hears of every object it knows; several calls in one task are one change. */
   readonly sink: ObjectSink;
   /** True for kinds that the sink reads; the others stay inside, or are listed as unknown. */
@@ -38,7 +40,7 @@ export class EmbeddedCluster {
   readonly #host: Host;
   readonly #options: EmbeddedClusterOptions;
   readonly #manifests: ManifestSet;
-  readonly #folder: ManifestFolder;
+  readonly #folders: readonly FollowedFolder[];
   readonly #observers = new Set<() => void>();
   #controllers: Controllers | undefined;
   #objects: DeclaredObjects = new Map();
@@ -55,10 +57,11 @@ export class EmbeddedCluster {
     this.#manifests = new ManifestSet(
       (kind, apiVersion) => isOurs(kind, apiVersion) || options.knows(kind, apiVersion),
     );
-    this.#folder = new ManifestFolder(host.clock, options.folder, {
-      changed: (changes) => this.#apply(changes),
-      trouble: (reason) => this.#trouble(reason),
-    });
+    const { folder, furtherFolder } = options;
+    this.#folders = [
+      this.#follow(folder, ""),
+      ...(furtherFolder === undefined ? [] : [this.#follow(furtherFolder, `${furtherFolder}/`)]),
+    ];
   }
 
   /** What is wrong with the manifests now. */
@@ -94,13 +97,22 @@ export class EmbeddedCluster {
       },
       await this.#load(),
     );
-    this.#apply(await this.#folder.start());
+    for (const { folder, shown } of this.#folders) this.#apply((await folder.start()).map(shown));
   }
 
   /** Stops following the folder, and waits for what is being saved. The sink keeps what it has. */
   async close(): Promise<void> {
-    await this.#folder.close();
+    for (const { folder } of this.#folders) await folder.close();
     await this.#saving;
+  }
+
+  #follow(folder: string, prefix: string): FollowedFolder {
+    const shown = (change: FileChange): FileChange => ({ ...change, path: `${prefix}${change.path}` });
+    const listener = {
+      changed: (changes: readonly FileChange[]) => this.#apply(changes.map(shown)),
+      trouble: (reason: string) => this.#trouble(reason),
+    };
+    return { folder: new ManifestFolder(this.#host.clock, folder, listener), shown };
   }
 
   #apply(changes: readonly FileChange[]): void {
@@ -179,6 +191,12 @@ export class EmbeddedCluster {
     this.#troubles = [...this.#troubles.filter((known) => known.message !== message), trouble];
     for (const observer of this.#observers) observer();
   }
+}
+
+/** One folder of a cluster, and how its files are called among those of all. */
+interface FollowedFolder {
+  readonly folder: ManifestFolder;
+  readonly shown: (change: FileChange) => FileChange;
 }
 
 const OURS: ReadonlySet<string> = new Set([

@@ -232,3 +232,17 @@ test("two clusters in one process share nothing", async () => {
   assert.match(JSON.stringify(a["status"]), /"10\.244\./);
   assert.match(JSON.stringify(b["status"]), /"10\.245\./);
 });
+
+test("a further folder is the same cluster, and its files are followed as well", async () => {
+  const furtherFolder = join(top, "links");
+  mkdirSync(furtherFolder);
+  write("a.yaml", pod("a"));
+  writeFileSync(join(furtherFolder, "b.yaml"), pod("b"));
+  const { cluster, names } = await started({ furtherFolder });
+  assert.deepEqual(names().sort(), ["a", "b"]);
+  rmSync(join(furtherFolder, "b.yaml"));
+  await until(cluster, () => !names().includes("b"));
+  writeFileSync(join(furtherFolder, "c.yaml"), "kind: [");
+  await until(cluster, () => cluster.problems.length > 0);
+  assert.equal(cluster.problems[0]!.origin, `${furtherFolder}/c.yaml:1`);
+});

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "mocha";
 import { Lab } from "./lab.ts";
 
-const folder = join(import.meta.dirname, "..", "..", "..", "..", "examples");
+const folder = join(import.meta.dirname, "..", "..", "..", "..", "examples", "shop");
 
 function examples(): Lab {
   const paths = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((path) => path.endsWith(".yaml"));

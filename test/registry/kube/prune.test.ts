@@ -45,7 +45,7 @@ function assertSame(object: KubeObject): void {
 
 /** Everything in examples/, as the embedded cluster runs it. */
 function examples(): readonly KubeObject[] {
-  const folder = join(root, "examples");
+  const folder = join(root, "examples", "shop");
   const paths = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((path) => path.endsWith(".yaml"));
   const lab = new Lab().apply(
     Object.fromEntries(paths.map((path) => [path, readFileSync(join(folder, path), "utf8")])),
