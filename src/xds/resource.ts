@@ -7,6 +7,9 @@ export type Position = number;
 
 export const ADDRESS_TYPE = "type.googleapis.com/istio.workload.Address" as TypeUrl;
 export const AUTHORIZATION_TYPE = "type.googleapis.com/istio.security.Authorization" as TypeUrl;
+/** What control planes tell each other; never a ztunnel (contract peering.md 2.4). */
+export const FSDS_TYPE = "type.googleapis.com/causeway.peering.FederatedService" as TypeUrl;
+export const SGDS_TYPE = "type.googleapis.com/causeway.peering.ClusterFacts" as TypeUrl;
 /** istioctl's view of the control plane itself; never a mesh resource. */
 export const DEBUG_TYPE = "istio.io/debug" as TypeUrl;
 

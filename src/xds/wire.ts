@@ -12,9 +12,13 @@ const RESOURCES_TAG = (2 << 3) | 2;
 /** Of SHA-256: 96 bits, 16 characters; two values of one name collide after some 2^48 changes. */
 const VERSION_BYTES = 12;
 
-/** Encodes a resource once for all clients; its version is a hash of `body`. */
-export function toResource(typeUrl: TypeUrl, name: string, body: Uint8Array): Resource {
-  const version = contentVersion(body);
+/** Encodes a resource once for all clients; its version is a hash of `body`, unless part of that is no content. */
+export function toResource(
+  typeUrl: TypeUrl,
+  name: string,
+  body: Uint8Array,
+  version: string = contentVersion(body),
+): Resource {
   const writer = protobuf.Writer.create().uint32(RESOURCES_TAG).fork();
   discovery.Resource.encode({ name, version, resource: { type_url: typeUrl, value: body } }, writer);
   return { name, version, record: writer.ldelim().finish() };

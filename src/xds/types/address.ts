@@ -3,6 +3,7 @@ import { MeshError } from "../../errors.ts";
 import type { GatewayAddress, NetworkAddress, Port } from "../../registry/model/address.ts";
 import type { LoadBalancing, LoadBalancingScope, Service } from "../../registry/model/service.ts";
 import type { Workload } from "../../registry/model/workload.ts";
+export { decodeWorkload } from "./decoded-workload.ts";
 import { ADDRESS_TYPE, type Resource } from "../resource.ts";
 import { toResource } from "../wire.ts";
 import { checkPrefixLength, ipField } from "./ip-field.ts";

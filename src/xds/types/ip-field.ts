@@ -17,3 +17,12 @@ export function checkPrefixLength(length: number, bytes: Uint8Array, field: stri
   if (Number.isInteger(length) && length >= 0 && length <= bytes.length * 8) return length;
   throw new MeshError("invalid", `${field} has a prefix of ${length} bits; 0 to ${bytes.length * 8} are possible`);
 }
+
+/** Canonical text of an address; undefined for bytes that are none. */
+export function ipText(bytes: Uint8Array): string | undefined {
+  if (bytes.length === 4) return bytes.join(".");
+  if (bytes.length !== 16) return undefined;
+  const groups = Buffer.from(bytes).toString("hex").match(/.{4}/g)!;
+  // A URL's host is written in RFC 5952 form.
+  return new URL(`http://[${groups.join(":")}]/`).hostname.slice(1, -1);
+}

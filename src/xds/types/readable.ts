@@ -1,6 +1,10 @@
-import { istio } from "../../../proto/gen/mesh.js";
+import { causeway, istio } from "../../../proto/gen/mesh.js";
 import { MeshError, messageOf } from "../../errors.ts";
-import { ADDRESS_TYPE, AUTHORIZATION_TYPE, type TypeUrl } from "../resource.ts";
+import { ADDRESS_TYPE, AUTHORIZATION_TYPE, FSDS_TYPE, SGDS_TYPE, type TypeUrl } from "../resource.ts";
+import { ipText } from "./ip-field.ts";
+
+const { peering } = causeway;
+const PLAIN = { enums: String, longs: Number } as const;
 
 /**
  * A resource as a person reads it: enum names and IP texts instead of numbers and bytes.
@@ -16,6 +20,8 @@ export function toReadable(typeUrl: TypeUrl, body: Uint8Array): unknown {
       const policy = istio.security.Authorization.decode(body);
       return withTexts(istio.security.Authorization.toObject(policy, { enums: String }));
     }
+    if (typeUrl === FSDS_TYPE) return peering.FederatedService.toObject(peering.FederatedService.decode(body), PLAIN);
+    if (typeUrl === SGDS_TYPE) return peering.ClusterFacts.toObject(peering.ClusterFacts.decode(body), PLAIN);
   } catch (thrown) {
     throw new MeshError("invalid", `a resource of ${typeUrl} cannot be decoded: ${messageOf(thrown)}`);
   }
@@ -23,17 +29,9 @@ export function toReadable(typeUrl: TypeUrl, body: Uint8Array): unknown {
 }
 
 function withTexts(value: unknown): unknown {
-  if (value instanceof Uint8Array) return ipText(value);
+  // Bytes that are no address stay visible as what they are.
+  if (value instanceof Uint8Array) return ipText(value) ?? `0x${Buffer.from(value).toString("hex")}`;
   if (Array.isArray(value)) return value.map(withTexts);
   if (value === null || typeof value !== "object") return value;
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withTexts(inner)]));
-}
-
-/** Canonical text; bytes that are no address stay visible as what they are. */
-function ipText(bytes: Uint8Array): string {
-  if (bytes.length === 4) return bytes.join(".");
-  if (bytes.length !== 16) return `0x${Buffer.from(bytes).toString("hex")}`;
-  const groups = Buffer.from(bytes).toString("hex").match(/.{4}/g)!;
-  // A URL's host is written in RFC 5952 form.
-  return new URL(`http://[${groups.join(":")}]/`).hostname.slice(1, -1);
 }
