@@ -3,6 +3,8 @@ import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 /** One machine of a test network: a network namespace with one address. */
 export interface TestHost {
   readonly address: string;
+  /** Path of its network namespace. */
+  readonly netns: string;
   /** Starts a program there; the caller ends it. */
   spawn(command: string, args: readonly string[], environment: Readonly<Record<string, string>>): ChildProcess;
   /** Runs a program there to its end, and gives what it printed. */
@@ -43,6 +45,7 @@ export class TestNetwork implements Disposable {
     const inside = (command: string, args: readonly string[]) => ["netns", "exec", namespace, command, ...args];
     return {
       address,
+      netns: `/run/netns/${namespace}`,
       spawn: (command, args, environment) =>
         spawn("ip", inside(command, args), {
           env: { ...process.env, ...environment },

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { TestNetwork, type TestHost } from "./network.ts";
 
 const main = join(import.meta.dirname, "..", "..", "src", "main.js");
+const client = join(import.meta.dirname, "..", "..", "src", "ca", "client.js");
 
 /** A workload of the lab: a pod with a machine of its own, and a ztunnel in front of it. */
 export interface LabPod {
@@ -49,8 +50,8 @@ export class ZtunnelLab {
   }
 
   /** The control plane, as its users start it. */
-  async startControlPlane(): Promise<ChildProcess> {
-    const flags = ["--manifests", this.manifests, "--state", this.state, "--listen", this.#plane.address];
+  async startControlPlane(...more: readonly string[]): Promise<ChildProcess> {
+    const flags = ["--manifests", this.manifests, "--state", this.state, "--listen", this.#plane.address, ...more];
     const plane = this.#spawn(this.#plane, process.execPath, [main, "demo", ...flags], {});
     await until("the control plane is ready", () => this.printed(plane).includes("causeway is ready"));
     return plane;
@@ -66,11 +67,46 @@ export class ZtunnelLab {
     });
   }
 
-  /** A ztunnel in shared mode, as the DaemonSet runs it, on the node of all pods. No CNI agent hands it any of them. */
-  startNodeZtunnel(): ChildProcess {
+  /** Any command of ours, in the lab's folder, to its end; on the control plane's machine. */
+  causeway(...words: readonly string[]): string {
+    return this.#plane.run("env", ["-C", this.#folder, process.execPath, main, ...words]);
+  }
+
+  /** A path in the lab's folder. */
+  at(name: string): string {
+    return join(this.#folder, name);
+  }
+
+  /** A ztunnel in shared mode, as the DaemonSet runs it, on the node of all pods; a CNI agent may listen on `agentSocket`. */
+  startNodeZtunnel(more: Record<string, string> = {}): ChildProcess {
     this.write("ztunnel.yaml", ztunnelPod(this.node));
-    const mode = { PROXY_MODE: "shared", INPOD_UDS: join(this.#folder, "no-cni.sock") };
+    const mode = { PROXY_MODE: "shared", INPOD_UDS: this.agentSocket, ...more };
     return this.#startZtunnel(this.node, "istio-system", mode);
+  }
+
+  get agentSocket(): string {
+    return this.at("cni.sock");
+  }
+
+  /**
+   * Asks for a certificate as a ztunnel does, with the token that the ztunnel of `pod` was started with.
+   * @returns the identity that was issued, or the refusal.
+   */
+  ask({ host, name }: LabPod, impersonate: string): string {
+    const asked = { address: `${this.#plane.address}:15012`, impersonate, token: this.at(`${name}.token`) };
+    return host.run(process.execPath, ["-e", askScript, JSON.stringify({ ...asked, root: this.#rootFile, client })]);
+  }
+
+  /** The value of a series of the control plane's, as `name{label="value"}`; 0 if it is not there. */
+  planeMetric(series: string): number {
+    const { admin } = JSON.parse(readFileSync(join(this.state, "connection.json"), "utf8")) as { admin: string };
+    const lines = fetchIn(this.#plane, `${admin}/metrics`).split("\n");
+    return Number(
+      lines
+        .find((line) => line.startsWith(`${series} `))
+        ?.split(" ")
+        .at(-1) ?? 0,
+    );
   }
 
   #startZtunnel({ name, host }: LabPod, namespace: string, mode: Record<string, string>): ChildProcess {
@@ -82,8 +118,8 @@ export class ZtunnelLab {
       ...mode,
       XDS_ADDRESS: address,
       CA_ADDRESS: address,
-      XDS_ROOT_CA: join(this.state, "root-cert.pem"),
-      CA_ROOT_CA: join(this.state, "root-cert.pem"),
+      XDS_ROOT_CA: this.#rootFile,
+      CA_ROOT_CA: this.#rootFile,
       AUTH_TOKEN: token,
       POD_NAME: name,
       POD_NAMESPACE: namespace,
@@ -136,7 +172,11 @@ export class ZtunnelLab {
   }
 
   rootCertificate(): string {
-    return readFileSync(join(this.state, "root-cert.pem"), "utf8");
+    return readFileSync(this.#rootFile, "utf8");
+  }
+
+  get #rootFile(): string {
+    return join(this.state, "root-cert.pem");
   }
 
   #spawn(host: TestHost, command: string, args: readonly string[], environment: Record<string, string>): ChildProcess {
@@ -215,6 +255,16 @@ const cartService = `apiVersion: v1
 kind: Service
 metadata: {name: cart, namespace: shop}
 spec: {clusterIP: ${CART_ADDRESS}, selector: {app: cart}, ports: [{port: 80, targetPort: 8080}]}
+`;
+
+const askScript = `
+const { address, impersonate, token, root, client } = JSON.parse(process.argv[1]);
+const { readFileSync } = require("fs");
+const text = (path) => readFileSync(path, "utf8");
+const request = { address, impersonate, token: text(token), roots: text(root), clusterId: "Kubernetes", ttlSeconds: 60 };
+import(client).then(({ requestCertificate, verifySvid }) =>
+  requestCertificate({ ...request, signal: AbortSignal.timeout(10000) }).then((answer) => verifySvid(answer, Date.now())),
+).then(({ spiffeId }) => process.stdout.write(spiffeId), ({ message }) => process.stdout.write(message));
 `;
 
 /** SOCKS5 without authentication (RFC 1928) to the ztunnel of the pod, then one HTTP request. */
