@@ -20,5 +20,5 @@ export async function authorityOf(type: KeyType): Promise<Authority> {
     names: {},
   });
   const issuer = { subject, keyId, privateKey: keys.privateKey };
-  return { ...issuer, chain: [], roots: [signCertificate(template, issuer)], notAfter };
+  return { ...issuer, chain: [], revocations: [], roots: [signCertificate(template, issuer)], notAfter };
 }

@@ -34,6 +34,10 @@ export interface ClusterConfig {
   readonly meshConfigMaps: MeshConfigMaps;
   /** The ConfigMap with our roots, in every namespace. */
   readonly rootConfigMap: string;
+  /** False: revocation lists are not read, not enforced and not handed on. */
+  readonly readsLists: boolean;
+  /** The ConfigMap with revocation lists, in every namespace. */
+  readonly listsConfigMap: string;
 }
 
 /** Names of ConfigMaps in the system namespace. */
@@ -61,6 +65,8 @@ export const CLUSTER_SETTINGS = {
   dryRunPolicies: { variable: "AMBIENT_ENABLE_DRY_RUN_AUTHORIZATION_POLICY" },
   sharedMeshConfig: { variable: "SHARED_MESH_CONFIG" },
   rootConfigMap: { variable: "PILOT_CA_CERT_CONFIGMAP" },
+  readsLists: { variable: "PILOT_ENABLE_CA_CRL" },
+  listsConfigMap: { variable: "PILOT_CRL_CONFIGMAP" },
 } as const satisfies Readonly<Record<string, Setting>>;
 
 /** @throws UsageError naming the flag or variable, its value and what would be right. */
@@ -89,6 +95,8 @@ export function loadClusterConfig(options: Options, environment: Environment, re
       shared: read<string | undefined>("sharedMeshConfig", configMapOf, undefined),
     },
     rootConfigMap: read("rootConfigMap", configMapOf, "istio-ca-root-cert"),
+    readsLists: read("readsLists", truthOf, true),
+    listsConfigMap: read("listsConfigMap", configMapOf, "istio-ca-crl"),
   };
 }
 

@@ -7,6 +7,8 @@ import { Authenticators } from "./ca/authenticators.ts";
 import { IssuanceLog } from "./ca/issuance-log.ts";
 import { LocalSigner } from "./ca/local-signer.ts";
 import type { SignerDescription } from "./ca/signer.ts";
+import type { RevocationList } from "./ca/crl.ts";
+import { PeerTrust, type Trusted } from "./ca/peer-trust.ts";
 import { toPem } from "./ca/pem.ts";
 import { certificateService } from "./ca/service.ts";
 import { type ServingCertificateMaterial, ServingCertificates, servingNames } from "./ca/serving-certificate.ts";
@@ -69,6 +71,8 @@ export class ControlPlane {
   readonly #authority: AuthoritySource;
   #ports = { xds: 0, xdsPlaintext: undefined as number | undefined };
   #signer: LocalSigner | undefined;
+  /** What verifies our clients. */
+  #trusted = NOTHING_TRUSTED;
 
   private constructor(host: Host, options: ControlPlaneOptions, virtualIps: FileVirtualIpStore) {
     this.#host = host;
@@ -186,6 +190,11 @@ export class ControlPlane {
     return this.#signer?.describe();
   }
 
+  /** The lists of revoked certificates that are in force. */
+  get revocations(): readonly RevocationList[] {
+    return this.#trusted.revocations;
+  }
+
   /** Kinds that were found and that nothing reads. */
   unknownKinds(): readonly { readonly kind: string; readonly count: number }[] {
     return this.#clusters.unknownKinds();
@@ -224,8 +233,8 @@ export class ControlPlane {
     ];
     // What we show, and what we verify clients by, is of the same authority.
     const shown = (material: ServingCertificateMaterial): ServingCertificate => {
-      const { roots } = signer.bundles.get(trustDomain)!;
-      return { ...material, clientRoots: pemOf(roots) };
+      const { roots } = this.#trusted;
+      return { ...material, clientRoots: pemOf(roots), clientTrust: new PeerTrust(this.#trusted) };
     };
     const certificates = this.#certificates(authority);
     const certificate = shown(certificates.start((renewed) => server.setCertificate(shown(renewed))));
@@ -242,10 +251,11 @@ export class ControlPlane {
     this.#closing.push(() => this.#authority.close());
   }
 
-  async #keepRoots({ roots }: Authority): Promise<void> {
-    const pem = pemOf(roots);
+  async #keepRoots(authority: Authority): Promise<void> {
+    const pem = pemOf(authority.roots);
     await writeWhole(this.rootCertificateFile, pem);
-    this.#clusters.publishRoots(pem);
+    this.#trusted = authority;
+    this.#clusters.publishTrust(pem, this.revocations.map(({ der }) => toPem("X509 CRL", der)).join(""));
   }
 
   async #startPlaintext(address: string, port: number): Promise<void> {
@@ -304,3 +314,4 @@ async function openStateDir(stateDir: string): Promise<void> {
 
 const pemOf = (certificates: readonly Uint8Array[]): string =>
   certificates.map((bytes) => toPem("CERTIFICATE", bytes)).join("");
+const NOTHING_TRUSTED: Trusted = { chain: [], roots: [], revocations: [] };

@@ -47,6 +47,8 @@ test("variables of istiod mean what they mean there", () => {
     [{ SHARED_MESH_CONFIG: "shared" }, { meshConfigMaps: { own: "istio", shared: "shared" } }],
     [{ REVISION: "1-30" }, { revision: "1-30", meshConfigMaps: { own: "istio-1-30", shared: undefined } }],
     [{ PILOT_CA_CERT_CONFIGMAP: "roots" }, { rootConfigMap: "roots" }],
+    [{ PILOT_ENABLE_CA_CRL: "false" }, { readsLists: false }],
+    [{ PILOT_CRL_CONFIGMAP: "lists" }, { listsConfigMap: "lists" }],
     [{ ROOT_CA_DIR: "/etc/cacerts" }, { cacertsDir: "/etc/cacerts" }],
     [{ ISTIOD_CUSTOM_HOST: "a.example, b.example" }, { servingNames: ["a.example", "b.example"] }],
   ];

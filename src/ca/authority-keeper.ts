@@ -1,8 +1,8 @@
 import { MeshError, messageOf } from "../errors.ts";
-import type { Counter, Host, Logger } from "../host.ts";
+import type { Counter, EpochMs, Host, Logger } from "../host.ts";
 import type { Authority } from "./authority.ts";
 import { AuthoritySteps } from "./authority-steps.ts";
-import { authorityOf, type CacertsFiles } from "./cacerts.ts";
+import { authorityOf, type CacertsFiles, withoutLists } from "./cacerts.ts";
 
 export interface AuthorityKeeperOptions {
   readonly trustDomain: string;
@@ -10,6 +10,8 @@ export interface AuthorityKeeperOptions {
   readonly authority: Authority;
   /** How long a new root is published before what it issued signs, and an old one after. */
   readonly rootWaitMs: number;
+  /** False: revocation lists are not read. */
+  readonly readsLists?: boolean;
   /** Called with each authority that takes the place of the last. What it throws is logged, and tried again. */
   readonly onChange: (authority: Authority) => Promise<void>;
   /** Called after `faults` may have changed. */
@@ -91,12 +93,17 @@ export class AuthorityKeeper {
     const now = this.#host.clock.now();
     try {
       if (found instanceof MeshError) throw found;
-      if (found.digest !== this.#adopted) this.#steps.offer(authorityOf(found, this.#options.trustDomain, now), now);
+      if (found.digest !== this.#adopted) this.#steps.offer(this.#authorityIn(found, now), now);
       this.#adopted = found.digest;
       return "";
     } catch (thrown) {
       return messageOf(thrown);
     }
+  }
+
+  #authorityIn(files: CacertsFiles, now: EpochMs): Authority {
+    const { trustDomain, readsLists = true } = this.#options;
+    return authorityOf(readsLists ? files : withoutLists(files), trustDomain, now);
   }
 
   async #advance(): Promise<void> {
@@ -108,7 +115,9 @@ export class AuthorityKeeper {
     await this.#options.onChange(authority);
     this.#authority = authority;
     const until = new Date(authority.notAfter).toISOString();
-    this.#log.info("cacerts changed, and what is there now signs", { until, roots: authority.roots.length });
+    const { roots, revocations } = authority;
+    const counts = { roots: roots.length, lists: revocations.length || undefined };
+    this.#log.info("cacerts changed, and what is there now signs", { until, ...counts });
   }
 }
 
@@ -116,10 +125,15 @@ export class AuthorityKeeper {
 export const refusalsOf = ({ metrics }: Host): Counter =>
   metrics.counter("cacerts_refused_total", "Authorities that were found and cannot be used.");
 
+const listsOf = ({ revocations }: Authority): readonly Uint8Array[] => revocations.map(({ der }) => der);
+
 function sameAuthority(before: Authority, after: Authority): boolean {
   const same = (one: readonly Uint8Array[], other: readonly Uint8Array[]): boolean =>
     one.length === other.length && one.every((bytes, at) => Buffer.from(bytes).equals(other[at]!));
   return (
-    same(before.chain, after.chain) && same(before.roots, after.roots) && before.privateKey.equals(after.privateKey)
+    same(before.chain, after.chain) &&
+    same(before.roots, after.roots) &&
+    same(listsOf(before), listsOf(after)) &&
+    before.privateKey.equals(after.privateKey)
   );
 }

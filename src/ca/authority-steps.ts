@@ -3,6 +3,7 @@ import { MeshError } from "../errors.ts";
 import type { EpochMs } from "../host.ts";
 import type { Authority } from "./authority.ts";
 import { readCertificate } from "./certificate-fields.ts";
+import { refuseOlder } from "./crl-check.ts";
 import { pemBlocks } from "./pem.ts";
 
 /** What signs and what is trusted now. */
@@ -35,10 +36,11 @@ export class AuthoritySteps {
     this.#trusted = new Map(byAnchor(first.roots).map(([anchor, ders]) => [anchor, { ders, ...ALWAYS }]));
   }
 
-  /** @throws MeshError `conflict`, with the steps that would work, if roots would replace roots at once. */
+  /** @throws MeshError `conflict`, with what would work, if roots would replace roots, or older lists newer ones. */
   offer(next: Authority, now: EpochMs): void {
     const before = this.#wanted.roots.filter((root) => readCertificate(root).notAfter > now);
     if (!holds(next.roots, before) && !holds(before, next.roots)) throw new MeshError("conflict", PARTING);
+    refuseOlder(this.#wanted.revocations, next.revocations);
     this.#wanted = next;
   }
 
@@ -54,7 +56,8 @@ export class AuthoritySteps {
     const kept = others.filter(([, root]) => this.#mayBeInUse(root, now, elapsed, waits));
     this.#trusted = new Map([...wanted, ...kept]);
     const roots = [...this.#trusted.values()].flatMap(({ ders }) => ders);
-    return { authority: { ...this.#signing, roots }, waits };
+    // What was taken back is taken back at once.
+    return { authority: { ...this.#signing, roots, revocations: this.#wanted.revocations }, waits };
   }
 
   #sign(now: EpochMs, elapsed: ElapsedMs, waits: string[]): void {

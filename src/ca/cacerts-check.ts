@@ -6,6 +6,8 @@ import type { Authority } from "./authority.ts";
 import { EMPTY_NAME, keyIdOf, signCertificate } from "./certificate.ts";
 import { checkTemplate } from "./template-check.ts";
 import { EXTENSION, pathLength, purposes, PURPOSE, readCertificate, uriNames } from "./certificate-fields.ts";
+import { CRL_FILE, checkedLists } from "./crl-check.ts";
+import type { RevocationList } from "./crl.ts";
 import { DerReader, TAG } from "./der.ts";
 
 /** The files of a folder (contract ztunnel.md 4.7). */
@@ -25,6 +27,8 @@ export interface Material {
   /** The authority's own certificate first. */
   readonly chain: readonly X509Certificate[];
   readonly roots: readonly X509Certificate[];
+  /** Revocation lists in PEM; undefined if there is no such file. */
+  readonly lists: string | undefined;
 }
 
 /** ztunnel verifies no leaf with more certificates between it and its root (contract identity.md 2.3). */
@@ -54,10 +58,19 @@ export function checkedAuthority(material: Material, trustDomain: string, now: E
     privateKey: key,
     chain: roots.some(({ raw }) => raw.equals(own!.raw)) ? [] : chain.map(({ raw }) => raw),
     roots: roots.map(({ raw }) => raw),
+    revocations: listsOf(material, now),
     notAfter: Math.min(rootEnds, ...chain.map(({ raw }) => readCertificate(raw).notAfter)),
   };
   checkSigning(material, authority, now);
   return authority;
+}
+
+function listsOf({ folder, lists, chain, roots }: Material, now: EpochMs): readonly RevocationList[] {
+  try {
+    return lists === undefined ? [] : checkedLists(lists, [...chain, ...roots], now);
+  } catch (thrown) {
+    throw refusal(folder, CRL_FILE, messageOf(thrown));
+  }
 }
 
 /** @returns those that have not expired. */

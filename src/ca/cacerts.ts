@@ -6,6 +6,7 @@ import type { EpochMs } from "../host.ts";
 import type { Authority } from "./authority.ts";
 import { checkedAuthority, type Layout, refusal } from "./cacerts-check.ts";
 import { readCertificate } from "./certificate-fields.ts";
+import { CRL_FILE } from "./crl-check.ts";
 import { pemBlocks } from "./pem.ts";
 
 /** As istiod names the files, and as cert-manager does (contract ztunnel.md 4.7). */
@@ -41,7 +42,8 @@ export async function loadCacerts(folder: string, trustDomain: string, now: Epoc
 export async function readCacerts(folder: string): Promise<CacertsFiles | undefined> {
   const present = await listing(folder);
   const text = new Map<string, string>();
-  for (const name of namesIn(layoutOf(present))) if (present.has(name)) text.set(name, await contentOf(folder, name));
+  for (const name of [...namesIn(layoutOf(present)), CRL_FILE])
+    if (present.has(name)) text.set(name, await contentOf(folder, name));
   return cacertsIn(folder, text);
 }
 
@@ -58,7 +60,7 @@ export function cacertsIn(folder: string, named: ReadonlyMap<string, string>): C
   if (missing.length === names.length) return undefined;
   if (missing.length > 0)
     throw new MeshError("absent", `${folder} lacks ${missing.join(", ")}; an authority needs ${names.join(", ")}`);
-  const text = new Map(names.map((name) => [name, named.get(name)!]));
+  const text = new Map([...names, ...(named.has(CRL_FILE) ? [CRL_FILE] : [])].map((name) => [name, named.get(name)!]));
   return { folder, layout, text, digest: hash("sha256", JSON.stringify([folder, ...text]), "base64url") };
 }
 
@@ -74,7 +76,14 @@ export function authorityOf({ folder, layout, text }: CacertsFiles, trustDomain:
     (certificate) => !certificate.raw.equals(first!.raw) && !roots.some(({ raw }) => raw.equals(certificate.raw)),
   );
   const key = readKey(folder, layout.key, text.get(layout.key)!);
-  return checkedAuthority({ folder, layout, key, chain: [first!, ...between], roots }, trustDomain, now);
+  const lists = text.get(CRL_FILE);
+  return checkedAuthority({ folder, layout, key, chain: [first!, ...between], roots, lists }, trustDomain, now);
+}
+
+/** The same without its revocation lists, for those who set PILOT_ENABLE_CA_CRL to false. */
+export function withoutLists(files: CacertsFiles): CacertsFiles {
+  const text = new Map([...files.text].filter(([name]) => name !== CRL_FILE));
+  return { ...files, text };
 }
 
 const layoutOf = (present: { has(name: string): boolean }): Layout =>

@@ -74,7 +74,8 @@ export function readCertificate(bytes: Uint8Array): CertificateFields {
   };
 }
 
-function readExtensions(reader: DerReader): ReadonlyMap<string, Extension> {
+/** The Extensions that `reader` holds (RFC 5280 4.1.2.9), by object identifier. @throws MeshError `invalid` */
+export function readExtensions(reader: DerReader): ReadonlyMap<string, Extension> {
   const found = new Map<string, Extension>();
   const list = reader.enter(TAG.sequence);
   reader.end();
@@ -83,7 +84,7 @@ function readExtensions(reader: DerReader): ReadonlyMap<string, Extension> {
     const id = oidText(entry.next(TAG.oid).content);
     const flag = entry.optional(TAG.boolean);
     const critical = flag !== undefined && new DerReader(flag.whole).boolean();
-    if (found.has(id)) throw new MeshError("invalid", `the certificate has the extension ${id} twice`);
+    if (found.has(id)) throw new MeshError("invalid", `it has the extension ${id} twice`);
     const value = entry.next(TAG.octetString).content;
     entry.end();
     found.set(id, { critical, value, saysFalse: flag !== undefined && !critical });
@@ -97,12 +98,12 @@ function readTimes(reader: DerReader): readonly [EpochMs, EpochMs] {
   return times;
 }
 
-function readTime({ tag, content }: DerValue): EpochMs {
+/** A UTCTime or GeneralizedTime (RFC 5280 4.1.2.5). @throws MeshError `invalid` */
+export function readTime({ tag, content }: DerValue): EpochMs {
   const text = Buffer.from(content).toString("latin1");
   const digits = tag === TAG.utcTime ? `${Number(text.slice(0, 2)) < 50 ? "20" : "19"}${text}` : text;
   const match = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(digits);
-  if (match === null)
-    throw new MeshError("invalid", `the certificate has the time ${JSON.stringify(text.slice(0, 20))}`);
+  if (match === null) throw new MeshError("invalid", `it has the time ${JSON.stringify(text.slice(0, 20))}`);
   const [, year, month, day, hour, minute, second] = match;
   return Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
 }

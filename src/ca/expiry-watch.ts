@@ -3,6 +3,8 @@ import type { EpochMs, Gauge, Host } from "../host.ts";
 import type { AuthorityFault } from "./authority-keeper.ts";
 import type { Authority } from "./authority.ts";
 import { readCertificate } from "./certificate-fields.ts";
+import { ListGauges, overdueLists } from "./crl-life.ts";
+import type { RevocationList } from "./crl.ts";
 import { adviceOn, type Life, lifeOf } from "./remaining-life.ts";
 
 const LOOK_MS = 60_000;
@@ -20,14 +22,16 @@ interface Gauges {
   readonly seconds: Gauge;
 }
 
-/** Tells, in time and whether or not somebody asks for certificates, that an authority is about to end. */
+/** Tells, in time and whether or not somebody asks for certificates, that an authority is about to end or a list is overdue. */
 export class ExpiryWatch {
   readonly #host: Host;
   readonly #onFaults: () => void;
   readonly #chain: Gauges;
   readonly #root: Gauges;
   readonly #roots: Gauge;
+  readonly #listGauges: ListGauges;
   #notAfter: EpochMs = 0;
+  #lists: readonly RevocationList[] = [];
   #watched: readonly Watched[] = [];
   #faults: readonly AuthorityFault[] = [];
   #shown = new Set<string>();
@@ -52,6 +56,7 @@ export class ExpiryWatch {
     this.#roots = metrics.gauge("root_cert_expiry_timestamp_seconds", "When each root ends, in Unix seconds.", [
       "root",
     ]);
+    this.#listGauges = new ListGauges(metrics);
   }
 
   get faults(): readonly AuthorityFault[] {
@@ -59,8 +64,10 @@ export class ExpiryWatch {
   }
 
   /** What is in use from now on. */
-  note({ chain, roots, notAfter }: Authority): void {
+  note({ chain, roots, notAfter, revocations }: Authority): void {
     this.#notAfter = notAfter;
+    this.#lists = revocations;
+    this.#listGauges.show(revocations);
     this.#watched = [...chain.map((der) => watched(der, "intermediate")), ...roots.map((der) => watched(der, "root"))];
     const shown = new Set(roots.map(labelOf));
     for (const root of this.#shown) if (!shown.has(root)) this.#roots.remove({ root });
@@ -80,7 +87,8 @@ export class ExpiryWatch {
     show(this.#chain, this.#notAfter, now);
     const roots = this.#watched.filter(({ role }) => role === "root");
     show(this.#root, Math.min(...roots.map(({ notAfter }) => notAfter)), now);
-    this.#tell(this.#watched.flatMap((certificate) => faultOf(certificate, now)));
+    const ends = this.#watched.flatMap((certificate) => faultOf(certificate, now));
+    this.#tell([...ends, ...overdueLists(this.#lists, now)]);
   }
 
   #tell(faults: readonly AuthorityFault[]): void {

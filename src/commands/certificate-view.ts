@@ -2,6 +2,7 @@ import { X509Certificate } from "node:crypto";
 import type { IssuanceLog, Refusal } from "../ca/issuance-log.ts";
 import { fingerprintOf } from "../ca/issued-list.ts";
 import { readCertificate } from "../ca/certificate-fields.ts";
+import type { RevocationList } from "../ca/crl.ts";
 import type { SignerDescription } from "../ca/signer.ts";
 import type { EpochMs } from "../host.ts";
 import { spiffeIdsOf, subjectOf } from "./ca-description.ts";
@@ -12,13 +13,16 @@ export interface CertificatesViewed {
   readonly issuances: Pick<IssuanceLog, "issuedCount" | "refusedCounts" | "lastRefusals">;
   /** Undefined until there is an authority. */
   signer(): SignerDescription | undefined;
+  /** Those in force. */
+  revocations(): readonly RevocationList[];
 }
 
-/** Who signs, what verifies it and until when, and what was issued and refused since the start. */
-export function certificateView({ issuances, signer }: CertificatesViewed, now: EpochMs): unknown {
+/** Who signs, what verifies it and until when, what was revoked, and what was issued and refused since the start. */
+export function certificateView({ issuances, signer, revocations }: CertificatesViewed, now: EpochMs): unknown {
   const { issuedCount, refusedCounts, lastRefusals } = issuances;
   return {
     signer: signerView(signer(), now),
+    revocation_lists: revocations().map((list) => listView(list, now)),
     issued: issuedCount,
     refused: Object.fromEntries(refusedCounts),
     last_refusals: lastRefusals.map(refusalView).reverse(),
@@ -51,6 +55,17 @@ function oneCertificate(bytes: Uint8Array, now: EpochMs): unknown {
     not_before: timeText(notBefore),
     not_after: timeText(notAfter),
     expires_in_seconds: Math.floor((notAfter - now) / 1000),
+  };
+}
+
+function listView({ issuerName, number, thisUpdate, nextUpdate, revoked }: RevocationList, now: EpochMs): unknown {
+  return {
+    issuer: issuerName,
+    number: number?.toString(),
+    revoked: revoked.size,
+    this_update: timeText(thisUpdate),
+    age_seconds: Math.floor((now - thisUpdate) / 1000),
+    ...(nextUpdate !== undefined && { next_update: timeText(nextUpdate), overdue: nextUpdate <= now }),
   };
 }
 

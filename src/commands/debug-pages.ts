@@ -96,7 +96,7 @@ function ownPages(viewed: Viewed, page: Page): readonly DebugPage[] {
     page("clusterz", "The clusters that are read, and whether all of each is known", () =>
       viewed.clusters().map((status) => clusterView(status, controlPlane)),
     ),
-    page("certz", "Who signs, the roots and when they end, and what was issued and refused", () =>
+    page("certz", "Who signs, the roots and when they end, and what was revoked, issued and refused", () =>
       certificateView(viewed, viewed.clock.now()),
     ),
     page("resourcesz", "The kinds of objects that are read, and how many there are", () => resourcesz(registry)),

@@ -36,6 +36,13 @@ export interface ServingCertificate {
   readonly key: string;
   /** Roots of client certificates; without them, no client certificate counts. */
   readonly clientRoots: string | undefined;
+  /** What more must hold for a client's chain to count, as that nothing in it is revoked; asked again of open streams. */
+  readonly clientTrust?: ClientTrust;
+}
+
+export interface ClientTrust {
+  /** Why a chain, in DER with the leaf first, proves nobody. */
+  whyNot(chain: readonly Uint8Array[]): string | undefined;
 }
 
 export interface GrpcServerOptions {
@@ -65,6 +72,7 @@ export class GrpcServer {
   readonly #open: Gauge;
   readonly #refused: Counter;
   readonly #callsRefused: Counter;
+  #clientTrust: ClientTrust | undefined;
 
   /** @throws MeshError `invalid` if the certificate and its key cannot be used. */
   constructor(host: Host, options: GrpcServerOptions) {
@@ -85,6 +93,7 @@ export class GrpcServer {
     this.#callsRefused = host.metrics.counter("grpc_calls_refused_total", "Calls refused unread, by reason.", [
       "reason",
     ]);
+    this.#clientTrust = options.certificate?.clientTrust;
     this.#server = this.#create(options.certificate);
     this.#server.on("connection", (socket: Socket) => this.#admit(socket));
     this.#server.on("session", (session) => this.#welcome(session));
@@ -110,10 +119,22 @@ export class GrpcServer {
     });
   }
 
-  /** For connections from now on; those that are open live on. @throws MeshError `invalid`; the old one stays then. */
+  /**
+   * For connections from now on. Those that are open live on, but streams whose client certificate counts no more end.
+   * @throws MeshError `invalid`; the old one stays then.
+   */
   setCertificate(certificate: ServingCertificate): void {
     checkCertificate(certificate);
     if ("setSecureContext" in this.#server) this.#server.setSecureContext(tlsOptions(certificate));
+    this.#clientTrust = certificate.clientTrust;
+    for (const channel of this.#channels) {
+      const { certificateChain: chain, remoteAddress: address } = channel.credentials;
+      const why = chain.length === 0 ? undefined : this.#clientTrust?.whyNot(chain);
+      if (why === undefined) continue;
+      this.#refused.add(1, { reason: "client certificate counts no more" });
+      this.#log.warn("stream ended: its client certificate counts no more", { port: this.#name, address, why });
+      channel.end(new MeshError("unauthenticated", "the client certificate counts no more"));
+    }
   }
 
   /**
@@ -254,9 +275,16 @@ export class GrpcServer {
     return {
       authorization: textOf(headers["authorization"]),
       clusterId: textOf(headers["clusterid"]),
-      certificateChain: connection.certificateChain(unverified),
+      certificateChain: this.#provenChain(connection.certificateChain(unverified), unverified),
       remoteAddress,
     };
+  }
+
+  #provenChain(chain: readonly Uint8Array[], unverified: (reason: string) => void): readonly Uint8Array[] {
+    const why = chain.length === 0 ? undefined : this.#clientTrust?.whyNot(chain);
+    if (why === undefined) return chain;
+    unverified(why);
+    return [];
   }
 }
 

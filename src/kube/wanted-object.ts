@@ -17,6 +17,8 @@ export interface WantedObject {
   readonly conditions?: readonly WantedCondition[];
   /** Conditions of others, which must be said again where a list cannot be owned in parts. */
   readonly othersConditions?: readonly Fields[];
+  /** True if there is to be no such object: what has `resourceVersion`, and nothing newer, is deleted. */
+  readonly gone?: true;
   /** Whether what is there is that already. What we do not watch is unseen, and written again from time to time. */
   readonly found: "same" | "different" | "unseen";
 }
@@ -44,12 +46,13 @@ export interface WantedObjects {
 /** How objects of ours say that they are ours, in `metadata.managedFields`. */
 export const FIELD_MANAGER = "causeway";
 
-/** The request that makes it so. Server-side apply: what is not in it, and was ours, goes; what is others' stays. */
+/** The request that makes it so: a deletion, or server-side apply: what is not in it, and was ours, goes; what is others' stays. */
 export function applyRequest(wanted: WantedObject, version: string, wallTime: string): ApiRequest {
   const { type, namespace, name, subresource } = wanted;
   const path = pathOf(type, version, type.namespaced ? namespace : undefined, name);
   // Forced: a value of ours that somebody else set, as another control plane did before us, is ours from now on.
   const query = `fieldManager=${FIELD_MANAGER}&force=true`;
+  if (wanted.gone === true) return { method: "DELETE", path, body: preconditions(wanted) };
   return {
     method: "PATCH",
     path: `${path}${subresource === undefined ? "" : `/${subresource}`}?${query}`,
@@ -57,6 +60,12 @@ export function applyRequest(wanted: WantedObject, version: string, wallTime: st
     body: bodyOf(wanted, version, wallTime),
   };
 }
+
+const preconditions = ({ resourceVersion }: WantedObject): Fields => ({
+  apiVersion: "v1",
+  kind: "DeleteOptions",
+  preconditions: { resourceVersion },
+});
 
 function bodyOf(wanted: WantedObject, version: string, wallTime: string): Fields {
   const { type, namespace, name, resourceVersion, labels, fields = {} } = wanted;

@@ -153,7 +153,8 @@ const unknownError = (thrown: unknown): ApiError => {
 };
 
 /** An apply may have to make the object, for which the API asks for a second verb. */
-const verbsOf = ({ subresource }: WantedObject): string => (subresource === undefined ? "patch and create" : "patch");
+const verbsOf = ({ subresource, gone }: WantedObject): string =>
+  gone === true ? "delete" : subresource === undefined ? "patch and create" : "patch";
 
 const nameOf = ({ type, namespace, name }: WantedObject): string =>
   type.namespaced ? `${type.kind} ${namespace}/${name}` : `${type.kind} ${name}`;

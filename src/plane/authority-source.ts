@@ -140,8 +140,9 @@ export function keeperOf(
   authority: Authority,
   onChange: (authority: Authority) => Promise<void>,
 ): AuthorityKeeper {
-  const { trustDomain, rootWaitMs } = config;
-  return new AuthorityKeeper(host, { trustDomain, rootWaitMs, authority, onChange, onFaults: noteProblems });
+  const { trustDomain, rootWaitMs, readsLists } = config;
+  const options = { trustDomain, rootWaitMs, readsLists, authority, onChange, onFaults: noteProblems };
+  return new AuthorityKeeper(host, options);
 }
 
 export const problemsOf = (object: string, faults: readonly AuthorityFault[]): readonly Problem[] =>

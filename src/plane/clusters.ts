@@ -17,8 +17,12 @@ export interface Clusters {
   readonly tokens: TokenAuthenticators;
   /** Resolves once the registry has been given all that clients have to be told at once. @throws MeshError if never. */
   start(signal: AbortSignal): Promise<void>;
-  /** PEM of what verifies us and every workload, each time that it changes: for those who are to trust it. */
-  publishRoots(pem: string): void;
+  /**
+   * Called each time that one of them changes, for those who are to trust it.
+   * @param roots PEM of what verifies us and every workload.
+   * @param lists PEM of what was revoked; empty if there are no lists.
+   */
+  publishTrust(roots: string, lists: string): void;
   /** Our own first; its source is empty. */
   statuses(): readonly RemoteClusterStatus[];
   readiness(): readonly ReadinessCheck[];

@@ -55,7 +55,7 @@ export class EmbeddedClusters implements Clusters {
   }
 
   /** Manifests have nobody to hand them to: clients on this machine find them in the state folder. */
-  publishRoots(): void {}
+  publishTrust(): void {}
 
   statuses(): readonly RemoteClusterStatus[] {
     const state = this.#loaded ? "synced" : "syncing";

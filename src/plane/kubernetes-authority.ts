@@ -2,7 +2,7 @@ import { type AuthorityKeeper, refusalsOf } from "../ca/authority-keeper.ts";
 import type { Authority } from "../ca/authority.ts";
 import { partsMesh } from "../ca/authority-steps.ts";
 import { LOOK_MS } from "../ca/cacerts-follower.ts";
-import { authorityOf, type CacertsFiles } from "../ca/cacerts.ts";
+import { authorityOf, type CacertsFiles, withoutLists } from "../ca/cacerts.ts";
 import { cacertsInSecret, ownRootInSecret } from "../ca/secret-data.ts";
 import { MeshError, messageOf } from "../errors.ts";
 import type { ResourceType } from "../kube/api.ts";
@@ -131,7 +131,8 @@ export class KubernetesAuthority implements AuthoritySource {
     try {
       if (found instanceof MeshError) throw found;
       if (found === "none") return this.#make();
-      const authority = authorityOf(found, config.trustDomain, host.clock.now());
+      const files = config.readsLists ? found : withoutLists(found);
+      const authority = authorityOf(files, config.trustDomain, host.clock.now());
       this.#checkKnown(authority.roots, `those of ${found.folder}`);
       this.#authority = authority;
       this.#files = found;

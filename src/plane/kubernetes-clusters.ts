@@ -11,9 +11,11 @@ import type { RemoteClusterStatus } from "../registry/kube/remote-cluster.ts";
 import { LOCAL_KINDS } from "../registry/kube/watched-kinds.ts";
 import { LivePods } from "../registry/live-pods.ts";
 import type { Problem } from "../registry/model/problem.ts";
+import { type FoundLists, foundLists, type GivenLists, givenLists } from "../registry/wanted/revocation-lists.ts";
 import { wantedObjects } from "../registry/wanted/wanted-objects.ts";
 import type { ClusterContext, Clusters } from "./clusters.ts";
 import type { KubernetesAccess } from "./kubernetes-access.ts";
+import { NamedConfigMaps } from "./named-config-maps.ts";
 import { RemoteFeeds } from "./remote-feeds.ts";
 import { unlessAborted } from "./unless-aborted.ts";
 
@@ -29,6 +31,8 @@ export class KubernetesClusters implements Clusters {
   readonly #local: KubeCluster;
   readonly #remote: RemoteFeeds | undefined;
   readonly #roots: Source<"roots", string>;
+  readonly #lists: Source<"lists", GivenLists>;
+  readonly #listMaps: NamedConfigMaps<FoundLists>;
   readonly #writing: StatusWriting;
   #started = false;
   #writes = false;
@@ -54,8 +58,14 @@ export class KubernetesClusters implements Clusters {
     this.tokens.set(cluster, new TokenReviewAuthenticator(host, { cluster, trustDomain, reviewer, pods }));
     this.#remote = config.legacyMulticluster ? new RemoteFeeds(context, access, this.tokens) : undefined;
     this.#roots = new Source(graph, "roots");
+    this.#lists = new Source(graph, "given-revocation-lists");
+    const found = new Source<string, FoundLists>(graph, "found-revocation-lists");
+    const at = { cluster, name: config.listsConfigMap };
+    this.#listMaps = new NamedConfigMaps(host, access, at, found, foundLists);
+    const lists = config.readsLists ? { configMap: config.listsConfigMap, lists: this.#lists, found } : undefined;
+    const options = { roots: this.#roots, configMap: config.rootConfigMap, lists };
     this.#writing = new StatusWriting(host, api, {
-      wanted: wantedObjects(graph, registry.statusInputs, { roots: this.#roots, configMap: config.rootConfigMap }),
+      wanted: wantedObjects(graph, registry.statusInputs, options),
       ...config,
     });
     registry.meshConfig.set("mesh", meshConfig.mesh!);
@@ -93,9 +103,11 @@ export class KubernetesClusters implements Clusters {
   }
 
   /** Only with the roots all that is to be written is known, so writing begins with them. */
-  publishRoots(pem: string): void {
-    this.#roots.set("roots", pem);
+  publishTrust(roots: string, lists: string): void {
+    this.#roots.set("roots", roots);
+    this.#lists.set("lists", givenLists(lists));
     if (!this.#writes) this.#writing.start();
+    if (!this.#writes && this.#context.config.readsLists) this.#listMaps.start();
     this.#writes = true;
   }
 
@@ -130,6 +142,7 @@ export class KubernetesClusters implements Clusters {
   async close(): Promise<void> {
     this.#look?.[Symbol.dispose]();
     await this.#writing.close();
+    await this.#listMaps.close();
     await this.#remote?.close();
     await this.#access.unfollow();
     await this.#local.close();

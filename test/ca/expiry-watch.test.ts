@@ -4,10 +4,11 @@ import { test } from "mocha";
 import { newCsr } from "../../src/ca/client.ts";
 import { ExpiryWatch } from "../../src/ca/expiry-watch.ts";
 import { authorityOf, cacertsIn } from "../../src/ca/cacerts.ts";
+import { checkedLists } from "../../src/ca/crl-check.ts";
 import { LocalSigner } from "../../src/ca/local-signer.ts";
 import type { Host } from "../../src/host.ts";
 import { TestHost } from "../kits/test-host.ts";
-import { TestAuthority } from "../kits/tls.ts";
+import { SIGNS_LISTS, TestAuthority } from "../kits/tls.ts";
 
 const DAY_MS = 86_400_000;
 const trustDomain = "cluster.local";
@@ -99,6 +100,30 @@ test("an intermediate that lives a day is not warned of all its life", async () 
   assert.match(faults().join(), /^warning/);
   time.clock.advance(0.28 * DAY_MS);
   assert.match(faults().join(), /^error/);
+});
+
+test("a list stays in force when it is overdue, which is an error until a newer one is there; each has its gauges", async () => {
+  const { time, watch, authority, faults, start, told } = await lab();
+  const root = await TestAuthority.create({ name: "CN=lists", usages: SIGNS_LISTS });
+  const list = async (dueMs: number, revoked: readonly string[]) =>
+    checkedLists(await root.list({ dueMs, revoked }), [new X509Certificate(root.root)], start);
+  watch.note({ ...authority, revocations: await list(start + DAY_MS, ["0a", "0b"]) });
+  assert.deepEqual(faults(), []);
+  time.clock.advance(DAY_MS + 60_000);
+  assert.match(
+    faults().join(),
+    /^error: The revocation list of "CN=lists" stays in force, though a newer one was due at 20.*: put a newer one into ca-crl.pem\.$/,
+  );
+  assert.equal(time.metric("crl_revoked_certificates{issuer=CN=lists}"), 2);
+  watch.note({ ...authority, revocations: await list(start + 3 * DAY_MS, []) });
+  assert.deepEqual([faults(), told()], [[], 2]);
+  const due = Math.floor((start + 3 * DAY_MS) / 1000);
+  assert.equal(time.metric("crl_next_update_timestamp_seconds{issuer=CN=lists}"), due);
+  watch.note(authority);
+  assert.deepEqual(
+    time.series.filter((series) => series.startsWith("crl_")),
+    [],
+  );
 });
 
 // Fault 22 of contract operations.md 3.4.

@@ -101,7 +101,7 @@ async function slowSigner() {
   const { privateKey } = await promisify(generateKeyPair)("rsa", { modulusLength: 4096 });
   const { roots, subject, notAfter } = await selfMadeRoot(host, folder(), trustDomain);
   const keyId = Buffer.alloc(20, 7);
-  const authority: Authority = { chain: [], roots, subject, notAfter, keyId, privateKey };
+  const authority: Authority = { chain: [], revocations: [], roots, subject, notAfter, keyId, privateKey };
   const signer = new LocalSigner(host, authority, trustDomain);
   const identity = { trustDomain, namespace: "shop", serviceAccount: "cart" };
   return { host, signer, authority, request: { identity, publicKey: newCsr().publicKey, ttlSeconds: 3600 } };

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { test } from "mocha";
 import { newCsr } from "../../src/ca/client.ts";
+import { checkedLists } from "../../src/ca/crl-check.ts";
 import { IssuanceLog } from "../../src/ca/issuance-log.ts";
 import { LocalSigner } from "../../src/ca/local-signer.ts";
 import { selfMadeRoot } from "../../src/ca/self-made-root.ts";
@@ -11,6 +12,7 @@ import { MeshError } from "../../src/errors.ts";
 import { clusterId } from "../../src/names.ts";
 import { folderOf } from "../kits/folder.ts";
 import { TestHost } from "../kits/test-host.ts";
+import { SIGNS_LISTS, TestAuthority } from "../kits/tls.ts";
 
 const identity = { trustDomain: "cluster.local", namespace: "shop", serviceAccount: "cart" };
 const caller: Caller = { identity, cluster: clusterId("east"), via: "token", pod: undefined, expiresAt: Infinity };
@@ -28,7 +30,10 @@ test("certz says who signs and until when, how much was issued, and what was ref
     const error = new MeshError("denied", `reason ${count}`);
     issuances.refused("impersonation", error, { address: "10.0.0.9:1", caller, asked: "spiffe://x" });
   }
-  const shown = certificateView({ issuances, signer: () => signer.describe() }, host.clock.now()) as {
+  const shown = certificateView(
+    { issuances, signer: () => signer.describe(), revocations: () => [] },
+    host.clock.now(),
+  ) as {
     readonly signer: { readonly roots: readonly { readonly sha256: string; readonly expires_in_seconds: number }[] };
     readonly last_refusals: readonly { readonly at: string; readonly why: string; readonly caller: string }[];
   };
@@ -53,4 +58,18 @@ test("certz says who signs and until when, how much was issued, and what was ref
   assert.equal(shown.last_refusals[0]!.at, new Date(host.clock.now()).toISOString());
   const { issued, refused } = shown as unknown as { issued: number; refused: object };
   assert.deepEqual([issued, refused], [1, { impersonation: 25 }]);
+});
+
+test("certz shows each revocation list: whose, how old, when the next is due, and how much it revokes", async () => {
+  const host = new TestHost();
+  const root = await TestAuthority.create({ name: "CN=root", usages: SIGNS_LISTS });
+  const now = Date.now();
+  const text = await root.list({ fromMs: now - 3_600_000, dueMs: now - 1_000, number: 9, revoked: ["0a"] });
+  const lists = checkedLists(text + (await root.list({ dueMs: null })), [new X509Certificate(root.root)], now);
+  const viewed = { issuances: new IssuanceLog(host), signer: () => undefined, revocations: () => lists };
+  const { revocation_lists: shown } = certificateView(viewed, now) as { revocation_lists: Record<string, unknown>[] };
+  const { this_update, next_update, ...rest } = shown[0]!;
+  assert.deepEqual(rest, { issuer: "CN=root", number: "9", revoked: 1, age_seconds: 3600, overdue: true });
+  assert.equal(Date.parse(String(next_update)) - Date.parse(String(this_update)), 3_599_000);
+  assert.deepEqual([shown[1]!["number"], "next_update" in shown[1]!], [undefined, false]);
 });

@@ -25,7 +25,23 @@ export interface AuthorityShape {
   readonly purposes?: readonly string[];
   /** Alternative names of its own. */
   readonly uris?: readonly string[];
+  /** In hexadecimal; 01 by default. */
+  readonly serial?: string;
 }
+
+export interface ListShape {
+  /** Serial numbers in hexadecimal. */
+  readonly revoked?: readonly string[];
+  /** An hour ago by default. */
+  readonly fromMs?: number;
+  /** In an hour by default; null for a list that does not say. */
+  readonly dueMs?: number | null;
+  readonly number?: number;
+  readonly extensions?: readonly x509.Extension[];
+}
+
+/** Of an authority that signs certificates and lists of revoked ones. */
+export const SIGNS_LISTS = x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign;
 
 function rsa(modulusLength: number) {
   return {
@@ -78,12 +94,13 @@ export class TestAuthority {
       uris = [],
       constraints,
       purposes = [],
+      serial = "01",
     } = typeof shape === "string" ? ({ name: shape } as AuthorityShape) : shape;
     const own = ALGORITHMS[algorithm ?? "P-256"];
     const keys = (await webcrypto.subtle.generateKey(own, true, ["sign", "verify"])) as webcrypto.CryptoKeyPair;
     const subject = name ?? "CN=test root";
     const certificate = await x509.X509CertificateGenerator.create({
-      serialNumber: "01",
+      serialNumber: serial,
       subject,
       issuer: issuer === undefined ? subject : issuer.#certificate.subject,
       notBefore: new Date(Date.now() - 3 * 3_600_000),
@@ -105,8 +122,26 @@ export class TestAuthority {
     return new TestAuthority(certificate, keys, own, await privatePem(keys.privateKey));
   }
 
+  /** A list of what it revoked, in PEM. */
+  async list({ revoked = [], fromMs, dueMs, number, extensions = [] }: ListShape = {}): Promise<string> {
+    const thisUpdate = new Date(fromMs ?? Date.now() - 3_600_000);
+    const list = await x509.X509CrlGenerator.create({
+      issuer: this.#certificate.subject,
+      thisUpdate,
+      ...(dueMs !== null && { nextUpdate: new Date(dueMs ?? Date.now() + 3_600_000) }),
+      signingAlgorithm: this.#algorithm,
+      signingKey: this.#keys.privateKey,
+      entries: revoked.map((serialNumber) => ({ serialNumber, revocationDate: thisUpdate })),
+      extensions: [
+        ...(number === undefined ? [] : [new x509.Extension("2.5.29.20", false, Uint8Array.of(2, 1, number))]),
+        ...extensions,
+      ],
+    });
+    return `${x509.PemConverter.encode(list.rawData, "X509 CRL")}\n`;
+  }
+
   /** A certificate for `localhost` and 127.0.0.1, or for these URIs. */
-  async issue(uris: readonly string[] = [], lifetimeMs = 3_600_000): Promise<Pair> {
+  async issue(uris: readonly string[] = [], lifetimeMs = 3_600_000, serial = "02"): Promise<Pair> {
     const keys = await webcrypto.subtle.generateKey(P256, true, ["sign", "verify"]);
     const names: x509.JsonGeneralNames =
       uris.length > 0
@@ -116,7 +151,7 @@ export class TestAuthority {
             { type: "ip", value: "127.0.0.1" },
           ];
     const certificate = await x509.X509CertificateGenerator.create({
-      serialNumber: "02",
+      serialNumber: serial,
       subject: "CN=leaf",
       issuer: this.#certificate.subject,
       notBefore: new Date(Date.now() - 2 * 3_600_000),

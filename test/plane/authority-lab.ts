@@ -2,6 +2,7 @@ import { X509Certificate } from "node:crypto";
 import type { Authority } from "../../src/ca/authority.ts";
 import { newCsr } from "../../src/ca/client.ts";
 import { LocalSigner } from "../../src/ca/local-signer.ts";
+import type { Environment } from "../../src/command.ts";
 import { loadConfig } from "../../src/config.ts";
 import type { Host } from "../../src/host.ts";
 import type { KubeObject } from "../../src/kube/object.ts";
@@ -82,9 +83,9 @@ export class AuthorityLab {
     return Buffer.from(data[key]!, "base64").toString("utf8");
   }
 
-  replica({ rootWait = "0", leads = false } = {}): Replica {
+  replica({ rootWait = "0", leads = false, environment = {} as Environment } = {}): Replica {
     const host = this.#host();
-    const config = loadConfig({ rootWait }, {}, { listenAddress: "127.0.0.1", stateDir: "/nowhere" });
+    const config = loadConfig({ rootWait }, environment, { listenAddress: "127.0.0.1", stateDir: "/nowhere" });
     const access: KubernetesAccess = {
       api: this.server.connect(),
       connect: () => this.server.connect(),

@@ -12,6 +12,9 @@ export type Roots = Collection<"roots", string>;
 /** Where no workload of the mesh ever runs (contract ztunnel.md 4.8). In kube-system some do. */
 const WITHOUT: readonly string[] = ["kube-public", "kube-node-lease", "local-path-storage"];
 
+/** Whether what is to be trusted is given to a namespace. */
+export const mayHoldTrust = (namespace: string): boolean => !WITHOUT.includes(namespace);
+
 /**
  * The roots in every namespace, for ztunnel and other proxies to mount. ConfigMaps are not watched, since that would
  * show us all of them: they are written when the roots change, when a namespace comes, and from time to time. Other
@@ -29,7 +32,7 @@ export function rootCertificates(
     reads: { roots },
     distinct: true,
     to: ({ name, terminating }, { roots }, key) => {
-      if (terminating || WITHOUT.includes(name) || !key.startsWith(`${localCluster}/`)) return [];
+      if (terminating || !mayHoldTrust(name) || !key.startsWith(`${localCluster}/`)) return [];
       const pem = roots.get("roots");
       if (pem === undefined || pem === "") return [];
       const wanted: WantedObject = {
