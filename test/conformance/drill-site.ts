@@ -22,6 +22,11 @@ export const appPod = (index: number): DrillPod => ({ name: `app-${index}`, name
 /** The only one that may read the mesh. */
 export const ZTUNNEL: DrillPod = { name: "ztunnel", namespace: SYSTEM, index: 200 };
 
+export interface SiteOptions {
+  readonly flags: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
 /** The part of /debug/certz that a drill looks at. */
 interface Signer {
   readonly chain: readonly { readonly sha256: string }[];
@@ -39,24 +44,26 @@ export class DrillSite {
     this.#cluster = cluster;
   }
 
-  /** With the authority in `folder` as its Secret `cacerts`. */
-  static async open(lab: KubeLab, name: string, folder: string, flags: readonly string[]): Promise<DrillSite> {
+  /** A cluster without any Causeway yet; with the authority in `folder` as its Secret `cacerts`, or without one. */
+  static async cluster(lab: KubeLab, name: string, folder?: string): Promise<KubeCluster> {
     const cluster = await lab.cluster(name);
     await cluster.client.put(NAMESPACES, { metadata: { name: NAMESPACE } });
-    await putAuthority(cluster, folder);
-    const plane = await lab.causeway({ kubeconfig: await cluster.kubeconfigFor("istiod"), cluster: name, flags });
-    return new DrillSite(plane, cluster);
+    if (folder !== undefined) await putAuthority(cluster, folder);
+    return cluster;
+  }
+
+  /** A new Causeway on it, of which there may be several. */
+  static async on(lab: KubeLab, cluster: KubeCluster, { flags, environment = {} }: SiteOptions): Promise<DrillSite> {
+    const kubeconfig = await cluster.kubeconfigFor("istiod");
+    return new DrillSite(await lab.causeway({ kubeconfig, cluster: cluster.name, flags, environment }), cluster);
   }
 
   get name(): string {
     return this.#cluster.name;
   }
 
-  /** Another Causeway on the same cluster, without the state of the first. */
-  async restarted(lab: KubeLab, flags: readonly string[]): Promise<DrillSite> {
-    await this.plane.stop();
-    const kubeconfig = await this.#cluster.kubeconfigFor("istiod");
-    return new DrillSite(await lab.causeway({ kubeconfig, cluster: this.name, flags }), this.#cluster);
+  get cluster(): KubeCluster {
+    return this.#cluster;
   }
 
   /** The token that a kubelet gives to a pod, which runs then. */
@@ -102,12 +109,19 @@ export class DrillSite {
   /** The same, until it is in use and its roots are published. */
   async install(folder: string): Promise<void> {
     await this.put(folder);
+    await this.follows(folder);
+  }
+
+  /** Waits until it signs with what is in `folder`, trusts what that trusts, and has told its pods. */
+  async follows(folder: string): Promise<void> {
     const own = fingerprints(join(folder, "ca-cert.pem"));
     const roots = fingerprints(join(folder, "root-cert.pem")).sort();
     await eventually(`${this.name} signs with ${folder} and trusts what it does`, INSTALL_MS, async () => {
       const { signer } = await this.plane.debug<{ readonly signer: Signer }>("certz");
       const used = signer.roots.map(({ sha256 }) => sha256).sort();
-      return signer.chain[0]?.sha256 === own[0] && used.join() === roots.join();
+      // A root that signs itself has no chain below it.
+      const signs = signer.chain[0]?.sha256 ?? used.find((root) => root === own[0]);
+      return signs === own[0] && used.join() === roots.join();
     });
     await eventually(`namespace ${NAMESPACE} of ${this.name} is told of its roots`, INSTALL_MS, async () => {
       const published = fingerprintsIn(await this.published()).toSorted();

@@ -54,10 +54,12 @@ export interface WorkloadOptions {
 export class DrillWorkload {
   readonly #options: WorkloadOptions;
   readonly #server: Server;
+  #plane: Causeway;
   #material: Material | undefined;
 
   private constructor(options: WorkloadOptions) {
     this.#options = options;
+    this.#plane = options.plane;
     this.#server = createServer({ requestCert: true, rejectUnauthorized: true, minVersion: "TLSv1.3" });
     this.#server.on("secureConnection", (socket: TLSSocket) => socket.on("error", () => {}).end("served"));
     this.#server.on("tlsClientError", () => {});
@@ -81,6 +83,9 @@ export class DrillWorkload {
     if (this.#material === undefined) throw new Error(`${this.spiffeId} has no certificate yet`);
     return this.#material;
   }
+  get plane(): Causeway {
+    return this.#plane;
+  }
   get reads(): boolean {
     return this.#options.reads;
   }
@@ -88,9 +93,14 @@ export class DrillWorkload {
     return this.#material === undefined || performance.now() - this.#material.atMs >= this.#options.renewMs;
   }
 
+  /** From now on it asks another replica; what it holds, it keeps. */
+  turnTo(plane: Causeway): void {
+    this.#plane = plane;
+  }
+
   /** Asks the certificate service over a connection of its own. */
   async renew(): Promise<void> {
-    const { plane, token, cluster, mounted } = this.#options;
+    const { token, cluster, mounted } = this.#options;
     const atMs = performance.now();
     const keys = await webcrypto.subtle.generateKey(P256, true, ["sign", "verify"]);
     const names = new x509.SubjectAlternativeNameExtension([{ type: "url", value: this.spiffeId }]);
@@ -100,7 +110,7 @@ export class DrillWorkload {
       extensions: [names],
     });
     const request = { csr: csr.toString("pem"), validityDuration: Long.fromNumber(TTL_SECONDS) };
-    const client = clientOf(plane, this.#material?.roots ?? mounted);
+    const client = clientOf(this.#plane, this.#material?.roots ?? mounted);
     const metadata = new grpc.Metadata();
     metadata.set("authorization", `Bearer ${token}`);
     metadata.set("clusterid", cluster);
@@ -141,9 +151,9 @@ export class DrillWorkload {
 
   /** A new stream of discovery, with its certificate alone. @throws unless it is answered. */
   async discover(): Promise<void> {
-    const { plane, token, cluster } = this.#options;
+    const { token, cluster } = this.#options;
     const { key, chain, roots } = this.material;
-    const client = clientOf(plane, roots, { key, chain: chain.join("") });
+    const client = clientOf(this.#plane, roots, { key, chain: chain.join("") });
     const metadata = new grpc.Metadata();
     metadata.set("clusterid", cluster);
     const stream = client.makeBidiStreamRequest<Buffer, Buffer>(DISCOVERY, same, same, metadata, deadline());

@@ -13,8 +13,8 @@ const BEAT_MS = 250;
 const REASONS_MAX = 5;
 
 /**
- * Fresh handshakes without pause, each counted: every workload with every workload of the other clusters, in both
- * directions; each that may read with its own control plane's discovery, by its certificate; and with its certificate
+ * Fresh handshakes without pause, each counted: every workload with every workload of other control planes, in
+ * both directions; each that may read with its own control plane's discovery, by its certificate; and with its certificate
  * service whenever what it holds is old enough.
  */
 export class Drumbeat {
@@ -51,7 +51,7 @@ export class Drumbeat {
     const due = workloads.filter((workload) => workload.due);
     await Promise.all(due.map((one) => this.#try(`${nameOf(one)} -> certificates`, () => one.renew())));
     const calls = workloads.flatMap((from) =>
-      workloads.filter((to) => to.cluster !== from.cluster).map((to) => [from, to] as const),
+      workloads.filter((to) => to.plane !== from.plane).map((to) => [from, to] as const),
     );
     const readers = workloads.filter(({ reads }) => reads);
     await Promise.all([

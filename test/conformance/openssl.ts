@@ -17,7 +17,7 @@ export function opensslRefuses(chain: readonly string[], roots: string): string 
   try {
     const [leaf, ...between] = chain;
     const trust = ["-CAfile", file("roots.pem", roots), "-no-CApath", "-no-CAstore"];
-    const untrusted = ["-untrusted", file("between.pem", between.join(""))];
+    const untrusted = between.length === 0 ? [] : ["-untrusted", file("between.pem", between.join(""))];
     const said = ["sslserver", "sslclient"].map((purpose) => {
       const words = ["verify", "-x509_strict", "-purpose", purpose, ...trust, ...untrusted, file("leaf.pem", leaf!)];
       return spawnSync("openssl", words, { encoding: "utf8" });

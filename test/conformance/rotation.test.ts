@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
 import { pemBlocks } from "../../src/ca/pem.ts";
+import { CaCommandLine, nextStep } from "./ca-command-line.ts";
 import { eventually } from "./causeway-process.ts";
 import { appPod, DrillSite, ZTUNNEL } from "./drill-site.ts";
 import type { DrillWorkload } from "./drill-workload.ts";
@@ -12,7 +12,6 @@ import { KubeLab } from "./kube-lab.ts";
 import { MeshWatcher } from "./mesh-watcher.ts";
 import { opensslRefuses } from "./openssl.ts";
 
-const main = join(import.meta.dirname, "..", "..", "src", "main.js");
 /** How old a workload lets a certificate become. */
 const LEAF_MS = 4_000;
 const LEAF_TTL = `${LEAF_MS / 1000}s`;
@@ -28,37 +27,19 @@ const ALL_RENEWED_MS = LEAF_MS + 1_000;
 
 const passed = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** The command of the step that a plan says is next. */
-function nextCommand(plan: string): readonly string[] {
-  const [, command] = /^\d\. \S+: next\n.*\n {3}causeway (.*)$/m.exec(plan) ?? [];
-  assert.ok(command, `no step is next:\n${plan}`);
-  return command.split(" ");
-}
-
 suite("a change of the root, with live streams and two clusters", () => {
   let lab: KubeLab;
+  let ca: CaCommandLine;
   let sites: DrillSite[];
   let workloads: DrillWorkload[];
   let streams: MeshWatcher[];
   let beat: Drumbeat;
   let openssl = 0;
 
-  /** `causeway ca …` as people call it, in the lab's folder. */
-  const causeway = (...words: readonly string[]): Promise<{ readonly code: number; readonly said: string }> =>
-    new Promise((resolve) =>
-      execFile(process.execPath, [main, ...words], { cwd: lab.folder }, (error, out, err) =>
-        resolve({ code: error === null ? 0 : Number(error.code), said: out + err }),
-      ),
-    );
-  const did = async (...words: readonly string[]): Promise<string> => {
-    const { code, said } = await causeway(...words);
-    assert.equal(code, 0, said);
-    return said;
-  };
   const folderOf = ({ name }: DrillSite): string => join(lab.folder, name);
   const rootOf = (folder: string): string => readFileSync(join(lab.folder, folder, "root-cert.pem"), "utf8");
   const dirs = ["--dir", "east", "--dir", "west"];
-  const plan = ["ca", "rotate", "--root", "root-a", "--to", "root-b", ...dirs, "--leaf-ttl", LEAF_TTL, "--plan"];
+  const plan = ["rotate", "--root", "root-a", "--to", "root-b", ...dirs, "--leaf-ttl", LEAF_TTL, "--plan"];
 
   /** Every leaf holds, by OpenSSL, under what a workload of the other cluster trusts. */
   function checkChains(): void {
@@ -84,10 +65,14 @@ suite("a change of the root, with live streams and two clusters", () => {
 
   before(async function () {
     lab = await KubeLab.open(this);
-    for (const root of ["root-a", "root-b", "root-c"]) await did("ca", "init", "--dir", root);
-    for (const name of ["east", "west"]) await did("ca", "issue", "--root", "root-a", "--cluster", name, "--dir", name);
+    ca = new CaCommandLine(lab.folder);
+    for (const root of ["root-a", "root-b", "root-c"]) await ca.did("init", "--dir", root);
+    for (const name of ["east", "west"]) await ca.did("issue", "--root", "root-a", "--cluster", name, "--dir", name);
     sites = await Promise.all(
-      ["east", "west"].map((name) => DrillSite.open(lab, name, join(lab.folder, name), ["--root-wait", LEAF_TTL])),
+      ["east", "west"].map(async (name) => {
+        const cluster = await DrillSite.cluster(lab, name, join(lab.folder, name));
+        return DrillSite.on(lab, cluster, { flags: ["--root-wait", LEAF_TTL] });
+      }),
     );
     const made = sites.flatMap((site) => PODS.map(([pod, renewMs]) => site.workload(pod, renewMs)));
     workloads = await Promise.all(made);
@@ -111,11 +96,11 @@ suite("a change of the root, with live streams and two clusters", () => {
     checkNothingWasRefused();
     checkChains();
     for (const step of ["add-root", "switch", "remove-root"]) {
-      const command = nextCommand(await did(...plan));
+      const command = nextStep(await ca.did(...plan));
       assert.equal(command.at(-1), step);
       beat.begin(step);
-      await did(...command);
-      const early = await causeway(...plan.slice(0, -1), "--step", step === "add-root" ? "switch" : "remove-root");
+      await ca.did(...command);
+      const early = await ca.run(...plan.slice(0, -1), "--step", step === "add-root" ? "switch" : "remove-root");
       if (step !== "remove-root") assert.match(early.said, /is too early: workloads may hold certificates/);
       for (const site of sites) {
         await site.install(folderOf(site));
@@ -126,7 +111,7 @@ suite("a change of the root, with live streams and two clusters", () => {
       checkNothingWasRefused();
       checkChains();
     }
-    assert.match(await did(...plan), /3\. remove-root: done/);
+    assert.match(await ca.did(...plan), /3\. remove-root: done/);
     for (const { material, spiffeId } of workloads) {
       assert.equal(material.roots.trim(), rootOf("root-b").trim(), spiffeId);
       assert.notEqual(opensslRefuses(material.chain, rootOf("root-a")), "", "nothing leads to A any more");
@@ -146,7 +131,7 @@ suite("a change of the root, with live streams and two clusters", () => {
   });
 
   test("a root that takes another's place at once is refused, and no handshake is", async () => {
-    await did("ca", "issue", "--root", "root-c", "--cluster", "east", "--dir", "east-c");
+    await ca.did("issue", "--root", "root-c", "--cluster", "east", "--dir", "east-c");
     const [east] = sites;
     beat.begin("a swap that is refused");
     await east!.put(join(lab.folder, "east-c"));
@@ -160,7 +145,8 @@ suite("a change of the root, with live streams and two clusters", () => {
 
   test("were it forced, handshakes would be refused in both directions, and counted", async () => {
     const [east, west] = sites;
-    const forced = await east!.restarted(lab, ["--root-wait", "0"]);
+    await east!.plane.stop();
+    const forced = await DrillSite.on(lab, east!.cluster, { flags: ["--root-wait", "0"] });
     await eventually("its pods are told", 20_000, async () => (await forced.published()) === rootOf("root-c"));
     const torn = [await forced.workload(ZTUNNEL, LEAF_MS), await west!.workload(ZTUNNEL, LEAF_MS)];
     for (const workload of torn) lab.with(workload);
