@@ -15,6 +15,7 @@ import { GrpcServer } from "../src/grpc/server.ts";
 import { LogScopes } from "../src/log.ts";
 import { parseLogLevels } from "../src/log-levels.ts";
 import { clusterId } from "../src/names.ts";
+import { controlPlaneId } from "../src/spiffe.ts";
 import type { CsrOrder, CsrReport } from "./csr-client.ts";
 import { quietHost } from "./quiet-host.ts";
 
@@ -75,7 +76,12 @@ export async function csrService(authority: Authority): Promise<CsrService> {
   const signer = new LocalSigner(host, authority, trustDomain);
   const method = certificateService(host, { authenticator, rules, signer, issuances: new IssuanceLog(host) });
   const root = authority.roots.map((bytes) => toPem("CERTIFICATE", bytes)).join("");
-  const serving = new ServingCertificates(host, authority, ["localhost", "127.0.0.1"]);
+  const serving = new ServingCertificates(
+    host,
+    authority,
+    ["localhost", "127.0.0.1"],
+    controlPlaneId("cluster.local", "istio-system"),
+  );
   const certificate = { ...serving.start(() => {}), clientRoots: root };
   const server = new GrpcServer(host, { name: "bench", methods: [method], certificate });
   const { port } = await server.listen({ address: "127.0.0.1", port: 0 });

@@ -13,6 +13,7 @@ import { Graph } from "../src/registry/collection/graph.ts";
 import { Index } from "../src/registry/collection/index-by.ts";
 import { Source } from "../src/registry/collection/source.ts";
 import type { Workload } from "../src/registry/model/workload.ts";
+import { controlPlaneId } from "../src/spiffe.ts";
 import { meshLogs, type MeshLogs } from "../src/xds/mesh-logs.ts";
 import { XdsServer } from "../src/xds/server.ts";
 import { quietHost } from "./quiet-host.ts";
@@ -116,7 +117,12 @@ export async function benchCertificate(): Promise<ServingCertificateMaterial & {
   const host = quietHost();
   const authority = await selfMadeRoot(host, folder, "cluster.local");
   rmSync(folder, { recursive: true });
-  const serving = new ServingCertificates(host, authority, ["localhost", "127.0.0.1"]);
+  const serving = new ServingCertificates(
+    host,
+    authority,
+    ["localhost", "127.0.0.1"],
+    controlPlaneId("cluster.local", "istio-system"),
+  );
   const material = serving.start(() => {});
   serving.close();
   return { ...material, root: toPem("CERTIFICATE", authority.roots[0]!) };

@@ -33,6 +33,7 @@ import type { RemoteClusterStatus } from "./registry/kube/remote-cluster.ts";
 import type { Problem } from "./registry/model/problem.ts";
 import { ProblemLog } from "./registry/problem-log.ts";
 import { Registry } from "./registry/registry.ts";
+import { controlPlaneId, type ServiceAccountId } from "./spiffe.ts";
 import { VERSION } from "./version.ts";
 import { writeWhole } from "./whole-file.ts";
 import { meshLogs, type MeshLogs } from "./xds/mesh-logs.ts";
@@ -73,6 +74,7 @@ export class ControlPlane {
   #signer: LocalSigner | undefined;
   /** What verifies our clients. */
   #trusted = NOTHING_TRUSTED;
+  #certificate: ServingCertificates | undefined;
 
   private constructor(host: Host, options: ControlPlaneOptions, virtualIps: FileVirtualIpStore) {
     this.#host = host;
@@ -132,6 +134,15 @@ export class ControlPlane {
   get name(): string {
     const { podName, systemNamespace } = this.#options.config;
     return `${podName}.${systemNamespace}`;
+  }
+  /** What peers know us by. */
+  get identity(): ServiceAccountId {
+    const { trustDomain, systemNamespace } = this.#options.config;
+    return controlPlaneId(trustDomain, systemNamespace);
+  }
+  /** What we serve with, and prove ourselves to peers with; undefined until we serve. */
+  get certificate(): ServingCertificates | undefined {
+    return this.#certificate;
   }
   get localCluster(): ClusterId {
     return this.#options.config.manifests[0]?.cluster ?? this.#options.config.clusterId;
@@ -270,9 +281,9 @@ export class ControlPlane {
     const { systemNamespace, revision, clusterDomain, listenAddress, servingNames: more } = this.#options.config;
     const own = listenAddress === "0.0.0.0" || listenAddress === "::" ? [] : [listenAddress];
     const names = [...servingNames(systemNamespace, revision, clusterDomain), ...own, ...more];
-    const certificates = new ServingCertificates(this.#host, authority, [...new Set(names)]);
+    const certificates = new ServingCertificates(this.#host, authority, [...new Set(names)], this.identity);
     this.#closing.push(() => certificates.close());
-    return certificates;
+    return (this.#certificate = certificates);
   }
 
   #authenticators(): Authenticators {

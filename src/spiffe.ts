@@ -41,3 +41,10 @@ export function parseServiceAccountId(text: string): ServiceAccountId {
 export function formatServiceAccountId(id: ServiceAccountId): string {
   return `spiffe://${id.trustDomain}/ns/${id.namespace}/sa/${id.serviceAccount}`;
 }
+
+/** What a control plane is called: its service account, as charts name it (contract peering.md 2.3). */
+export const controlPlaneId = (trustDomain: string, systemNamespace: string): ServiceAccountId => ({
+  trustDomain,
+  namespace: systemNamespace,
+  serviceAccount: "istiod",
+});

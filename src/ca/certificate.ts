@@ -33,7 +33,8 @@ export interface CertificateTemplate {
   readonly publicKey: Uint8Array;
   /** The subject key identifier; by default it follows from the key. */
   readonly keyId?: Uint8Array;
-  readonly purpose: "workload" | "server" | "authority";
+  /** A `control-plane` serves, and proves to its peers who it is. */
+  readonly purpose: "workload" | "control-plane" | "authority";
   /** Of an authority: how many authorities may follow it, at most 127; any number by default. */
   readonly pathLength?: number;
   readonly names: AlternativeNames;
@@ -65,7 +66,7 @@ const clientAuth = oid(PURPOSE.clientAuth);
 /** What differs by purpose never differs by certificate. */
 const FIXED: Readonly<Record<CertificateTemplate["purpose"], readonly Buffer[]>> = {
   workload: leafExtensions(serverAuth, clientAuth),
-  server: leafExtensions(serverAuth),
+  "control-plane": leafExtensions(serverAuth, clientAuth),
   // keyCertSign and cRLSign.
   authority: [keyUsage(1, 0x06)],
 };

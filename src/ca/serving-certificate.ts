@@ -3,6 +3,7 @@ import { isIP } from "node:net";
 import { MeshError, messageOf } from "../errors.ts";
 import type { Host } from "../host.ts";
 import { ipBytes } from "../ip-bytes.ts";
+import { formatServiceAccountId, type ServiceAccountId } from "../spiffe.ts";
 import type { Authority } from "./authority.ts";
 import { EMPTY_NAME, serialFrom, signCertificate } from "./certificate.ts";
 import { toPem } from "./pem.ts";
@@ -36,19 +37,25 @@ export function servingNames(namespace: string, revision: string, clusterDomain:
   return [...full, "istiod", "localhost"];
 }
 
-/** Keeps a serving certificate for these names, and replaces it at half of its life. */
+/** Keeps a control plane's certificate, by which it serves and calls its peers, and replaces it at half of its life. */
 export class ServingCertificates {
   readonly #host: Host;
   readonly #names: readonly string[];
+  readonly #identity: ServiceAccountId;
   #authority: Authority;
-  #onRenewed: (material: ServingCertificateMaterial) => void = () => {};
+  #current: ServingCertificateMaterial | undefined;
+  readonly #observers = new Set<(material: ServingCertificateMaterial) => void>();
   #timer: Disposable | undefined;
 
-  /** @param names DNS names and IP addresses. */
-  constructor(host: Host, authority: Authority, names: readonly string[]) {
+  /**
+   * @param names DNS names and IP addresses.
+   * @param identity what peers know us by (contract peering.md 2.3).
+   */
+  constructor(host: Host, authority: Authority, names: readonly string[], identity: ServiceAccountId) {
     this.#host = host;
     this.#authority = authority;
     this.#names = names;
+    this.#identity = identity;
   }
 
   /**
@@ -56,39 +63,52 @@ export class ServingCertificates {
    * @throws MeshError `unavailable` if the authority has ended; later than now that is logged, and tried again.
    */
   start(onRenewed: (material: ServingCertificateMaterial) => void): ServingCertificateMaterial {
-    this.#onRenewed = onRenewed;
+    this.#observers.add(onRenewed);
     return this.#next();
+  }
+
+  /** What we prove ourselves with; undefined before `start`. */
+  get current(): ServingCertificateMaterial | undefined {
+    return this.#current;
+  }
+
+  /** Calls `observer` with each one that replaces the current. */
+  observe(observer: (material: ServingCertificateMaterial) => void): Disposable {
+    this.#observers.add(observer);
+    return { [Symbol.dispose]: () => void this.#observers.delete(observer) };
   }
 
   /** Has this authority sign from now on, beginning with a certificate for `onRenewed`. @throws as `start`. */
   rotate(authority: Authority): void {
     this.#authority = authority;
-    this.#onRenewed(this.#next());
+    this.#renew();
   }
 
   close(): void {
     this.#timer?.[Symbol.dispose]();
   }
 
+  #renew(): void {
+    const material = this.#next();
+    for (const observer of this.#observers) observer(material);
+  }
+
   #next(): ServingCertificateMaterial {
     const { material, lifeMs } = this.#issue();
     this.#renewAfter(lifeMs / 2);
-    return material;
+    return (this.#current = material);
   }
 
   #renewAfter(delayMs: number): void {
     this.#timer?.[Symbol.dispose]();
     this.#timer = this.#host.clock.after(Math.max(delayMs, RENEWAL_MS_MIN), () => {
-      let material: ServingCertificateMaterial;
       try {
-        material = this.#next();
+        this.#renew();
       } catch (thrown) {
         // Streams that are open live on, so we must, too.
         this.#host.log.scope("ca").error("the serving certificate was not renewed", { why: messageOf(thrown) });
         this.#renewAfter(RENEWAL_MS_MIN);
-        return;
       }
-      this.#onRenewed(material);
     });
   }
 
@@ -109,8 +129,12 @@ export class ServingCertificates {
       notAfter,
       subject: EMPTY_NAME,
       publicKey: createPublicKey(key).export({ type: "spki", format: "der" }),
-      purpose: "server",
-      names: { dns: this.#names.filter((name) => !ips.includes(name)), ips: ips.flatMap((ip) => ipBytes(ip) ?? []) },
+      purpose: "control-plane",
+      names: {
+        uris: [formatServiceAccountId(this.#identity)],
+        dns: this.#names.filter((name) => !ips.includes(name)),
+        ips: ips.flatMap((ip) => ipBytes(ip) ?? []),
+      },
     });
     const leaf = signCertificate(template, this.#authority);
     const chain = [leaf, ...this.#authority.chain].map((bytes) => toPem("CERTIFICATE", bytes)).join("");

@@ -42,20 +42,10 @@ const brokenNames: Readonly<
     if (uri === undefined || uris.length + dns.length + ips.length !== 1)
       return "X509-SVID 2: it has not exactly one name, a URI";
     if (subject.length !== EMPTY_NAME.length) return "it has a subject beside its name";
-    try {
-      parseServiceAccountId(uri);
-    } catch (thrown) {
-      return `SPIFFE-ID 2: ${messageOf(thrown)}`;
-    }
-    return undefined;
+    return whyNoIdentity(uri);
   },
-  server: ({ names: { uris = [], dns = [], ips = [] } }) => {
-    if (uris.length > 0 || dns.length + ips.length === 0) return "a server has DNS names and addresses, and no URI";
-    if (ips.some(({ length }) => length !== 4 && length !== 16))
-      return "RFC 5280 4.2.1.6: an address has 4 or 16 bytes";
-    const odd = dns.find((name) => !/^[\x21-\x7e]{1,253}$/.test(name));
-    return odd === undefined ? undefined : `RFC 5280 4.2.1.6: ${JSON.stringify(odd.slice(0, 80))} is no DNS name`;
-  },
+  // X509-SVID 2 allows one URI, and other names beside it.
+  "control-plane": (template) => brokenIdentity(template) ?? brokenServerNames(template),
   authority: ({ subject, pathLength = 0, names: { uris = [] } }) => {
     if (subject.length <= EMPTY_NAME.length) return "RFC 5280 4.1.2.6: an authority has a subject";
     if (!(pathLength >= 0 && pathLength <= 127 && Number.isInteger(pathLength)))
@@ -65,3 +55,24 @@ const brokenNames: Readonly<
       : "X509-SVID 3: an authority is named after a trust domain, with no path";
   },
 };
+
+function brokenServerNames({ names: { dns = [], ips = [] } }: CertificateTemplate): string | undefined {
+  if (dns.length + ips.length === 0) return "a server has DNS names or addresses";
+  if (ips.some(({ length }) => length !== 4 && length !== 16)) return "RFC 5280 4.2.1.6: an address has 4 or 16 bytes";
+  const odd = dns.find((name) => !/^[\x21-\x7e]{1,253}$/.test(name));
+  return odd === undefined ? undefined : `RFC 5280 4.2.1.6: ${JSON.stringify(odd.slice(0, 80))} is no DNS name`;
+}
+
+function brokenIdentity({ names: { uris = [] } }: CertificateTemplate): string | undefined {
+  const [uri, ...more] = uris;
+  return uri === undefined || more.length > 0 ? "X509-SVID 2: it has not exactly one URI" : whyNoIdentity(uri);
+}
+
+function whyNoIdentity(uri: string): string | undefined {
+  try {
+    parseServiceAccountId(uri);
+    return undefined;
+  } catch (thrown) {
+    return `SPIFFE-ID 2: ${messageOf(thrown)}`;
+  }
+}

@@ -6,17 +6,19 @@ import { join } from "node:path";
 import { afterEach, beforeEach, test } from "mocha";
 import { selfMadeRoot } from "../../src/ca/self-made-root.ts";
 import { ServingCertificates, servingNames } from "../../src/ca/serving-certificate.ts";
+import { controlPlaneId } from "../../src/spiffe.ts";
 import { TestHost } from "../kits/test-host.ts";
 
+const istiod = controlPlaneId("cluster.local", "istio-system");
 let folder = "";
 beforeEach(() => void (folder = mkdtempSync(join(tmpdir(), "causeway-serving-"))));
 afterEach(() => rmSync(folder, { recursive: true }));
 
-test("the serving certificate has every name that clients dial", async () => {
+test("the certificate has every name that clients dial, and the one that peers know us by", async () => {
   const host = new TestHost();
   const root = await selfMadeRoot(host, folder, "cluster.local");
   const names = [...servingNames("istio-system", "canary", "cluster.local"), "127.0.0.1", "::1"];
-  const { chain } = new ServingCertificates(host, root, names).start(() => {});
+  const { chain } = new ServingCertificates(host, root, names, istiod).start(() => {});
   const certificate = new X509Certificate(chain);
   for (const name of [
     "istiod.istio-system.svc",
@@ -27,13 +29,19 @@ test("the serving certificate has every name that clients dial", async () => {
     assert.ok(certificate.checkHost(name), name);
   for (const ip of ["127.0.0.1", "::1"]) assert.ok(certificate.checkIP(ip), ip);
   assert.ok(certificate.verify(new X509Certificate(root.roots[0]!).publicKey));
-  assert.deepEqual(certificate.keyUsage, ["1.3.6.1.5.5.7.3.1"]);
+  assert.deepEqual(certificate.keyUsage, ["1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"]);
+  assert.match(certificate.subjectAltName ?? "", /^URI:spiffe:\/\/cluster\.local\/ns\/istio-system\/sa\/istiod, DNS:/);
 });
 
 test("the serving certificate is replaced at half of its life, and again", async () => {
   const host = new TestHost();
   const renewed: string[] = [];
-  const serving = new ServingCertificates(host, await selfMadeRoot(host, folder, "cluster.local"), ["localhost"]);
+  const serving = new ServingCertificates(
+    host,
+    await selfMadeRoot(host, folder, "cluster.local"),
+    ["localhost"],
+    istiod,
+  );
   const { chain } = serving.start((material) => renewed.push(material.chain));
   host.clock.advance(15 * 86_400_000 - 1);
   assert.equal(renewed.length, 0);
@@ -49,7 +57,7 @@ test("an authority that ends takes neither us nor the processor with it", async 
   const root = await selfMadeRoot(host, folder, "cluster.local");
   const authority = { ...root, notAfter: host.clock.now() + 3_600_000 };
   let renewals = 0;
-  const serving = new ServingCertificates(host, authority, ["localhost"]);
+  const serving = new ServingCertificates(host, authority, ["localhost"], istiod);
   serving.start(() => (renewals += 1));
   host.clock.advance(3_600_000);
   assert.ok(renewals >= 5 && renewals <= 10, `${renewals} renewals in the last hour`);

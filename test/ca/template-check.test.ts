@@ -21,7 +21,15 @@ const workload: CertificateTemplate = {
   purpose: "workload",
   names: { uris: [uri] },
 };
-const server: CertificateTemplate = { ...workload, purpose: "server", names: { dns: ["istiod"] } };
+const server: CertificateTemplate = {
+  ...workload,
+  purpose: "control-plane",
+  names: { uris: ["spiffe://cluster.local/ns/istio-system/sa/istiod"], dns: ["istiod"] },
+};
+const named = (names: CertificateTemplate["names"]): CertificateTemplate => ({
+  ...server,
+  names: { ...server.names, ...names },
+});
 const authority: CertificateTemplate = {
   ...workload,
   purpose: "authority",
@@ -30,8 +38,9 @@ const authority: CertificateTemplate = {
 };
 
 test("a template as it should be is signed as it is", () => {
-  const named = { ...authority, pathLength: 0, names: { uris: ["spiffe://cluster.local"] } };
-  for (const template of [workload, server, authority, named]) assert.equal(checkTemplate(template, ends), template);
+  const constrained = { ...authority, pathLength: 0, names: { uris: ["spiffe://cluster.local"] } };
+  for (const template of [workload, server, authority, constrained])
+    assert.equal(checkTemplate(template, ends), template);
 });
 
 const refusals: readonly (readonly [string, CertificateTemplate, RegExp])[] = [
@@ -49,10 +58,12 @@ const refusals: readonly (readonly [string, CertificateTemplate, RegExp])[] = [
   ["a DNS name beside its identity", { ...workload, names: { uris: [uri], dns: ["x"] } }, /not exactly one name/],
   ["a subject", { ...workload, subject: organizationName("x") }, /a subject beside its name/],
   ["a name with dots", { ...workload, names: { uris: ["spiffe://a/ns/b/sa/.."] } }, /SPIFFE-ID 2/],
-  ["a server's URI", { ...server, names: { uris: [uri] } }, /no URI/],
-  ["a server without a name", { ...server, names: {} }, /has DNS names/],
-  ["a server whose name has a NUL", { ...server, names: { dns: ["istiod\0.evil"] } }, /is no DNS name/],
-  ["an address of five bytes", { ...server, names: { ips: [Buffer.alloc(5)] } }, /4 or 16 bytes/],
+  ["a control plane without identity", named({ uris: [] }), /X509-SVID 2: it has not exactly one URI/],
+  ["a control plane with two identities", named({ uris: [uri, uri] }), /not exactly one URI/],
+  ["a control plane named like an authority", named({ uris: ["spiffe://cluster.local"] }), /SPIFFE-ID 2/],
+  ["a control plane without a server's name", named({ dns: [] }), /has DNS names/],
+  ["a server whose name has a NUL", named({ dns: ["istiod\0.evil"] }), /is no DNS name/],
+  ["an address of five bytes", named({ ips: [Buffer.alloc(5)] }), /4 or 16 bytes/],
   ["an authority of a workload's name", { ...authority, names: { uris: [uri] } }, /X509-SVID 3: .*no path/],
   ["an authority of no trust domain", { ...authority, names: { uris: ["spiffe://A"] } }, /X509-SVID 3/],
   ["a path length below zero", { ...authority, pathLength: -1 }, /4\.2\.1\.9/],
