@@ -4,15 +4,14 @@ import { derive } from "./collection/derive.ts";
 import { filter } from "./collection/filter.ts";
 import type { Graph } from "./collection/graph.ts";
 import { Index } from "./collection/index-by.ts";
-import { labelSelectorSelects, type LabelSet } from "./kube/labels.ts";
-import type { Namespace } from "./kube/namespace.ts";
 import type { Objects } from "./kube/objects.ts";
 import type { ServiceEntry } from "./kube/service-entry.ts";
-import { serviceScopeOf, type ServiceScope } from "./kube/scope-labels.ts";
+import { serviceScopeOf } from "./kube/scope-labels.ts";
 import type { KubeService } from "./kube/service.ts";
 import type { MeshConfig } from "./model/mesh.ts";
 import type { RegistryOptions } from "./options.ts";
 import { kubeHostname } from "./service-offers.ts";
+import { effectiveScope, type Scoped } from "./service-scope.ts";
 import { DEFAULT_NETWORK } from "./workload-shape.ts";
 
 /** A Service of another cluster that its own cluster shares with all. */
@@ -67,9 +66,9 @@ export function globalServices(
     },
     to: (kube, reads, key) => {
       const { cluster, namespace, name: ownName } = kube.id;
-      const rules = reads.meshConfig.get("mesh")?.serviceScopeConfigs ?? [];
+      const rules = () => reads.meshConfig.get("mesh")?.serviceScopeConfigs ?? [];
       const isGlobalIn = (where: ClusterId, scoped: Scoped): boolean =>
-        isGlobal(scoped, reads.namespaces.get(objectKey(where, "", namespace)), rules);
+        effectiveScope(scoped, reads.namespaces.get(objectKey(where, "", namespace)), rules) === "global";
       if (!isGlobalIn(cluster, kube)) return [];
       const name = serviceName(namespace, kubeHostname(kube, mesh.clusterDomain));
       const local = reads.services.get(objectKey(localCluster, namespace, ownName));
@@ -94,28 +93,6 @@ export function globalServices(
 export function isShared({ id }: KubeService, globals: { get(key: ObjectKey): GlobalService | undefined }): boolean {
   const global = globals.get(objectKey(id.cluster, id.namespace, id.name));
   return global !== undefined && global.apart === undefined;
-}
-
-interface Scoped {
-  readonly labels: LabelSet;
-  readonly scope: ServiceScope | undefined;
-}
-
-/** What the Service says counts, else what its namespace says, else whether any rule of the mesh config makes it so. */
-function isGlobal(
-  { labels, scope }: Scoped,
-  namespace: Namespace | undefined,
-  rules: MeshConfig["serviceScopeConfigs"],
-): boolean {
-  const said = scope ?? namespace?.scope;
-  if (said !== undefined) return said === "global";
-  return rules.some(
-    ({ serviceSelector, namespaceSelector, scope }) =>
-      scope === "global" &&
-      (serviceSelector === undefined || labelSelectorSelects(serviceSelector, labels)) &&
-      (namespaceSelector === undefined ||
-        (namespace !== undefined && labelSelectorSelects(namespaceSelector, namespace.labels))),
-  );
 }
 
 function apartFrom(

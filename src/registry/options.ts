@@ -23,4 +23,6 @@ export interface RegistryOptions {
   readonly workloadEntrySelection: boolean;
   /** Hosts without an address get one from us (PILOT_ENABLE_IP_AUTOALLOCATE); what a status names counts anyway. */
   readonly allocateIps: boolean;
+  /** A Namespace can take over the cluster-local names of all that it shares; without it only a Service can (contract peering.md 2.8). */
+  readonly namespaceTakeover: boolean;
 }

@@ -9,12 +9,15 @@ import type { Graph } from "./collection/graph.ts";
 import { Index } from "./collection/index-by.ts";
 import { Source } from "./collection/source.ts";
 import { endpointProblems, placementOfEntry, placementsOfServiceEntry } from "./entry-workloads.ts";
+import { peering } from "./exports.ts";
 import { gatewayProblems, globalServiceProblems, scopeProblems, unreachedNetworks } from "./global-problems.ts";
 import { Intake } from "./kube/intake.ts";
 import type { Namespace } from "./kube/namespace.ts";
 import { objectSources, type Objects } from "./kube/objects.ts";
+import type { PeerGrant } from "./kube/peer-grant.ts";
 import { podEnded, type Pod } from "./kube/pod.ts";
 import type { MeshConfig, MeshSettings } from "./model/mesh.ts";
+import type { PeerGateway } from "./model/peer.ts";
 import type { Policy } from "./model/policy.ts";
 import type { Problem } from "./model/problem.ts";
 import type { Service } from "./model/service.ts";
@@ -27,6 +30,7 @@ import { peerSources, type PeerSources } from "./peer-sources.ts";
 import { mutualTlsPolicies, mutualTlsProblems, mutualTlsScopes } from "./peer-authentications.ts";
 import { distinctPlacements, labelled } from "./placements.ts";
 import { addressOwners, nameOwners, nameWinners, serviceProblems, services } from "./services.ts";
+import { sharedServices, type SharedService } from "./shared-services.ts";
 import { union } from "./union.ts";
 import { forgetfulStore } from "./virtual-ips.ts";
 import { policyTargetProblems } from "./policy-target-problems.ts";
@@ -45,6 +49,12 @@ export class Registry {
   readonly meshConfig: Source<"mesh", MeshConfig>;
   /** Written by links to peers. */
   readonly peers: PeerSources;
+  /** Where the local cluster says that peers are. */
+  readonly peerGateways: Collection<ObjectKey, PeerGateway>;
+  /** What peers may take and bring, of the local cluster's system namespace. */
+  readonly peerGrants: Collection<ObjectKey, PeerGrant>;
+  /** What clusters share under global names. */
+  readonly shared: Collection<ObjectKey, SharedService>;
   readonly workloads: Collection<WorkloadUid, Workload>;
   readonly services: Collection<ServiceName, Service>;
   readonly policies: Collection<PolicyName, Policy>;
@@ -71,6 +81,7 @@ export class Registry {
     const paths = networkPaths(graph, objects, options);
     const offered = waypoints(graph, objects, paths.networks);
     const offers = allOffers(graph, objects, { paths, waypoints: offered, meshConfig }, options);
+    const shared = sharedServices(graph, objects, meshConfig, options);
     const winners = nameWinners(graph, offers.all);
     const owners = nameOwners(graph, winners);
     const addresses = addressOwners(graph, winners);
@@ -95,6 +106,10 @@ export class Registry {
     this.statusInputs = { ...options, ...causes, objects };
     this.meshConfig = meshConfig;
     this.peers = peerSources(graph);
+    const own = peering(graph, objects, shared, options);
+    this.peerGateways = own.peerGateways;
+    this.peerGrants = own.peerGrants;
+    this.shared = shared.all;
     this.networks = paths.networks;
     this.networkGateways = paths.addresses;
     this.waypoints = offered;
@@ -117,6 +132,7 @@ export class Registry {
       globalServiceProblems(graph, offers, winners),
       scopeProblems(graph, objects),
       gatewayProblems(graph, objects, paths, options),
+      own.problems,
       unreachedNetworks(graph, all.tallies, paths, options),
     ]);
     this.podsOnNode = new Index(graph, objects.pods, "node-identity", (pod) =>
@@ -160,6 +176,7 @@ function withDefaults(settings: RegistrySettings): RegistryOptions {
     multiNetwork: true,
     workloadEntrySelection: true,
     allocateIps: true,
+    namespaceTakeover: false,
     ...settings,
   };
 }

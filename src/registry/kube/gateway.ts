@@ -1,9 +1,10 @@
 import { isTrustDomain } from "../../spiffe.ts";
-import type { GatewayHost } from "../model/address.ts";
+import type { GatewayHost, Locality } from "../model/address.ts";
 import { parseIp } from "../ip.ts";
 import { FieldError, fieldsOf, integerOf, isFields, listOf, textOf, type Fields } from "./fields.ts";
 import { labelSelectorOf, type LabelSelector } from "./labels.ts";
 import { idOf, type Metadata, type ObjectId } from "./metadata.ts";
+import { localityOf } from "./namespace.ts";
 import { isHostname } from "./workload-entry.ts";
 
 const TRUST_DOMAIN = "gateway.istio.io/trust-domain";
@@ -26,12 +27,21 @@ export interface KubeGateway {
   readonly leadsTo: string | undefined;
   /** The trust domain of what is behind it, itself included; undefined if it is the mesh's. */
   readonly trustDomain: string | undefined;
+  readonly locality: Locality | undefined;
+  /** How a peer is to be reached; as written, undefined if nobody said (contract peering.md 2.2). */
+  readonly preferredServiceType: string | undefined;
+  /** What a cluster's own east-west gateway offers; likewise. */
+  readonly serviceType: string | undefined;
+  /** Counts changes of the spec; 0 if it does not say. */
+  readonly generation: number;
 }
 
 export interface Listener {
   readonly port: number;
   readonly protocol: string;
   readonly terminates: boolean;
+  /** Of TLS: it is passed on as it is. */
+  readonly passes: boolean;
   /** Which namespaces may attach to it. */
   readonly namespaces: "same" | "all" | LabelSelector;
 }
@@ -54,6 +64,10 @@ export function readGateway(metadata: Metadata, object: Fields): KubeGateway {
     network: metadata.labels.map.get("topology.istio.io/network"),
     leadsTo: metadata.labels.map.get("topology.istio.io/cluster") || undefined,
     trustDomain: trustDomainOf(metadata),
+    locality: localityOf(metadata.labels),
+    preferredServiceType: metadata.annotations("peering.solo.io/preferred-data-plane-service-type"),
+    serviceType: metadata.annotations("peering.solo.io/data-plane-service-type"),
+    generation: metadata.generation,
   };
 }
 
@@ -95,6 +109,7 @@ function readListener(item: unknown, field: string): Listener {
     port: integerOf(listener["port"], `${field}.port`, 1, 65_535) ?? 0,
     protocol: textOf(listener["protocol"], `${field}.protocol`, 255),
     terminates: tls["mode"] === "Terminate",
+    passes: tls["mode"] === "Passthrough",
     namespaces:
       from === "All"
         ? "all"

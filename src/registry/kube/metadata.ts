@@ -18,6 +18,8 @@ export interface Metadata {
   readonly annotations: Annotations;
   /** Milliseconds since the Unix epoch; 0 if not said. */
   readonly createdMs: number;
+  /** Counts changes of the spec; 0 if not said. */
+  readonly generation: number;
   readonly deleting: boolean;
   /** As `shop/cart.yaml:12`; empty if from an API server. */
   readonly origin: string;
@@ -72,6 +74,7 @@ export function metadataOf(value: unknown, cluster: ClusterId, origin: string, c
     annotations: (key) =>
       Object.hasOwn(annotations, key) ? textOf(annotations[key], `metadata.annotations[${key}]`, 262_144) : undefined,
     createdMs: timeOf(value["creationTimestamp"]),
+    generation: typeof value["generation"] === "number" ? value["generation"] : 0,
     deleting: value["deletionTimestamp"] !== undefined && value["deletionTimestamp"] !== null,
     origin,
   };
@@ -106,6 +109,7 @@ export function bareMetadata(value: unknown, cluster: ClusterId, origin: string)
     labels: labelsOf(undefined, "metadata.labels"),
     annotations: () => undefined,
     createdMs: timeOf(value["creationTimestamp"]),
+    generation: 0,
     deleting: false,
     origin,
   };

@@ -38,11 +38,16 @@ export interface KubeNode {
 }
 
 export function readNode({ labels }: Metadata): KubeNode {
+  return { locality: localityOf(labels) };
+}
+
+/** As the well-known labels of a Node, or of a Gateway, have it. */
+export function localityOf(labels: LabelSet): Locality | undefined {
   const part = (key: string) => intern(labels.map.get(key) ?? "");
   const region = part("topology.kubernetes.io/region");
   const zone = part("topology.kubernetes.io/zone");
   const subzone = part("topology.istio.io/subzone");
-  return { locality: region || zone || subzone ? { region, zone, subzone } : undefined };
+  return region || zone || subzone ? { region, zone, subzone } : undefined;
 }
 
 /** `r/z/s`, as entries write it; parts that are missing are empty. */

@@ -20,6 +20,7 @@ import {
   readPeerAuthentication,
   type PeerAuthentication,
 } from "./peer-authentication.ts";
+import { readDoubtfulPeerGrant, readPeerGrant, type PeerGrant } from "./peer-grant.ts";
 import { readPod, type Pod } from "./pod.ts";
 import { readServiceEntry, type ServiceEntry } from "./service-entry.ts";
 import { readSegment, type Segment } from "./segment.ts";
@@ -42,6 +43,7 @@ export interface Objects {
   readonly peerAuthentications: Source<ObjectKey, PeerAuthentication>;
   readonly serviceAccounts: Source<ObjectKey, ServiceAccount>;
   readonly segments: Source<ObjectKey, Segment>;
+  readonly peerGrants: Source<ObjectKey, PeerGrant>;
   readonly unreadable: Source<ObjectKey, Problem>;
 }
 
@@ -60,6 +62,7 @@ export function objectSources(graph: Graph): Objects {
     peerAuthentications: new Source(graph, "peer-authentications"),
     serviceAccounts: new Source(graph, "service-accounts"),
     segments: new Source(graph, "segments"),
+    peerGrants: new Source(graph, "peer-grants"),
     unreadable: new Source(graph, "unreadable"),
   };
 }
@@ -123,7 +126,17 @@ export function kindsOf(objects: Objects): readonly Kind[] {
       readDoubtfulPeerAuthentication,
     ),
     kind("ServiceAccount", core, ["v1"], NAMESPACED, objects.serviceAccounts, readServiceAccount),
-    kind("Segment", "admin.solo.io", ["v1alpha1"], NAMESPACED, objects.segments, readSegment),
+    // A mistake in one must not give all services of a cluster other names: it stays as it was.
+    kind("Segment", "admin.solo.io", ["v1alpha1"], GUARD, objects.segments, readSegment),
+    kind(
+      "PeerGrant",
+      "peering.causeway.dev",
+      ["v1alpha1"],
+      GUARD,
+      objects.peerGrants,
+      readPeerGrant,
+      readDoubtfulPeerGrant,
+    ),
   ];
 }
 

@@ -1,9 +1,13 @@
 import type { KubeObject, ObjectReference } from "../../kube/object.ts";
 import { isFields } from "./fields.ts";
+import { isAliasPart } from "./peering-annotations.ts";
 
-/** What is kept of a value: itself if it is a scalar, these fields of a map, all fields of a map, all items of a list. */
+/** What is kept of a value: itself if it is a scalar, these fields of a map, all fields of a map or some, all items of a list. */
 type Shape =
-  "scalar" | { readonly fields: Readonly<Record<string, Shape>> } | { readonly all: Shape } | { readonly each: Shape };
+  | "scalar"
+  | { readonly fields: Readonly<Record<string, Shape>> }
+  | { readonly all: Shape; readonly where?: (key: string, value: unknown) => boolean }
+  | { readonly each: Shape };
 
 const scalars = (...names: readonly string[]): Readonly<Record<string, Shape>> =>
   Object.fromEntries(names.map((name) => [name, "scalar"]));
@@ -12,20 +16,28 @@ const each = (item: Shape): Shape => ({ each: item });
 const MAP: Shape = { all: "scalar" };
 const LIST = each("scalar");
 
-const METADATA = fields({
+const ANNOTATIONS: readonly string[] = [
+  "ambient.istio.io/redirection",
+  "ambient.istio.io/waypoint-inbound-binding",
+  "gateway.istio.io/service-account",
+  "gateway.istio.io/trust-domain",
+  "networking.istio.io/traffic-distribution",
+  "peering.solo.io/data-plane-service-type",
+  "peering.solo.io/preferred-data-plane-service-type",
+  "peering.causeway.dev/waypoint-policy",
+];
+const METADATA_FIELDS = {
   ...scalars("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "generateName"),
   labels: MAP,
   // Others can hold anything, as what `kubectl apply` was given last.
-  annotations: fields(
-    scalars(
-      "ambient.istio.io/redirection",
-      "ambient.istio.io/waypoint-inbound-binding",
-      "gateway.istio.io/service-account",
-      "gateway.istio.io/trust-domain",
-      "networking.istio.io/traffic-distribution",
-    ),
-  ),
+  annotations: fields(scalars(...ANNOTATIONS)),
   ownerReferences: each(fields(scalars("kind", "name", "controller"))),
+};
+const METADATA = fields(METADATA_FIELDS);
+/** With the annotations that a Service's aliases may be made of. */
+const SERVICE_METADATA = fields({
+  ...METADATA_FIELDS,
+  annotations: { all: "scalar", where: (key, value) => ANNOTATIONS.includes(key) || isAliasPart(key, value) },
 });
 
 const CONTAINERS = each(
@@ -54,6 +66,7 @@ const SHAPES: Readonly<Record<string, Readonly<Record<string, Shape>>>> = {
     }),
   },
   "/Service": {
+    metadata: SERVICE_METADATA,
     spec: fields({
       ...scalars("type", "clusterIP", "internalTrafficPolicy", "trafficDistribution", "publishNotReadyAddresses"),
       clusterIPs: LIST,
@@ -74,6 +87,7 @@ const SHAPES: Readonly<Record<string, Readonly<Record<string, Shape>>>> = {
     ports: each(fields(scalars("name", "port", "protocol"))),
   },
   "gateway.networking.k8s.io/Gateway": {
+    metadata: fields({ ...METADATA_FIELDS, generation: "scalar" }),
     spec: fields({
       gatewayClassName: "scalar",
       addresses: GATEWAY_HOSTS,
@@ -116,7 +130,10 @@ function pruned(value: unknown, shape: Shape): unknown {
     return typeof shape === "object" && "each" in shape ? value.map((item) => pruned(item, shape.each)) : [];
   if (!isFields(value) || shape === "scalar" || "each" in shape) return {};
   const entries = Object.entries(value);
-  if ("all" in shape) return Object.fromEntries(entries.map(([key, item]) => [key, pruned(item, shape.all)]));
+  if ("all" in shape) {
+    const kept = shape.where === undefined ? entries : entries.filter(([key, item]) => shape.where!(key, item));
+    return Object.fromEntries(kept.map(([key, item]) => [key, pruned(item, shape.all)]));
+  }
   return Object.fromEntries(
     entries.flatMap(([key, item]) => {
       const inner = Object.hasOwn(shape.fields, key) ? shape.fields[key] : undefined;

@@ -1,7 +1,11 @@
+import { aliasPatternOf, type AliasPattern } from "./alias-pattern.ts";
 import { FieldError, fieldsOf, listOf, textOf, type Fields } from "./fields.ts";
 import { labelSelectorOf, type LabelSelector } from "./labels.ts";
 import { idOf, type Metadata, type ObjectId } from "./metadata.ts";
 import { isHostname } from "./workload-entry.ts";
+
+/** The label of a cluster's system namespace that names its segment. */
+export const SEGMENT_LABEL = "admin.solo.io/segment";
 
 /** Clusters that share one domain of global names (contract peering.md 2.7). */
 export interface Segment {
@@ -13,8 +17,7 @@ export interface Segment {
 }
 
 export interface SegmentAlias {
-  /** As `{service}.{namespace}.example.com`. */
-  readonly pattern: string;
+  readonly pattern: AliasPattern;
   /** Which services have it; undefined for all. */
   readonly selector: LabelSelector | undefined;
 }
@@ -34,7 +37,7 @@ function aliasOf(item: unknown, field: string): SegmentAlias {
   const text = textOf(pattern, `${field}.pattern`, 512);
   if (text === "") throw new FieldError(`${field}.pattern`, "is empty; give one, as {service}.{namespace}.example.com");
   return {
-    pattern: text,
+    pattern: aliasPatternOf(text, `${field}.pattern`),
     selector: selector === undefined ? undefined : labelSelectorOf(selector, `${field}.selector`),
   };
 }

@@ -1,6 +1,8 @@
+import type { WaypointPolicy } from "../model/federated-service.ts";
 import { parseIp } from "../ip.ts";
 import { FieldError, fieldsOf, listOf, portOf, textOf, textsOf, truthOf, type Fields } from "./fields.ts";
 import { selectorOf, type LabelSet, type Selector } from "./labels.ts";
+import { aliasAnnotations, waypointPolicyOf } from "./peering-annotations.ts";
 import { idOf, type Metadata, type ObjectId } from "./metadata.ts";
 import { readStatus, type ObjectStatus } from "./object-status.ts";
 import { serviceScopeOf, type ServiceScope } from "./scope-labels.ts";
@@ -28,6 +30,9 @@ export interface KubeService {
   readonly useWaypoint: UseWaypoint | undefined;
   /** What it says itself; its namespace and the mesh config may say more. */
   readonly scope: ServiceScope | undefined;
+  /** Those that could be part of a host name, which a segment's aliases may ask for. */
+  readonly annotations: ReadonlyMap<string, string>;
+  readonly waypointPolicy: WaypointPolicy | undefined;
   /** True if a mesh controller made it for a waypoint or an east-west gateway. */
   readonly ofGateway: boolean;
   readonly status: ObjectStatus | undefined;
@@ -67,6 +72,8 @@ export function readService(metadata: Metadata, object: Fields): KubeService {
     publishNotReady: truthOf(spec["publishNotReadyAddresses"], "spec.publishNotReadyAddresses") ?? false,
     useWaypoint: useWaypointOf(metadata.labels, metadata.namespace),
     scope: serviceScopeOf(metadata.labels),
+    annotations: aliasAnnotations(object),
+    waypointPolicy: waypointPolicyOf(metadata.annotations),
     ofGateway: GATEWAY_CONTROLLERS.includes(metadata.labels.map.get("gateway.istio.io/managed")),
     status: readStatus(metadata, object, true),
   };

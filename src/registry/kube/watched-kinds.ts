@@ -43,5 +43,6 @@ export const LOCAL_KINDS: readonly WatchedKind[] = [
   required(types.ENDPOINT_SLICES),
   required(types.SERVICE_ACCOUNTS),
   required(types.SEGMENTS, "segments of a mesh of several clusters"),
+  required(types.PEER_GRANTS, "what peers may take and bring"),
   required(types.PODS),
 ];

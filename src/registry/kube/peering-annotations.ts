@@ -1,0 +1,35 @@
+import type { WaypointPolicy } from "../model/federated-service.ts";
+import { isFields, type Fields } from "./fields.ts";
+import { intern, type Annotations } from "./metadata.ts";
+
+/** Ours: nobody has named one in public (contract peering.md 2.9). */
+const WAYPOINT_POLICY = "peering.causeway.dev/waypoint-policy";
+const WAYPOINT_POLICIES: readonly string[] = ["once", "source", "destination", "both"] satisfies WaypointPolicy[];
+
+/** Undefined if nothing is said that we know. */
+export function waypointPolicyOf(annotations: Annotations): WaypointPolicy | undefined {
+  const text = annotations(WAYPOINT_POLICY) ?? "";
+  return WAYPOINT_POLICIES.includes(text) ? (text as WaypointPolicy) : undefined;
+}
+
+const NONE: ReadonlyMap<string, string> = new Map();
+const HOST_PART = /^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/;
+/** Of Kubernetes itself and its tools: they say nothing of what a service is called, and some hold whole objects. */
+const OF_SYSTEM = /(^|\.)(kubernetes|k8s)\.io\//;
+const KEPT_MAX = 64;
+
+/** True for an annotation that aliases may be made of: the rest can hold anything. */
+export const isAliasPart = (key: string, value: unknown): value is string =>
+  typeof value === "string" && HOST_PART.test(value) && !OF_SYSTEM.test(key);
+
+/** By key; of an object that has more than 64 of them the first, in code unit order. */
+export function aliasAnnotations(object: Fields): ReadonlyMap<string, string> {
+  const { annotations } = isFields(object["metadata"]) ? object["metadata"] : {};
+  if (!isFields(annotations)) return NONE;
+  const kept = Object.keys(annotations)
+    .filter((key) => isAliasPart(key, annotations[key]))
+    .sort()
+    .slice(0, KEPT_MAX)
+    .map((key) => [intern(key), intern(annotations[key] as string)] as const);
+  return kept.length === 0 ? NONE : new Map(kept);
+}
