@@ -38,6 +38,8 @@ export interface ClusterConfig {
   readonly readsLists: boolean;
   /** The ConfigMap with revocation lists, in every namespace. */
   readonly listsConfigMap: string;
+  /** Gives our roots out in a ClusterTrustBundle, too, where the API server has such. */
+  readonly clusterTrustBundle: boolean;
 }
 
 /** Names of ConfigMaps in the system namespace. */
@@ -67,6 +69,7 @@ export const CLUSTER_SETTINGS = {
   rootConfigMap: { variable: "PILOT_CA_CERT_CONFIGMAP" },
   readsLists: { variable: "PILOT_ENABLE_CA_CRL" },
   listsConfigMap: { variable: "PILOT_CRL_CONFIGMAP" },
+  clusterTrustBundle: { variable: "ENABLE_CLUSTER_TRUST_BUNDLE_API" },
 } as const satisfies Readonly<Record<string, Setting>>;
 
 /** @throws UsageError naming the flag or variable, its value and what would be right. */
@@ -97,6 +100,7 @@ export function loadClusterConfig(options: Options, environment: Environment, re
     rootConfigMap: read("rootConfigMap", configMapOf, "istio-ca-root-cert"),
     readsLists: read("readsLists", truthOf, true),
     listsConfigMap: read("listsConfigMap", configMapOf, "istio-ca-crl"),
+    clusterTrustBundle: read("clusterTrustBundle", truthOf, false),
   };
 }
 

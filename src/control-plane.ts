@@ -18,14 +18,10 @@ import { GrpcServer, type ServingCertificate } from "./grpc/server.ts";
 import type { ReadinessCheck } from "./admin.ts";
 import type { Host } from "./host.ts";
 import type { ClusterId } from "./names.ts";
-import {
-  type AuthorityContext,
-  type AuthoritySource,
-  localAuthority,
-  WatchedAuthority,
-} from "./plane/authority-source.ts";
+import { type AuthorityContext, type AuthoritySource, WatchedAuthority } from "./plane/authority-source.ts";
 import type { ClusterContext, Clusters } from "./plane/clusters.ts";
 import { EmbeddedClusters } from "./plane/embedded-clusters.ts";
+import { localAuthority } from "./plane/local-authority.ts";
 import { Graph } from "./registry/collection/graph.ts";
 import { FileVirtualIpStore } from "./registry/embedded/virtual-ip-file.ts";
 import { LivePods } from "./registry/live-pods.ts";
@@ -244,8 +240,7 @@ export class ControlPlane {
     ];
     // What we show, and what we verify clients by, is of the same authority.
     const shown = (material: ServingCertificateMaterial): ServingCertificate => {
-      const { roots } = this.#trusted;
-      return { ...material, clientRoots: pemOf(roots), clientTrust: new PeerTrust(this.#trusted) };
+      return { ...material, clientRoots: pemOf(this.#trusted.roots), clientTrust: new PeerTrust(this.#trusted) };
     };
     const certificates = this.#certificates(authority);
     const certificate = shown(certificates.start((renewed) => server.setCertificate(shown(renewed))));

@@ -29,7 +29,6 @@ export const FIXED_VARIABLES: readonly FixedVariable[] = [
     XDS_AUTH: `only ztunnels that prove who they are may read the mesh; ${REMOVE}`,
   }),
   ...fixed("false", {
-    ENABLE_CLUSTER_TRUST_BUNDLE_API: `roots are given out in a ConfigMap, not in ClusterTrustBundles; ${REMOVE}`,
     ENABLE_MCS_AUTO_EXPORT: `ServiceExports are not built; ${REMOVE}, and make services global by serviceScopeConfigs`,
     ENABLE_MCS_CLUSTER_LOCAL: `hosts of ServiceImports are not built; ${REMOVE}`,
     ENABLE_MCS_HOST: `hosts under clusterset.local are not built; ${REMOVE}, and make services global by serviceScopeConfigs`,

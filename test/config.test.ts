@@ -49,6 +49,7 @@ test("variables of istiod mean what they mean there", () => {
     [{ PILOT_CA_CERT_CONFIGMAP: "roots" }, { rootConfigMap: "roots" }],
     [{ PILOT_ENABLE_CA_CRL: "false" }, { readsLists: false }],
     [{ PILOT_CRL_CONFIGMAP: "lists" }, { listsConfigMap: "lists" }],
+    [{ ENABLE_CLUSTER_TRUST_BUNDLE_API: "true" }, { clusterTrustBundle: true }],
     [{ ROOT_CA_DIR: "/etc/cacerts" }, { cacertsDir: "/etc/cacerts" }],
     [{ ISTIOD_CUSTOM_HOST: "a.example, b.example" }, { servingNames: ["a.example", "b.example"] }],
   ];

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,6 +17,7 @@ import { dialXds, type XdsTarget } from "../src/xds/dial.ts";
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from "../src/xds/resource.ts";
 import { realHost } from "./kits/real-host.ts";
 import { TestAuthority } from "./kits/tls.ts";
+import { until } from "./kits/until.ts";
 
 const examples = join(import.meta.dirname, "..", "..", "examples", "shop");
 const east = clusterId("east");
@@ -272,10 +274,77 @@ test("what cannot be used stops the start with one sentence, and leaves nothing 
       /the state folder .* cannot be written .*; choose another with --state/,
     ],
     [{ listen: "192.0.2.1" }, /xds cannot listen on 192.0.2.1:0: this machine does not have the address/],
-    [{ cacerts: join(folder, "empty") }, /holds no ca-cert.pem and no tls.crt/],
   ];
   for (const [options, message] of cases)
     await assert.rejects(start(options), (error) => error instanceof MeshError && message.test(error.message));
+});
+
+// Fault 21 of contract operations.md 3.4, at the start.
+test("a cacerts folder that cannot be used is waited for: not ready, with no other root, and no restart once it is mended", async () => {
+  const cacerts = join(folder, "cacerts");
+  const root = await TestAuthority.create("CN=root");
+  const own = await TestAuthority.create("CN=own", root);
+  const put = (name: string, text: string): void => {
+    mkdirSync(cacerts, { recursive: true });
+    writeFileSync(join(cacerts, name), text);
+  };
+  const host = realHost();
+  const { clock } = host;
+  const after = (delayMs: number, task: () => void): Disposable =>
+    clock.after(delayMs === LOOK_MS ? 10 : delayMs, task);
+  const hurried = { ...host, clock: { now: () => clock.now(), elapsedMs: () => clock.elapsedMs(), after } };
+  const flags = { cluster: "east", manifests: [manifests], state: join(folder, "state"), xdsPort: "0", cacerts };
+  const plane = await ControlPlane.open(hurried, {
+    config: loadConfig(flags, {}, { listenAddress: "127.0.0.1", stateDir: "" }),
+    openToAll: false,
+    debugPage: () => Promise.reject(new MeshError("absent", "no pages here")),
+  });
+  cleanups.push(() => plane.close());
+  const started = plane.start(new AbortController().signal);
+  const waits = () =>
+    plane
+      .readiness()
+      .find(({ name }) => name === "certificates")!
+      .check();
+  const problems = (): string =>
+    plane
+      .problems()
+      .map(({ message }) => message)
+      .join("\n");
+  for (const [spoil, why] of [
+    [() => {}, /cacerts holds no ca-cert.pem and no tls.crt; put the authority there/],
+    [() => put("ca-cert.pem", own.root), /cacerts lacks ca-key.pem, root-cert.pem, cert-chain.pem/],
+    [
+      () => [put("ca-key.pem", root.key), put("root-cert.pem", root.root), put("cert-chain.pem", "")],
+      /ca-key.pem: it is not the key of ca-cert.pem/,
+    ],
+  ] as const) {
+    spoil();
+    await until(() => why.test(waits() ?? ""));
+    assert.match(problems(), why);
+    assert.deepEqual([plane.ports.xds, plane.signer()], [0, undefined]);
+    const said = host.lines.filter((line) => line.includes("no authority that can be used") && why.test(line));
+    assert.equal(said.length, 1);
+  }
+  put("ca-key.pem", own.key);
+  await started;
+  assert.deepEqual([waits(), problems()], [undefined, ""]);
+  assert.ok(new X509Certificate(plane.signer()!.chain[0]!).subject.includes("CN=own"));
+});
+
+test("a cacerts folder that never can be used keeps nobody from stopping", async () => {
+  const host = realHost();
+  const flags = { manifests: [manifests], state: join(folder, "state"), xdsPort: "0", cacerts: join(folder, "none") };
+  const plane = await ControlPlane.open(host, {
+    config: loadConfig(flags, {}, { listenAddress: "127.0.0.1", stateDir: "" }),
+    openToAll: false,
+    debugPage: () => Promise.reject(new MeshError("absent", "no pages here")),
+  });
+  const stop = new AbortController();
+  const started = plane.start(stop.signal);
+  await until(() => /put the authority there/.test(plane.readiness().at(-1)!.check() ?? ""));
+  stop.abort();
+  await assert.rejects(started, /we were told to stop/);
 });
 
 test("a cluster on another network is not sent, and that is a problem that says what to do", async () => {

@@ -67,7 +67,8 @@ export function cacertsIn(folder: string, named: ReadonlyMap<string, string>): C
 /** The second half of `loadCacerts`. */
 export function authorityOf({ folder, layout, text }: CacertsFiles, trustDomain: string, now: EpochMs): Authority {
   const read = (name: string): readonly X509Certificate[] => certificatesIn(folder, name, text.get(name)!);
-  const roots = read(layout.root);
+  // Some that read them refuse one that is there twice.
+  const roots = [...new Map(read(layout.root).map((root) => [root.fingerprint256, root])).values()];
   const [first, ...following] = read(layout.certificate);
   // istiod leaves the chain empty where there is nothing between its certificate and the root.
   const after =

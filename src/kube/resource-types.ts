@@ -34,6 +34,13 @@ export const SEGMENTS = type("admin.solo.io", ["v1alpha1"], "Segment", "segments
 export const PEER_GRANTS = type("peering.causeway.dev", ["v1alpha1"], "PeerGrant", "peergrants");
 export const LEASES = type("coordination.k8s.io", ["v1"], "Lease", "leases");
 export const TOKEN_REVIEWS = type("authentication.k8s.io", ["v1"], "TokenReview", "tokenreviews", false);
+export const CLUSTER_TRUST_BUNDLES = type(
+  "certificates.k8s.io",
+  ["v1beta1", "v1alpha1"],
+  "ClusterTrustBundle",
+  "clustertrustbundles",
+  false,
+);
 const RBAC = "rbac.authorization.k8s.io";
 export const CLUSTER_ROLES = type(RBAC, ["v1"], "ClusterRole", "clusterroles", false);
 export const CLUSTER_ROLE_BINDINGS = type(RBAC, ["v1"], "ClusterRoleBinding", "clusterrolebindings", false);

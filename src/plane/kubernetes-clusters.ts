@@ -17,6 +17,7 @@ import type { ClusterContext, Clusters } from "./clusters.ts";
 import type { KubernetesAccess } from "./kubernetes-access.ts";
 import { NamedConfigMaps } from "./named-config-maps.ts";
 import { RemoteFeeds } from "./remote-feeds.ts";
+import { TrustBundleWatch } from "./trust-bundle-watch.ts";
 import { unlessAborted } from "./unless-aborted.ts";
 
 /** How often it is looked whether an API server has fallen silent, or answers again. */
@@ -32,7 +33,8 @@ export class KubernetesClusters implements Clusters {
   readonly #remote: RemoteFeeds | undefined;
   readonly #roots: Source<"roots", string>;
   readonly #lists: Source<"lists", GivenLists>;
-  readonly #listMaps: NamedConfigMaps<FoundLists>;
+  readonly #listMaps: NamedConfigMaps<FoundLists> | undefined;
+  readonly #bundle: TrustBundleWatch | undefined;
   readonly #writing: StatusWriting;
   #started = false;
   #writes = false;
@@ -60,10 +62,11 @@ export class KubernetesClusters implements Clusters {
     this.#roots = new Source(graph, "roots");
     this.#lists = new Source(graph, "given-revocation-lists");
     const found = new Source<string, FoundLists>(graph, "found-revocation-lists");
-    const at = { cluster, name: config.listsConfigMap };
-    this.#listMaps = new NamedConfigMaps(host, access, at, found, foundLists);
-    const lists = config.readsLists ? { configMap: config.listsConfigMap, lists: this.#lists, found } : undefined;
-    const options = { roots: this.#roots, configMap: config.rootConfigMap, lists };
+    const { listsConfigMap: name, rootConfigMap: configMap } = config;
+    const lists = config.readsLists ? { configMap: name, lists: this.#lists, found } : undefined;
+    this.#listMaps = lists && new NamedConfigMaps(host, access, { cluster, name }, found, foundLists);
+    this.#bundle = config.clusterTrustBundle ? new TrustBundleWatch(host, graph, access, cluster) : undefined;
+    const options = { roots: this.#roots, configMap, lists, bundle: this.#bundle?.found };
     this.#writing = new StatusWriting(host, api, {
       wanted: wantedObjects(graph, registry.statusInputs, options),
       ...config,
@@ -106,9 +109,11 @@ export class KubernetesClusters implements Clusters {
   publishTrust(roots: string, lists: string): void {
     this.#roots.set("roots", roots);
     this.#lists.set("lists", givenLists(lists));
-    if (!this.#writes) this.#writing.start();
-    if (!this.#writes && this.#context.config.readsLists) this.#listMaps.start();
+    if (this.#writes) return;
     this.#writes = true;
+    this.#writing.start();
+    this.#listMaps?.start();
+    this.#bundle?.start();
   }
 
   readiness(): readonly ReadinessCheck[] {
@@ -142,7 +147,8 @@ export class KubernetesClusters implements Clusters {
   async close(): Promise<void> {
     this.#look?.[Symbol.dispose]();
     await this.#writing.close();
-    await this.#listMaps.close();
+    await this.#listMaps?.close();
+    await this.#bundle?.close();
     await this.#remote?.close();
     await this.#access.unfollow();
     await this.#local.close();

@@ -36,6 +36,8 @@ const source = join(root, "test", "conformance");
 export const CRDS = join(source, "crds");
 export const EXAMPLES = join(root, "examples", "shop");
 export const RBAC = join(root, "deploy", "rbac", "causeway.yaml");
+/** What one variable needs besides. */
+export const TRUST_BUNDLE_RBAC = join(root, "deploy", "rbac", "cluster-trust-bundle.yaml");
 const SYSTEM = "istio-system";
 
 /** Accounts of deploy/rbac/causeway.yaml. */

@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
-import { CONFIG_MAPS, NAMESPACES, SECRETS } from "../../src/kube/resource-types.ts";
-import { TestAuthority } from "../kits/tls.ts";
+import { CLUSTER_TRUST_BUNDLES, CONFIG_MAPS, NAMESPACES, SECRETS } from "../../src/kube/resource-types.ts";
+import { SIGNS_LISTS, TestAuthority } from "../kits/tls.ts";
 import { eventually } from "./causeway-process.ts";
 import { FaultyApi } from "./faulty-api.ts";
-import { CRDS, type KubeCluster, KubeLab, type RbacUsage } from "./kube-lab.ts";
+import { CRDS, TRUST_BUNDLE_RBAC, type KubeCluster, KubeLab, type RbacUsage } from "./kube-lab.ts";
 import { MeshWatcher } from "./mesh-watcher.ts";
+
+type Texts = Readonly<Record<string, string>>;
 
 /** Its status says which waypoint it is bound to. */
 const WORKLOAD_ENTRY = {
@@ -25,7 +27,8 @@ suite("What Causeway is allowed to do on Kubernetes", () => {
   /** As `list pods by ClusterRoleBinding/x`, for those that allowed nothing yet. */
   const unused = ({ rules }: RbacUsage): readonly string[] =>
     rules
-      .filter(({ allowed }) => allowed === 0)
+      // Whoever writes a ClusterTrustBundle is asked for `attest` by an admission plugin that this API server has not.
+      .filter(({ allowed, verb }) => allowed === 0 && verb !== "attest")
       .map(({ verb, apiGroup, resource, binding }) => `${verb} ${resource}${apiGroup && `.${apiGroup}`} by ${binding}`);
 
   async function usageOf(cluster: KubeCluster, binding: RegExp): Promise<RbacUsage> {
@@ -37,6 +40,7 @@ suite("What Causeway is allowed to do on Kubernetes", () => {
     this.timeout(5 * 60_000);
     const clusters = [await lab.cluster("east"), await lab.cluster("west")] as const;
     const [east, west] = clusters;
+    await east.client.kubectl("apply", "-f", TRUST_BUNDLE_RBAC);
     await east.applyExamples();
     await west.applyExamples();
     await east.apply(WORKLOAD_ENTRY);
@@ -61,7 +65,8 @@ suite("What Causeway is allowed to do on Kubernetes", () => {
       [await east.kubeconfigFor("istiod", shape), kubeconfigOf(oldWest)],
     ] as const) {
       await east.client.put(SECRETS, { ...remote, stringData: { west } });
-      planes.push(await lab.causeway({ kubeconfig, cluster: "east" }));
+      const environment = { ENABLE_CLUSTER_TRUST_BUNDLE_API: "true" };
+      planes.push(await lab.causeway({ kubeconfig, cluster: "east", environment }));
       for (const { client } of clusters) await client.kubectl("apply", "-f", CRDS);
     }
     await east.client.delete(SECRETS, own.name, own.namespace);
@@ -76,6 +81,7 @@ suite("What Causeway is allowed to do on Kubernetes", () => {
       const { data } = await east.client.get(CONFIG_MAPS, "istio-ca-root-cert", "later");
       return (data as Record<string, string>)["root-cert.pem"]!.includes("BEGIN CERTIFICATE");
     });
+    await revokeAndForget(east);
     await eventually("every rule was used", 60_000, async () => {
       const idle = [...unused(await usageOf(east, /istiod/)), ...unused(await usageOf(west, /reader/))];
       if (idle.length > 0) throw new Error(`unused: ${idle.join("; ")}`);
@@ -86,6 +92,37 @@ suite("What Causeway is allowed to do on Kubernetes", () => {
     assert.ok(count > 40);
     console.log(`      ${count} parts of rules, all used; no request denied; root of trust after ${root} ms`);
   });
+
+  /** Revokes something, sees it handed on beside the roots, and takes the list away again. */
+  async function revokeAndForget(east: KubeCluster): Promise<void> {
+    const root = await TestAuthority.create({ name: "CN=root", usages: SIGNS_LISTS });
+    const own = await TestAuthority.create("CN=own", root);
+    const textOf = async (name: string, key: string) =>
+      Buffer.from(((await east.client.get(SECRETS, name, "istio-system"))["data"] as Texts)[key]!, "base64").toString();
+    const metadata = { name: "cacerts", namespace: "istio-system" };
+    const stringData = {
+      "ca-cert.pem": own.root,
+      "ca-key.pem": own.key,
+      "cert-chain.pem": own.root,
+      "root-cert.pem": `${await textOf("istio-ca-secret", "root-cert.pem")}\n${root.root}`,
+    };
+    const list = await root.list({ revoked: ["0a"] });
+    await east.client.put(SECRETS, { metadata, stringData: { ...stringData, "ca-crl.pem": list } });
+    await eventually("the list is in a namespace", 30_000, async () => {
+      const { data } = await east.client.get(CONFIG_MAPS, "istio-ca-crl", "later");
+      return (data as Texts)["ca-crl.pem"]!.includes("BEGIN X509 CRL");
+    });
+    await eventually("both roots are in the ClusterTrustBundle", 30_000, async () => {
+      const { spec } = await east.client.get(CLUSTER_TRUST_BUNDLES, "istio.io:istiod-ca:root-cert");
+      return (spec as Texts)["trustBundle"]!.split("BEGIN CERTIFICATE").length === 3;
+    });
+    await east.client.delete(SECRETS, "cacerts", "istio-system");
+    await east.client.put(SECRETS, { metadata, stringData });
+    await eventually("no list is left in any namespace", 30_000, async () => {
+      const maps = await east.client.kubectl("get", "configmaps", "-A", "-o", "name");
+      return !maps.includes("istio-ca-crl");
+    });
+  }
 
   /** The same API server as one that has no streamed lists. */
   async function old(cluster: KubeCluster): Promise<FaultyApi> {

@@ -6,12 +6,15 @@ import { policyStatuses } from "./policy-statuses.ts";
 import { type ListsOptions, revocationLists } from "./revocation-lists.ts";
 import { rootCertificates, type Roots } from "./root-certificates.ts";
 import type { StatusInputs } from "./status-inputs.ts";
+import { type FoundBundle, trustBundle } from "./trust-bundle.ts";
 import { serviceEntryStatuses, serviceStatuses, workloadEntryStatuses } from "./waypoint-bindings.ts";
 
 export interface WantedOptions {
   readonly roots: Roots;
   /** What was revoked, and where that stands already; undefined if it is not handed on. */
   readonly lists?: Omit<ListsOptions, "localCluster"> | undefined;
+  /** What the ClusterTrustBundle holds; undefined if none is to be written. */
+  readonly bundle?: FoundBundle | undefined;
   /** The name of the ConfigMap with the roots; `istio-ca-root-cert` unless PILOT_CA_CERT_CONFIGMAP says another. */
   readonly configMap?: string;
 }
@@ -23,7 +26,7 @@ export interface WantedOptions {
 export function wantedObjects(
   graph: Graph,
   inputs: StatusInputs,
-  { roots, lists, configMap = "istio-ca-root-cert" }: WantedOptions,
+  { roots, lists, bundle, configMap = "istio-ca-root-cert" }: WantedOptions,
 ): Collection<string, WantedObject> {
   const { objects, localCluster } = inputs;
   return union(graph, "wanted", [
@@ -32,6 +35,7 @@ export function wantedObjects(
     serviceEntryStatuses(graph, inputs),
     workloadEntryStatuses(graph, inputs),
     rootCertificates(graph, objects.namespaces, roots, { localCluster, configMap }),
+    ...(bundle === undefined ? [] : [trustBundle(graph, roots, bundle)]),
     ...(lists === undefined ? [] : [revocationLists(graph, objects.namespaces, { ...lists, localCluster })]),
   ]);
 }

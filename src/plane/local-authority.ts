@@ -1,0 +1,104 @@
+import { join } from "node:path";
+import { type AuthorityKeeper, refusalsOf } from "../ca/authority-keeper.ts";
+import type { Authority } from "../ca/authority.ts";
+import { CacertsFollower, LOOK_MS } from "../ca/cacerts-follower.ts";
+import { authorityOf, readCacerts, withoutLists } from "../ca/cacerts.ts";
+import { selfMadeRoot } from "../ca/self-made-root.ts";
+import { MeshError, messageOf } from "../errors.ts";
+import type { Problem } from "../registry/model/problem.ts";
+import { type AuthorityContext, type AuthoritySource, keeperOf, problemsOf } from "./authority-source.ts";
+import { unlessAborted } from "./unless-aborted.ts";
+
+/** The folder that `--cacerts` names. What cannot be used there is waited for: it never makes us sign with another root. */
+class FolderAuthority implements AuthoritySource {
+  readonly #context: AuthorityContext;
+  readonly #folder: string;
+  #authority: Authority | undefined;
+  #waiting: string | undefined;
+  #nextLook: Disposable | undefined;
+  #keeper: AuthorityKeeper | undefined;
+  #follower: CacertsFollower | undefined;
+  #closed = false;
+
+  constructor(context: AuthorityContext, folder: string) {
+    this.#context = context;
+    this.#folder = folder;
+  }
+
+  first(signal: AbortSignal): Promise<Authority> {
+    const found = new Promise<Authority>((resolve) => void this.#look(resolve));
+    return unlessAborted(found, signal, "no authority was found that can be used");
+  }
+
+  waitingFor(): string | undefined {
+    return this.#authority === undefined ? (this.#waiting ?? `${this.#folder} is not read yet`) : undefined;
+  }
+
+  follow(onChange: (authority: Authority) => Promise<void>): void {
+    const { host } = this.#context;
+    this.#keeper = keeperOf(this.#context, this.#authority!, onChange);
+    this.#follower = new CacertsFollower(host, this.#folder, this.#keeper);
+    this.#follower.start();
+  }
+
+  problems(): readonly Problem[] {
+    const waiting = this.#waiting === undefined ? [] : [{ severity: "error", message: `${this.#waiting}.` } as const];
+    return problemsOf(`folder ${this.#folder}`, [...waiting, ...(this.#keeper?.faults ?? [])]);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#nextLook?.[Symbol.dispose]();
+    await this.#follower?.close();
+  }
+
+  async #look(found: (authority: Authority) => void): Promise<void> {
+    const { clock, log } = this.#context.host;
+    const why = await this.#read().then(() => undefined, messageOf);
+    if (this.#closed) return;
+    if (this.#authority !== undefined) return found(this.#authority);
+    if (why !== this.#waiting) {
+      refusalsOf(this.#context.host).add();
+      log.scope("ca").error("there is no authority that can be used, so we are not ready; mend it", { why });
+    }
+    this.#waiting = why;
+    this.#nextLook = clock.after(LOOK_MS, () => void this.#look(found));
+    this.#context.noteProblems();
+  }
+
+  async #read(): Promise<void> {
+    const { host, config, noteProblems } = this.#context;
+    const files = await readCacerts(this.#folder);
+    if (files === undefined)
+      throw new MeshError("absent", `${this.#folder} holds no ca-cert.pem and no tls.crt; put the authority there`);
+    const read = config.readsLists ? files : withoutLists(files);
+    this.#authority = authorityOf(read, config.trustDomain, host.clock.now());
+    this.#waiting = undefined;
+    noteProblems();
+  }
+}
+
+/** A root of our own in the state folder, which never changes by itself. */
+class StateFolderAuthority implements AuthoritySource {
+  readonly #context: AuthorityContext;
+
+  constructor(context: AuthorityContext) {
+    this.#context = context;
+  }
+
+  first(): Promise<Authority> {
+    const { host, config } = this.#context;
+    return selfMadeRoot(host, join(config.stateDir, "ca"), config.trustDomain);
+  }
+  waitingFor(): undefined {}
+  follow(): void {}
+  problems(): readonly Problem[] {
+    return [];
+  }
+  async close(): Promise<void> {}
+}
+
+export function localAuthority(context: AuthorityContext): AuthoritySource {
+  const { cacertsDir } = context.config;
+  return cacertsDir === undefined ? new StateFolderAuthority(context) : new FolderAuthority(context, cacertsDir);
+}
