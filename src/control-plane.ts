@@ -5,12 +5,13 @@ import type { Config } from "./config.ts";
 import type { Authority } from "./ca/authority.ts";
 import { Authenticators } from "./ca/authenticators.ts";
 import { IssuanceLog } from "./ca/issuance-log.ts";
-import { LocalSigner } from "./ca/local-signer.ts";
 import type { SignerDescription } from "./ca/signer.ts";
 import type { RevocationList } from "./ca/crl.ts";
 import { PeerTrust, type Trusted } from "./ca/peer-trust.ts";
 import { toPem } from "./ca/pem.ts";
 import { certificateService } from "./ca/service.ts";
+import { startSigningThread } from "./ca/start-signing-thread.ts";
+import { ThreadedSigner } from "./ca/threaded-signer.ts";
 import { type ServingCertificateMaterial, ServingCertificates, servingNames } from "./ca/serving-certificate.ts";
 import type { TokenIssuer } from "./ca/token-issuer.ts";
 import { MeshError, messageOf } from "./errors.ts";
@@ -67,7 +68,7 @@ export class ControlPlane {
   readonly #clusters: Clusters;
   readonly #authority: AuthoritySource;
   #ports = { xds: 0, xdsPlaintext: undefined as number | undefined };
-  #signer: LocalSigner | undefined;
+  #signer: ThreadedSigner | undefined;
   /** What verifies our clients. */
   #trusted = NOTHING_TRUSTED;
   #certificate: ServingCertificates | undefined;
@@ -229,14 +230,15 @@ export class ControlPlane {
     await this.#keepRoots(authority);
     const authenticator = this.#authenticators();
     const { trustDomain, trustedNodeAccounts, listenAddress: address, ports } = this.#options.config;
-    const signer = new LocalSigner(this.#host, authority, trustDomain);
+    const signer = new ThreadedSigner(this.#host, authority, trustDomain, startSigningThread);
+    this.#closing.push(() => signer.close());
     this.#signer = signer;
     const pods = new LivePods(this.registry);
     const rules = { trustDomain, trustedNodeAccounts, pods };
     const admission = { authenticator, whyNot: (caller: Caller) => this.#whyNot(caller) };
     const methods = [
       ...this.discovery.methods(admission),
-      certificateService(this.#host, { authenticator, rules, signer, issuances: this.issuances }),
+      certificateService(this.#host, { authenticator, rules, signer, issuer: signer, issuances: this.issuances }),
     ];
     // What we show, and what we verify clients by, is of the same authority.
     const shown = (material: ServingCertificateMaterial): ServingCertificate => {

@@ -1,9 +1,11 @@
-import { randomBytes } from "node:crypto";
-import type { Clock, EpochMs, Host, Random } from "./host.ts";
+import type { Clock, EpochMs, Host } from "./host.ts";
 import type { LogLevels } from "./log-levels.ts";
 import { LogScopes } from "./log.ts";
 import { PrometheusMetrics } from "./prometheus.ts";
+import { systemRandom } from "./system-random.ts";
 import { VERSION } from "./version.ts";
+
+export { systemRandom };
 
 /** Node takes delays as 32-bit numbers, and runs at once what is due later than that. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
@@ -52,26 +54,7 @@ export const systemClock: Clock = {
   },
 };
 
-export const systemRandom: Random = {
-  next: () => Math.random(),
-  bytes: pooledBytes,
-};
-
 const ignored = (): void => {};
-
-/** To ask the kernel costs as much for 4,096 bytes as for 16, and each certificate needs 16. */
-const POOL_BYTES = 4096;
-let pool = Buffer.alloc(0);
-
-/** No byte is given out twice. */
-function pooledBytes(length: number): Uint8Array {
-  if (length > POOL_BYTES / 16) return randomBytes(length);
-  if (pool.length < length) pool = randomBytes(POOL_BYTES);
-  const bytes = Uint8Array.from(pool.subarray(0, length));
-  pool.fill(0, 0, length);
-  pool = pool.subarray(length);
-  return bytes;
-}
 
 /** Wall time with microseconds: the monotonic clock tells them, and follows the wall clock when that is set. */
 function preciseNow(): () => EpochMs {

@@ -43,7 +43,7 @@ const onlyThroughHost: readonly [RegExp, string][] = [
   [/\bconsole\.|process\.(env|exit|stdout|stderr|argv|hrtime)/, "host.log, a Printer, or main.ts"],
 ];
 /** The machine itself. */
-const isHost = (path: string) => /^(main|system-host)\.ts$/.test(path);
+const isHost = (path: string) => /^(main|system-host|system-random)\.ts$/.test(path);
 
 const importsOf = (path: string): string[] =>
   [...textOf.get(path)!.matchAll(/(?:^|\n)\s*(?:import|export)\b[^;]*?from\s+"([^"]+)"|\bimport\("([^"]+)"\)/g)].map(

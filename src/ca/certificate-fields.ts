@@ -74,6 +74,18 @@ export function readCertificate(bytes: Uint8Array): CertificateFields {
   };
 }
 
+/** What the books of an authority say of a certificate, without taking the rest apart. @throws as `readCertificate`. */
+export function readSerialAndEnd(bytes: Uint8Array): Pick<CertificateFields, "serial" | "notAfter"> {
+  const fields = new DerReader(bytes).enter(TAG.sequence).enter(TAG.sequence);
+  fields.optional(contextTag(0, true));
+  const serial = fields.next(TAG.integer).content;
+  fields.next(TAG.sequence);
+  fields.next(TAG.sequence);
+  const validity = fields.enter(TAG.sequence);
+  validity.next();
+  return { serial, notAfter: readTime(validity.next()) };
+}
+
 /** The Extensions that `reader` holds (RFC 5280 4.1.2.9), by object identifier. @throws MeshError `invalid` */
 export function readExtensions(reader: DerReader): ReadonlyMap<string, Extension> {
   const found = new Map<string, Extension>();

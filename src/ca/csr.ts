@@ -24,7 +24,8 @@ const ALGORITHMS: Readonly<Partial<Record<string, SignatureAlgorithm>>> = {
  * Reads a PKCS#10 request (RFC 2986) for the one thing that is believed of it: that whoever sent it holds the private
  * key. Its subject, names and extensions are ignored (contract ztunnel.md 4.4, step 5).
  * @returns the SubjectPublicKeyInfo in DER.
- * @throws MeshError `invalid` for what is no request, is not signed by its key, or has a key that is not allowed.
+ * @throws MeshError `invalid` for what is no request, is not signed by its key, or has a key that is not allowed; with
+ *   `stage: "request"` in its detail.
  */
 export function parseCsr(pem: string): Uint8Array {
   try {
@@ -34,7 +35,7 @@ export function parseCsr(pem: string): Uint8Array {
     throw new MeshError(
       "invalid",
       `the certificate request cannot be used: ${messageOf(thrown)}`,
-      {},
+      { stage: "request" },
       { cause: thrown },
     );
   }

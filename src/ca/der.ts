@@ -68,15 +68,16 @@ export function oid(text: string): Buffer {
 
 /** RFC 5280 4.1.2.5: UTCTime through 2049, GeneralizedTime from 2050. Milliseconds are dropped. */
 export function time(epochMs: number): Buffer {
-  const text = new Date(epochMs).toISOString();
-  const part = (from: number): string => text.slice(from, from + 2);
-  const digits = `${part(2)}${part(5)}${part(8)}${part(11)}${part(14)}${part(17)}Z`;
-  const early = text.length === 24 && text < "2050";
-  return der(
-    early ? TAG.utcTime : TAG.generalizedTime,
-    Buffer.from(early ? digits : text.slice(0, 2) + digits, "latin1"),
-  );
+  const date = new Date(epochMs);
+  const year = date.getUTCFullYear();
+  if (Number.isNaN(year)) throw new RangeError(`${epochMs} is no time`);
+  const early = year < 2050;
+  const day = `${early ? two(year % 100) : year}${two(date.getUTCMonth() + 1)}${two(date.getUTCDate())}`;
+  const digits = `${day}${two(date.getUTCHours())}${two(date.getUTCMinutes())}${two(date.getUTCSeconds())}Z`;
+  return der(early ? TAG.utcTime : TAG.generalizedTime, Buffer.from(digits, "latin1"));
 }
+
+const two = (number: number): string => (number < 10 ? `0${number}` : `${number}`);
 
 /** One value as it lies in the bytes that were read. Views of them are made when they are asked for: few ever are. */
 export class DerValue {

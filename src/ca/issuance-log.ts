@@ -4,7 +4,7 @@ import { messageOf } from "../errors.ts";
 import type { EpochMs, Host, LogFields, Logger } from "../host.ts";
 import { formatServiceAccountId, type ServiceAccountId } from "../spiffe.ts";
 import { CaMetrics, type DenialReason } from "./ca-metrics.ts";
-import { readCertificate } from "./certificate-fields.ts";
+import { readSerialAndEnd } from "./certificate-fields.ts";
 
 /** Of refusals that are equal, a line in this time says how many there were. */
 const REPEATED_MS = 60_000;
@@ -70,7 +70,7 @@ export class IssuanceLog {
     this.#issued += 1;
     this.metrics.issued();
     if (!this.#log.enabled("info")) return;
-    const { serial, notAfter } = readCertificate(leaf);
+    const { serial, notAfter } = readSerialAndEnd(leaf);
     this.#log.info("certificate issued", {
       identity: formatServiceAccountId(identity),
       ...callerFields(caller),

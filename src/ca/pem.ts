@@ -30,9 +30,8 @@ export function onlyPemBlock(text: string, label: string): Buffer {
 
 /** In lines of 64 characters, with a newline at the end (RFC 7468). */
 export function toPem(label: string, der: Uint8Array): string {
-  const lines =
-    Buffer.from(der)
-      .toString("base64")
-      .match(/.{1,64}/g) ?? [];
-  return `-----BEGIN ${label}-----\n${lines.join("\n")}\n-----END ${label}-----\n`;
+  const text = Buffer.from(der.buffer, der.byteOffset, der.length).toString("base64");
+  let lines = "";
+  for (let at = 0; at < text.length; at += 64) lines += `${text.slice(at, at + 64)}\n`;
+  return `-----BEGIN ${label}-----\n${lines}-----END ${label}-----\n`;
 }

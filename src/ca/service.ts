@@ -10,7 +10,7 @@ import type { CaMetrics } from "./ca-metrics.ts";
 import { parseCsr } from "./csr.ts";
 import { toPem } from "./pem.ts";
 import { Quota, type QuotaLimits } from "./quota.ts";
-import type { Signer, SigningRequest, SvidChain, TrustBundle } from "./signer.ts";
+import type { CsrOrder, CsrSigner, Signer, SvidChain, TrustBundle } from "./signer.ts";
 
 const { IstioCertificateRequest, IstioCertificateResponse } = istio.v1.auth;
 
@@ -28,6 +28,8 @@ export interface CertificateServiceOptions {
   readonly authenticator: Authenticator;
   readonly rules: AuthorizationRules;
   readonly signer: Signer;
+  /** By default requests are read here, and `signer` signs. */
+  readonly issuer?: CsrSigner;
   /** Its books. */
   readonly issuances: IssuanceLog;
 }
@@ -45,6 +47,7 @@ export function certificateService(host: Host, options: CertificateServiceOption
 
 class CertificateService {
   readonly #options: CertificateServiceOptions;
+  readonly #issuer: CsrSigner;
   readonly #issuances: IssuanceLog;
   readonly #metrics: CaMetrics;
   readonly #requests: Quota;
@@ -54,6 +57,7 @@ class CertificateService {
 
   constructor(host: Host, options: CertificateServiceOptions) {
     this.#options = options;
+    this.#issuer = options.issuer ?? readingHere(options.signer);
     this.#issuances = options.issuances;
     this.#metrics = options.issuances.metrics;
     this.#requests = new Quota(host.clock, REQUESTS);
@@ -68,8 +72,8 @@ class CertificateService {
     const request = this.#decode(bytes, asker);
     const asking = { ...asker, asked: request.asked };
     const identity = this.#authorize(asking);
-    const publicKey = this.#parseCsr(request.csr, asking);
-    const chain = await this.#sign({ identity, publicKey, ttlSeconds: request.ttlSeconds }, asking, signal);
+    const order = { identity, csr: request.csr, ttlSeconds: request.ttlSeconds };
+    const chain = await this.#issue(order, asking, signal);
     const certChain = this.#withRoots(chain);
     this.#issuances.issued(identity, chain[0], asker);
     return IstioCertificateResponse.encode({ certChain }).finish();
@@ -122,25 +126,19 @@ class CertificateService {
     }
   }
 
-  #parseCsr(csr: string, asker: KnownAsker): Uint8Array {
+  async #issue(order: CsrOrder, asker: KnownAsker, signal: AbortSignal): Promise<SvidChain> {
     try {
-      return parseCsr(csr);
+      return await this.#issuer.issue(order, signal);
     } catch (thrown) {
-      this.#metrics.badCsr();
-      this.#metrics.unsigned("invalid");
-      this.#issuances.refused("request", thrown, asker);
-      throw new MeshError("invalid", `CSR signing error (${messageOf(thrown)})`, {}, { cause: thrown });
-    }
-  }
-
-  async #sign(request: SigningRequest, asker: KnownAsker, signal: AbortSignal): Promise<SvidChain> {
-    try {
-      return await this.#options.signer.sign(request, signal);
-    } catch (thrown) {
-      const { code } = MeshError.from(thrown);
-      this.#metrics.unsigned(code);
-      this.#issuances.refused("signing", thrown, { ...asker, asked: formatServiceAccountId(request.identity) });
-      const [status, told] = UNSIGNED[code] ?? UNSIGNED.internal;
+      const error = MeshError.from(thrown);
+      this.#metrics.unsigned(error.code);
+      if (error.detail["stage"] === "request") {
+        this.#metrics.badCsr();
+        this.#issuances.refused("request", thrown, asker);
+        throw new MeshError("invalid", `CSR signing error (${error.message})`, {}, { cause: thrown });
+      }
+      this.#issuances.refused("signing", thrown, { ...asker, asked: formatServiceAccountId(order.identity) });
+      const [status, told] = UNSIGNED[error.code] ?? UNSIGNED.internal;
       throw new MeshError(status, `CSR signing error (${told})`, {}, { cause: thrown });
     }
   }
@@ -164,6 +162,11 @@ class CertificateService {
     return [...chain.map((bytes) => toPem("CERTIFICATE", bytes)), this.#rootsPem];
   }
 }
+
+const readingHere = (signer: Signer): CsrSigner => ({
+  issue: async ({ identity, csr, ttlSeconds }, signal) =>
+    signer.sign({ identity, publicKey: parseCsr(csr), ttlSeconds }, signal),
+});
 
 type KnownAsker = Asker & Required<Pick<Asker, "caller">>;
 

@@ -50,3 +50,20 @@ export interface Signer {
    */
   sign(request: SigningRequest, signal: AbortSignal): Promise<SvidChain>;
 }
+
+/** A request of a caller that has been proven and authorized, whose key nobody has looked at yet. */
+export interface CsrOrder {
+  readonly identity: ServiceAccountId;
+  /** PKCS#10, in PEM. */
+  readonly csr: string;
+  readonly ttlSeconds: number;
+}
+
+/** Reads the request too: the two together cost a core most of what a certificate costs, and can be done elsewhere. */
+export interface CsrSigner {
+  /**
+   * @returns as `Signer.sign`.
+   * @throws MeshError as `parseCsr`, with `stage: "request"` in its detail, or as `Signer.sign`.
+   */
+  issue(order: CsrOrder, signal: AbortSignal): Promise<SvidChain>;
+}

@@ -1,0 +1,32 @@
+import { MeshError } from "../errors.ts";
+import type { Random } from "../host.ts";
+import { parseCsr } from "./csr.ts";
+import { LeafMaker } from "./leaf-maker.ts";
+import { type OrdersMessage, packReplies, type Replies, type ToThread } from "./signing-messages.ts";
+import type { LintedCertificate } from "./signer.ts";
+
+/** What a signing thread does, without the thread: requests are read and verified, certificates made and linted. */
+export class SigningDesk {
+  readonly #random: Random;
+  #leaves: LeafMaker | undefined;
+
+  constructor(random: Random) {
+    this.#random = random;
+  }
+
+  /** @returns what is to be answered, if anything. */
+  take(message: ToThread): Replies | undefined {
+    if (message.kind === "orders") return packReplies(message.orders.map((order) => this.#make(order)));
+    this.#leaves = new LeafMaker(message.issuer, message.trustDomain, this.#random);
+    return undefined;
+  }
+
+  #make({ identity, csr, ttlSeconds, now }: OrdersMessage["orders"][number]): LintedCertificate | MeshError {
+    try {
+      if (this.#leaves === undefined) throw new MeshError("unavailable", "this thread has no authority yet");
+      return this.#leaves.make({ identity, publicKey: parseCsr(csr), ttlSeconds }, now);
+    } catch (thrown) {
+      return MeshError.from(thrown);
+    }
+  }
+}
