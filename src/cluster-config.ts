@@ -32,6 +32,8 @@ export interface ClusterConfig {
   /** Sends policies that are to be tried, not enforced; only for ztunnel 1.29 and later. */
   readonly dryRunPolicies: boolean;
   readonly meshConfigMaps: MeshConfigMaps;
+  /** Workloads trust the `caCertificates` of the mesh config, too. */
+  readonly multiRootMesh: boolean;
   /** The ConfigMap with our roots, in every namespace. */
   readonly rootConfigMap: string;
   /** False: revocation lists are not read, not enforced and not handed on. */
@@ -66,6 +68,7 @@ export const CLUSTER_SETTINGS = {
   multiNetwork: { variable: "AMBIENT_ENABLE_MULTI_NETWORK" },
   dryRunPolicies: { variable: "AMBIENT_ENABLE_DRY_RUN_AUTHORIZATION_POLICY" },
   sharedMeshConfig: { variable: "SHARED_MESH_CONFIG" },
+  multiRootMesh: { variable: "ISTIO_MULTIROOT_MESH" },
   rootConfigMap: { variable: "PILOT_CA_CERT_CONFIGMAP" },
   readsLists: { variable: "PILOT_ENABLE_CA_CRL" },
   listsConfigMap: { variable: "PILOT_CRL_CONFIGMAP" },
@@ -97,6 +100,7 @@ export function loadClusterConfig(options: Options, environment: Environment, re
       own: revision === "default" ? "istio" : `istio-${revision}`,
       shared: read<string | undefined>("sharedMeshConfig", configMapOf, undefined),
     },
+    multiRootMesh: read("multiRootMesh", truthOf, false),
     rootConfigMap: read("rootConfigMap", configMapOf, "istio-ca-root-cert"),
     readsLists: read("readsLists", truthOf, true),
     listsConfigMap: read("listsConfigMap", configMapOf, "istio-ca-crl"),

@@ -2,7 +2,8 @@ import { CLUSTER_SETTINGS, type ClusterConfig, loadClusterConfig } from "./clust
 import type { Environment, Flag, Options } from "./command.ts";
 import { UsageError } from "./command.ts";
 import { parseDurationMs } from "./duration.ts";
-import { messageOf } from "./errors.ts";
+import { MeshError, messageOf } from "./errors.ts";
+import { type JwtRule, parseJwtRule } from "./jwt-rule.ts";
 import { type LogLevels, parseLogLevels } from "./log-levels.ts";
 import { type ClusterId, clusterId, isClusterId, type NetworkId, networkId } from "./names.ts";
 import {
@@ -58,6 +59,8 @@ export interface Config extends ClusterConfig {
   readonly cacertsDir: string | undefined;
   /** How long a new root is published before what it issued signs, and an old one after that. */
   readonly rootWaitMs: number;
+  /** Issuers of tokens outside of Kubernetes, besides those of the mesh config. */
+  readonly jwtRules: readonly JwtRule[];
   readonly manifests: readonly ManifestCluster[];
   /** Names of our TLS certificate besides those of the Service and of this machine. */
   readonly servingNames: readonly string[];
@@ -108,6 +111,7 @@ const SETTINGS = {
   ),
   // A leaf's life: who asks for none gets 24 h, and workloads learn of roots with their next certificate.
   rootWait: setting("--root-wait <duration>", "from a new root until it signs; 24h by default, 0 for at once"),
+  jwtRule: { variable: "JWT_RULE" },
   manifests: setting("--manifests <dir>", "a cluster as a folder of manifests, or name=dir", undefined, true),
   podCidr: setting("--pod-cidr <range>", "pods' IPv4 range, or name=range; 10.244.0.0/16 by default", undefined, true),
   serviceCidr: setting("--service-cidr <range>", "services', likewise; 10.96.0.0/12 by default", undefined, true),
@@ -166,6 +170,7 @@ export function loadConfig(options: Options, environment: Environment, defaults:
     stateDir: read("stateDir", path, defaults.stateDir),
     cacertsDir: read<string | undefined>("cacerts", path, undefined),
     rootWaitMs: read("rootWait", waitOf, 86_400_000),
+    jwtRules: read("jwtRule", jwtRulesOf, []),
     manifests: manifestClusters(cluster, options, defaults),
     servingNames: [
       ...allGiven(SETTINGS.servingName, options).map(servingNameOf),
@@ -185,6 +190,16 @@ function trustDomainOf(value: Given): string {
 function waitOf(value: Given): number {
   if (/^0(ms|s|m|h)?$/.test(value.text)) return 0;
   return parseDurationMs(value.text) ?? refuse(value, "give a duration, as 24h or 90m, or 0 for no wait");
+}
+
+function jwtRulesOf({ text, from }: Given): readonly JwtRule[] {
+  try {
+    return [parseJwtRule(JSON.parse(text), from)];
+  } catch (thrown) {
+    const { detail, message } = MeshError.from(thrown);
+    const field = detail["field"] ?? `${from} must be one rule in JSON, with issuer, audiences and jwksUri:`;
+    throw new UsageError(`${field} ${message}`, { cause: thrown });
+  }
 }
 
 function logLevelsOf({ text, from }: Given): LogLevels {

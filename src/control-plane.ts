@@ -23,6 +23,7 @@ import { type AuthorityContext, type AuthoritySource, WatchedAuthority } from ".
 import type { ClusterContext, Clusters } from "./plane/clusters.ts";
 import { EmbeddedClusters } from "./plane/embedded-clusters.ts";
 import { localAuthority } from "./plane/local-authority.ts";
+import { type MeshIdentities, MeshTrust } from "./plane/mesh-trust.ts";
 import { Graph } from "./registry/collection/graph.ts";
 import { FileVirtualIpStore } from "./registry/embedded/virtual-ip-file.ts";
 import { LivePods } from "./registry/live-pods.ts";
@@ -66,6 +67,7 @@ export class ControlPlane {
   readonly #closing: (() => Promise<void> | void)[] = [];
   readonly #problemLog: ProblemLog;
   readonly #clusters: Clusters;
+  readonly #trust: MeshTrust;
   readonly #authority: AuthoritySource;
   #ports = { xds: 0, xdsPlaintext: undefined as number | undefined };
   #signer: ThreadedSigner | undefined;
@@ -84,7 +86,9 @@ export class ControlPlane {
     const mesh = { trustDomain, clusterDomain, rootNamespace: options.rootNamespace ?? systemNamespace };
     this.registry = new Registry(this.graph, { ...config, mesh, localCluster: this.localCluster, virtualIps });
     const noteProblems = (): void => this.#noteProblems();
-    this.#clusters = openClusters({ host, config, graph: this.graph, registry: this.registry, noteProblems });
+    this.#trust = new MeshTrust(host, config, this.localCluster);
+    const noteMesh = (identities: MeshIdentities): void => this.#trust.note(identities);
+    this.#clusters = openClusters({ host, config, graph: this.graph, registry: this.registry, noteProblems, noteMesh });
     const context = { host, config, noteProblems };
     this.#authority = new WatchedAuthority(openAuthority(context), context);
     this.#closing.push(
@@ -234,19 +238,32 @@ export class ControlPlane {
     this.#closing.push(() => signer.close());
     this.#signer = signer;
     const pods = new LivePods(this.registry);
-    const rules = { trustDomain, trustedNodeAccounts, pods };
+    const { bundles, aliases } = this.#trust;
+    const rules = { trustDomain, aliases, trustedNodeAccounts, pods };
+    const trusted = () => this.#trust.forWorkloads;
+    bundles.setOwn(authority.roots);
     const admission = { authenticator, whyNot: (caller: Caller) => this.#whyNot(caller) };
     const methods = [
       ...this.discovery.methods(admission),
-      certificateService(this.#host, { authenticator, rules, signer, issuer: signer, issuances: this.issuances }),
+      certificateService(this.#host, {
+        authenticator,
+        rules,
+        signer,
+        issuer: signer,
+        trusted,
+        issuances: this.issuances,
+      }),
     ];
     // What we show, and what we verify clients by, is of the same authority.
     const shown = (material: ServingCertificateMaterial): ServingCertificate => {
-      return { ...material, clientRoots: pemOf(this.#trusted.roots), clientTrust: new PeerTrust(this.#trusted) };
+      const { pooledRoots: roots } = bundles;
+      return { ...material, clientRoots: pemOf(roots), clientTrust: new PeerTrust({ ...this.#trusted, roots }) };
     };
     const certificates = this.#certificates(authority);
-    const certificate = shown(certificates.start((renewed) => server.setCertificate(shown(renewed))));
-    const server = new GrpcServer(this.#host, { name: "xds", methods, certificate });
+    let material = certificates.start((renewed) => server.setCertificate(shown((material = renewed))));
+    const server = new GrpcServer(this.#host, { name: "xds", methods, certificate: shown(material) });
+    const following = bundles.observe(() => server.setCertificate(shown(material)));
+    this.#closing.push(() => following[Symbol.dispose]());
     this.#closing.push(() => server.close(DRAIN_MS));
     this.#ports = { ...this.#ports, xds: (await server.listen({ address, port: ports.xds })).port };
     if (ports.xdsPlaintext !== undefined) await this.#startPlaintext(address, ports.xdsPlaintext);
@@ -254,6 +271,7 @@ export class ControlPlane {
     this.#authority.follow(async (changed) => {
       await this.#keepRoots(changed);
       signer.rotate(changed);
+      bundles.setOwn(changed.roots);
       certificates.rotate(changed);
     });
     this.#closing.push(() => this.#authority.close());
@@ -286,7 +304,9 @@ export class ControlPlane {
   #authenticators(): Authenticators {
     const { trustDomain } = this.#options.config;
     const { tokens } = this.#clusters;
-    return new Authenticators({ clock: this.#host.clock, tokens, localCluster: this.localCluster, trustDomain });
+    const { bundles: trust, aliases, oidc } = this.#trust;
+    const { clock } = this.#host;
+    return new Authenticators({ clock, tokens, localCluster: this.localCluster, trustDomain, trust, aliases, oidc });
   }
 
   /** The mesh is for those who carry its traffic (contract operations.md 4.3). */

@@ -66,10 +66,6 @@ export const IDLE_VARIABLES: readonly { readonly why: string; readonly names: re
     `),
   },
   {
-    why: "roots always change in steps, several at once; caCertificates of the mesh config are trusted by nobody, which problemz says",
-    names: ["ISTIO_MULTIROOT_MESH"],
-  },
-  {
     why: "ztunnels check trust domains by themselves, whatever istiod is told; Causeway skips no check of its own",
     names: ["PILOT_SKIP_VALIDATE_TRUST_DOMAIN"],
   },

@@ -55,7 +55,6 @@ export const FIXED_VARIABLES: readonly FixedVariable[] = [
     DEBUG_ENDPOINT_AUTH_ALLOWED_NAMESPACES: `only identities of the system namespace may ask for debug pages; ${REMOVE}`,
     EXTERNAL_CA: `no other authority is asked to sign; ${REMOVE}, and give an intermediate authority in --cacerts`,
     ISTIO_WATCH_NAMESPACE: `all namespaces are read; ${REMOVE}`,
-    JWT_RULE: `tokens are verified by the API server of their cluster; ${REMOVE}`,
     K8S_SELECT_WORKLOAD_ENTRIES: `the name is PILOT_ENABLE_K8S_SELECT_WORKLOAD_ENTRIES; set that one instead`,
     K8S_SIGNER: `Kubernetes' own signers are not asked; ${REMOVE}, and give an authority in --cacerts`,
     PILOT_IGNORE_RESOURCES: `the kinds that are read cannot be chosen; ${REMOVE}`,

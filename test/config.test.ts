@@ -50,6 +50,15 @@ test("variables of istiod mean what they mean there", () => {
     [{ PILOT_ENABLE_CA_CRL: "false" }, { readsLists: false }],
     [{ PILOT_CRL_CONFIGMAP: "lists" }, { listsConfigMap: "lists" }],
     [{ ENABLE_CLUSTER_TRUST_BUNDLE_API: "true" }, { clusterTrustBundle: true }],
+    [{ ISTIO_MULTIROOT_MESH: "true" }, { multiRootMesh: true }],
+    [
+      { JWT_RULE: '{"issuer": "https://a.test", "jwks_uri": "https://a.test/keys", "audiences": ["istio-ca"]}' },
+      {
+        jwtRules: [
+          { issuer: "https://a.test", audiences: ["istio-ca"], keys: { kind: "url", url: "https://a.test/keys" } },
+        ],
+      },
+    ],
     [{ ROOT_CA_DIR: "/etc/cacerts" }, { cacertsDir: "/etc/cacerts" }],
     [{ ISTIOD_CUSTOM_HOST: "a.example, b.example" }, { servingNames: ["a.example", "b.example"] }],
   ];
@@ -117,6 +126,12 @@ test("a value that cannot be is refused with the place, the value and what would
     [{}, { PILOT_REMOTE_CLUSTER_TIMEOUT: "-1s" }, /^PILOT_REMOTE_CLUSTER_TIMEOUT is "-1s"/],
     [{}, { PILOT_ENABLE_IP_AUTOALLOCATE: "yes" }, /^PILOT_ENABLE_IP_AUTOALLOCATE is "yes": give true or false/],
     [{}, { DISABLE_LEGACY_MULTICLUSTER: "on" }, /^DISABLE_LEGACY_MULTICLUSTER is "on": give true or false/],
+    [{}, { JWT_RULE: "{" }, /^JWT_RULE must be one rule in JSON, with issuer, audiences and jwksUri: /],
+    [
+      {},
+      { JWT_RULE: '{"issuer": "https://a.test"}' },
+      /^JWT_RULE\.audiences must be a list with at least one audience/,
+    ],
     [{}, { SHARED_MESH_CONFIG: "a/b" }, /^SHARED_MESH_CONFIG is "a\/b": give the name of a ConfigMap/],
     [
       {},

@@ -1,9 +1,10 @@
 import type { Authenticator, Caller, Credentials } from "../caller.ts";
-import { MeshError, messageOf } from "../errors.ts";
+import { MeshError } from "../errors.ts";
 import type { Clock } from "../host.ts";
 import type { ClusterId } from "../names.ts";
-import { parseServiceAccountId } from "../spiffe.ts";
-import { pathLength, readCertificate, uriNames } from "./certificate-fields.ts";
+import { formatServiceAccountId, type ServiceAccountId } from "../spiffe.ts";
+import type { Trust } from "../trust.ts";
+import type { OidcAuthenticators } from "./oidc-authenticator.ts";
 
 /** Who verifies each cluster's tokens, now: clusters come and go. A Map is one. */
 export interface TokenAuthenticators {
@@ -16,11 +17,19 @@ export interface AuthenticatorsOptions {
   readonly tokens: TokenAuthenticators;
   readonly localCluster: ClusterId;
   readonly trustDomain: string;
+  /** Looks again at what TLS has verified. */
+  readonly trust: Trust;
+  /** Other names of our trust domain, now. */
+  readonly aliases?: ReadonlySet<string>;
+  /** Whom other trust domains may send: nobody, unless this says so. What they may read is for others to decide. */
+  readonly mayCall?: (identity: ServiceAccountId) => boolean;
+  /** Issuers of tokens outside of Kubernetes. */
+  readonly oidc?: OidcAuthenticators;
 }
 
 /**
- * A client certificate if one was verified, else a token. The `clusterid` header only selects who verifies the token:
- * the caller belongs to the cluster that did (contract operations.md 4.3).
+ * A client certificate if one was shown, else a token. The `clusterid` header, or the issuer that a token names, only selects
+ * who verifies the token: the caller belongs to the cluster that did (contract operations.md 4.3).
  */
 export class Authenticators implements Authenticator {
   readonly #options: AuthenticatorsOptions;
@@ -30,9 +39,11 @@ export class Authenticators implements Authenticator {
   }
 
   async authenticate(credentials: Credentials): Promise<Caller> {
-    const [leaf] = credentials.certificateChain;
-    if (leaf !== undefined) return this.#byCertificate(leaf);
-    const { tokens, localCluster } = this.#options;
+    const { certificateChain } = credentials;
+    if (certificateChain.length > 0) return this.#byCertificate(certificateChain);
+    const { tokens, localCluster, oidc } = this.#options;
+    const issuer = oidc?.for(credentials);
+    if (issuer !== undefined) return issuer.authenticate(credentials);
     const named = credentials.clusterId ?? "";
     const verifier = tokens.get(named === "" ? localCluster : (named as ClusterId));
     if (verifier !== undefined) return verifier.authenticate(credentials);
@@ -41,33 +52,16 @@ export class Authenticators implements Authenticator {
     throw new MeshError("unauthenticated", message);
   }
 
-  #byCertificate(leaf: Uint8Array): Caller {
-    try {
-      return this.#holderOf(leaf);
-    } catch (thrown) {
+  #byCertificate(chain: readonly Uint8Array[]): Caller {
+    const { trust, trustDomain, aliases, mayCall, localCluster, clock } = this.#options;
+    // TLS looked at this once, when the connection began; that can be days ago.
+    const { identity, expiresAt } = trust.verify(chain, "client", clock.now());
+    const ours = identity.trustDomain === trustDomain || aliases?.has(identity.trustDomain) === true;
+    if (!ours && mayCall?.(identity) !== true)
       throw new MeshError(
         "unauthenticated",
-        `the client certificate proves nobody: ${messageOf(thrown)}`,
-        {},
-        { cause: thrown },
+        `the client certificate is ${formatServiceAccountId(identity)}'s; only callers of trust domain ${trustDomain} are served`,
       );
-    }
-  }
-
-  #holderOf(leaf: Uint8Array): Caller {
-    const { trustDomain, localCluster, clock } = this.#options;
-    const refuse = (why: string): MeshError => new MeshError("unauthenticated", why);
-    const fields = readCertificate(leaf);
-    const now = clock.now();
-    // TLS looked at this once, when the connection began; that can be days ago.
-    if (fields.notAfter <= now) throw refuse(`it ended at ${new Date(fields.notAfter).toISOString()}`);
-    if (fields.notBefore > now) throw refuse(`it begins at ${new Date(fields.notBefore).toISOString()}`);
-    // An authority may be named like a workload, but is none (X509-SVID 5.2).
-    if (pathLength(fields).ca) throw refuse("it is an authority's");
-    const [uri, ...more] = uriNames(fields);
-    if (uri === undefined || more.length > 0) throw refuse("it has not exactly one URI name");
-    const identity = parseServiceAccountId(uri);
-    if (identity.trustDomain !== trustDomain) throw refuse(`it is of trust domain ${identity.trustDomain}`);
-    return { identity, cluster: localCluster, via: "certificate", pod: undefined, expiresAt: fields.notAfter };
+    return { identity, cluster: localCluster, via: "certificate", pod: undefined, expiresAt };
   }
 }

@@ -19,6 +19,8 @@ export interface LivePods {
 export interface AuthorizationRules {
   /** Of the identities that are signed here. */
   readonly trustDomain: string;
+  /** Other names of it, now: callers may have them, certificates never. */
+  readonly aliases?: ReadonlySet<string>;
   /** Who may ask for the pods of its node, as `istio-system/ztunnel`. */
   readonly trustedNodeAccounts: ReadonlySet<string>;
   readonly pods: LivePods;
@@ -62,8 +64,9 @@ export function authorizeIdentity(
   return identity;
 }
 
-function own({ identity }: Caller, { trustDomain }: AuthorizationRules): ServiceAccountId {
+function own({ identity }: Caller, { trustDomain, aliases }: AuthorizationRules): ServiceAccountId {
   if (identity.trustDomain === trustDomain) return identity;
+  if (aliases?.has(identity.trustDomain) === true) return { ...identity, trustDomain };
   throw new MeshError("denied", `its trust domain is ${identity.trustDomain}; this one is ${trustDomain}`);
 }
 

@@ -20,7 +20,7 @@ export interface OpenedCertificate {
 
 /** @throws MeshError or Error with what says that it is no certificate. */
 export function openedCertificate(der: Uint8Array): OpenedCertificate {
-  return { x509: new X509Certificate(der), fields: readCertificate(der) };
+  return { fields: readCertificate(der), x509: new X509Certificate(der) };
 }
 
 /** ztunnel, too, takes no more authorities between a leaf and its root (contract identity.md 2.3). */

@@ -2,7 +2,7 @@ import { istio } from "../../proto/gen/mesh.js";
 import type { Authenticator, Credentials } from "../caller.ts";
 import { type ErrorCode, MeshError, messageOf } from "../errors.ts";
 import type { UnaryMethod } from "../grpc/method.ts";
-import type { Host } from "../host.ts";
+import type { Host, Random } from "../host.ts";
 import { formatServiceAccountId, type ServiceAccountId } from "../spiffe.ts";
 import { type Asker, type IssuanceLog, keyOf } from "./issuance-log.ts";
 import { authorizeIdentity, type AuthorizationRules } from "./authorize.ts";
@@ -20,6 +20,11 @@ export const CREATE_CERTIFICATE = "/istio.v1.auth.IstioCertificateService/Create
 const REQUEST_BYTES_MAX = 64 * 1024;
 /** Seconds; the first two are istiod's (contract ztunnel.md 4.4). A shorter life would have ztunnel ask without pause. */
 const TTL = { default: 86_400, max: 90 * 86_400, min: 60 };
+/**
+ * Up to this share of a life is left out by chance. ztunnels renew at half of it: those that asked at once, as after a
+ * restart of all nodes, would else ask at once for ever.
+ */
+const SPREAD = 0.1;
 
 /** Of one caller: a ztunnel that starts asks at once for every identity on its node, a few hundred at most. */
 const REQUESTS: QuotaLimits = { burst: 1_000, perSecond: 20 };
@@ -30,6 +35,8 @@ export interface CertificateServiceOptions {
   readonly signer: Signer;
   /** By default requests are read here, and `signer` signs. */
   readonly issuer?: CsrSigner;
+  /** What workloads are to trust, if not only what verifies the signer's own certificates. */
+  readonly trusted?: () => TrustBundle;
   /** Its books. */
   readonly issuances: IssuanceLog;
 }
@@ -51,6 +58,7 @@ class CertificateService {
   readonly #issuances: IssuanceLog;
   readonly #metrics: CaMetrics;
   readonly #requests: Quota;
+  readonly #random: Random;
   #bundle: TrustBundle | undefined;
   /** Of the bundle: what every answer ends with. */
   #rootsPem = "";
@@ -61,6 +69,7 @@ class CertificateService {
     this.#issuances = options.issuances;
     this.#metrics = options.issuances.metrics;
     this.#requests = new Quota(host.clock, REQUESTS);
+    this.#random = host.random;
     this.#noteAuthority();
   }
 
@@ -72,7 +81,8 @@ class CertificateService {
     const request = this.#decode(bytes, asker);
     const asking = { ...asker, asked: request.asked };
     const identity = this.#authorize(asking);
-    const order = { identity, csr: request.csr, ttlSeconds: request.ttlSeconds };
+    const ttlSeconds = spread(request.ttlSeconds, this.#random);
+    const order = { identity, csr: request.csr, ttlSeconds };
     const chain = await this.#issue(order, asking, signal);
     const certChain = this.#withRoots(chain);
     this.#issuances.issued(identity, chain[0], asker);
@@ -144,8 +154,8 @@ class CertificateService {
   }
 
   #noteAuthority(): void {
-    const { signer, rules } = this.#options;
-    const bundle = signer.bundles.get(rules.trustDomain);
+    const { signer, rules, trusted = () => signer.bundles.get(rules.trustDomain) } = this.#options;
+    const bundle = trusted();
     if (bundle !== this.#bundle) {
       this.#bundle = bundle;
       const roots = bundle?.roots ?? [];
@@ -206,3 +216,7 @@ function decodeRequest(bytes: Uint8Array): DecodedRequest {
 function ttlOf(seconds: number): number {
   return seconds <= 0 ? TTL.default : Math.max(TTL.min, Math.min(seconds, TTL.max));
 }
+
+/** Never longer than was asked for, unless that was no time at all. */
+const spread = (seconds: number, random: Random): number =>
+  Math.max(TTL.min, Math.floor(seconds * (1 - SPREAD * random.next())));

@@ -21,6 +21,7 @@ export class TrustBundles implements Trust {
   readonly #graph = new Graph();
   readonly #bundles = new Source<string, TrustBundle>(this.#graph, "trust-bundles");
   #offers: Offers = new Map();
+  #ownRoots: readonly Uint8Array[] = [];
   #anchors: ReadonlyMap<string, readonly OpenedCertificate[]> = new Map();
 
   /** @param trustDomain our own. */
@@ -33,8 +34,13 @@ export class TrustBundles implements Trust {
     return this.#bundles;
   }
 
+  /** Of our own authority alone. */
+  get ownRoots(): readonly Uint8Array[] {
+    return this.#ownRoots;
+  }
+
   get pooledRoots(): readonly Uint8Array[] {
-    return distinct([...this.#bundles.entries()].flatMap(([, { roots }]) => roots));
+    return distinctRoots([...this.#bundles.entries()].flatMap(([, { roots }]) => roots));
   }
 
   rootsOf(trustDomain: string): readonly Uint8Array[] {
@@ -43,6 +49,7 @@ export class TrustBundles implements Trust {
 
   /** The roots of our own authority, from now on. */
   setOwn(roots: readonly Uint8Array[]): void {
+    this.#ownRoots = roots;
     this.offer(AUTHORITY, [{ trustDomain: this.#own, roots }]);
   }
 
@@ -96,7 +103,7 @@ function bundlesOf(offers: Offers): readonly TrustBundle[] {
   for (const { trustDomain, roots } of [...offers.values()].flat())
     found.set(trustDomain, [...(found.get(trustDomain) ?? []), ...(roots === "own" ? own : roots)]);
   return [...found].flatMap(([trustDomain, roots]) =>
-    roots.length === 0 ? [] : [{ trustDomain, roots: distinct(roots) }],
+    roots.length === 0 ? [] : [{ trustDomain, roots: distinctRoots(roots) }],
   );
 }
 
@@ -108,6 +115,7 @@ function identityOf([leaf]: readonly OpenedCertificate[]): ServiceAccountId {
   return parseServiceAccountId(uri);
 }
 
-function distinct(roots: readonly Uint8Array[]): readonly Uint8Array[] {
+/** Each once, in the order in which they come first. */
+export function distinctRoots(roots: readonly Uint8Array[]): readonly Uint8Array[] {
   return [...new Map(roots.map((root) => [Buffer.from(root).toString("base64"), root])).values()];
 }

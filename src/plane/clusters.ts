@@ -7,6 +7,7 @@ import type { Graph } from "../registry/collection/graph.ts";
 import type { RemoteClusterStatus } from "../registry/kube/remote-cluster.ts";
 import type { Problem } from "../registry/model/problem.ts";
 import type { Registry } from "../registry/registry.ts";
+import type { MeshIdentities } from "./mesh-trust.ts";
 import type { TokenIssuer } from "../ca/token-issuer.ts";
 
 /** Where the objects of the mesh come from: folders of manifests, or API servers. */
@@ -42,6 +43,8 @@ export interface ClusterContext {
   /** Not flushed yet. */
   readonly graph: Graph;
   readonly registry: Registry;
+  /** To be called with the mesh config, if there is one, and each time that it changes. */
+  readonly noteMesh: (mesh: MeshIdentities) => void;
   /** To be called after `problems` may have changed. */
   readonly noteProblems: () => void;
 }

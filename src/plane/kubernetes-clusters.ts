@@ -71,8 +71,11 @@ export class KubernetesClusters implements Clusters {
       wanted: wantedObjects(graph, registry.statusInputs, options),
       ...config,
     });
-    registry.meshConfig.set("mesh", meshConfig.mesh!);
-    access.onMeshConfig = (mesh) => registry.meshConfig.set("mesh", mesh);
+    access.onMeshConfig = (mesh) => {
+      registry.meshConfig.set("mesh", mesh);
+      context.noteMesh(mesh);
+    };
+    access.onMeshConfig(meshConfig.mesh!);
     access.onProblems = context.noteProblems;
     access.leads = () => this.#writing.leading;
   }

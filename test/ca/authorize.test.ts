@@ -38,6 +38,17 @@ test("everyone may have its own identity", () => {
   assert.deepEqual(authorizeIdentity({ ...cart, pod: undefined }, undefined, rules), cart.identity);
 });
 
+test("a caller of an alias of our trust domain gets its identity in ours; none is made in the alias", () => {
+  const aliased = { ...rules, aliases: new Set(["old.example"]) };
+  const caller = { ...cart, identity: { ...cart.identity, trustDomain: "old.example" } };
+  assert.deepEqual(authorizeIdentity(caller, undefined, aliased), cart.identity);
+  assert.throws(() => authorizeIdentity(caller, undefined, rules), /its trust domain is old\.example/);
+  assert.throws(
+    () => authorizeIdentity(ztunnel, "spiffe://old.example/ns/shop/sa/cart", aliased),
+    /asked for trust domain old\.example; this one is cluster\.local/,
+  );
+});
+
 test("nobody gets a certificate for a certificate, which outlives its pod", () => {
   const byCertificate = { via: "certificate", pod: undefined } as const;
   for (const caller of [cart, ztunnel])

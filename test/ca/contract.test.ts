@@ -13,13 +13,14 @@ import { LocalSigner } from "../../src/ca/local-signer.ts";
 import { selfMadeRoot } from "../../src/ca/self-made-root.ts";
 import { certificateService, CREATE_CERTIFICATE } from "../../src/ca/service.ts";
 import type { Signer } from "../../src/ca/signer.ts";
+import { TrustBundles } from "../../src/ca/trust-bundles.ts";
 import { TokenReviewAuthenticator } from "../../src/ca/token-review-authenticator.ts";
 import { type ErrorCode, MeshError } from "../../src/errors.ts";
 import { GrpcServer } from "../../src/grpc/server.ts";
 import { clusterId } from "../../src/names.ts";
 import { systemClock } from "../../src/system-host.ts";
 import { TestHost } from "../kits/test-host.ts";
-import { type Pair, TestAuthority } from "../kits/tls.ts";
+import { derOf, type Pair, TestAuthority } from "../kits/tls.ts";
 import { livePods } from "./live-pods.ts";
 import { jwt, statusOf } from "./reviewed-tokens.ts";
 
@@ -95,6 +96,8 @@ interface Answer {
 /** One request to a certificate service behind our own gRPC server, by a client that is not ours. */
 async function ask(asking: Asking, signerOf: (real: Signer) => Signer = (real) => real): Promise<Answer> {
   const host = new TestHost();
+  // No chance, so that lives are as long as was asked for.
+  host.random.next = () => 0;
   const tokens = [own, ztunnel, west, ...(asking.token === undefined ? [] : [asking.token])];
   const verifierOf = (cluster: string) => {
     const review = (shown: string): Promise<unknown> => {
@@ -106,7 +109,10 @@ async function ask(asking: Asking, signerOf: (real: Signer) => Signer = (real) =
     const options = { cluster: clusterId(cluster), trustDomain, reviewer: { review }, pods: livePods(pods) };
     return [clusterId(cluster), new TokenReviewAuthenticator(host, options)] as const;
   };
+  const trust = new TrustBundles(trustDomain);
+  trust.setOwn([derOf(tls.root)]);
   const authenticator = new Authenticators({
+    trust,
     clock: systemClock,
     tokens: new Map([verifierOf("east"), verifierOf("west")]),
     localCluster: clusterId("east"),

@@ -10,12 +10,14 @@ import type { Caller, Credentials } from "../../src/caller.ts";
 import { newCsr, verifySvid } from "../../src/ca/client.ts";
 import { IssuanceLog } from "../../src/ca/issuance-log.ts";
 import { LocalSigner } from "../../src/ca/local-signer.ts";
+import { toPem } from "../../src/ca/pem.ts";
 import { selfMadeRoot } from "../../src/ca/self-made-root.ts";
 import { certificateService } from "../../src/ca/service.ts";
-import type { Signer } from "../../src/ca/signer.ts";
+import type { Signer, TrustBundle } from "../../src/ca/signer.ts";
 import { MeshError } from "../../src/errors.ts";
 import type { UnaryMethod } from "../../src/grpc/method.ts";
 import { clusterId } from "../../src/names.ts";
+import { seededRandom } from "../sim/world.ts";
 import { TestHost } from "../kits/test-host.ts";
 import { livePods } from "./live-pods.ts";
 
@@ -42,12 +44,15 @@ const credentials: Credentials = {
 async function lab(
   caller: () => Promise<Caller> = () => Promise.resolve(ztunnel),
   signerOf: (real: Signer) => Signer = (real) => real,
+  trusted?: () => TrustBundle,
 ): Promise<{
   host: TestHost;
   method: UnaryMethod;
   ask: (request: istio.v1.auth.IIstioCertificateRequest | Uint8Array) => Promise<readonly string[]>;
 }> {
   const host = new TestHost();
+  // No chance, so that lives are as long as was asked for.
+  host.random.next = () => 0;
   const signer = signerOf(new LocalSigner(host, await selfMadeRoot(host, folder, "cluster.local"), "cluster.local"));
   const pods = livePods({
     "east/istio-system/zt-1": { uid: "u1", node: "n1", serviceAccount: "ztunnel" },
@@ -55,7 +60,13 @@ async function lab(
   });
   const rules = { trustDomain: "cluster.local", trustedNodeAccounts: new Set(["istio-system/ztunnel"]), pods };
   const issuances = new IssuanceLog(host);
-  const method = certificateService(host, { authenticator: { authenticate: caller }, rules, signer, issuances });
+  const method = certificateService(host, {
+    authenticator: { authenticate: caller },
+    rules,
+    signer,
+    issuances,
+    ...(trusted !== undefined && { trusted }),
+  });
   return {
     host,
     method,
@@ -119,6 +130,35 @@ test("a lifetime that makes no sense is made sensible", async () => {
     const { notAfter } = verifySvid(await ask({ csr: newCsr().csr, validityDuration }), now);
     assert.equal(notAfter, now + seconds * 1000, validityDuration.toString());
   }
+});
+
+test("lives end up to a tenth early by chance, so that those who asked at once do not renew at once", async () => {
+  const { ask, host } = await lab();
+  const chance = seededRandom(7);
+  host.random.next = () => chance.next();
+  const now = host.clock.now();
+  const lives: number[] = [];
+  for (let at = 0; at < 200; at += 1) {
+    const { notAfter } = verifySvid(await ask({ csr: newCsr().csr, validityDuration: Long.fromNumber(86_400) }), now);
+    lives.push((notAfter - now) / 86_400_000);
+  }
+  const [shortest, longest] = [Math.min(...lives), Math.max(...lives)];
+  assert.ok(shortest >= 0.9 && shortest < 0.91, `${shortest}`);
+  assert.ok(longest <= 1 && longest > 0.99, `${longest}`);
+  const inFirstHalf = lives.filter((life) => life < 0.95).length;
+  assert.ok(inFirstHalf > 70 && inFirstHalf < 130, `${inFirstHalf} of 200`);
+  const short = await ask({ csr: newCsr().csr, validityDuration: Long.fromNumber(60) });
+  assert.equal(verifySvid(short, now).notAfter, now + 60_000);
+});
+
+test("workloads get the roots that they are to trust, whoever signs", async () => {
+  let roots = [Buffer.from("one"), Buffer.from("two")];
+  const { ask } = await lab(undefined, undefined, () => ({ trustDomain: "cluster.local", roots }));
+  const last = async (): Promise<string> => (await ask({ csr: newCsr().csr })).at(-1)!;
+  const pem = (text: string): string => toPem("CERTIFICATE", Buffer.from(text));
+  assert.equal(await last(), pem("one") + pem("two"));
+  roots = [Buffer.from("two")];
+  assert.equal(await last(), pem("two"));
 });
 
 test("who proves nothing is told no more than that", async () => {

@@ -13,6 +13,7 @@ import {
   signCertificate,
 } from "../../src/ca/certificate.ts";
 import { issuerName, TokenIssuer } from "../../src/ca/token-issuer.ts";
+import { TrustBundles } from "../../src/ca/trust-bundles.ts";
 import { TokenVerifier } from "../../src/ca/token-verifier.ts";
 import type { Credentials } from "../../src/caller.ts";
 import { MeshError } from "../../src/errors.ts";
@@ -52,8 +53,12 @@ const showing = (authorization: string | undefined, clusterIdHeader?: string): C
   certificateChain: [],
   remoteAddress: "test",
 });
-const byCertificateAlone = (clock: Clock): Authenticators =>
-  new Authenticators({ clock, tokens: new Map(), localCluster: east, trustDomain: "cluster.local" });
+const trustDomain = "cluster.local";
+function byCertificateAlone(clock: Clock, ...roots: readonly TestAuthority[]): Authenticators {
+  const trust = new TrustBundles(trustDomain);
+  trust.setOwn(roots.map(({ root }) => derOf(root)));
+  return new Authenticators({ clock, tokens: new Map(), localCluster: east, trustDomain, trust });
+}
 const bearer = (token: string): Credentials => showing(`Bearer ${token}`);
 const cart = { namespace: "shop", serviceAccount: "cart", pod: { name: "cart-0", uid: "u1", node: "n1" } };
 const refused = async (attempt: Promise<unknown>, reason: RegExp): Promise<void> =>
@@ -160,7 +165,8 @@ test("the clusterid header selects who verifies, and gives nothing", async () =>
     [east, here.verifier],
     [west, there.verifier],
   ]);
-  const all = new Authenticators({ clock: here.host.clock, tokens, localCluster: east, trustDomain: "cluster.local" });
+  const trust = new TrustBundles(trustDomain);
+  const all = new Authenticators({ clock: here.host.clock, tokens, localCluster: east, trustDomain, trust });
   const token = `Bearer ${await there.issuer.issue({ ...cart, pod: undefined })}`;
   assert.equal((await all.authenticate(showing(token, "west"))).cluster, west);
   for (const header of ["east", "", undefined]) await refused(all.authenticate(showing(token, header)), /cluster east/);
@@ -171,7 +177,7 @@ test("the clusterid header selects who verifies, and gives nothing", async () =>
 
 test("a client certificate proves its one SPIFFE name, in our trust domain only", async () => {
   const authority = await TestAuthority.create();
-  const all = byCertificateAlone(realHost().clock);
+  const all = byCertificateAlone(realHost().clock, authority);
   const shown = async (...uris: string[]): Promise<Credentials> => {
     const { certificate } = await authority.issue(uris);
     return { ...showing(undefined), certificateChain: [derOf(certificate)] };
@@ -183,15 +189,19 @@ test("a client certificate proves its one SPIFFE name, in our trust domain only"
     all.authenticate(await shown("spiffe://cluster.local/ns/a/sa/b", "spiffe://cluster.local/ns/a/sa/c")),
     /one URI/,
   );
-  await refused(all.authenticate(await shown("spiffe://other/ns/shop/sa/cart")), /of trust domain other/);
+  await refused(
+    all.authenticate(await shown("spiffe://other/ns/shop/sa/cart")),
+    /of spiffe:\/\/other\/ns\/shop\/sa\/cart proves nobody/,
+  );
   await refused(all.authenticate(await shown("https://cluster.local/ns/shop/sa/cart")), /does not begin with spiffe/);
   await refused(all.authenticate(await shown("spiffe://cluster.local/ns/shop/sa/cart%00")), /not a valid path segment/);
 });
 
 test("a client certificate proves nobody once it has ended, however long ago the connection began", async () => {
-  const { certificate } = await (await TestAuthority.create()).issue(["spiffe://cluster.local/ns/shop/sa/cart"]);
+  const authority = await TestAuthority.create();
+  const { certificate } = await authority.issue(["spiffe://cluster.local/ns/shop/sa/cart"]);
   let now = Date.now();
-  const all = byCertificateAlone({ ...realHost().clock, now: () => now });
+  const all = byCertificateAlone({ ...realHost().clock, now: () => now }, authority);
   const shown = { ...showing(undefined), certificateChain: [derOf(certificate)] };
   const { expiresAt } = await all.authenticate(shown);
   now = expiresAt;

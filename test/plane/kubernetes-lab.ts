@@ -106,7 +106,14 @@ export class KubernetesLab {
     const { openClusters } = await this.#while(source.plane(this.host, stop.signal));
     const graph = new Graph();
     const registry = registryOf(graph, this.config);
-    const clusters = openClusters!({ host: this.host, config: this.config, graph, registry, noteProblems: () => {} });
+    const clusters = openClusters!({
+      host: this.host,
+      config: this.config,
+      graph,
+      registry,
+      noteProblems: () => {},
+      noteMesh: () => {},
+    });
     let serves = false;
     const started = clusters.start(stop.signal).then(() => {
       graph.onDirty = () => void this.host.clock.after(0, () => graph.flush());

@@ -36,6 +36,19 @@ export function caCertificatesOf(value: unknown, field: string): readonly CaCert
   });
 }
 
+/**
+ * Why nobody trusts these roots; undefined if the trust domains do that they name. Whom a root may vouch for is never
+ * guessed (contract identity.md 1.6, and 6 number 12): not even for our own trust domain, as istiod would.
+ */
+export function whyTrustedByNobody({ spiffeBundleUrl, trustDomains, certSigners }: CaCertificate): string | undefined {
+  if (spiffeBundleUrl !== undefined)
+    return "is trusted by nobody: bundles are not fetched from spiffeBundleUrl, so give the roots in pem";
+  if (certSigners.length > 0)
+    return "is trusted by nobody: it is for signers of Kubernetes, which are not asked here; remove certSigners";
+  if (trustDomains.length > 0) return undefined;
+  return "is trusted by nobody, as it does not say for whom its roots vouch: name the trust domains in trustDomains";
+}
+
 /** @throws FieldError naming the first that is none. */
 export function trustDomainsOf(value: unknown, field: string): readonly string[] {
   return textsOf(value, field).map((text, at) => trustDomainOf(text, `${field}[${at}]`));

@@ -1,4 +1,5 @@
 import type { Config } from "../../config.ts";
+import type { JwtRule } from "../../jwt-rule.ts";
 import type { MeshConfig, MeshSettings } from "../model/mesh.ts";
 import type { CaCertificate } from "./ca-certificates.ts";
 import type { DeclaredMesh } from "./mesh-config.ts";
@@ -9,13 +10,15 @@ export interface EffectiveMesh extends MeshConfig {
   readonly settings: MeshSettings;
   readonly trustDomainAliases: readonly string[];
   readonly caCertificates: readonly CaCertificate[];
+  /** Issuers of tokens outside of Kubernetes. */
+  readonly jwtRules: readonly JwtRule[];
 }
 
 export type MeshDefaults = Pick<Config, "trustDomain" | "clusterDomain" | "systemNamespace" | "chosen">;
 
 /** A flag or a variable wins over the mesh config, and that over what holds if nobody says anything. */
 export function effectiveMesh(config: MeshDefaults, declared: DeclaredMesh): EffectiveMesh {
-  const { trustDomain, rootNamespace, trustDomainAliases, caCertificates, serviceScopeConfigs } = declared;
+  const { trustDomain, rootNamespace, trustDomainAliases, caCertificates, jwtRules, serviceScopeConfigs } = declared;
   return {
     settings: {
       trustDomain: config.chosen.trustDomain ? config.trustDomain : (trustDomain ?? config.trustDomain),
@@ -24,6 +27,7 @@ export function effectiveMesh(config: MeshDefaults, declared: DeclaredMesh): Eff
     },
     trustDomainAliases,
     caCertificates,
+    jwtRules,
     serviceScopeConfigs,
   };
 }

@@ -6,6 +6,7 @@ export const USED_FIELDS = [
   "rootNamespace",
   "trustDomainAliases",
   "caCertificates",
+  "jwtRules",
   "serviceScopeConfigs",
 ] as const;
 

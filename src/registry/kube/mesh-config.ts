@@ -2,10 +2,18 @@ import { MeshError } from "../../errors.ts";
 import type { KubeObject } from "../../kube/object.ts";
 import { printable } from "../../printable.ts";
 import { parseYamlDocument } from "../../yaml-document.ts";
+import type { JwtRule } from "../../jwt-rule.ts";
 import type { MeshConfig } from "../model/mesh.ts";
-import { type CaCertificate, caCertificatesOf, trustDomainOf, trustDomainsOf } from "./ca-certificates.ts";
+import {
+  type CaCertificate,
+  caCertificatesOf,
+  trustDomainOf,
+  trustDomainsOf,
+  whyTrustedByNobody,
+} from "./ca-certificates.ts";
 import { describe, FieldError, type Fields, fieldsOf, isAbsent, textOf } from "./fields.ts";
 import { canonicalField, idleField, isForEnvoy, USED_FIELDS } from "./mesh-config-fields.ts";
+import { jwtRulesOf } from "./jwt-rules.ts";
 import { serviceScopeRulesOf } from "./service-scope.ts";
 
 /** What the ConfigMap of a mesh says; undefined where it says nothing. */
@@ -14,6 +22,8 @@ export interface DeclaredMesh extends MeshConfig {
   readonly rootNamespace: string | undefined;
   readonly trustDomainAliases: readonly string[];
   readonly caCertificates: readonly CaCertificate[];
+  /** A field of ours: istiod has one rule, in a variable. */
+  readonly jwtRules: readonly JwtRule[];
 }
 
 /** One ConfigMap, read. */
@@ -64,12 +74,13 @@ export function readMeshConfig(configMap: KubeObject): MeshConfigReading {
 
 /** @throws FieldError */
 export function meshOf(fields: Fields): DeclaredMesh {
-  const { trustDomain, rootNamespace, trustDomainAliases, caCertificates, serviceScopeConfigs } = fields;
+  const { trustDomain, rootNamespace, trustDomainAliases, caCertificates, jwtRules, serviceScopeConfigs } = fields;
   return {
     trustDomain: isAbsent(trustDomain) ? undefined : trustDomainOf(trustDomain, "mesh.trustDomain"),
     rootNamespace: isAbsent(rootNamespace) ? undefined : namespaceOf(rootNamespace, "mesh.rootNamespace"),
     trustDomainAliases: trustDomainsOf(trustDomainAliases, "mesh.trustDomainAliases"),
     caCertificates: caCertificatesOf(caCertificates, "mesh.caCertificates"),
+    jwtRules: jwtRulesOf(jwtRules, "mesh.jwtRules"),
     serviceScopeConfigs: serviceScopeRulesOf(serviceScopeConfigs, "mesh.serviceScopeConfigs"),
   };
 }
@@ -105,10 +116,12 @@ function namespaceOf(value: unknown, field: string): string {
 
 function withoutEffect({ trustDomainAliases, caCertificates }: DeclaredMesh): MeshConfigWarning[] {
   const aliases = "do not widen what ztunnels allow, just as with istiod: name every trust domain in the policies";
-  const roots = "are read, but trusted by nobody: workloads trust the roots of our own authority, and of no other";
   return [
     ...(trustDomainAliases.length > 0 ? [{ field: "mesh.trustDomainAliases", message: aliases }] : []),
-    ...(caCertificates.length > 0 ? [{ field: "mesh.caCertificates", message: roots }] : []),
+    ...caCertificates.flatMap((certificate, at) => {
+      const message = whyTrustedByNobody(certificate);
+      return message === undefined ? [] : [{ field: `mesh.caCertificates[${at}]`, message }];
+    }),
   ];
 }
 

@@ -43,6 +43,7 @@ defaultConfig:
     rootNamespace: "istio-config",
     trustDomainAliases: [],
     caCertificates: [],
+    jwtRules: [],
     serviceScopeConfigs: [],
   });
   assert.deepEqual(notes, ["accessLogFile", "defaultConfig", "defaultProviders"]);
@@ -95,13 +96,40 @@ test("a scope whose selector is misspelt is refused, since without it every serv
   );
 });
 
-test("roots are read from PEM, and their author is told that nobody trusts them", async () => {
+test("roots are read from PEM, with whom they vouch for", async () => {
   const pem = `# west\n${await rootPem()}\n${await rootPem()}`;
   const { config, warnings } = read(JSON.stringify({ caCertificates: [{ pem, trustDomains: ["west"] }] }));
   const [certificate] = config.caCertificates;
   assert.equal(certificate?.roots.length, 2);
   assert.deepEqual(certificate?.trustDomains, ["west"]);
-  assert.match(warnings[0]!.message, /trusted by nobody/);
+  assert.deepEqual(warnings, []);
+});
+
+test("the author of roots that nobody trusts is told, and what would be right", async () => {
+  const [pem, trustDomains] = [await rootPem(), ["west"]];
+  const cases: readonly (readonly [object, RegExp])[] = [
+    [{ pem }, /^is trusted by nobody, as it does not say for whom its roots vouch: name the trust domains/],
+    [{ pem, trustDomains, certSigners: ["a"] }, /^is trusted by nobody: .*remove certSigners/],
+    [{ spiffeBundleUrl: "https://a", trustDomains }, /^is trusted by nobody: bundles are not fetched .*in pem/],
+  ];
+  for (const [certificate, message] of cases) {
+    const { warnings } = read(JSON.stringify({ caCertificates: [{ pem, trustDomains }, certificate] }));
+    assert.deepEqual(
+      warnings.map(({ field }) => field),
+      ["mesh.caCertificates[1]"],
+    );
+    assert.match(warnings[0]!.message, message);
+  }
+});
+
+test("issuers of tokens are read in the words of Istio's JWTRule, each once", () => {
+  const rule = { issuer: "https://a.test", audiences: ["istio-ca"], jwksUri: "https://a.test/keys" };
+  const reading = (...jwtRules: object[]) => ({ mesh: JSON.stringify({ jwtRules }) });
+  const { config, warnings } = read(JSON.stringify({ jwt_rules: [rule] }));
+  const keys = { kind: "url", url: "https://a.test/keys" };
+  assert.deepEqual([config.jwtRules, warnings], [[{ issuer: rule.issuer, audiences: rule.audiences, keys }], []]);
+  refused(reading(rule, { ...rule, audiences: [] }), "mesh.jwtRules[1].audiences", /at least one audience/);
+  refused(reading(rule, rule), "mesh.jwtRules[1].issuer", /is there twice/);
 });
 
 test("what cannot be is refused with the field, and what would be right", async () => {

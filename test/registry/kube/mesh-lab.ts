@@ -121,7 +121,7 @@ export class MeshLab {
   #context(): ConstructorParameters<typeof RemoteFeeds>[0] {
     const { host, graph, registry } = this;
     const loaded = loadConfig({ cluster: "home" }, {}, { listenAddress: "127.0.0.1", stateDir: this.stateDir });
-    return { host, config: loaded, graph, registry, noteProblems: () => {} };
+    return { host, config: loaded, graph, registry, noteProblems: () => {}, noteMesh: () => {} };
   }
 
   #access(): KubernetesAccess {

@@ -1,0 +1,84 @@
+import { openedCertificate } from "../ca/path.ts";
+import { OidcAuthenticators } from "../ca/oidc-authenticator.ts";
+import type { TrustBundle } from "../ca/signer.ts";
+import { distinctRoots, TrustBundles } from "../ca/trust-bundles.ts";
+import type { Config } from "../config.ts";
+import { messageOf } from "../errors.ts";
+import type { Host, Logger } from "../host.ts";
+import type { ClusterId } from "../names.ts";
+import { type CaCertificate, whyTrustedByNobody } from "../registry/kube/ca-certificates.ts";
+import type { EffectiveMesh } from "../registry/kube/effective-mesh.ts";
+import type { TrustAnchors } from "../trust.ts";
+
+/** What the mesh config says of identities. */
+export type MeshIdentities = Pick<EffectiveMesh, "trustDomainAliases" | "caCertificates" | "jwtRules">;
+
+/** Whom we and our workloads believe, besides the API servers: our authority, and whom the mesh config names. */
+export class MeshTrust {
+  readonly bundles: TrustBundles;
+  readonly oidc: OidcAuthenticators;
+  readonly #config: Config;
+  readonly #log: Logger;
+  readonly #aliases = new Set<string>();
+  #forWorkloads: TrustBundle | undefined;
+
+  constructor(host: Host, config: Config, localCluster: ClusterId) {
+    const { trustDomain } = config;
+    this.#config = config;
+    this.#log = host.log.scope("ca");
+    this.bundles = new TrustBundles(trustDomain);
+    this.bundles.observe(() => (this.#forWorkloads = undefined));
+    this.oidc = new OidcAuthenticators(host, { trustDomain, localCluster });
+    this.oidc.setRules(config.jwtRules);
+  }
+
+  /** Other names of our trust domain, now. */
+  get aliases(): ReadonlySet<string> {
+    return this.#aliases;
+  }
+
+  /** From now on. */
+  note({ trustDomainAliases, caCertificates, jwtRules }: MeshIdentities): void {
+    const { trustDomain, jwtRules: rules } = this.#config;
+    this.#aliases.clear();
+    for (const alias of trustDomainAliases) if (alias !== trustDomain) this.#aliases.add(alias);
+    this.bundles.offer(
+      "mesh-config",
+      [...this.#aliases].map(ofOwnRoots).concat(caCertificates.flatMap((named) => this.#anchorsOf(named))),
+    );
+    // As everywhere, a variable wins over the mesh config.
+    this.oidc.setRules([...rules, ...jwtRules]);
+  }
+
+  /**
+   * What workloads get as roots with each certificate. ztunnels keep them in one pool, so a root of another trust domain
+   * may vouch for ours there: they get it only if the operator has said so twice, here and in ISTIO_MULTIROOT_MESH.
+   */
+  get forWorkloads(): TrustBundle {
+    const { trustDomain, multiRootMesh } = this.#config;
+    const { ownRoots, pooledRoots } = this.bundles;
+    const roots = multiRootMesh ? distinctRoots([...ownRoots, ...pooledRoots]) : ownRoots;
+    return (this.#forWorkloads ??= { trustDomain, roots });
+  }
+
+  #anchorsOf(certificate: CaCertificate): readonly TrustAnchors[] {
+    if (whyTrustedByNobody(certificate) !== undefined) return [];
+    const roots = certificate.roots.filter((root) => this.#canBeRead(root));
+    return certificate.trustDomains.map((trustDomain) => ({ trustDomain, roots }));
+  }
+
+  /** OpenSSL, which has read it, takes more than RFC 5280 allows. */
+  #canBeRead(root: Uint8Array): boolean {
+    try {
+      openedCertificate(root);
+      return true;
+    } catch (thrown) {
+      this.#log.error("a root in caCertificates is trusted by nobody, as it cannot be read", {
+        why: messageOf(thrown),
+      });
+      return false;
+    }
+  }
+}
+
+const ofOwnRoots = (trustDomain: string): TrustAnchors => ({ trustDomain, roots: "own" });
