@@ -57,6 +57,8 @@ export interface Gauge {
 
 export interface Histogram {
   observe(value: number, labels?: Labels): void;
+  /** Forgets one series: it is not empty then, but absent. */
+  remove(labels: Labels): void;
 }
 
 /** Asking twice for one name gives the same metric. Names are Prometheus names. */

@@ -56,7 +56,10 @@ export class PrometheusMetrics implements Metrics {
         labelNames: [...labels],
         registers: [this.#registry],
       });
-      return { observe: (value, values = {}) => histogram.observe(values, value) };
+      return {
+        observe: (value, values = {}) => histogram.observe(values, value),
+        remove: (values) => histogram.remove(values),
+      };
     });
   }
 

@@ -1,5 +1,6 @@
-import type { GatewayHost } from "../registry/model/address.ts";
 import type { ClusterId, NetworkId } from "../names.ts";
+import type { GatewayHost } from "../registry/model/address.ts";
+import type { PeerGateway } from "../registry/model/peer.ts";
 
 /** Whom to dial, and whom to expect there (contract peering.md 2.2 and 2.3). */
 export interface PeerTarget {
@@ -11,14 +12,16 @@ export interface PeerTarget {
   readonly hosts: readonly GatewayHost[];
   /** Of the peer's control plane, through its east-west gateway. */
   readonly xdsPort: number;
+  /** Where the peer takes traffic; undefined if that is for the peer to say. */
+  readonly hbonePort: number | undefined;
 }
 
-/** Our end of one peering. What arrives goes to the sources it was opened with. */
-export interface PeerLink {
-  readonly target: PeerTarget;
-  readonly state: "connecting" | "syncing" | "live" | "stale";
-  /** Wall time in milliseconds; undefined until the peer has spoken. */
-  readonly heardAt: number | undefined;
-  /** Drops the stream, and what came by it only if `withdraw`: a Gateway that was deleted, not a process that ends. */
-  close(withdraw: boolean): Promise<void>;
+/** Where a Gateway leads; undefined if it is refused, or leads nowhere. */
+export function targetOf({ cluster, refused, ...gateway }: PeerGateway): PeerTarget | undefined {
+  if (cluster === undefined || refused !== undefined) return undefined;
+  const { network, trustDomain, hosts, xdsPort, hbonePort } = gateway;
+  return { cluster, network, trustDomain, hosts, xdsPort, hbonePort };
 }
+
+/** As logs and errors name it. */
+export const linkName = (cluster: ClusterId): string => `peering-${cluster}`;

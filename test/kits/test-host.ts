@@ -19,7 +19,10 @@ export class TestHost implements Host {
       set: (value, labels) => void this.#values.set(seriesOf(name, labels), value),
       remove: (labels) => void this.#values.delete(seriesOf(name, labels)),
     }),
-    histogram: (name: string): Histogram => ({ observe: (_, labels) => this.#add(`${name}_count`, 1, labels) }),
+    histogram: (name: string): Histogram => ({
+      observe: (_, labels) => this.#add(`${name}_count`, 1, labels),
+      remove: (labels) => void this.#values.delete(seriesOf(`${name}_count`, labels)),
+    }),
   };
 
   /** The value of a series, as `pilot_xds_pushes{type=wds}`; 0 if it was never touched. */

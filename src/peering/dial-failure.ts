@@ -1,0 +1,46 @@
+import { status } from "@grpc/grpc-js";
+import { printable } from "../printable.ts";
+import type { PeerReason } from "../registry/model/peer.ts";
+import type { LinkFailure } from "./transport.ts";
+
+/** What grpc-js, OpenSSL and the kernel say, and what it means; the first that fits counts. */
+const CAUSES: readonly (readonly [RegExp, PeerReason, string])[] = [
+  [
+    /unable to (get|verify)|self[- ]signed certificate|unknown ca\b|unknown certificate authority|alert number 48/i,
+    "TLSUnknownAuthority",
+    "unknown certificate authority",
+  ],
+  [/ECONNREFUSED/, "ConnectionRefused", "nothing listens there"],
+  [/ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|timed out/i, "DialTimeout", "nothing answers there"],
+  [
+    /certificate|alert number 4[2-6]|wrong version number|handshake failure|packet length too long/i,
+    "TLSBadCertificate",
+    "the TLS handshake failed",
+  ],
+  [/Keepalive timeout/i, "Disconnected", "the peer no longer answers pings"],
+];
+
+/** Why a call to a peer ended. @param where as `10.0.0.1 port 15012`. */
+export function failureOf(code: status, details: string, where: string): LinkFailure {
+  const said = printable(reasonIn(details), 512);
+  if (code === status.PERMISSION_DENIED) return { reason: "PermissionDenied", message: `${where} refuses us: ${said}` };
+  if (code === status.UNAUTHENTICATED)
+    return { reason: unauthenticated(said), message: `${where} does not believe our certificate: ${said}` };
+  if (code === status.UNIMPLEMENTED || code === status.INVALID_ARGUMENT)
+    return { reason: "VersionSkew", message: `${where} does not speak our protocol: ${said}` };
+  const [, reason, words] = CAUSES.find(([pattern]) => pattern.test(details)) ?? [];
+  if (reason === undefined || words === undefined) return { reason: "Disconnected", message: `${where}: ${said}` };
+  return { reason, message: `${where}: ${words} (${said})` };
+}
+
+function unauthenticated(said: string): PeerReason {
+  if (/trust domain/i.test(said)) return "TrustDomainUnknown";
+  return /\broot\b|authority/i.test(said) ? "TLSUnknownAuthority" : "TLSBadCertificate";
+}
+
+/** grpc-js wraps why it could not connect in words about its resolver. */
+function reasonIn(details: string): string {
+  const [, cause] =
+    /^No connection established\. Last error: (?:Error: )?(.*?)\.? Resolution note:/s.exec(details) ?? [];
+  return cause ?? details;
+}

@@ -1,0 +1,164 @@
+import type { ClusterId, ObjectKey, WorkloadUid } from "../names.ts";
+import { printable } from "../printable.ts";
+import type { Source } from "../registry/collection/source.ts";
+import type { FederatedService } from "../registry/model/federated-service.ts";
+import type { ClusterFacts } from "../registry/model/peer.ts";
+import type { Workload } from "../registry/model/workload.ts";
+import type { ReceivedResource } from "../xds/delta-client.ts";
+import { ADDRESS_TYPE, FSDS_TYPE, SGDS_TYPE, type TypeUrl } from "../xds/resource.ts";
+import { decodeWorkload } from "../xds/types/address.ts";
+import { decodeClusterFacts } from "../xds/types/cluster-facts.ts";
+import { decodeFederatedService } from "../xds/types/federated-service.ts";
+import { type PeerQuota, Tally } from "./allowance.ts";
+import { ImportedRecords, type SavedRecord } from "./imported-records.ts";
+import {
+  checkFacts,
+  checkService,
+  checkWorkload,
+  type Denial,
+  type DenialReason,
+  type PeerRules,
+  trimmed,
+} from "./rules.ts";
+
+/** In the order in which they are asked for: what a peer says of itself explains the rest (contract peering.md 2.4). */
+export const PEER_TYPES = [SGDS_TYPE, FSDS_TYPE, ADDRESS_TYPE] as const satisfies readonly TypeUrl[];
+
+/** Where a peer's records go: the registry's sources. */
+export interface PeerIntake {
+  readonly federated: Source<ObjectKey, FederatedService>;
+  readonly facts: Source<ClusterId, ClusterFacts>;
+  readonly workloads: Source<WorkloadUid, Workload>;
+}
+
+export interface ImportOptions {
+  readonly intake: PeerIntake;
+  readonly quota: PeerQuota;
+  readonly onDenied: (reason: DenialReason) => void;
+  /** A service was taken; when its exporter changed it, in milliseconds of the exporter's wall clock. */
+  readonly onService: (changedMs: number) => void;
+}
+
+/** What is kept of a peer over a restart. */
+export type SavedRecords = Readonly<Record<TypeUrl, readonly SavedRecord[]>>;
+
+/** Records of one type, whichever it is. */
+type Imported = Omit<ImportedRecords<never, never>, "get">;
+
+/**
+ * One peer's records on their way to the registry. Each is checked against the link that it came by; one that may not be
+ * taken is left out and reported, what it would have replaced stays, and all others count. Nothing shows before the peer
+ * has said all of its first state.
+ */
+export class PeerImport {
+  readonly #facts: ImportedRecords<ClusterId, ClusterFacts>;
+  readonly #workloads: ImportedRecords<WorkloadUid, Workload>;
+  readonly #byType: ReadonlyMap<TypeUrl, Imported>;
+  readonly #tally: Tally;
+  #rules: PeerRules;
+
+  constructor({ intake, quota, onDenied, onService }: ImportOptions, rules: PeerRules) {
+    this.#rules = rules;
+    const tally = (this.#tally = new Tally(quota));
+    const decodeService = (body: Uint8Array): FederatedService => {
+      const { service, changedMs } = decodeFederatedService(body);
+      onService(changedMs);
+      return service;
+    };
+    const present = <V>(value: V): V => value;
+    const facts = (this.#facts = new ImportedRecords<ClusterId, ClusterFacts>(
+      {
+        ...{ source: intake.facts, decode: decodeClusterFacts, present },
+        check: (...asked) => checkFacts(...asked, this.#rules),
+      },
+      tally,
+      onDenied,
+    ));
+    const services = new ImportedRecords<ObjectKey, FederatedService>(
+      {
+        ...{ source: intake.federated, decode: decodeService, present },
+        check: (...asked) => checkService(...asked, this.#rules),
+      },
+      tally,
+      onDenied,
+    );
+    const workloads = (this.#workloads = new ImportedRecords<WorkloadUid, Workload>(
+      {
+        ...{ source: intake.workloads, decode: decodeWorkload },
+        present: (workload) => trimmed(workload, this.facts),
+        check: (...asked) => checkWorkload(...asked, this.#rules),
+      },
+      tally,
+      onDenied,
+    ));
+    this.#byType = new Map<TypeUrl, Imported>([
+      [SGDS_TYPE, facts],
+      [FSDS_TYPE, services],
+      [ADDRESS_TYPE, workloads],
+    ]);
+  }
+
+  /** What the peer says of itself; undefined until it has, or if that may not be believed. */
+  get facts(): ClusterFacts | undefined {
+    return this.#facts.get(this.#rules.target.cluster);
+  }
+  get records(): number {
+    return this.#tally.records;
+  }
+  /** Encoded, of all that is held. */
+  get bytes(): number {
+    return this.#tally.bytes;
+  }
+  /** How many are held of a type. */
+  count(typeUrl: TypeUrl): number {
+    return this.#of(typeUrl).size;
+  }
+  /** Versions by name, to resume with. */
+  versions(typeUrl: TypeUrl): ReadonlyMap<string, string> {
+    return this.#of(typeUrl).versions;
+  }
+
+  take(typeUrl: TypeUrl, resources: readonly ReceivedResource[], removed: readonly string[]): void {
+    const records = this.#of(typeUrl);
+    for (const name of removed) records.remove(name);
+    for (const resource of resources) records.take(resource);
+    if (typeUrl === SGDS_TYPE) this.#workloads.refresh();
+  }
+
+  /** All of the peer's state is here, or what it was before a restart: it shows from now on. */
+  show(): void {
+    for (const records of this.#byType.values()) records.show();
+  }
+
+  /** Holds what is here, and what comes, to other rules. @returns true if something was refused under the old ones. */
+  follow(rules: PeerRules): boolean {
+    const refused = this.denials.length > 0;
+    this.#rules = rules;
+    for (const records of this.#byType.values()) records.recheck();
+    return refused;
+  }
+
+  /** Nothing of the peer is left. */
+  clear(): void {
+    for (const records of this.#byType.values()) records.clear();
+  }
+
+  /** What was not taken, some of it if it is much. */
+  get denials(): readonly (Denial & { readonly name: string })[] {
+    return [...this.#byType.values()].flatMap(({ denials }) =>
+      Array.from(denials, ([name, denial]) => ({ name: printable(name, 253), ...denial })),
+    );
+  }
+
+  save(): SavedRecords {
+    return Object.fromEntries(Array.from(this.#byType, ([typeUrl, records]) => [typeUrl, records.save()]));
+  }
+
+  load(saved: SavedRecords): void {
+    for (const [typeUrl, records] of this.#byType) records.load(saved[typeUrl] ?? []);
+  }
+
+  #of(typeUrl: TypeUrl): Imported {
+    return this.#byType.get(typeUrl)!;
+  }
+}

@@ -1,0 +1,142 @@
+import { messageOf } from "../errors.ts";
+import type { Source } from "../registry/collection/source.ts";
+import type { ReceivedResource } from "../xds/delta-client.ts";
+import type { Tally } from "./allowance.ts";
+import type { Denial, DenialReason, Verdict } from "./rules.ts";
+
+/** Names of records that were not taken are remembered up to this many; all of them are counted. */
+const DENIALS_MAX = 1_000;
+
+/** What is particular to one type of records; names are keys of its source. */
+export interface RecordKind<K extends string, V> {
+  readonly source: Source<K, V>;
+  /** @throws MeshError `invalid`, naming the field. */
+  decode(body: Uint8Array): V;
+  check(name: string, value: V): Verdict;
+  /** What is written of a value that was taken. */
+  present(value: V): V;
+}
+
+/** One record as it is kept over a restart. */
+export interface SavedRecord {
+  readonly name: string;
+  readonly version: string;
+  readonly bytes: number;
+  readonly value: unknown;
+}
+
+interface Held<V> {
+  readonly version: string;
+  readonly value: V;
+  /** Encoded. */
+  readonly bytes: number;
+}
+
+/** One peer's records of one type: held from the start, shown once the peer has joined. */
+export class ImportedRecords<K extends string, V> {
+  readonly #kind: RecordKind<K, V>;
+  readonly #tally: Tally;
+  readonly #onDenied: (reason: DenialReason) => void;
+  readonly #held = new Map<K, Held<V>>();
+  readonly #denials = new Map<string, Denial>();
+  #shown = false;
+
+  constructor(kind: RecordKind<K, V>, tally: Tally, onDenied: (reason: DenialReason) => void) {
+    this.#kind = kind;
+    this.#tally = tally;
+    this.#onDenied = onDenied;
+  }
+
+  get size(): number {
+    return this.#held.size;
+  }
+  /** By name; what they would have replaced is still held. */
+  get denials(): ReadonlyMap<string, Denial> {
+    return this.#denials;
+  }
+  /** Versions by name, to resume with: a record that was not taken is sent again then. */
+  get versions(): ReadonlyMap<string, string> {
+    return new Map(Array.from(this.#held, ([name, { version }]) => [name, version]));
+  }
+  get(key: K): V | undefined {
+    return this.#held.get(key)?.value;
+  }
+
+  take({ name, version, body }: ReceivedResource): void {
+    let value: V;
+    try {
+      value = this.#kind.decode(body);
+    } catch (thrown) {
+      return this.#deny(name, { reason: "unreadable", message: messageOf(thrown) });
+    }
+    this.#put(name as K, { version, value, bytes: body.byteLength });
+  }
+
+  remove(name: string): void {
+    this.#denials.delete(name);
+    this.#drop(name as K);
+  }
+
+  /** Shows what is held, and every change from now on. */
+  show(): void {
+    if (this.#shown) return;
+    this.#shown = true;
+    this.refresh();
+  }
+
+  /** After something changed that `present` depends on. */
+  refresh(): void {
+    if (!this.#shown) return;
+    for (const [key, { value }] of this.#held) this.#kind.source.set(key, this.#kind.present(value));
+  }
+
+  /** After the rules changed: what may not be there any more goes. */
+  recheck(): void {
+    for (const [key, { value }] of [...this.#held]) {
+      const denied = this.#kind.check(key, value);
+      if (denied === undefined) continue;
+      this.#drop(key);
+      this.#deny(key, denied);
+    }
+  }
+
+  clear(): void {
+    for (const key of [...this.#held.keys()]) this.#drop(key);
+    this.#denials.clear();
+  }
+
+  save(): readonly SavedRecord[] {
+    return Array.from(this.#held, ([name, held]) => ({ name, ...held }));
+  }
+
+  /** @param records that this has saved: their shape is what it was; whether they may still be taken is asked again. */
+  load(records: readonly SavedRecord[]): void {
+    for (const { name, version, bytes, value } of records) this.#put(name as K, { version, bytes, value: value as V });
+  }
+
+  #put(key: K, held: Held<V>): void {
+    const denied = this.#kind.check(key, held.value) ?? this.#full(key, held.bytes);
+    if (denied !== undefined) return this.#deny(key, denied);
+    this.#denials.delete(key);
+    this.#held.set(key, held);
+    if (this.#shown) this.#kind.source.set(key, this.#kind.present(held.value));
+  }
+
+  #full(key: K, bytes: number): Verdict {
+    const message = this.#tally.add(bytes, this.#held.get(key)?.bytes);
+    return message === undefined ? undefined : { reason: "quota", message };
+  }
+
+  #drop(key: K): void {
+    const held = this.#held.get(key);
+    if (held === undefined) return;
+    this.#tally.remove(held.bytes);
+    this.#held.delete(key);
+    if (this.#shown) this.#kind.source.delete(key);
+  }
+
+  #deny(name: string, denial: Denial): void {
+    this.#onDenied(denial.reason);
+    if (this.#denials.has(name) || this.#denials.size < DENIALS_MAX) this.#denials.set(name, denial);
+  }
+}

@@ -1,0 +1,332 @@
+import type { EpochMs, Host, Logger } from "../host.ts";
+import { printable } from "../printable.ts";
+import type { PeerStatus } from "../registry/model/peer.ts";
+import type { DeltaUpdate } from "../xds/delta-client.ts";
+import type { ClientNode } from "../xds/resource.ts";
+import type { DecodedSnapshotEnd } from "../xds/types/snapshot-end.ts";
+import { ByteRate, type PeerQuota } from "./allowance.ts";
+import { LinkBackoff } from "./backoff.ts";
+import { PEER_TYPES, type PeerImport } from "./import.ts";
+import type { LinkMetrics } from "./metrics.ts";
+import { linkName, type PeerTarget } from "./peer.ts";
+import { Staleness, type StaleOptions } from "./staleness.ts";
+import { Subscription } from "./subscription.ts";
+import type { LinkFailure, LinkStream, LinkTransport } from "./transport.ts";
+
+/** From the first packet until the peer has proven who it is and taken the call. */
+const DIAL_MS = 10_000;
+/** A stream that lived this long was a good one: the next failure is the first (contract peering.md 2.3). */
+const STABLE_MS = 60_000;
+
+type Timer = "retry" | "deadline" | "stable" | "throttle" | "grace";
+
+export interface LinkOptions {
+  /** What we say we are. */
+  readonly node: ClientNode;
+  readonly transport: LinkTransport;
+  readonly records: PeerImport;
+  readonly metrics: LinkMetrics;
+  readonly quota: PeerQuota;
+  readonly stale: StaleOptions;
+  /** Called after anything that the status, or what is kept of the peer, may depend on. */
+  readonly onChange: () => void;
+}
+
+/**
+ * Our end of one peering, as a machine without I/O: it dials, subscribes, resumes and gives up, and says how it stands.
+ * What the peer said stays when the stream ends; `records` knows what of it shows (contract peering.md 2.3, 2.4, 2.13).
+ */
+export class Link {
+  readonly #host: Host;
+  readonly #log: Logger;
+  readonly #options: LinkOptions;
+  readonly #subscriptions = PEER_TYPES.map((typeUrl) => new Subscription(typeUrl));
+  readonly #backoff: LinkBackoff;
+  readonly #rate: ByteRate;
+  readonly #staleness: Staleness;
+  readonly #timers = new Map<Timer, Disposable>();
+  #target: PeerTarget;
+  #ips: readonly string[] = [];
+  #tried = 0;
+  /** Tells the stream that is open from those before it. */
+  #attempt = 0;
+  #stream: LinkStream | undefined;
+  #connected = false;
+  #failure: LinkFailure | undefined;
+  #everSynced = false;
+  #heardAt: EpochMs | undefined;
+  #epoch: string | undefined;
+  #skewMs: number | undefined;
+  #since: { readonly state: PeerStatus["state"]; readonly atMs: EpochMs };
+  #startedMs = 0;
+  #closed = false;
+
+  constructor(host: Host, target: PeerTarget, options: LinkOptions) {
+    this.#host = host;
+    this.#log = host.log.scope("peering");
+    this.#target = target;
+    this.#options = options;
+    this.#backoff = new LinkBackoff(host.random);
+    this.#rate = new ByteRate(options.quota, host.clock.elapsedMs());
+    this.#staleness = new Staleness(host.clock, options.stale);
+    this.#since = { state: "connecting", atMs: host.clock.now() };
+  }
+
+  get target(): PeerTarget {
+    return this.#target;
+  }
+  /** True while the peer is there. */
+  get connected(): boolean {
+    return this.#connected;
+  }
+  get state(): PeerStatus["state"] {
+    if (!this.#connected) return this.#everSynced ? "stale" : "connecting";
+    return this.#subscriptions.every(({ whole }) => whole) ? "live" : "syncing";
+  }
+  /** Until when the peer confirmed what it said, by less than a keepalive; undefined until it has spoken. */
+  get heardAt(): EpochMs | undefined {
+    return this.#connected ? this.#host.clock.now() : this.#heardAt;
+  }
+  /** For how long nobody has confirmed what is held, in milliseconds; 0 while the peer is live. */
+  get ageMs(): number {
+    return this.#staleness.ageMs ?? 0;
+  }
+  /** Of the peer's process, as far as it said. */
+  get epoch(): string | undefined {
+    return this.#epoch;
+  }
+  /** How far the peer's wall clock is behind ours, with the time that its word was under way; undefined until it said. */
+  get skewMs(): number | undefined {
+    return this.#skewMs;
+  }
+
+  /** Without what only a probe knows. */
+  status(): Omit<PeerStatus, "dataPlane"> {
+    const { state } = this;
+    if (this.#since.state !== state) this.#since = { state, atMs: this.#host.clock.now() };
+    return {
+      cluster: this.#target.cluster,
+      state,
+      everSynced: this.#everSynced,
+      ...this.#reason(state),
+      sinceMs: this.#since.atMs,
+      staleness: this.#everSynced ? this.#staleness.verdict : "fresh",
+    };
+  }
+
+  /** What the peer said before our last stop, as `records` has it now. Before any address is known. */
+  restored(heardAt: EpochMs): void {
+    this.#everSynced = true;
+    this.#heardAt = heardAt;
+    this.#options.records.show();
+    this.#wentStale(this.#host.clock.now() - heardAt);
+    this.#options.onChange();
+  }
+
+  /** Where the peer is, as far as that is known; dials at once unless it is connected. */
+  reach(ips: readonly string[]): void {
+    const same = ips.length === this.#ips.length && ips.every((ip, at) => ip === this.#ips[at]);
+    if (same || this.#closed) return;
+    this.#ips = ips;
+    if (!this.#connected) this.#dialAnew();
+  }
+
+  /** The peer's names could not be looked up, and there is nothing to fall back to. */
+  unresolved(message: string): void {
+    if (this.#ips.length > 0 || this.#closed) return;
+    this.#failure = { reason: "AddressUnresolved", message };
+    this.#options.onChange();
+  }
+
+  /** The Gateway says something else now; `records` follow its rules already, and `reach` says where it leads. */
+  retarget(target: PeerTarget): void {
+    this.#target = target;
+    this.#ips = [];
+    this.#dialAnew();
+  }
+
+  /** Subscribes anew, for records that were refused and may come now. */
+  refresh(): void {
+    if (this.#connected) this.#dialAnew();
+  }
+
+  /** Ends the stream; what the peer said stays with `records`. Idempotent. */
+  close(): void {
+    this.#closed = true;
+    this.#hangUp();
+    this.#cancel("grace");
+  }
+
+  #reason(state: PeerStatus["state"]): Pick<PeerStatus, "reason" | "message"> {
+    const { cluster } = this.#target;
+    if (state === "live") return this.#denied();
+    if (state === "syncing")
+      return { reason: "SyncPending", message: `${cluster} is connected, and has not said all of its state yet` };
+    if (this.#failure !== undefined) return this.#failure;
+    return { reason: this.#everSynced ? "Stale" : "SyncPending", message: `${cluster} is being dialled` };
+  }
+
+  #denied(): Pick<PeerStatus, "reason" | "message"> {
+    const { denials } = this.#options.records;
+    const [first] = denials;
+    if (first === undefined) return { reason: undefined, message: "" };
+    const more = denials.length === 1 ? "" : `; ${denials.length - 1} more are refused`;
+    const message = printable(`${first.name || '""'} is refused: ${first.message}${more}`, 1024);
+    return { reason: first.reason === "cluster" ? "IdentityMismatch" : "ResourceRejected", message };
+  }
+
+  #dialAnew(): void {
+    if (this.#closed) return;
+    if (this.#connected) this.#lost();
+    this.#backoff.reset();
+    this.#tried = 0;
+    this.#dial();
+    this.#options.onChange();
+  }
+
+  #dial(): void {
+    this.#hangUp();
+    const ip = this.#ips[this.#tried % this.#ips.length];
+    if (ip === undefined) return;
+    this.#tried += 1;
+    const attempt = this.#attempt;
+    const current = (): boolean => attempt === this.#attempt && !this.#closed;
+    const late = `${ip} port ${this.#target.xdsPort} has not answered within ${DIAL_MS / 1000} s; check that the port is open`;
+    this.#after("deadline", DIAL_MS, () => this.#fail({ reason: "DialTimeout", message: late }));
+    this.#startedMs = this.#host.clock.elapsedMs();
+    const stream = (this.#stream = this.#options.transport.open(this.#target, ip, {
+      connected: () => current() && this.#welcomed(),
+      received: (update, bytes) => current() && this.#received(stream, update, bytes),
+      ended: (failure) => current() && this.#fail(failure),
+    }));
+    for (const subscription of this.#subscriptions)
+      stream.send(subscription.start(this.#options.node, this.#options.records.versions(subscription.typeUrl)));
+  }
+
+  #welcomed(): void {
+    if (this.#connected) return;
+    this.#connected = true;
+    this.#failure = undefined;
+    this.#tried = 0;
+    this.#cancel("deadline");
+    this.#after("stable", STABLE_MS, () => this.#backoff.reset());
+    this.#options.metrics.connected(true);
+    this.#options.onChange();
+  }
+
+  #received(stream: LinkStream, update: DeltaUpdate, bytes: number): void {
+    this.#welcomed();
+    const { metrics, records, onChange } = this.#options;
+    const subscription = this.#subscriptions.find(({ typeUrl }) => typeUrl === update.typeUrl);
+    if (subscription === undefined) return;
+    const arrivedMs = subscription.whole ? this.#host.clock.elapsedMs() : this.#startedMs;
+    const seconds = (): number => (this.#host.clock.elapsedMs() - arrivedMs) / 1000;
+    metrics.received(update.typeUrl, bytes);
+    try {
+      const { resources, removed, end } = subscription.take(update);
+      records.take(update.typeUrl, resources, removed);
+      stream.send(subscription.answer(update));
+      metrics.answered(update.typeUrl, seconds(), true);
+      if (end !== undefined) this.#saidAll(end);
+    } catch (thrown) {
+      metrics.answered(update.typeUrl, seconds(), false);
+      const why = printable(thrown instanceof Error ? thrown.message : String(thrown), 512);
+      this.#log.warn("response of a peer rejected", { target: linkName(this.#target.cluster), why });
+      stream.send(subscription.answer(update, why));
+    }
+    this.#throttle(stream, bytes);
+    onChange();
+  }
+
+  /** One subscription has; the link is live once all have. */
+  #saidAll({ epoch, serverTimeMs }: DecodedSnapshotEnd): void {
+    this.#epoch = epoch;
+    this.#skewMs = this.#host.clock.now() - serverTimeMs;
+    if (this.state !== "live") return;
+    this.#everSynced = true;
+    this.#staleness.end();
+    this.#cancel("grace");
+    const { records } = this.#options;
+    records.show();
+    const { cluster } = this.#target;
+    this.#log.info(`peering cluster ${cluster} sync complete`, { target: linkName(cluster), records: records.records });
+    if (records.denials.length > 0) this.#log.warn(this.#denied().message, { target: linkName(cluster) });
+  }
+
+  /** A peer that sends faster than its quota waits; nobody else does. */
+  #throttle(stream: LinkStream, bytes: number): void {
+    const waitMs = this.#rate.spend(bytes, this.#host.clock.elapsedMs());
+    if (waitMs === 0 || this.#timers.has("throttle")) return;
+    this.#options.metrics.denied("quota");
+    stream.pause();
+    this.#after("throttle", waitMs, () => stream.resume());
+  }
+
+  #fail(failure: LinkFailure): void {
+    if (this.#connected) this.#lost();
+    this.#failure = failure;
+    this.#hangUp();
+    // Other addresses of the peer are tried before anybody waits.
+    const retryMs = this.#tried > 0 && this.#tried < this.#ips.length ? 0 : this.#backoff.next();
+    if (retryMs > 0) this.#tried = 0;
+    this.#after("retry", retryMs, () => {
+      this.#dial();
+      this.#options.onChange();
+    });
+    const { cluster } = this.#target;
+    this.#options.metrics.reconnects(failure.reason);
+    // The words are the product's: operators look for them (contract peering.md C26, 2.14).
+    this.#log.warn(`deltaadsc disconnected, retrying in ${(retryMs / 1000).toFixed(3)}s: ${failure.message}`, {
+      reason: failure.reason,
+      target: linkName(cluster),
+    });
+    this.#options.onChange();
+  }
+
+  /** The stream is gone, or about to be; what came by it is as it was. */
+  #lost(): void {
+    this.#heardAt = this.#host.clock.now();
+    this.#options.metrics.connected(false);
+    if (this.#everSynced) this.#wentStale();
+  }
+
+  #wentStale(ageMs?: number): void {
+    this.#staleness.begin(ageMs);
+    const { graceLeftMs } = this.#staleness;
+    if (graceLeftMs !== undefined) this.#after("grace", graceLeftMs, () => this.#graceOver());
+  }
+
+  #graceOver(): void {
+    const { cluster } = this.#target;
+    const seconds = Math.round(this.ageMs / 1000);
+    const now = this.#staleness.verdict;
+    this.#log.warn(`peering cluster ${cluster} has been stale for ${seconds} s: what it said is now "${now}"`, {
+      target: linkName(cluster),
+    });
+    this.#options.onChange();
+  }
+
+  #hangUp(): void {
+    this.#attempt += 1;
+    this.#connected = false;
+    this.#stream?.close();
+    this.#stream = undefined;
+    for (const timer of ["retry", "deadline", "stable", "throttle"] as const) this.#cancel(timer);
+  }
+
+  #after(timer: Timer, delayMs: number, task: () => void): void {
+    this.#cancel(timer);
+    this.#timers.set(
+      timer,
+      this.#host.clock.after(delayMs, () => {
+        this.#timers.delete(timer);
+        task();
+      }),
+    );
+  }
+
+  #cancel(timer: Timer): void {
+    this.#timers.get(timer)?.[Symbol.dispose]();
+    this.#timers.delete(timer);
+  }
+}

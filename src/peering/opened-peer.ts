@@ -1,0 +1,213 @@
+import type { EpochMs, Host } from "../host.ts";
+import type { ClusterFacts, PeerStatus } from "../registry/model/peer.ts";
+import type { PeerGrant } from "../registry/model/peer-grant.ts";
+import { FSDS_TYPE, type ClientNode } from "../xds/resource.ts";
+import { Addresses, type LookUp } from "./addresses.ts";
+import type { PeerQuota } from "./allowance.ts";
+import { DataPlane } from "./data-plane.ts";
+import { importsFrom } from "./grants.ts";
+import { type PeerIntake, PeerImport } from "./import.ts";
+import { Link } from "./link.ts";
+import type { LinkMetrics } from "./metrics.ts";
+import type { PeerTarget } from "./peer.ts";
+import type { Door } from "./probe.ts";
+import type { Denial, PeerRules } from "./rules.ts";
+import type { SnapshotStore } from "./snapshot-store.ts";
+import type { StaleOptions } from "./staleness.ts";
+import type { LinkTransport } from "./transport.ts";
+
+/** Changes of a peer are saved this often at most: a restart asks for what came since. */
+const SAVE_MS = 30_000;
+/** That nothing changed is saved this often. */
+const CONFIRM_MS = 300_000;
+
+/** What peers share. */
+export interface PeerSurroundings {
+  readonly node: ClientNode;
+  readonly transport: LinkTransport;
+  readonly intake: PeerIntake;
+  readonly store: SnapshotStore;
+  readonly quota: PeerQuota;
+  readonly stale: StaleOptions;
+  readonly lookUp: LookUp;
+  readonly probe: (door: Door) => Promise<boolean>;
+  /** What peers may contribute, as it is now. */
+  readonly grants: () => Iterable<PeerGrant>;
+}
+
+/** One peer as an operator sees it; times are wall time in milliseconds. */
+export interface PeerView extends PeerStatus {
+  readonly target: PeerTarget;
+  /** Where it may be dialled, as far as that is known. */
+  readonly addresses: readonly string[];
+  readonly heardAt: EpochMs | undefined;
+  /** For how long it has not confirmed what is held; 0 while it is live. */
+  readonly ageMs: number;
+  readonly epoch: string | undefined;
+  readonly skewMs: number | undefined;
+  readonly facts: ClusterFacts | undefined;
+  readonly services: number;
+  readonly records: number;
+  readonly bytes: number;
+  readonly denials: readonly (Denial & { readonly name: string })[];
+}
+
+/** A peer that a Gateway leads to: its link, what came by it, and what is kept of that. */
+export class OpenedPeer {
+  readonly #host: Host;
+  readonly #shared: PeerSurroundings;
+  readonly #metrics: LinkMetrics;
+  readonly #onChange: (status: PeerStatus) => void;
+  readonly #records: PeerImport;
+  readonly #link: Link;
+  readonly #addresses: Addresses;
+  readonly #dataPlane: DataPlane;
+  #loading = true;
+  #dialling = false;
+  #gone = false;
+  #changed = false;
+  #savedMs: number | undefined;
+
+  constructor(
+    host: Host,
+    target: PeerTarget,
+    shared: PeerSurroundings,
+    metrics: LinkMetrics,
+    onChange: (status: PeerStatus) => void,
+  ) {
+    this.#host = host;
+    this.#shared = shared;
+    this.#metrics = metrics;
+    this.#onChange = onChange;
+    const { intake, quota, transport, node, stale, lookUp, probe } = shared;
+    this.#records = new PeerImport(
+      { intake, quota, onDenied: (reason) => metrics.denied(reason), onService: () => undefined },
+      this.#rulesOf(target),
+    );
+    this.#link = new Link(host, target, {
+      ...{ node, transport, records: this.#records, metrics, quota, stale },
+      onChange: () => this.#noteChange(),
+    });
+    this.#addresses = new Addresses(host.clock, lookUp, {
+      found: (ips) => this.#link.reach(ips),
+      unresolved: (message) => this.#link.unresolved(message),
+    });
+    this.#dataPlane = new DataPlane(host.clock, probe, () => this.#publish());
+  }
+
+  get target(): PeerTarget {
+    return this.#link.target;
+  }
+  get loading(): boolean {
+    return this.#loading;
+  }
+  get state(): PeerStatus["state"] {
+    return this.#link.state;
+  }
+  /** True while the peer is there. */
+  get connected(): boolean {
+    return this.#link.connected;
+  }
+
+  /** Shows what the peer said before our last stop. Resolves once that is so. */
+  async load(): Promise<void> {
+    this.#publish();
+    const snapshot = await this.#shared.store.load(this.target.cluster);
+    this.#loading = false;
+    if (this.#gone) return;
+    if (snapshot !== undefined) {
+      this.#records.load(snapshot.records);
+      this.#link.restored(snapshot.heardAt);
+      this.#changed = false;
+    }
+    if (this.#dialling) this.#addresses.follow(this.target.hosts);
+  }
+
+  /** Once we have something to show to the peer. */
+  dial(): void {
+    if (this.#dialling) return;
+    this.#dialling = true;
+    if (!this.#loading && !this.#gone) this.#addresses.follow(this.target.hosts);
+  }
+
+  retarget(target: PeerTarget): void {
+    this.#records.follow(this.#rulesOf(target));
+    this.#link.retarget(target);
+    if (this.#dialling && !this.#loading) this.#addresses.follow(target.hosts);
+    this.#noteChange();
+  }
+
+  /** After grants changed: what may not be here goes, and what may come now is asked for. */
+  recheck(): void {
+    if (this.#records.follow(this.#rulesOf(this.target))) this.#link.refresh();
+    this.#noteChange();
+  }
+
+  /** Called every few seconds. */
+  tick(): void {
+    this.#metrics.age(this.#link.ageMs / 1000);
+    this.#dataPlane.tick(this.target, this.#records.facts, this.connected);
+    const nowMs = this.#host.clock.elapsedMs();
+    const sinceMs = this.#savedMs === undefined ? Infinity : nowMs - this.#savedMs;
+    if ((this.#changed && sinceMs >= SAVE_MS) || (this.connected && sinceMs >= CONFIRM_MS)) void this.#save();
+  }
+
+  view(): PeerView {
+    const { target, heardAt, ageMs, epoch, skewMs } = this.#link;
+    const { facts, records, bytes, denials } = this.#records;
+    return {
+      ...this.#status(),
+      ...{ target, addresses: this.#addresses.ips, heardAt, ageMs, epoch, skewMs, facts, records, bytes, denials },
+      services: this.#records.count(FSDS_TYPE),
+    };
+  }
+
+  /** The process ends: what the peer said is kept for the next. */
+  async close(): Promise<void> {
+    if (this.connected || this.#changed) void this.#save();
+    this.#hangUp();
+    await this.#shared.store.settled();
+  }
+
+  /** Its Gateway is gone: nothing of the peer stays (contract peering.md 2.13). */
+  withdraw(): void {
+    this.#hangUp();
+    this.#records.clear();
+    this.#metrics.clear();
+    void this.#shared.store.forget(this.target.cluster);
+  }
+
+  #hangUp(): void {
+    this.#gone = true;
+    this.#addresses.close();
+    this.#link.close();
+  }
+
+  #rulesOf(target: PeerTarget): PeerRules {
+    return { target, granted: importsFrom(target, this.#shared.grants()) };
+  }
+
+  #status(): PeerStatus {
+    return { ...this.#link.status(), dataPlane: this.#dataPlane.state };
+  }
+
+  #noteChange(): void {
+    this.#changed = true;
+    this.#publish();
+  }
+
+  #publish(): void {
+    if (this.#gone) return;
+    this.#metrics.services(this.#records.count(FSDS_TYPE));
+    this.#onChange(this.#status());
+  }
+
+  /** Only what was whole once: half of a state is none. */
+  async #save(): Promise<void> {
+    const { heardAt } = this.#link;
+    if (heardAt === undefined || !this.#link.status().everSynced) return;
+    this.#changed = false;
+    this.#savedMs = this.#host.clock.elapsedMs();
+    await this.#shared.store.save(this.target.cluster, { heardAt, records: this.#records.save() });
+  }
+}
