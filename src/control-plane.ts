@@ -1,4 +1,3 @@
-import { access, constants, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Caller } from "./caller.ts";
 import type { Config } from "./config.ts";
@@ -9,12 +8,12 @@ import type { SignerDescription } from "./ca/signer.ts";
 import type { RevocationList } from "./ca/crl.ts";
 import { PeerTrust, type Trusted } from "./ca/peer-trust.ts";
 import { toPem } from "./ca/pem.ts";
+import type { TrustBundles } from "./ca/trust-bundles.ts";
 import { certificateService } from "./ca/service.ts";
 import { startSigningThread } from "./ca/start-signing-thread.ts";
 import { ThreadedSigner } from "./ca/threaded-signer.ts";
 import { type ServingCertificateMaterial, ServingCertificates, servingNames } from "./ca/serving-certificate.ts";
 import type { TokenIssuer } from "./ca/token-issuer.ts";
-import { MeshError, messageOf } from "./errors.ts";
 import { GrpcServer, type ServingCertificate } from "./grpc/server.ts";
 import type { ReadinessCheck } from "./admin.ts";
 import type { Host } from "./host.ts";
@@ -24,6 +23,7 @@ import type { ClusterContext, Clusters } from "./plane/clusters.ts";
 import { EmbeddedClusters } from "./plane/embedded-clusters.ts";
 import { localAuthority } from "./plane/local-authority.ts";
 import { type MeshIdentities, MeshTrust } from "./plane/mesh-trust.ts";
+import { openStateDir } from "./plane/state-dir.ts";
 import { Graph } from "./registry/collection/graph.ts";
 import { FileVirtualIpStore } from "./registry/embedded/virtual-ip-file.ts";
 import { LivePods } from "./registry/live-pods.ts";
@@ -202,6 +202,11 @@ export class ControlPlane {
     return this.#signer?.describe();
   }
 
+  /** Whose word counts, for each trust domain. */
+  get trust(): TrustBundles {
+    return this.#trust.bundles;
+  }
+
   /** The lists of revoked certificates that are in force. */
   get revocations(): readonly RevocationList[] {
     return this.#trusted.revocations;
@@ -241,7 +246,7 @@ export class ControlPlane {
     const { bundles, aliases } = this.#trust;
     const rules = { trustDomain, aliases, trustedNodeAccounts, pods };
     const trusted = () => this.#trust.forWorkloads;
-    bundles.setOwn(authority.roots);
+    bundles.setOwn(authority.roots, authority.revocations);
     const admission = { authenticator, whyNot: (caller: Caller) => this.#whyNot(caller) };
     const methods = [
       ...this.discovery.methods(admission),
@@ -271,7 +276,7 @@ export class ControlPlane {
     this.#authority.follow(async (changed) => {
       await this.#keepRoots(changed);
       signer.rotate(changed);
-      bundles.setOwn(changed.roots);
+      bundles.setOwn(changed.roots, changed.revocations);
       certificates.rotate(changed);
     });
     this.#closing.push(() => this.#authority.close());
@@ -326,17 +331,6 @@ export class ControlPlane {
       settled.add(1, { type: "registry" });
       if (this.registry.problems.batch.length > 0) this.#noteProblems();
     });
-  }
-}
-
-/** Before anything else finds out, each in words of its own. @throws MeshError `unavailable`, naming the folder. */
-async function openStateDir(stateDir: string): Promise<void> {
-  try {
-    await mkdir(stateDir, { recursive: true });
-    await access(stateDir, constants.W_OK);
-  } catch (thrown) {
-    const what = `the state folder ${stateDir} cannot be written (${messageOf(thrown)})`;
-    throw new MeshError("unavailable", `${what}; choose another with --state`, {}, { cause: thrown });
   }
 }
 

@@ -2,7 +2,7 @@ import type { Authenticator, Caller, Credentials } from "../caller.ts";
 import { MeshError } from "../errors.ts";
 import type { Clock } from "../host.ts";
 import type { ClusterId } from "../names.ts";
-import { formatServiceAccountId, type ServiceAccountId } from "../spiffe.ts";
+import { formatServiceAccountId } from "../spiffe.ts";
 import type { Trust } from "../trust.ts";
 import type { OidcAuthenticators } from "./oidc-authenticator.ts";
 
@@ -21,8 +21,6 @@ export interface AuthenticatorsOptions {
   readonly trust: Trust;
   /** Other names of our trust domain, now. */
   readonly aliases?: ReadonlySet<string>;
-  /** Whom other trust domains may send: nobody, unless this says so. What they may read is for others to decide. */
-  readonly mayCall?: (identity: ServiceAccountId) => boolean;
   /** Issuers of tokens outside of Kubernetes. */
   readonly oidc?: OidcAuthenticators;
 }
@@ -53,11 +51,11 @@ export class Authenticators implements Authenticator {
   }
 
   #byCertificate(chain: readonly Uint8Array[]): Caller {
-    const { trust, trustDomain, aliases, mayCall, localCluster, clock } = this.#options;
+    const { trust, trustDomain, aliases, localCluster, clock } = this.#options;
     // TLS looked at this once, when the connection began; that can be days ago.
     const { identity, expiresAt } = trust.verify(chain, "client", clock.now());
     const ours = identity.trustDomain === trustDomain || aliases?.has(identity.trustDomain) === true;
-    if (!ours && mayCall?.(identity) !== true)
+    if (!ours)
       throw new MeshError(
         "unauthenticated",
         `the client certificate is ${formatServiceAccountId(identity)}'s; only callers of trust domain ${trustDomain} are served`,

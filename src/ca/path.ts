@@ -11,6 +11,7 @@ import {
 } from "./certificate-fields.ts";
 import { DerReader, oidText, TAG } from "./der.ts";
 import { weaknessOf } from "./key-strength.ts";
+import type { Revocations } from "./revocations.ts";
 
 /** A certificate, read by us and by OpenSSL. */
 export interface OpenedCertificate {
@@ -41,6 +42,13 @@ const CRL_SIGN = 0x02;
 /** The way from a leaf to a root, or why there is none. */
 export type Path = { readonly expiresAt: EpochMs; readonly why: undefined } | { readonly why: string };
 
+/** What certificates are to be good for. */
+export interface PathCheck {
+  readonly role: HandshakeRole;
+  readonly now: EpochMs;
+  readonly revocations: Revocations;
+}
+
 /**
  * Looks for a way from the first of `shown` over any of the others to one of `anchors` (RFC 5280 6.1). OpenSSL verifies
  * each signature; TLS has verified one way already, perhaps to a root that vouches for others.
@@ -48,21 +56,18 @@ export type Path = { readonly expiresAt: EpochMs; readonly why: undefined } | { 
 export function pathTo(
   anchors: readonly OpenedCertificate[],
   shown: readonly OpenedCertificate[],
-  role: HandshakeRole,
-  now: EpochMs,
+  check: PathCheck,
 ): Path {
   const [leaf, ...others] = shown;
   if (leaf === undefined || shown.length > SHOWN_MAX) return { why: `${shown.length} certificates were shown` };
-  const why = whyNoLeaf(leaf, role, now);
-  return why === undefined ? climb(leaf, { anchors, others: new Set(others), role, now }, 0) : { why };
+  const why = whyNoLeaf(leaf, check);
+  return why === undefined ? climb(leaf, { ...check, anchors, others: new Set(others) }, 0) : { why };
 }
 
-interface Climb {
+interface Climb extends PathCheck {
   readonly anchors: readonly OpenedCertificate[];
   /** Each is tried once, by whichever way it is reached first: cross-signed ones would make ways without number. */
   readonly others: Set<OpenedCertificate>;
-  readonly role: HandshakeRole;
-  readonly now: EpochMs;
 }
 
 /** @param between how many authorities are below the issuer that is looked for. */
@@ -79,7 +84,7 @@ function climb(below: OpenedCertificate, context: Climb, between: number): Path 
   for (const next of context.others) {
     if (!issued(next, below)) continue;
     context.others.delete(next);
-    const unfit = whyNoIssuer(next, context, between) ?? whyWeak(next);
+    const unfit = whyNoIssuer(next, context, between) ?? whyWeak(next) ?? context.revocations.whyRevoked(next.x509);
     const path: Path = unfit === undefined ? climb(next, context, between + 1) : { why: unfit };
     if (path.why === undefined) return { ...path, expiresAt: Math.min(path.expiresAt, below.fields.notAfter) };
     why = path.why;
@@ -91,11 +96,12 @@ function issued(issuer: OpenedCertificate, certificate: OpenedCertificate): bool
   return certificate.x509.checkIssued(issuer.x509) && certificate.x509.verify(issuer.x509.publicKey);
 }
 
-function whyNoLeaf(leaf: OpenedCertificate, role: HandshakeRole, now: EpochMs): string | undefined {
+function whyNoLeaf(leaf: OpenedCertificate, { role, now, revocations }: PathCheck): string | undefined {
   // An authority may be named like a workload, but is none (X509-SVID 5.2).
   if (pathLength(leaf.fields).ca) return "it is an authority's";
   if ((keyUsageOf(leaf.fields) & (KEY_CERT_SIGN | CRL_SIGN)) !== 0) return "it may sign certificates or lists";
-  return whyNotNow("it", leaf.fields, now) ?? whyNotFor("it", leaf.fields, role) ?? whyWeak(leaf);
+  const unfit = whyNotNow("it", leaf.fields, now) ?? whyNotFor("it", leaf.fields, role) ?? whyWeak(leaf);
+  return unfit ?? revocations.whyRevoked(leaf.x509);
 }
 
 function whyNoIssuer(issuer: OpenedCertificate, { role, now }: Climb, between: number): string | undefined {

@@ -1,6 +1,6 @@
 import { X509Certificate } from "node:crypto";
-import { readCertificate } from "./certificate-fields.ts";
-import { type RevocationList, serialText } from "./crl.ts";
+import type { RevocationList } from "./crl.ts";
+import { certificateName, Revocations } from "./revocations.ts";
 
 /** What verifies those who show a certificate: a signing authority has it. */
 export interface Trusted {
@@ -17,17 +17,14 @@ export interface Trusted {
 export class PeerTrust {
   readonly #known: readonly X509Certificate[];
   readonly #roots: readonly X509Certificate[];
-  readonly #revoked = new Map<string, Set<string>>();
+  readonly #revocations: Revocations;
   /** A connection asks for each of its streams. */
   readonly #asked = new WeakMap<readonly Uint8Array[], { readonly why: string | undefined }>();
 
   constructor({ chain, roots, revocations }: Trusted) {
     this.#roots = roots.map((der) => new X509Certificate(der));
     this.#known = [...chain.map((der) => new X509Certificate(der)), ...this.#roots];
-    for (const { issuer, revoked } of revocations) {
-      const before = this.#revoked.get(keyOf(issuer)) ?? [];
-      this.#revoked.set(keyOf(issuer), new Set([...before, ...revoked]));
-    }
+    this.#revocations = new Revocations(revocations);
   }
 
   /**
@@ -47,10 +44,10 @@ export class PeerTrust {
   /** @param tried by fingerprint: chains may lead in circles. */
   #whyNot(certificate: X509Certificate, others: readonly X509Certificate[], tried: Set<string>): string | undefined {
     tried.add(certificate.fingerprint256);
-    const revoked = this.#whyRevoked(certificate);
+    const revoked = this.#revocations.whyRevoked(certificate);
     if (revoked !== undefined) return revoked;
     if (this.#roots.some(({ raw }) => raw.equals(certificate.raw))) return undefined;
-    let why = `no root that we trust leads to ${nameOf(certificate)}`;
+    let why = `no root that we trust leads to ${certificateName(certificate)}`;
     for (const issuer of others) {
       if (tried.has(issuer.fingerprint256) || !issued(issuer, certificate)) continue;
       const above = this.#whyNot(issuer, others, tried);
@@ -59,19 +56,7 @@ export class PeerTrust {
     }
     return why;
   }
-
-  #whyRevoked(certificate: X509Certificate): string | undefined {
-    if (this.#revoked.size === 0) return undefined;
-    const { issuer, serial } = readCertificate(certificate.raw);
-    const text = serialText(serial);
-    if (this.#revoked.get(keyOf(issuer))?.has(text) !== true) return undefined;
-    return `${nameOf(certificate)} with serial number ${text} is revoked`;
-  }
 }
 
 const issued = (issuer: X509Certificate, certificate: X509Certificate): boolean =>
   certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
-const keyOf = (name: Uint8Array): string => Buffer.from(name).toString("base64");
-/** Leaves of the mesh have no subject. */
-const nameOf = ({ subject, subjectAltName }: X509Certificate): string =>
-  JSON.stringify((subject || subjectAltName || "").replace(/\n/g, ", "));

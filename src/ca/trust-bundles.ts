@@ -5,7 +5,9 @@ import { Graph } from "../registry/collection/graph.ts";
 import { Source } from "../registry/collection/source.ts";
 import { formatServiceAccountId, parseServiceAccountId, type ServiceAccountId } from "../spiffe.ts";
 import type { HandshakeRole, Trust, TrustAnchors, VerifiedIdentity } from "../trust.ts";
-import { type OpenedCertificate, openedCertificate, pathTo } from "./path.ts";
+import type { RevocationList } from "./crl.ts";
+import { type OpenedCertificate, openedCertificate, type PathCheck, pathTo } from "./path.ts";
+import { Revocations } from "./revocations.ts";
 import type { TrustBundle } from "./signer.ts";
 import { uriNames } from "./certificate-fields.ts";
 
@@ -22,6 +24,7 @@ export class TrustBundles implements Trust {
   readonly #bundles = new Source<string, TrustBundle>(this.#graph, "trust-bundles");
   #offers: Offers = new Map();
   #ownRoots: readonly Uint8Array[] = [];
+  #revocations = new Revocations();
   #anchors: ReadonlyMap<string, readonly OpenedCertificate[]> = new Map();
 
   /** @param trustDomain our own. */
@@ -47,9 +50,10 @@ export class TrustBundles implements Trust {
     return this.#bundles.get(trustDomain)?.roots ?? [];
   }
 
-  /** The roots of our own authority, from now on. */
-  setOwn(roots: readonly Uint8Array[]): void {
+  /** The roots of our own authority, from now on, and what is revoked. */
+  setOwn(roots: readonly Uint8Array[], revocations: readonly RevocationList[] = []): void {
     this.#ownRoots = roots;
+    this.#revocations = new Revocations(revocations);
     this.offer(AUTHORITY, [{ trustDomain: this.#own, roots }]);
   }
 
@@ -78,9 +82,10 @@ export class TrustBundles implements Trust {
       const shown = chain.map(openedCertificate);
       const identity = identityOf(shown);
       whose = ` of ${formatServiceAccountId(identity)}`;
-      const path = pathTo(this.#anchors.get(identity.trustDomain) ?? [], shown, role, now);
+      const check = { role, now, revocations: this.#revocations };
+      const path = pathTo(this.#anchors.get(identity.trustDomain) ?? [], shown, check);
       if (path.why === undefined) return { identity, expiresAt: path.expiresAt };
-      const others = this.#whoElse(shown, role, now).join(" and ");
+      const others = this.#whoElse(shown, check).join(" and ");
       throw new Error(others === "" ? path.why : `its root vouches for trust domain ${others} only`);
     } catch (thrown) {
       const message = `the ${role} certificate${whose} proves nobody: ${messageOf(thrown)}`;
@@ -89,9 +94,9 @@ export class TrustBundles implements Trust {
   }
 
   /** The trust domains for whose roots the chain would be good: what an operator most likely got wrong. */
-  #whoElse(shown: readonly OpenedCertificate[], role: HandshakeRole, now: EpochMs): readonly string[] {
+  #whoElse(shown: readonly OpenedCertificate[], check: PathCheck): readonly string[] {
     return [...this.#anchors].flatMap(([trustDomain, anchors]) =>
-      pathTo(anchors, shown, role, now).why === undefined ? [trustDomain] : [],
+      pathTo(anchors, shown, check).why === undefined ? [trustDomain] : [],
     );
   }
 }

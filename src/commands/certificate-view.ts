@@ -3,7 +3,7 @@ import type { IssuanceLog, Refusal } from "../ca/issuance-log.ts";
 import { fingerprintOf } from "../ca/issued-list.ts";
 import { readCertificate } from "../ca/certificate-fields.ts";
 import type { RevocationList } from "../ca/crl.ts";
-import type { SignerDescription } from "../ca/signer.ts";
+import type { SignerDescription, TrustBundle } from "../ca/signer.ts";
 import type { EpochMs } from "../host.ts";
 import { spiffeIdsOf, subjectOf } from "./ca-description.ts";
 import { timeText } from "./sync-view.ts";
@@ -13,15 +13,22 @@ export interface CertificatesViewed {
   readonly issuances: Pick<IssuanceLog, "issuedCount" | "refusedCounts" | "lastRefusals">;
   /** Undefined until there is an authority. */
   signer(): SignerDescription | undefined;
+  /** What is trusted, for each trust domain. */
+  trustBundles(): readonly TrustBundle[];
   /** Those in force. */
   revocations(): readonly RevocationList[];
 }
 
 /** Who signs, what verifies it and until when, what was revoked, and what was issued and refused since the start. */
-export function certificateView({ issuances, signer, revocations }: CertificatesViewed, now: EpochMs): unknown {
+export function certificateView(
+  { issuances, signer, trustBundles, revocations }: CertificatesViewed,
+  now: EpochMs,
+): unknown {
+  const trusted = trustBundles().map(({ trustDomain, roots }) => [trustDomain, roots] as const);
   const { issuedCount, refusedCounts, lastRefusals } = issuances;
   return {
     signer: signerView(signer(), now),
+    trusted: Object.fromEntries(trusted.map(([name, roots]) => [name, roots.map((root) => oneCertificate(root, now))])),
     revocation_lists: revocations().map((list) => listView(list, now)),
     issued: issuedCount,
     refused: Object.fromEntries(refusedCounts),

@@ -109,6 +109,7 @@ function pagesOf({ clock, log }: SystemHost, plane: ControlPlane, config: Config
       problems: () => plane.problems(),
       issuances: plane.issuances,
       signer: () => plane.signer(),
+      trustBundles: () => Array.from(plane.trust.bundles.entries(), ([, bundle]) => bundle),
       revocations: () => plane.revocations,
     }),
   );

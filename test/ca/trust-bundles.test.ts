@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
 import { test } from "mocha";
 import "reflect-metadata";
 import * as x509 from "@peculiar/x509";
+import { checkedLists } from "../../src/ca/crl-check.ts";
 import { TrustBundles } from "../../src/ca/trust-bundles.ts";
 import { MeshError } from "../../src/errors.ts";
-import { derOf, type Pair, TestAuthority } from "../kits/tls.ts";
+import { derOf, type Pair, SIGNS_LISTS, TestAuthority } from "../kits/tls.ts";
 
 const DAY_MS = 86_400_000;
 const one = "spiffe://one.test/ns/shop/sa/cart";
@@ -143,6 +145,22 @@ test("whatever of a chain has ended, or has not begun, leads nowhere", async () 
   refused(at(now + 6 * DAY_MS), /: it ended at/);
   refused(at(now - DAY_MS), /begins at/);
   refused(() => bundlesWith(short).verify(chainOf(leaf), "client", now + 2 * DAY_MS), /"CN=short" ended at/);
+});
+
+test("nothing leads over an authority that is revoked, for as long as the list says so", async () => {
+  const root = await TestAuthority.create({ name: "CN=root", usages: SIGNS_LISTS });
+  const below = await TestAuthority.create("CN=below", root);
+  const leaf = await below.issue([one]);
+  const listsOf = async (...revoked: string[]) =>
+    checkedLists(await root.list({ revoked }), [new X509Certificate(root.root)], now);
+  const bundles = bundlesWith(root);
+  const verify = () => bundles.verify(chainOf(leaf, below), "client", now);
+  bundles.setOwn([derOf(root.root)], await listsOf("7f"));
+  assert.equal(verify().identity.trustDomain, "one.test");
+  bundles.setOwn([derOf(root.root)], await listsOf("01"));
+  refused(verify, /"CN=below" with serial number 01 is revoked/);
+  bundles.setOwn([derOf(root.root)]);
+  assert.equal(verify().identity.trustDomain, "one.test");
 });
 
 test("what is no authority, or may not have an authority below it, issues nothing that counts", async () => {

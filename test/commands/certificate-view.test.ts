@@ -12,10 +12,17 @@ import { MeshError } from "../../src/errors.ts";
 import { clusterId } from "../../src/names.ts";
 import { folderOf } from "../kits/folder.ts";
 import { TestHost } from "../kits/test-host.ts";
-import { SIGNS_LISTS, TestAuthority } from "../kits/tls.ts";
+import { derOf, SIGNS_LISTS, TestAuthority } from "../kits/tls.ts";
 
 const identity = { trustDomain: "cluster.local", namespace: "shop", serviceAccount: "cart" };
 const caller: Caller = { identity, cluster: clusterId("east"), via: "token", pod: undefined, expiresAt: Infinity };
+
+const nothing = (host: TestHost) => ({
+  issuances: new IssuanceLog(host),
+  signer: () => undefined,
+  trustBundles: () => [],
+  revocations: () => [],
+});
 
 test("certz says who signs and until when, how much was issued, and what was refused last", async () => {
   const host = new TestHost();
@@ -31,7 +38,7 @@ test("certz says who signs and until when, how much was issued, and what was ref
     issuances.refused("impersonation", error, { address: "10.0.0.9:1", caller, asked: "spiffe://x" });
   }
   const shown = certificateView(
-    { issuances, signer: () => signer.describe(), revocations: () => [] },
+    { issuances, signer: () => signer.describe(), trustBundles: () => [], revocations: () => [] },
     host.clock.now(),
   ) as {
     readonly signer: { readonly roots: readonly { readonly sha256: string; readonly expires_in_seconds: number }[] };
@@ -66,10 +73,26 @@ test("certz shows each revocation list: whose, how old, when the next is due, an
   const now = Date.now();
   const text = await root.list({ fromMs: now - 3_600_000, dueMs: now - 1_000, number: 9, revoked: ["0a"] });
   const lists = checkedLists(text + (await root.list({ dueMs: null })), [new X509Certificate(root.root)], now);
-  const viewed = { issuances: new IssuanceLog(host), signer: () => undefined, revocations: () => lists };
+  const viewed = { ...nothing(host), revocations: () => lists };
   const { revocation_lists: shown } = certificateView(viewed, now) as { revocation_lists: Record<string, unknown>[] };
   const { this_update, next_update, ...rest } = shown[0]!;
   assert.deepEqual(rest, { issuer: "CN=root", number: "9", revoked: 1, age_seconds: 3600, overdue: true });
   assert.equal(Date.parse(String(next_update)) - Date.parse(String(this_update)), 3_599_000);
   assert.deepEqual([shown[1]!["number"], "next_update" in shown[1]!], [undefined, false]);
+});
+
+test("certz shows which roots vouch for which trust domain", async () => {
+  const [ours, theirs] = [await TestAuthority.create("CN=ours"), await TestAuthority.create("CN=theirs")];
+  const trustBundles = () => [
+    { trustDomain: "east.test", roots: [derOf(ours.root)] },
+    { trustDomain: "west.test", roots: [derOf(theirs.root), derOf(ours.root)] },
+  ];
+  const view = certificateView({ ...nothing(new TestHost()), trustBundles }, Date.now());
+  const { trusted } = view as { trusted: Record<string, { subject: string; sha256: string }[]> };
+  const subjects = Object.entries(trusted).map(([name, roots]) => [name, ...roots.map(({ subject }) => subject)]);
+  assert.deepEqual(subjects, [
+    ["east.test", "CN=ours"],
+    ["west.test", "CN=theirs", "CN=ours"],
+  ]);
+  assert.equal(trusted["east.test"]![0]!.sha256, trusted["west.test"]![1]!.sha256);
 });

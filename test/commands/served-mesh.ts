@@ -118,6 +118,7 @@ export function viewedMesh(objects: readonly KubeObject[], clients: readonly Cli
     problems: () => Array.from(registry.problems.entries(), ([, problem]) => problem),
     issuances: { issuedCount: 0, refusedCounts: new Map(), lastRefusals: [] },
     signer: () => undefined,
+    trustBundles: () => [],
     revocations: () => [],
   };
 }
