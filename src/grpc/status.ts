@@ -17,13 +17,23 @@ const CODES: Readonly<Record<ErrorCode, number>> = {
 /** Longer texts would not fit beside other headers; ztunnel takes 16 KiB of them all. */
 const MESSAGE_BYTES_MAX = 4096;
 
-export type StatusHeaders = Readonly<Record<"grpc-status", number> & Partial<Record<"grpc-message", string>>>;
+/** Beside the status: why, in one word, for clients that act on it. */
+export const REASON_HEADER = "causeway-reason";
+
+export type StatusHeaders = Readonly<
+  Record<"grpc-status", number> & Partial<Record<"grpc-message" | typeof REASON_HEADER, string>>
+>;
 
 /** The trailers that end a call; without an error, well. What is not a MeshError says nothing of itself. */
 export function statusHeaders(error?: Error): StatusHeaders {
   if (error === undefined) return { "grpc-status": 0 };
   if (!(error instanceof MeshError)) return { "grpc-status": CODES.internal, "grpc-message": "internal error" };
-  return { "grpc-status": CODES[error.code], "grpc-message": encodeMessage(error.message) };
+  const { reason } = error.detail;
+  return {
+    "grpc-status": CODES[error.code],
+    "grpc-message": encodeMessage(error.message),
+    ...(typeof reason === "string" && /^[A-Za-z]{1,64}$/.test(reason) && { [REASON_HEADER]: reason }),
+  };
 }
 
 /** Percent-encodes all but printable ASCII (gRPC over HTTP/2, Status-Message). */

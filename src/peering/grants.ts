@@ -1,6 +1,6 @@
 import type { ClusterId } from "../names.ts";
 import { byCodeUnit } from "../registry/collection/collection.ts";
-import { type GrantScope, matchesPattern, type PeerGrant } from "../registry/model/peer-grant.ts";
+import { type GrantScope, inScope, matchesPattern, type PeerGrant } from "../registry/model/peer-grant.ts";
 
 /** Whom a grant may be for. */
 export interface GrantedPeer {
@@ -39,12 +39,7 @@ function granted(
 
 /** Whether a service is granted. */
 export const takesIn = (granted: Granted, namespace: string, name: string): boolean =>
-  granted === "everything" ||
-  granted.some(
-    ({ namespaces, services }) =>
-      namespaces.some((pattern) => matchesPattern(pattern, namespace)) &&
-      (services === undefined || services.some((pattern) => matchesPattern(pattern, name))),
-  );
+  granted === "everything" || granted.some((scope) => inScope(scope, namespace, name));
 
 /** Whether anything of a namespace may be granted. */
 export const takesInNamespace = (granted: Granted, namespace: string): boolean =>
@@ -64,3 +59,7 @@ export function grantKey(granted: Granted): string {
   );
   return sorted(scopes).join();
 }
+
+/** Whether a grant names this peer: one that could not be read names nobody, though it limits everybody. */
+export const isNamedBy = (grant: PeerGrant, peer: GrantedPeer): boolean =>
+  (grant.cluster !== undefined || grant.trustDomain !== undefined) && isFor(grant, peer);

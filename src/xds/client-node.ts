@@ -4,7 +4,8 @@ import { printable } from "../printable.ts";
 import type { ClientNode } from "./resource.ts";
 
 const NODE_ID_CHARACTERS_MAX = 1024;
-const NODE_TYPES = ["ztunnel", "waypoint", "router", "sidecar", "agent"] as const;
+/** `istiod` is a control plane that reads what we share (contract peering.md 2.3). */
+const NODE_TYPES = ["ztunnel", "waypoint", "router", "sidecar", "agent", "istiod"] as const;
 export type NodeType = (typeof NODE_TYPES)[number];
 
 /** A node id taken apart (contract ztunnel.md 1.5 and 2.2). */

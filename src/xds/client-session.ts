@@ -7,14 +7,31 @@ import type { ClientStatus } from "./client-status.ts";
 import { ClientStream, type StreamLimits } from "./client-stream.ts";
 import { type DebugAnswers, DebugResponder, isDebugType } from "./debug-type.ts";
 import { checkNodeIdentity } from "./identity-check.ts";
+import type { PeerGate, PeerLogs, PeerProof, PeerVisit, PeerVisitor } from "./peer-gate.ts";
 import { printable } from "../printable.ts";
-import type { DeltaRequest, DeltaResponse, TypeUrl } from "./resource.ts";
+import {
+  type ClientNode,
+  type DeltaRequest,
+  type DeltaResponse,
+  FSDS_TYPE,
+  type Resource,
+  SGDS_TYPE,
+  type TypeUrl,
+} from "./resource.ts";
 import type { ResourceLog } from "./resource-log.ts";
 import { decodeDeltaRequest, encodeDeltaDebugAnswer, encodeDeltaResponse } from "./wire.ts";
 import { shortTypeName, type XdsMetrics } from "./xds-metrics.ts";
 
 /** What moves at least between two looks at a connection that carries more than pings. */
 const PROGRESS_BYTES = 64 * 1024;
+
+/** Of a peer: small, so that it can have us wait between two, and a slow one holds little. */
+const PEER_LIMITS = { responseBytesMax: 4 * 1024 * 1024 } as const;
+
+/** Whose stream it is: of a client of the mesh, if anybody has proven anything, or of another control plane. */
+export type Guest =
+  | { readonly caller: Caller | undefined; readonly peer?: undefined }
+  | { readonly caller?: undefined; readonly peer: { readonly gate: PeerGate; readonly proof: PeerProof } };
 
 /** What every stream of a server shares. */
 export interface SessionSurroundings {
@@ -31,10 +48,15 @@ export interface SessionSurroundings {
 }
 
 /** One delta stream: its messages to the state machine, and what that gives to the wire. */
-export class ClientSession implements MessageReceiver {
+export class ClientSession implements MessageReceiver, PeerVisitor {
   readonly #shared: SessionSurroundings;
   readonly #channel: MessageChannel;
-  readonly #caller: Caller | undefined;
+  readonly #guest: Guest;
+  /** Of a peer, once it has been let in. */
+  #visit: PeerVisit | undefined;
+  /** Until a peer may be sent more. */
+  #pause: Disposable | undefined;
+  #welcomed = false;
   readonly #stream: ClientStream;
   readonly #log: Logger;
   readonly #connectedAt: EpochMs;
@@ -50,13 +72,13 @@ export class ClientSession implements MessageReceiver {
   constructor(
     readonly id: string,
     channel: MessageChannel,
-    caller: Caller | undefined,
+    guest: Guest,
     shared: SessionSurroundings,
   ) {
     this.#shared = shared;
     this.#channel = channel;
-    this.#caller = caller;
-    this.#debug = new DebugResponder(shared.debug, caller);
+    this.#guest = guest;
+    this.#debug = new DebugResponder(shared.debug, guest.caller);
     this.#log = shared.host.log.scope("delta");
     this.#connectedAt = shared.host.clock.now();
     this.#stream = new ClientStream(shared.logs, shared.host.clock, {
@@ -98,12 +120,22 @@ export class ClientSession implements MessageReceiver {
   /** Sends what there is to send, as far as the socket takes it. */
   serve(): void {
     if (this.#over) return;
-    while (!this.#blocked) {
+    while (!this.#blocked && !this.#paused()) {
       const response = this.#stream.poll();
       if (response === undefined) break;
       this.#send(response);
     }
     if (this.#stream.caughtUp) this.#changeWaitsSinceMs = undefined;
+  }
+
+  follow(logs: PeerLogs): void {
+    if (this.#over) return;
+    this.#followPeerLogs(logs);
+    this.#shared.wake(this);
+  }
+
+  expel(error: MeshError): void {
+    this.#end(error, "expelled");
   }
 
   status(): ClientStatus {
@@ -123,11 +155,12 @@ export class ClientSession implements MessageReceiver {
   }
 
   #receive(request: DeltaRequest): void {
-    if (isDebugType(request.typeUrl)) {
+    if (isDebugType(request.typeUrl) && this.#guest.peer === undefined) {
       void this.#answerDebug(request);
       return;
     }
     if (this.#stream.node === undefined) this.#welcome(request);
+    this.#checkType(request.typeUrl);
     const strays = this.#stream.strayNonces;
     this.#stream.receive(request);
     if (this.#stream.strayNonces > strays) this.#shared.metrics.expiredNonce(request.typeUrl);
@@ -138,9 +171,46 @@ export class ClientSession implements MessageReceiver {
   #welcome(request: DeltaRequest): void {
     this.#stream.identify(request.node);
     const node = this.#stream.node!;
-    if (this.#caller !== undefined) checkNodeIdentity(node, this.#caller);
+    if (this.#guest.peer !== undefined) this.#enter(this.#guest.peer, node);
+    else if (this.#stream.facts!.type === "istiod") throw noControlPlane();
+    else if (this.#guest.caller !== undefined) checkNodeIdentity(node, this.#guest.caller);
+    this.#welcomed = true;
     this.#shared.metrics.connected(node, 1);
     this.#log.info("client connected", { ...this.#who(), holds: request.initialVersions.size });
+  }
+
+  #enter({ gate, proof }: { readonly gate: PeerGate; readonly proof: PeerProof }, node: ClientNode): void {
+    if (this.#stream.facts!.type !== "istiod") {
+      const message = `${formatServiceAccountId(proof.identity)} is a control plane's: node.id must begin with istiod~`;
+      throw new MeshError("denied", message, { reason: "NotAPeer" });
+    }
+    this.#visit = gate.enter(proof, node, this);
+    this.#followPeerLogs(this.#visit.logs);
+  }
+
+  #followPeerLogs(logs: PeerLogs): void {
+    const marker = (): Resource => this.#visit!.marker();
+    this.#stream.follow(logs, marker, { ...PEER_LIMITS, ...this.#shared.limits });
+  }
+
+  /** What is for control planes is for nobody else, and they get nothing else. */
+  #checkType(typeUrl: TypeUrl): void {
+    const served = this.#visit?.logs;
+    if (served === undefined && (typeUrl === FSDS_TYPE || typeUrl === SGDS_TYPE)) throw noControlPlane();
+    if (served === undefined || served.has(typeUrl)) return;
+    const message = `"${printable(typeUrl, 128)}" is not for peers; they may have ${[...served.keys()].join(", ")}`;
+    throw new MeshError("denied", message, { reason: "NotForPeers" });
+  }
+
+  /** True while a peer has had its share of bytes for now. */
+  #paused(): boolean {
+    const waitMs = this.#visit?.waitMs() ?? 0;
+    if (waitMs === 0) return false;
+    this.#pause ??= this.#shared.host.clock.after(waitMs, () => {
+      this.#pause = undefined;
+      this.#shared.wake(this);
+    });
+    return true;
   }
 
   /** One client's bad luck must not be everybody's: its stream ends, and the log says where to look. */
@@ -171,6 +241,7 @@ export class ClientSession implements MessageReceiver {
     if (this.#changeWaitsSinceMs !== undefined) metrics.queued(host.clock.elapsedMs() - this.#changeWaitsSinceMs);
     this.#bytesWritten = this.#channel.bytesWritten;
     this.#blocked = !this.#channel.send(encodeDeltaResponse(response, controlPlane));
+    this.#visit?.sent(response.recordsBytes);
     metrics.pushed(response.typeUrl, response.recordsBytes);
     if (this.#changeWaitsSinceMs !== undefined) metrics.converged(host.clock.elapsedMs() - this.#changeWaitsSinceMs);
     if (!this.#log.enabled("debug")) return;
@@ -199,10 +270,18 @@ export class ClientSession implements MessageReceiver {
     if (this.#over) return;
     this.#over = true;
     this.#stream.close();
+    this.#pause?.[Symbol.dispose]();
+    this.#visit?.leave();
     this.#shared.left(this);
-    const { node } = this.#stream;
-    if (node !== undefined) this.#shared.metrics.connected(node, -1);
-    this.#log.info("client gone", { ...this.#who(), why });
+    if (this.#welcomed) this.#shared.metrics.connected(this.#stream.node!, -1);
+    // Peers that are refused come again and again; their gate says so once.
+    const level = this.#welcomed || this.#guest.peer === undefined ? "info" : "debug";
+    this.#log[level](this.#welcomed ? "client gone" : "client left unserved", { ...this.#who(), why });
+  }
+
+  /** Who has proven to be there; of a peer, once it was let in. */
+  get #caller(): Caller | undefined {
+    return this.#visit?.caller ?? this.#guest.caller;
   }
 
   #who(): Record<string, string | undefined> {
@@ -215,3 +294,10 @@ export class ClientSession implements MessageReceiver {
     };
   }
 }
+
+const noControlPlane = (): MeshError =>
+  new MeshError(
+    "denied",
+    "what clusters share is for their control planes: connect to the TLS port with the certificate of one",
+    { reason: "NotAPeer" },
+  );

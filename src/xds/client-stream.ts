@@ -10,6 +10,9 @@ import {
   type ClientNode,
   type DeltaRequest,
   type DeltaResponse,
+  FSDS_TYPE,
+  type Resource,
+  SGDS_TYPE,
   type SubscriptionStatus,
   type TypeUrl,
 } from "./resource.ts";
@@ -28,6 +31,9 @@ export interface StreamLimits {
   /** How long addresses wait for the client to ask for policies. */
   readonly policyWaitMs: number;
 }
+
+/** In this order: what a cluster says of itself tells how to read the rest, and services come before their pods. */
+const PEER_TYPES: readonly TypeUrl[] = [SGDS_TYPE, FSDS_TYPE];
 
 export const STREAM_LIMITS: StreamLimits = {
   responseBytesMax: 128 * 1024 * 1024,
@@ -61,10 +67,11 @@ export interface StreamOptions {
  * in order is enough. The logs must take all of one settled state before any stream is polled.
  */
 export class ClientStream {
-  readonly #logs: ReadonlyMap<TypeUrl, ResourceLog>;
+  #logs: ReadonlyMap<TypeUrl, ResourceLog>;
   readonly #clock: Clock;
   readonly #options: StreamOptions;
-  readonly #limits: StreamLimits;
+  #limits: StreamLimits;
+  #marker: (() => Resource) | undefined;
   readonly #sessions = new Map<TypeUrl, DeltaSession>();
   #node: ClientNode | undefined;
   #facts: NodeFacts | undefined;
@@ -115,6 +122,18 @@ export class ClientStream {
     }
   }
 
+  /**
+   * Serves a control plane from these logs, from now on; before its first request, or again when what it may read has
+   * changed. There must be a log for each type that it subscribes to.
+   * @param marker ends the first state of each subscription.
+   */
+  follow(logs: ReadonlyMap<TypeUrl, ResourceLog>, marker: () => Resource, limits: Partial<StreamLimits>): void {
+    this.#logs = logs;
+    this.#marker = marker;
+    this.#limits = { ...this.#limits, ...limits };
+    for (const [typeUrl, session] of this.#sessions) session.follow(logs.get(typeUrl)!);
+  }
+
   /** @throws MeshError `invalid` or `exhausted`, which must end the stream. */
   receive(request: DeltaRequest): void {
     if (this.#closed) return;
@@ -162,12 +181,17 @@ export class ClientStream {
       nodeName: this.#facts.nodeName,
       limits: this.#limits,
       nextNonce: this.#nextNonce,
+      marker: this.#marker,
     });
     this.#sessions.set(typeUrl, session);
     return session;
   }
 
   #next(): DeltaResponse | undefined {
+    for (const typeUrl of PEER_TYPES) {
+      const response = this.#sessions.get(typeUrl)?.poll();
+      if (response !== undefined) return response;
+    }
     const policies = this.#sessions.get(AUTHORIZATION_TYPE);
     const addresses = this.#sessions.get(ADDRESS_TYPE);
     const mayWithdraw = () => addresses === undefined || addresses.caughtUp;

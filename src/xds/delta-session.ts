@@ -3,7 +3,7 @@ import type { Clock } from "../host.ts";
 import { Answers } from "./answers.ts";
 import { Demand } from "./demand.ts";
 import type { Slice } from "./record-store.ts";
-import type { DeltaRequest, DeltaResponse, Position, SubscriptionStatus, TypeUrl } from "./resource.ts";
+import type { DeltaRequest, DeltaResponse, Position, Resource, SubscriptionStatus, TypeUrl } from "./resource.ts";
 import type { ResourceLog } from "./resource-log.ts";
 import { ResponseDraft } from "./response-draft.ts";
 
@@ -27,6 +27,8 @@ export interface SessionOptions {
   readonly limits: SessionLimits;
   /** A text not used before on this stream. */
   readonly nextNonce: () => string;
+  /** What is sent last of the first state, so that the client knows it to be whole (contract peering.md 2.4). */
+  readonly marker?: (() => Resource) | undefined;
 }
 
 /**
@@ -35,7 +37,7 @@ export interface SessionOptions {
  * While idle it holds a position in the log and, if it asked by name, those names.
  */
 export class DeltaSession {
-  readonly #log: ResourceLog;
+  #log: ResourceLog;
   readonly #options: SessionOptions;
   readonly #answers: Answers;
   #opened = false;
@@ -52,12 +54,15 @@ export class DeltaSession {
   #slices: Slice[] = [];
   /** Until the backlog is empty, a service brings all its workloads: the client may have lost its endpoints. */
   #bringCompanions = false;
+  /** Until the first state is wholly sent; undefined then, and for clients that are not told. */
+  #marker: (() => Resource) | undefined;
 
   constructor(log: ResourceLog, clock: Clock, options: SessionOptions) {
     this.#log = log;
     this.#options = options;
     this.#answers = new Answers(clock, options.nextNonce);
     this.#position = log.head;
+    this.#marker = options.marker;
     log.attach(this);
   }
 
@@ -78,7 +83,9 @@ export class DeltaSession {
   /** True if every change so far was sent. */
   get caughtUp(): boolean {
     const read = this.#position === this.#log.head && !this.#whole;
-    return read && !this.#mustAnswer && this.#backlog.size === 0 && this.#slices.length === 0;
+    return (
+      read && !this.#mustAnswer && this.#marker === undefined && this.#backlog.size === 0 && this.#slices.length === 0
+    );
   }
   /** True if something that exists is still to be sent. */
   get hasUpserts(): boolean {
@@ -105,6 +112,7 @@ export class DeltaSession {
     this.#catchUp();
     this.#draftSlices(draft);
     if (this.#slices.length === 0) this.#draftBacklog(draft, removals);
+    if (this.#slices.length === 0 && this.#backlog.size === 0) this.#draftMarker(draft);
     // Something has changed. Who rejected all there was so far gets ready with an ACK, be it of nothing (pitfall 2).
     const opensGate = this.#answers.onlyRejected && this.#backlog.size === 0;
     if (draft.empty && !this.#mustAnswer && !opensGate) return undefined;
@@ -125,6 +133,25 @@ export class DeltaSession {
   /** The names that the client holds, or will once the backlog is sent. */
   holdings(): Iterable<string> {
     return this.#wildcard ? this.#log.names() : (this.#demand?.held() ?? []);
+  }
+
+  /**
+   * Goes on with another log, of a type without relations, and owes the client all that is otherwise there: what it may
+   * see has changed.
+   */
+  follow(log: ResourceLog): void {
+    if (log === this.#log) return;
+    this.#catchUp();
+    const before = this.#log;
+    // Half a snapshot was of the log before; what the client may have of it and is no more is owed by name.
+    if (this.#slices.length > 0) this.#whole = true;
+    this.#slices = [];
+    const concerned = (names: Iterable<string>) => (this.#wildcard ? names : this.#demandOrNew().concerning(names));
+    for (const name of concerned(differing(before, log))) this.#owe(name);
+    before.detach(this);
+    log.attach(this);
+    this.#log = log;
+    this.#position = log.head;
   }
 
   close(): void {
@@ -255,6 +282,11 @@ export class DeltaSession {
     this.#backlog = EMPTY_BACKLOG;
   }
 
+  #draftMarker(draft: ResponseDraft): void {
+    if (this.#marker !== undefined) draft.send(this.#marker());
+    this.#marker = undefined;
+  }
+
   #owe(name: string): void {
     if (this.#backlog === EMPTY_BACKLOG) this.#backlog = new Set();
     this.#backlog.add(name);
@@ -288,4 +320,10 @@ export class DeltaSession {
     if (this.#demand?.has(name) !== true) return;
     for (const resolved of this.#log.relations.resolve(name)) this.#draftPresent(resolved, draft);
   }
+}
+
+/** Names whose resources are not the same in two logs. */
+function* differing(before: ResourceLog, after: ResourceLog): Iterable<string> {
+  for (const name of before.names()) if (before.versionOf(name) !== after.versionOf(name)) yield name;
+  for (const name of after.names()) if (before.versionOf(name) === undefined) yield name;
 }

@@ -3,10 +3,11 @@ import { MeshError } from "../errors.ts";
 import type { MessageChannel, MessageReceiver, StreamMethod } from "../grpc/method.ts";
 import type { Host } from "../host.ts";
 import { formatServiceAccountId } from "../spiffe.ts";
-import { ClientSession, type SessionSurroundings } from "./client-session.ts";
+import { ClientSession, type Guest, type SessionSurroundings } from "./client-session.ts";
 import type { ClientStatus } from "./client-status.ts";
 import type { StreamLimits } from "./client-stream.ts";
 import { type DebugAnswers, DebugResponder, isDebugType } from "./debug-type.ts";
+import type { PeerGate } from "./peer-gate.ts";
 import { Pump } from "./pump.ts";
 import type { TypeUrl } from "./resource.ts";
 import type { ResourceLog } from "./resource-log.ts";
@@ -35,6 +36,8 @@ export interface Admission {
   readonly authenticator: Authenticator;
   /** Why a caller may not see the mesh; undefined if it may. */
   whyNot(caller: Caller): string | undefined;
+  /** Lets other control planes in; without it they are callers like any other. */
+  readonly peers?: PeerGate;
 }
 
 /** The discovery service: one session for each stream, all fed from the same logs. It opens no socket itself. */
@@ -76,8 +79,12 @@ export class XdsServer {
         kind: "stream",
         path: `${SERVICE}/StreamAggregatedResources`,
         requestBytesMax: DEBUG_REQUEST_BYTES_MAX,
-        open: async (channel) =>
-          this.#openDebug(channel, await admission?.authenticator.authenticate(channel.credentials)),
+        open: async (channel) => {
+          // Another cluster's control plane may have a name that is one of ours, too.
+          if (admission?.peers?.recognise(channel.credentials) !== undefined)
+            throw new MeshError("denied", "debug pages are not for control planes", { reason: "NotForPeers" });
+          return this.#openDebug(channel, await admission?.authenticator.authenticate(channel.credentials));
+        },
       },
     ];
   }
@@ -101,14 +108,17 @@ export class XdsServer {
     this.#pump.close();
   }
 
-  async #admit(channel: MessageChannel, admission: Admission | undefined): Promise<Caller | undefined> {
-    if (admission === undefined) return undefined;
+  async #admit(channel: MessageChannel, admission: Admission | undefined): Promise<Guest> {
+    if (admission === undefined) return { caller: undefined };
+    const gate = admission.peers;
+    const proof = gate?.recognise(channel.credentials);
+    if (gate !== undefined && proof !== undefined) return { peer: { gate, proof } };
     const caller = await admission.authenticator.authenticate(channel.credentials).catch((thrown: unknown) => {
       this.#refuse(channel, thrown, "unauthenticated");
       throw thrown;
     });
     const why = admission.whyNot(caller);
-    if (why === undefined) return caller;
+    if (why === undefined) return { caller };
     const error = new MeshError("denied", `${formatServiceAccountId(caller.identity)} may not read the mesh: ${why}`);
     this.#refuse(channel, error, "denied");
     throw error;
@@ -124,10 +134,10 @@ export class XdsServer {
     });
   }
 
-  #openDelta(channel: MessageChannel, caller: Caller | undefined): MessageReceiver {
+  #openDelta(channel: MessageChannel, guest: Guest): MessageReceiver {
     // ztunnel says "Stream established" once it has them.
     channel.sendHeaders();
-    const session = new ClientSession(`${(this.#streams += 1)}`, channel, caller, this.#shared);
+    const session = new ClientSession(`${(this.#streams += 1)}`, channel, guest, this.#shared);
     this.#sessions.add(session);
     return session;
   }

@@ -28,11 +28,16 @@ export class XdsMetrics {
   readonly #triggers: Counter;
   readonly #unanswered: Counter;
   readonly #internalErrors: Counter;
+  readonly #clients: Gauge;
   readonly #byVersion = new Map<string, number>();
+  readonly #byType = new Map<string, number>();
   #largestReceived = 0;
 
   constructor(metrics: Metrics) {
     this.#connected = metrics.gauge("pilot_xds", "Clients connected to this control plane over xDS.", ["version"]);
+    this.#clients = metrics.gauge("xds_clients", "Clients connected over xDS, by node type; istiod is a peer.", [
+      "type",
+    ]);
     this.#pushes = metrics.counter("pilot_xds_pushes", "Responses sent, by type.", ["type"]);
     this.#rejects = metrics.counter("pilot_total_xds_rejects", "Responses that clients rejected, by type.", ["type"]);
     this.#expiredNonces = metrics.counter("pilot_xds_expired_nonce", "Answers to no waiting response.", ["type"]);
@@ -61,6 +66,10 @@ export class XdsMetrics {
     const count = (this.#byVersion.get(version) ?? 0) + step;
     this.#byVersion.set(version, count);
     this.#connected.set(count, { version });
+    const type = node.id.slice(0, node.id.indexOf("~"));
+    const ofType = (this.#byType.get(type) ?? 0) + step;
+    this.#byType.set(type, ofType);
+    this.#clients.set(ofType, { type });
   }
   pushed(typeUrl: TypeUrl, bytes: number): void {
     const type = shortTypeName(typeUrl);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
 import type { KubeObject } from "../../src/kube/object.ts";
-import { inScope, matches } from "../../src/registry/kube/peer-grant.ts";
+import { inScope, matchesPattern } from "../../src/registry/model/peer-grant.ts";
 import { object, testMesh, type TestMesh } from "./mesh.ts";
 
 const grant = (name: string, spec: unknown, metadata: object = {}): KubeObject =>
@@ -73,8 +73,8 @@ test("a star stands for any text, and patterns of many stars are as fast as othe
     ["*a*b*", "xxaxxbxx", true],
     ["*b*a*", "ab", false],
   ] as const)
-    assert.equal(matches(pattern, text), fits, `${pattern} ${text}`);
-  assert.equal(matches(`${"*a".repeat(100)}*b`, "a".repeat(253)), false);
+    assert.equal(matchesPattern(pattern, text), fits, `${pattern} ${text}`);
+  assert.equal(matchesPattern(`${"*a".repeat(100)}*b`, "a".repeat(253)), false);
   assert.equal(inScope({ namespaces: ["s*"], services: ["cart"] }, "shop", "cart"), true);
   assert.equal(inScope({ namespaces: ["s*"], services: ["cart"] }, "shop", "pay"), false);
   assert.equal(inScope({ namespaces: [], services: undefined }, "shop", "cart"), false);

@@ -1,27 +1,13 @@
 import { isTrustDomain } from "../../spiffe.ts";
 import { isClusterId, type ClusterId } from "../../names.ts";
+import type { GrantScope, PeerGrant as Grant } from "../model/peer-grant.ts";
 import { FieldError, isAbsent, isFields, listOf, textOf, type Fields } from "./fields.ts";
 import { idOf, type Metadata, type ObjectId } from "./metadata.ts";
 import { onlyFieldsOf } from "./service-scope.ts";
 
-/** What a peer may take from us, and what it may bring (contract peering.md 2.3 and 2.18). */
-export interface PeerGrant {
+/** A grant as the object says it; one that names neither a cluster nor a trust domain could not be read. */
+export interface PeerGrant extends Grant {
   readonly id: ObjectId;
-  /** Whom it is for; with a trust domain as well only if both fit. Never both undefined. */
-  readonly cluster: ClusterId | undefined;
-  readonly trustDomain: string | undefined;
-  /** What it may read here; undefined if the grant does not limit that. */
-  readonly exports: GrantScope | undefined;
-  /** What it may contribute endpoints to; undefined if the grant does not limit that. */
-  readonly imports: GrantScope | undefined;
-}
-
-/** A service is in it if its namespace and its name both are. */
-export interface GrantScope {
-  /** Names, or patterns in which `*` stands for any text; empty is none at all. */
-  readonly namespaces: readonly string[];
-  /** Names of Services, likewise; undefined is all of those namespaces. */
-  readonly services: readonly string[] | undefined;
 }
 
 const PATTERN = /^[a-z0-9*]([a-z0-9.*-]*[a-z0-9*])?$/;
@@ -76,27 +62,4 @@ export function readDoubtfulPeerGrant(metadata: Metadata, object: Fields): PeerG
     exports: NOTHING,
     imports: NOTHING,
   };
-}
-
-/** True if the scope takes in the service. */
-export function inScope({ namespaces, services }: GrantScope, namespace: string, name: string): boolean {
-  return (
-    namespaces.some((pattern) => matches(pattern, namespace)) &&
-    (services === undefined || services.some((pattern) => matches(pattern, name)))
-  );
-}
-
-/** `*` stands for any text, also for none; piece by piece, as a regular expression of many stars could take for ever. */
-export function matches(pattern: string, text: string): boolean {
-  const pieces = pattern.split("*");
-  const [head, tail] = [pieces[0]!, pieces.at(-1)!];
-  if (pieces.length === 1) return pattern === text;
-  if (!text.startsWith(head) || !text.endsWith(tail) || text.length < head.length + tail.length) return false;
-  let at = head.length;
-  for (const piece of pieces.slice(1, -1)) {
-    const found = text.indexOf(piece, at);
-    if (found < 0 || found + piece.length > text.length - tail.length) return false;
-    at = found + piece.length;
-  }
-  return true;
 }

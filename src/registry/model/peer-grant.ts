@@ -19,6 +19,11 @@ export interface GrantScope {
   readonly services: readonly string[] | undefined;
 }
 
+/** True if the scope takes in the service. */
+export const inScope = ({ namespaces, services }: GrantScope, namespace: string, name: string): boolean =>
+  namespaces.some((pattern) => matchesPattern(pattern, namespace)) &&
+  (services === undefined || services.some((pattern) => matchesPattern(pattern, name)));
+
 /** `*` stands for any text, also for none; piece by piece, as a regular expression of many stars could take for ever. */
 export function matchesPattern(pattern: string, text: string): boolean {
   const pieces = pattern.split("*");

@@ -1,0 +1,269 @@
+import type { Caller, Credentials } from "../caller.ts";
+import { MeshError } from "../errors.ts";
+import type { Clock, EpochMs, Gauge, Host } from "../host.ts";
+import { type ClusterId, clusterId, isClusterId, type ObjectKey } from "../names.ts";
+import { printable } from "../printable.ts";
+import type { Collection } from "../registry/collection/collection.ts";
+import type { PeerGateway } from "../registry/model/peer.ts";
+import type { PeerGrant } from "../registry/model/peer-grant.ts";
+import { formatServiceAccountId } from "../spiffe.ts";
+import type { Trust } from "../trust.ts";
+import { checkNodeIdentity } from "../xds/identity-check.ts";
+import type { PeerGate, PeerProof, PeerVisit, PeerVisitor } from "../xds/peer-gate.ts";
+import type { ClientNode } from "../xds/resource.ts";
+import { snapshotEnd } from "../xds/types/snapshot-end.ts";
+import type { ExportLease, ExportLogs, ExportScope } from "./export.ts";
+import { exportsTo, isNamedBy } from "./grants.ts";
+import { peerProof } from "./peer-proof.ts";
+import { RefusalBook } from "./refusal-book.ts";
+import { SendRate } from "./send-rate.ts";
+
+/** Streams of one cluster: replicas that each have one, twice over while they reconnect. */
+const STREAMS_MAX = 16;
+/** How often it is looked whether a certificate has ended; longer timers than 24 days do not exist. */
+const EXPIRY_CHECK_MS = 3_600_000;
+
+/** Who may read what we share: every control plane that our roots verify, or those that an object of ours names. */
+export type ServedPeers = "any" | "listed";
+
+export interface AdmissionOptions {
+  readonly localCluster: ClusterId;
+  readonly served: ServedPeers;
+  /** As `istio-system/istiod`: what control planes are called, here and in other trust domains. */
+  readonly accounts: ReadonlySet<string>;
+  readonly trust: Pick<Trust, "verify">;
+  /** The ones of our own cluster. */
+  readonly gateways: Collection<ObjectKey, PeerGateway>;
+  readonly grants: Collection<ObjectKey, PeerGrant>;
+  readonly exports: ExportLogs;
+  /** Why what we share is not known yet; undefined once the local cluster has joined, and ever after. */
+  readonly whyNotJoined: () => string | undefined;
+}
+
+/** A peer's stream, as debug pages show it. */
+export interface ServedPeer {
+  readonly cluster: ClusterId;
+  readonly identity: string;
+  readonly node: string;
+  readonly remoteAddress: string;
+  readonly since: EpochMs;
+  readonly granted: ExportScope["granted"];
+}
+
+interface Guest {
+  readonly cluster: ClusterId;
+  readonly proof: PeerProof;
+  readonly node: ClientNode;
+  readonly visitor: PeerVisitor;
+  readonly since: EpochMs;
+  lease: ExportLease;
+  scope: ExportScope;
+}
+
+/**
+ * Lets control planes of other clusters in (contract peering.md 2.3): by certificate, under a name that is theirs, within
+ * what is granted. What was allowed is looked at again whenever a Gateway or a grant of ours changes.
+ */
+export class PeerAdmission implements PeerGate {
+  readonly #clock: Clock;
+  readonly #options: AdmissionOptions;
+  readonly #guests = new Set<Guest>();
+  readonly #rates = new Map<ClusterId, SendRate>();
+  readonly #refusals: RefusalBook;
+  readonly #streams: Gauge;
+  readonly #epoch: string;
+  readonly #observing: readonly Disposable[];
+
+  constructor(host: Host, options: AdmissionOptions) {
+    this.#clock = host.clock;
+    this.#options = options;
+    this.#refusals = new RefusalBook(host);
+    this.#streams = host.metrics.gauge("peer_streams_served", "Streams of peers that read what we share.", ["peer"]);
+    this.#epoch = Buffer.from(host.random.bytes(8)).toString("hex");
+    const again = (): void => this.#lookAgain();
+    this.#observing = [options.gateways.observe(again), options.grants.observe(again)];
+  }
+
+  /** Changes with each start. */
+  get epoch(): string {
+    return this.#epoch;
+  }
+
+  served(): readonly ServedPeer[] {
+    return [...this.#guests].map(({ cluster, proof, node, since, scope }) => ({
+      cluster,
+      identity: formatServiceAccountId(proof.identity),
+      node: node.id.split("~")[2] ?? "",
+      remoteAddress: proof.remoteAddress,
+      since,
+      granted: scope.granted,
+    }));
+  }
+
+  /** The last refusal of each cluster that was refused and not let in since. */
+  refused(): ReturnType<RefusalBook["all"]> {
+    return this.#refusals.all();
+  }
+
+  recognise(credentials: Credentials): PeerProof | undefined {
+    const { trust, accounts } = this.#options;
+    return peerProof(credentials, { trust, accounts, clock: this.#clock });
+  }
+
+  enter(proof: PeerProof, node: ClientNode, visitor: PeerVisitor): PeerVisit {
+    const claimed = printable(node.metadata.get("CLUSTER_ID") ?? "", 128);
+    try {
+      const guest = this.#admit(proof, node, visitor);
+      this.#refusals.forget(claimed);
+      return this.#visitOf(guest);
+    } catch (thrown) {
+      const error = MeshError.from(thrown);
+      this.#refusals.note(claimed, proof, error);
+      throw error;
+    }
+  }
+
+  close(): void {
+    for (const observing of this.#observing) observing[Symbol.dispose]();
+  }
+
+  #admit(proof: PeerProof, node: ClientNode, visitor: PeerVisitor): Guest {
+    const why = this.#options.whyNotJoined();
+    if (why !== undefined)
+      throw new MeshError("unavailable", `what is shared here is not known yet: ${why}`, { reason: "NotReady" });
+    const cluster = this.#clusterOf(node);
+    checkNodeIdentity(node, callerOf(proof, cluster));
+    const scope = this.#scopeOf(cluster, proof, node);
+    this.#checkName(cluster, proof);
+    const lease = this.#options.exports.lease(scope);
+    const guest = { cluster, proof, node, visitor, since: this.#clock.now(), lease, scope };
+    this.#guests.add(guest);
+    this.#count(cluster);
+    return guest;
+  }
+
+  #visitOf(guest: Guest): PeerVisit {
+    const { cluster, proof } = guest;
+    const rate = this.#rates.get(cluster) ?? new SendRate(this.#clock);
+    this.#rates.set(cluster, rate);
+    let expiry = this.#watchExpiry(guest, (timer) => (expiry = timer));
+    return {
+      caller: callerOf(proof, cluster),
+      logs: guest.lease.logs,
+      marker: () => snapshotEnd(this.#epoch, this.#clock.now()),
+      waitMs: () => rate.waitMs(),
+      sent: (bytes) => rate.spend(bytes),
+      leave: () => {
+        expiry[Symbol.dispose]();
+        this.#leave(guest);
+      },
+    };
+  }
+
+  #leave(guest: Guest): void {
+    if (!this.#guests.delete(guest)) return;
+    guest.lease[Symbol.dispose]();
+    if (this.#count(guest.cluster) === 0) this.#rates.delete(guest.cluster);
+  }
+
+  /** A stream does not outlive what it was opened with. */
+  #watchExpiry(guest: Guest, onTimer: (timer: Disposable) => void): Disposable {
+    const leftMs = guest.proof.expiresAt - this.#clock.now();
+    return this.#clock.after(Math.max(0, Math.min(leftMs, EXPIRY_CHECK_MS)), () => {
+      if (guest.proof.expiresAt > this.#clock.now()) onTimer(this.#watchExpiry(guest, onTimer));
+      else guest.visitor.expel(new MeshError("unauthenticated", "the certificate of this stream has ended; reconnect"));
+    });
+  }
+
+  #clusterOf({ metadata }: ClientNode): ClusterId {
+    const said = metadata.get("CLUSTER_ID") ?? "";
+    const { localCluster } = this.#options;
+    if (!isClusterId(said)) throw refusal("NoCluster", "node.metadata.CLUSTER_ID must name the peer's cluster");
+    if (said !== localCluster) return clusterId(said);
+    throw refusal("OwnCluster", `cluster ${said} is this one; give one of the two control planes another CLUSTER_ID`);
+  }
+
+  /** @throws MeshError `denied` if the peer may read nothing at all. */
+  #scopeOf(cluster: ClusterId, { identity }: PeerProof, node: ClientNode): ExportScope {
+    const { trustDomain } = identity;
+    const gateway = this.#gatewayTo(cluster);
+    if (gateway !== undefined && gateway.trustDomain !== trustDomain)
+      throw refusal(
+        "TrustDomainMismatch",
+        `Gateway ${gateway.namespace}/${gateway.name} expects cluster ${cluster} in trust domain ${gateway.trustDomain}, ` +
+          `and the certificate is of ${trustDomain}; correct annotation gateway.istio.io/trust-domain if that is right`,
+      );
+    const peer = { cluster, trustDomain };
+    const grants = [...this.#options.grants.entries()].map(([, grant]) => grant);
+    if (this.#options.served === "listed" && gateway === undefined && !grants.some((grant) => isNamedBy(grant, peer)))
+      throw refusal(
+        "NotListed",
+        `no Gateway of class istio-remote leads to cluster ${cluster}, and no PeerGrant names it; ` +
+          "create one of them, or let any control plane in with --serve-peers any",
+      );
+    const segment = node.metadata.get("SEGMENT");
+    return { granted: exportsTo(peer, grants), segment };
+  }
+
+  #gatewayTo(cluster: ClusterId): PeerGateway | undefined {
+    for (const [, gateway] of this.#options.gateways.entries())
+      if (gateway.cluster === cluster && gateway.refused === undefined) return gateway;
+    return undefined;
+  }
+
+  /** A cluster's name is whose stream of it lives: its trust domain's, and its own authority's (operations.md 3.4, fault 15). */
+  #checkName(cluster: ClusterId, proof: PeerProof): void {
+    const known = [...this.#guests].filter((guest) => guest.cluster === cluster);
+    const other = known.find(({ proof: held }) => describe(held) !== describe(proof));
+    if (other !== undefined)
+      throw refusal(
+        "ClusterNameTaken",
+        `cluster ${cluster} is ${describe(other.proof)} from ${other.proof.remoteAddress}, and ${describe(proof)} from ` +
+          `${proof.remoteAddress} says that it is the same; give one of them another CLUSTER_ID`,
+      );
+    if (known.length >= STREAMS_MAX)
+      throw new MeshError("exhausted", `cluster ${cluster} has ${STREAMS_MAX} streams open here; close one`, {
+        reason: "TooManyStreams",
+      });
+  }
+
+  #lookAgain(): void {
+    for (const guest of [...this.#guests]) {
+      try {
+        const scope = this.#scopeOf(guest.cluster, guest.proof, guest.node);
+        const lease = this.#options.exports.lease(scope);
+        const before = guest.lease;
+        guest.scope = scope;
+        guest.lease = lease;
+        if (lease.logs !== before.logs) guest.visitor.follow(lease.logs);
+        before[Symbol.dispose]();
+      } catch (thrown) {
+        const error = MeshError.from(thrown);
+        this.#refusals.note(guest.cluster, guest.proof, error);
+        guest.visitor.expel(error);
+      }
+    }
+  }
+
+  #count(cluster: ClusterId): number {
+    let count = 0;
+    for (const guest of this.#guests) if (guest.cluster === cluster) count += 1;
+    if (count === 0) this.#streams.remove({ peer: cluster });
+    else this.#streams.set(count, { peer: cluster });
+    return count;
+  }
+}
+
+const refusal = (reason: string, message: string): MeshError => new MeshError("denied", message, { reason });
+
+const callerOf = ({ identity, expiresAt }: PeerProof, cluster: ClusterId): Caller => ({
+  identity,
+  cluster,
+  via: "certificate",
+  pod: undefined,
+  expiresAt,
+});
+
+/** Who may use a cluster's name. */
+const describe = ({ identity, issuerKey }: PeerProof): string =>
+  `${formatServiceAccountId(identity)} of the authority with key ${issuerKey.slice(0, 16)}`;

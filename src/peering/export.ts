@@ -1,0 +1,179 @@
+import type { Clock } from "../host.ts";
+import type { ClusterId, ObjectKey, WorkloadUid } from "../names.ts";
+import type { Collection } from "../registry/collection/collection.ts";
+import type { Graph } from "../registry/collection/graph.ts";
+import type { FederatedService } from "../registry/model/federated-service.ts";
+import type { ClusterFacts } from "../registry/model/peer.ts";
+import type { Workload } from "../registry/model/workload.ts";
+import type { PeerLogs } from "../xds/peer-gate.ts";
+import { Publisher, type Refusal } from "../xds/publisher.ts";
+import { ADDRESS_TYPE, FSDS_TYPE, type ResourceChange, SGDS_TYPE } from "../xds/resource.ts";
+import { ResourceLog } from "../xds/resource-log.ts";
+import { encodeWorkload } from "../xds/types/address.ts";
+import { encodeClusterFacts } from "../xds/types/cluster-facts.ts";
+import { encodeFederatedService } from "../xds/types/federated-service.ts";
+import { type Granted, grantKey, takesIn, takesInNamespace } from "./grants.ts";
+
+/** What our cluster shares, from its own objects only: what one peer said no other peer hears. */
+export interface Exports {
+  readonly services: Collection<ObjectKey, FederatedService>;
+  readonly facts: Collection<ClusterId, ClusterFacts>;
+  readonly workloads: Collection<WorkloadUid, Workload>;
+}
+
+/** What a peer may read of it. */
+export interface ExportScope {
+  readonly granted: Granted;
+  /** The peer's, empty if it is in none; undefined if it does not say, and drops what is for other segments itself. */
+  readonly segment: string | undefined;
+}
+
+/** Logs that a peer reads, until it lets go of them. */
+export interface ExportLease extends Disposable {
+  readonly logs: PeerLogs;
+}
+
+interface Changes {
+  readonly services: readonly ResourceChange[];
+  readonly facts: readonly ResourceChange[];
+  readonly workloads: readonly ResourceChange[];
+}
+
+/**
+ * What peers subscribe to. Each resource is encoded once; peers of whom all may be read share one set of logs, and so do
+ * those with the same grant. Make it before the graph's first flush.
+ */
+export class ExportLogs {
+  readonly #exports: Exports;
+  readonly #services: Publisher<ObjectKey, FederatedService>;
+  readonly #facts: Publisher<ClusterId, ClusterFacts>;
+  readonly #workloads: Publisher<WorkloadUid, Workload>;
+  readonly #everything = new LogSet(
+    () => true,
+    () => true,
+  );
+  /** By what distinguishes them; only those in use. */
+  readonly #scoped = new Map<string, { readonly set: LogSet; leases: number }>();
+
+  /** @param onChanged called after a settled change, once all logs have it. */
+  constructor(graph: Graph, clock: Clock, exports: Exports, onChanged: () => void) {
+    this.#exports = exports;
+    this.#services = new Publisher(exports.services, (service) => encodeFederatedService(service, clock.now()));
+    this.#facts = new Publisher(exports.facts, encodeClusterFacts);
+    this.#workloads = new Publisher(exports.workloads, encodeWorkload);
+    graph.onSettled(() => {
+      if (this.#append()) onChanged();
+    });
+  }
+
+  /** Values that could not be encoded; peers keep the last good ones. */
+  refusals(): readonly Refusal[] {
+    return [...this.#services.refusals, ...this.#facts.refusals, ...this.#workloads.refusals];
+  }
+
+  /** How many sets of logs there are, that of everything included. */
+  get sets(): number {
+    return 1 + this.#scoped.size;
+  }
+
+  lease(scope: ExportScope): ExportLease {
+    if (scope.granted === "everything" && scope.segment === undefined)
+      return { logs: this.#everything.logs, [Symbol.dispose]: () => {} };
+    const key = JSON.stringify([scope.segment ?? null, grantKey(scope.granted)]);
+    const known = this.#scoped.get(key) ?? { set: this.#filtered(scope), leases: 0 };
+    known.leases += 1;
+    this.#scoped.set(key, known);
+    let held = true;
+    return {
+      logs: known.set.logs,
+      [Symbol.dispose]: () => {
+        if (!held) return;
+        held = false;
+        known.leases -= 1;
+        if (known.leases === 0) this.#scoped.delete(key);
+      },
+    };
+  }
+
+  #append(): boolean {
+    const changes = {
+      services: this.#services.changes(),
+      facts: this.#facts.changes(),
+      workloads: this.#workloads.changes(),
+    };
+    if (changes.services.length + changes.facts.length + changes.workloads.length === 0) return false;
+    this.#everything.append(changes);
+    for (const { set } of this.#scoped.values()) set.append(changes);
+    return true;
+  }
+
+  #filtered(scope: ExportScope): LogSet {
+    const { services, workloads } = this.#exports;
+    const set = new LogSet(
+      (key) => mayHear(scope, services.get(key as ObjectKey)),
+      (uid) => maySee(scope, workloads.get(uid as WorkloadUid)),
+    );
+    set.append(this.#everything.contents());
+    return set;
+  }
+}
+
+type NamePredicate = (name: string) => boolean;
+
+/** One log for each type, of the names that its readers may know. */
+class LogSet {
+  readonly #services = new ResourceLog();
+  readonly #facts = new ResourceLog();
+  readonly #workloads = new ResourceLog();
+  readonly #hasService: NamePredicate;
+  readonly #hasWorkload: NamePredicate;
+  readonly logs: PeerLogs = new Map([
+    [SGDS_TYPE, this.#facts],
+    [FSDS_TYPE, this.#services],
+    [ADDRESS_TYPE, this.#workloads],
+  ]);
+
+  constructor(hasService: NamePredicate, hasWorkload: NamePredicate) {
+    this.#hasService = hasService;
+    this.#hasWorkload = hasWorkload;
+  }
+
+  append({ services, facts, workloads }: Changes): void {
+    this.#facts.append(facts);
+    this.#services.append(services.map((change) => within(change, this.#hasService)));
+    this.#workloads.append(workloads.map((change) => within(change, this.#hasWorkload)));
+  }
+
+  contents(): Changes {
+    return {
+      services: contentsOf(this.#services),
+      facts: contentsOf(this.#facts),
+      workloads: contentsOf(this.#workloads),
+    };
+  }
+}
+
+/** What leaves a scope is deleted there; of what was never in it, a log knows nothing to delete. */
+const within = (change: ResourceChange, has: NamePredicate): ResourceChange =>
+  change.after === undefined || has(change.name) ? change : { name: change.name, after: undefined };
+
+const contentsOf = (log: ResourceLog): readonly ResourceChange[] =>
+  [...log.names()].map((name) => ({ name, after: log.get(name) }));
+
+function mayHear({ granted, segment }: ExportScope, service: FederatedService | undefined): boolean {
+  if (service === undefined) return false;
+  if (service.scope === "segment" && segment !== undefined && segment !== service.segment) return false;
+  return takesIn(granted, service.namespace, service.name);
+}
+
+/** A workload is known with any of its services, which are `namespace/name.namespace.domain`. */
+function maySee({ granted }: ExportScope, workload: Workload | undefined): boolean {
+  if (workload === undefined || granted === "everything") return workload !== undefined;
+  // What is behind no service of its own is the way to all of them: a node, or a gateway.
+  if (workload.services.length === 0) return true;
+  return workload.services.some(({ service }) => {
+    const [namespace = "", host = ""] = service.split("/");
+    const name = host.split(".")[0] ?? "";
+    return takesInNamespace(granted, namespace) && takesIn(granted, namespace, name);
+  });
+}

@@ -1,0 +1,283 @@
+import assert from "node:assert/strict";
+import { before, test } from "mocha";
+import { clusterId } from "../../src/names.ts";
+import { federatedKey } from "../../src/registry/model/federated-service.ts";
+import { AUTHORIZATION_TYPE } from "../../src/xds/resource.ts";
+import { type Authorities, authorities, gatewayTo, ISTIOD, ServingLab, sharedService, shownBy } from "./serving-lab.ts";
+
+let made: Authorities;
+before(async () => void (made = await authorities()));
+
+const cart = sharedService("shop", "cart");
+const teller = sharedService("bank", "teller");
+const only = (...namespaces: string[]) => ({ namespaces, services: undefined });
+
+/** East with two services, and west's stream to it. */
+async function linked(served: "any" | "listed" = "any") {
+  const lab = await ServingLab.open({ served });
+  lab.share(cart, teller);
+  const west = await lab.connect(await shownBy(made.west));
+  return { lab, west };
+}
+
+test("a peer gets what we share and then the marker, of each type", async () => {
+  const { west } = await linked();
+  west.ask("SGDS", "west");
+  assert.deepEqual(west.take(), ["east", "__synced__"]);
+  west.ask("FSDS", undefined);
+  assert.deepEqual(west.take().sort(), ["__synced__", "east/bank/teller", "east/shop/cart"]);
+  west.ask("WDS", undefined);
+  assert.deepEqual(west.take(), ["__synced__"], "nothing is something, too, once it is said to be all");
+});
+
+test("a peer hears of changes and removals, without another marker", async () => {
+  const { lab, west } = await linked();
+  west.ask("FSDS", "west");
+  west.take();
+  lab.share({ ...cart, ready: 0 });
+  assert.deepEqual(west.take(), ["east/shop/cart"]);
+  lab.services.delete(federatedKey(teller));
+  lab.settle();
+  assert.deepEqual(west.take(), ["-east/bank/teller"]);
+});
+
+test("before our own cluster has joined, a peer is told to come back, not that there is nothing (fault 12)", async () => {
+  const { lab, west } = await linked();
+  lab.whyNotJoined = "its API server was not read yet";
+  west.ask("FSDS", "west");
+  assert.deepEqual([west.why, west.take()], ["unavailable NotReady", []]);
+  lab.whyNotJoined = undefined;
+  const again = await lab.connect(await shownBy(made.west));
+  again.ask("FSDS", "west");
+  assert.equal(again.take().length, 3);
+});
+
+test("a control plane is one by its certificate: tokens and other names make none", async () => {
+  const { lab } = await linked();
+  const token = { ...(await shownBy(made.west)), certificateChain: [], authorization: "Bearer of istiod" };
+  await assert.rejects(lab.connect(token), /nobody else is known/);
+  const ztunnel = await shownBy(made.west, "spiffe://cluster.local/ns/istio-system/sa/ztunnel");
+  await assert.rejects(lab.connect(ztunnel), /nobody else is known/);
+  const foreign = await shownBy(made.other, ISTIOD);
+  await assert.rejects(
+    lab.connect(foreign),
+    /nobody else is known/,
+    "a root of another domain vouches for no one of ours",
+  );
+});
+
+test("a control plane of a trust domain whose root we have is served under that root", async () => {
+  const { lab } = await linked();
+  const other = await lab.connect(await shownBy(made.other, "spiffe://other.example/ns/istio-system/sa/istiod"));
+  other.ask("FSDS", "faraway");
+  assert.equal(other.take().length, 3);
+});
+
+const misbehaviours: readonly [
+  string,
+  Parameters<Awaited<ReturnType<typeof linked>>["west"]["ask"]>,
+  string,
+  RegExp,
+][] = [
+  ["our own cluster's name", ["FSDS", "east"], "denied OwnCluster", /cluster east is this one; give one/],
+  ["no cluster's name", ["FSDS", "", {}, { CLUSTER_ID: "" }], "denied NoCluster", /CLUSTER_ID must name/],
+  ["a cluster's name with a slash", ["FSDS", "w", {}, { CLUSTER_ID: "a/b" }], "denied NoCluster", /CLUSTER_ID/],
+  ["a cluster's name of a prototype", ["FSDS", "w", {}, { CLUSTER_ID: "__proto__" }], "denied NoCluster", /CLUSTER_ID/],
+  ["another namespace", ["FSDS", "west", {}, { NAMESPACE: "shop" }], "denied", /the node says namespace "shop"/],
+  ["policies", [AUTHORIZATION_TYPE, "west"], "denied NotForPeers", /security.Authorization" is not for peers/],
+  ["debug pages", ["istio.io/debug", "west"], "denied NotForPeers", /"istio.io\/debug" is not for peers/],
+];
+for (const [what, asked, why, message] of misbehaviours)
+  test(`a peer that asks with or for ${what} is refused in words`, async () => {
+    const { west } = await linked();
+    west.ask(...asked);
+    assert.deepEqual([west.why, west.take()], [why, []]);
+    assert.match((west.ended as Error).message, message);
+  });
+
+test("a control plane that says it is a ztunnel gets nothing", async () => {
+  const { west } = await linked();
+  west.hello();
+  assert.deepEqual([west.why, west.take()], ["denied NotAPeer", []]);
+});
+
+test("debug pages in state-of-the-world form are not for control planes either", async () => {
+  const { lab } = await linked();
+  await assert.rejects(lab.connect(await shownBy(made.west), 1), /not for control planes/);
+});
+
+test("who takes a name that another authority's control plane has is refused, with both named (fault 15)", async () => {
+  const { lab, west } = await linked();
+  west.ask("FSDS", "west");
+  const thief = await lab.connect(await shownBy(made.north));
+  thief.ask("FSDS", "west");
+  assert.deepEqual([thief.why, thief.take()], ["denied ClusterNameTaken", []]);
+  const keys = (thief.ended as Error).message.match(/key [0-9a-f]{16}/g)!;
+  assert.equal(new Set(keys).size, 2);
+  assert.equal(west.why, undefined, "the first keeps it");
+  const replica = await lab.connect(await shownBy(made.west));
+  replica.ask("FSDS", "west");
+  assert.equal(replica.take().length, 3, "replicas share an authority");
+  for (const end of [west, replica]) end.end();
+  const heir = await lab.connect(await shownBy(made.north));
+  heir.ask("FSDS", "west");
+  assert.equal(heir.why, undefined, "once no stream of it lives the name is free");
+});
+
+test("with listed peers only, a Gateway or a grant that names the cluster lets it in", async () => {
+  const { lab, west } = await linked("listed");
+  west.ask("FSDS", "west");
+  assert.equal(west.why, "denied NotListed");
+  assert.match(
+    (west.ended as Error).message,
+    /no Gateway of class istio-remote leads to cluster west, and no PeerGrant/,
+  );
+  lab.gateways.set(gatewayTo("west").gateway, gatewayTo("west"));
+  lab.grant("north", { cluster: clusterId("north") });
+  // One that could not be read limits everybody, and names nobody.
+  lab.grant("unreadable", { exports: only() });
+  for (const [cluster, authority, names] of [
+    ["west", made.west, ["__synced__"]],
+    ["north", made.north, ["__synced__"]],
+  ] as const) {
+    const end = await lab.connect(await shownBy(authority));
+    end.ask("FSDS", cluster);
+    assert.deepEqual(end.take(), names);
+  }
+  const stranger = await lab.connect(await shownBy(made.north));
+  stranger.ask("FSDS", "south");
+  assert.equal(stranger.why, "denied NotListed");
+});
+
+test("a Gateway that expects another trust domain keeps an impostor out", async () => {
+  const { lab, west } = await linked();
+  lab.gateways.set(gatewayTo("west").gateway, gatewayTo("west", { trustDomain: "other.example" }));
+  lab.settle();
+  west.ask("FSDS", "west");
+  assert.equal(west.why, "denied TrustDomainMismatch");
+  assert.match((west.ended as Error).message, /Gateway istio-eastwest\/west expects .* other.example/);
+});
+
+test("a peer reads what its grant takes in, and a change of the grant is a change of what it holds", async () => {
+  const { lab, west } = await linked();
+  lab.grant("west", { cluster: clusterId("west"), exports: only("shop") });
+  west.ask("FSDS", "west");
+  assert.deepEqual(west.take(), ["east/shop/cart", "__synced__"]);
+  lab.share({ ...teller, ready: 0 });
+  assert.deepEqual(west.take(), [], "changes beyond the grant are none");
+  lab.grant("west", { cluster: clusterId("west"), exports: only("bank") });
+  assert.deepEqual(west.take().sort(), ["-east/shop/cart", "east/bank/teller"]);
+  lab.grants.delete([...lab.grants.entries()][0]![0]);
+  lab.settle();
+  assert.deepEqual(west.take(), ["east/shop/cart"]);
+  assert.equal(lab.exports.sets, 1, "logs that nobody reads are dropped");
+});
+
+test("peers with the same grant share one set of logs, and it goes with the last of them", async () => {
+  const { lab, west } = await linked();
+  lab.grant("all", { trustDomain: "cluster.local", exports: only("shop") });
+  const north = await lab.connect(await shownBy(made.north));
+  west.ask("FSDS", "west");
+  north.ask("FSDS", "north");
+  assert.deepEqual(
+    [west.take(), north.take(), lab.exports.sets],
+    [["east/shop/cart", "__synced__"], ["east/shop/cart", "__synced__"], 2],
+  );
+  for (const end of [west, north]) end.end();
+  assert.equal(lab.exports.sets, 1);
+});
+
+test("what is shared within a segment is told to those who say that they are in it, or do not say", async () => {
+  const { lab } = await linked();
+  lab.share(sharedService("shop", "stock", { scope: "segment", segment: "blue" }));
+  const heard = async (segment: string | undefined): Promise<boolean> => {
+    const end = await lab.connect(await shownBy(made.west));
+    end.ask("FSDS", "west", {}, segment === undefined ? {} : { SEGMENT: segment });
+    return end.take().includes("east/shop/stock");
+  };
+  assert.deepEqual(
+    [await heard("blue"), await heard("red"), await heard(""), await heard(undefined)],
+    [true, false, false, true],
+  );
+});
+
+test("a peer that opens streams without end is stopped, and others are not", async () => {
+  const { lab } = await linked();
+  const ends = await Promise.all(Array.from({ length: 17 }, async () => lab.connect(await shownBy(made.west))));
+  for (const end of ends) end.ask("FSDS", "west");
+  assert.deepEqual(
+    ends.map(({ why }) => why).filter((why) => why !== undefined),
+    ["exhausted TooManyStreams"],
+  );
+  const north = await lab.connect(await shownBy(made.north));
+  north.ask("FSDS", "north");
+  assert.equal(north.why, undefined);
+});
+
+test("a peer that asks for everything again and again has to wait, and then gets it", async () => {
+  const lab = await ServingLab.open();
+  const big = (at: number) =>
+    sharedService("shop", `big-${at}`, {
+      annotations: Array.from({ length: 16 }, (_, n) => [`a${n}`, "x".repeat(4000)]),
+    });
+  lab.share(...Array.from({ length: 160 }, (_, at) => big(at)));
+  const shown = await shownBy(made.west);
+  let served = 0;
+  for (let streams = 0; streams < 12; streams++) {
+    const end = await lab.connect(shown);
+    end.ask("FSDS", "west");
+    const got = end.take().length;
+    if (got < 161) {
+      assert.ok(got < 161 && served > 4, `${served} whole states of 10 MB before`);
+      lab.host.clock.advance(20_000);
+      assert.equal(got + end.take().length, 161, "it is late, not less");
+      return;
+    }
+    served += 1;
+    end.end();
+    const keep = await lab.connect(shown);
+    keep.ask("SGDS", "west");
+  }
+  assert.fail("120 MB were sent at once");
+});
+
+test("a refusal is said once in words and counted each time", async () => {
+  const { lab } = await linked("listed");
+  for (let attempt = 0; attempt < 3; attempt++) (await lab.connect(await shownBy(made.west))).ask("FSDS", "west");
+  const said = lab.host.lines.filter((line) => line.startsWith("warn peering: peer refused"));
+  assert.equal(said.length, 1);
+  assert.match(
+    said[0]!,
+    /cluster=west identity=spiffe:\/\/cluster.local\S+ address=192.0.2.1:40000 reason=NotListed why=no Gateway/,
+  );
+  assert.equal(lab.host.metric("peer_clients_refused_total{reason=NotListed}"), 3);
+  assert.equal(lab.host.metric("xds_clients{type=istiod}"), 0);
+  assert.deepEqual(
+    lab.admission.refused().map(({ cluster, reason }) => [cluster, reason]),
+    [["west", "NotListed"]],
+  );
+});
+
+test("a stream ends with the certificate that it was opened with", async () => {
+  const { lab } = await linked();
+  const end = await lab.connect(await shownBy(made.west));
+  end.ask("FSDS", "west");
+  end.take();
+  assert.equal(lab.host.metric("peer_streams_served{peer=west}"), 1);
+  const leftMs = Date.now() + 3_600_000 - lab.host.clock.now();
+  lab.host.clock.advance(leftMs + 3_600_000);
+  assert.equal(end.why, "unauthenticated");
+  assert.ok(!lab.host.series.includes("peer_streams_served{peer=west}"));
+});
+
+test("peers are clients like others on the pages that show clients", async () => {
+  const { lab, west } = await linked();
+  west.ask("FSDS", "west");
+  const [client] = lab.server.clients();
+  assert.deepEqual([client?.cluster, client?.identity?.serviceAccount], ["west", "istiod"]);
+  assert.equal(lab.host.metric("xds_clients{type=istiod}"), 1);
+  assert.deepEqual(
+    lab.admission.served().map(({ cluster, node }) => [cluster, node]),
+    [["west", "istiod-west.istio-system"]],
+  );
+});
