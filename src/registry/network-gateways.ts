@@ -74,8 +74,12 @@ export function networkGateways(
 
 /** True if it says that it is a way into its own cluster's network. */
 export function isEastWest({ className, network }: KubeGateway): boolean {
-  return network !== undefined && (className === EAST_WEST_CLASS || className === PRODUCT_EAST_WEST_CLASS);
+  return network !== undefined && isEastWestClass(className);
 }
+
+/** Both spellings, the product's and upstream's (contract peering.md 2.2). */
+export const isEastWestClass = (className: string): boolean =>
+  className === EAST_WEST_CLASS || className === PRODUCT_EAST_WEST_CLASS;
 
 /** Why another cluster's Gateway is no way into its network, undefined if it is one; `own` is what the cluster calls it. */
 export function whyNotGateway(
@@ -92,7 +96,7 @@ export function whyNotGateway(
 }
 
 /** Names of a cluster's own Services mean something else, or nothing, in any other. */
-function outerHosts({ addresses }: KubeGateway, { clusterDomain }: MeshSettings): readonly GatewayHost[] {
+export function outerHosts({ addresses }: KubeGateway, { clusterDomain }: MeshSettings): readonly GatewayHost[] {
   return addresses.filter((host) => host.kind === "ip" || !host.hostname.endsWith(`.svc.${clusterDomain}`));
 }
 
@@ -128,7 +132,7 @@ function addressesOf(
 }
 
 /** The port of its HBONE listener; for one that is declared also 15008 by any name. 0 if there is no way in. */
-function hbonePortOf({ className, listeners }: KubeGateway): number {
+export function hbonePortOf({ className, listeners }: KubeGateway): number {
   const listener = listeners.find(
     ({ protocol, terminates }) => protocol === "HBONE" && (terminates || className !== EAST_WEST_CLASS),
   );

@@ -25,4 +25,6 @@ export interface RegistryOptions {
   readonly allocateIps: boolean;
   /** A Namespace can take over the cluster-local names of all that it shares; without it only a Service can (contract peering.md 2.8). */
   readonly namespaceTakeover: boolean;
+  /** Peers are told of single pods: always, never, or where a Gateway leads to a peer on our own network. */
+  readonly flatPeering: "on" | "off" | "auto";
 }

@@ -173,7 +173,7 @@ function refusals(
           ),
         ]);
       if (written !== "" && preferred === undefined)
-        found.push([`Gateway ${key}#preferred`, problem(PREFERRED, unknownType(PREFERRED, written))]);
+        found.push([`Gateway ${key}#preferred`, problem(PREFERRED, `${PREFERRED} is ${unknownType(written)}.`)]);
       return found;
     },
   });
@@ -181,5 +181,6 @@ function refusals(
 
 const PREFERRED = "metadata.annotations[peering.solo.io/preferred-data-plane-service-type]";
 
-export const unknownType = (field: string, text: string): string =>
-  `${field} is ${JSON.stringify(text.slice(0, 80))}, and has no effect; use loadbalancer or nodeport.`;
+/** What follows the name of the field. */
+export const unknownType = (text: string): string =>
+  `${JSON.stringify(text.slice(0, 80))}, which nobody knows, so it has no effect; use loadbalancer or nodeport`;

@@ -9,7 +9,8 @@ import type { Graph } from "./collection/graph.ts";
 import { Index } from "./collection/index-by.ts";
 import { Source } from "./collection/source.ts";
 import { endpointProblems, placementOfEntry, placementsOfServiceEntry } from "./entry-workloads.ts";
-import { peering } from "./exports.ts";
+import type { OwnRoots } from "./export-facts.ts";
+import { peering, type Exports, type Peering } from "./exports.ts";
 import { gatewayProblems, globalServiceProblems, scopeProblems, unreachedNetworks } from "./global-problems.ts";
 import { Intake } from "./kube/intake.ts";
 import type { Namespace } from "./kube/namespace.ts";
@@ -49,12 +50,10 @@ export class Registry {
   readonly meshConfig: Source<"mesh", MeshConfig>;
   /** Written by links to peers. */
   readonly peers: PeerSources;
-  /** Where the local cluster says that peers are. */
-  readonly peerGateways: Collection<ObjectKey, PeerGateway>;
-  /** What peers may take and bring, of the local cluster's system namespace. */
-  readonly peerGrants: Collection<ObjectKey, PeerGrant>;
   /** What clusters share under global names. */
   readonly shared: Collection<ObjectKey, SharedService>;
+  /** What the local cluster tells its peers, and who these are. */
+  readonly peering: Peering;
   readonly workloads: Collection<WorkloadUid, Workload>;
   readonly services: Collection<ServiceName, Service>;
   readonly policies: Collection<PolicyName, Policy>;
@@ -106,9 +105,6 @@ export class Registry {
     this.statusInputs = { ...options, ...causes, objects };
     this.meshConfig = meshConfig;
     this.peers = peerSources(graph);
-    const own = peering(graph, objects, shared, options);
-    this.peerGateways = own.peerGateways;
-    this.peerGrants = own.peerGrants;
     this.shared = shared.all;
     this.networks = paths.networks;
     this.networkGateways = paths.addresses;
@@ -121,6 +117,16 @@ export class Registry {
       mutualTlsPolicies(graph, objects, mutualTls, options),
     ]);
     this.workloads = all.workloads;
+    this.workloadsByService = new Index(graph, this.workloads, "service", (workload) =>
+      workload.services.map(({ service }) => service),
+    );
+    const { workloads, workloadsByService, networks } = this;
+    this.peering = peering(
+      graph,
+      objects,
+      { shared, networks, waypoints: offered, workloads, workloadsByService },
+      options,
+    );
     this.problems = union<string, Problem>(graph, "problems", [
       objects.unreadable,
       policyProblems(graph, compiled),
@@ -132,15 +138,30 @@ export class Registry {
       globalServiceProblems(graph, offers, winners),
       scopeProblems(graph, objects),
       gatewayProblems(graph, objects, paths, options),
-      own.problems,
+      this.peering.problems,
       unreachedNetworks(graph, all.tallies, paths, options),
     ]);
-    this.podsOnNode = new Index(graph, objects.pods, "node-identity", (pod) =>
-      podEnded(pod) || pod.node === "" ? [] : [`${pod.cluster}/${pod.node}/${pod.namespace}/${pod.serviceAccount}`],
-    );
-    this.workloadsByService = new Index(graph, this.workloads, "service", (workload) =>
-      workload.services.map(({ service }) => service),
-    );
+    this.podsOnNode = podsOnNode(graph, objects);
+  }
+
+  /** What peers are told. */
+  get exports(): Exports {
+    return this.peering.exports;
+  }
+
+  /** What the local cluster trusts for its own trust domain: peers see it change before it bites. */
+  get ownRoots(): Source<ClusterId, OwnRoots> {
+    return this.peering.ownRoots;
+  }
+
+  /** Where the local cluster says that peers are. */
+  get peerGateways(): Collection<ObjectKey, PeerGateway> {
+    return this.peering.peerGateways;
+  }
+
+  /** What peers may take and bring, of the local cluster's system namespace. */
+  get peerGrants(): Collection<ObjectKey, PeerGrant> {
+    return this.peering.peerGrants;
   }
 
   /** What holds for the whole mesh. */
@@ -156,6 +177,11 @@ export class Registry {
     return new Intake(cluster, this.objects, this.#options.revision, held === "held");
   }
 }
+
+const podsOnNode = (graph: Graph, { pods }: Objects): Index<ObjectKey, Pod> =>
+  new Index(graph, pods, "node-identity", (pod) =>
+    podEnded(pod) || pod.node === "" ? [] : [`${pod.cluster}/${pod.node}/${pod.namespace}/${pod.serviceAccount}`],
+  );
 
 function policyProblems(graph: Graph, compiled: Collection<ObjectKey, CompiledPolicy>): Collection<string, Problem> {
   return derive(graph, {
@@ -177,6 +203,7 @@ function withDefaults(settings: RegistrySettings): RegistryOptions {
     workloadEntrySelection: true,
     allocateIps: true,
     namespaceTakeover: false,
+    flatPeering: "auto",
     ...settings,
   };
 }

@@ -185,6 +185,8 @@ function distributionFor(
 const PREFERENCES: Readonly<Record<TrafficDistribution, readonly LoadBalancingScope[]>> = {
   any: [],
   "same-network": ["network"],
+  // A near network of another cluster is better than a far place on our own (contract peering.md 2.10).
+  "same-region": ["region"],
   "same-zone": ["network", "region", "zone"],
   "same-node": ["network", "region", "zone", "subzone", "node"],
 };

@@ -131,5 +131,8 @@ test("a preferred service type that nobody knows is said to have no effect", () 
   const annotations = { "peering.solo.io/preferred-data-plane-service-type": "carrier-pigeon" };
   const { registry } = testMesh([remote("west", { annotations })]);
   const [problem] = [...registry.problems.entries()].map(([, { message }]) => message);
-  assert.match(problem ?? "", /is "carrier-pigeon", and has no effect; use loadbalancer or nodeport/);
+  assert.match(
+    problem ?? "",
+    /is "carrier-pigeon", which nobody knows, so it has no effect; use loadbalancer or nodeport/,
+  );
 });

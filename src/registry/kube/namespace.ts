@@ -1,9 +1,17 @@
 import type { Locality } from "../model/address.ts";
+import { parseIp } from "../ip.ts";
 import { isFields, type Fields } from "./fields.ts";
 import type { LabelSet } from "./labels.ts";
 import { intern, type Metadata } from "./metadata.ts";
 import { serviceScopeOf, type ServiceScope } from "./scope-labels.ts";
-import { annotatedDistribution, useWaypointOf, type TrafficDistribution, type UseWaypoint } from "./traffic-labels.ts";
+import {
+  annotatedDistribution,
+  distributionDoubts,
+  useWaypointOf,
+  type Doubt,
+  type TrafficDistribution,
+  type UseWaypoint,
+} from "./traffic-labels.ts";
 
 export interface Namespace {
   readonly name: string;
@@ -17,6 +25,8 @@ export interface Namespace {
   readonly terminating: boolean;
   /** Of its services that say nothing themselves. */
   readonly scope: ServiceScope | undefined;
+  /** What it says that nobody knows. */
+  readonly doubts: readonly Doubt[];
 }
 
 export function readNamespace({ name, labels, annotations, origin, deleting }: Metadata): Namespace {
@@ -29,17 +39,33 @@ export function readNamespace({ name, labels, annotations, origin, deleting }: M
     distribution: annotatedDistribution(annotations),
     terminating: deleting,
     scope: serviceScopeOf(labels),
+    doubts: distributionDoubts(annotations),
   };
 }
 
 /** All we want of a node; undefined parts are empty. */
 export interface KubeNode {
   readonly locality: Locality | undefined;
+  /** Where its node ports are: its external address, else its internal one; canonical, undefined if it has none. */
+  readonly address: string | undefined;
+  readonly ready: boolean;
+  /** It takes no new pods. */
+  readonly cordoned: boolean;
 }
 
-export function readNode({ labels }: Metadata): KubeNode {
-  return { locality: localityOf(labels) };
+/** Never throws: where a node is must not depend on how it is. */
+export function readNode({ labels }: Metadata, object: Fields): KubeNode {
+  const { unschedulable } = isFields(object["spec"]) ? object["spec"] : {};
+  const { conditions, addresses } = isFields(object["status"]) ? object["status"] : {};
+  const ready = itemsOf(conditions).some(({ type, status }) => type === "Ready" && status === "True");
+  const known = itemsOf(addresses);
+  const address = ["ExternalIP", "InternalIP"]
+    .flatMap((wanted) => known.filter(({ type }) => type === wanted))
+    .flatMap(({ address }) => (typeof address === "string" ? (parseIp(address) ?? []) : []))[0];
+  return { locality: localityOf(labels), address, ready, cordoned: unschedulable === true };
 }
+
+const itemsOf = (value: unknown): readonly Fields[] => (Array.isArray(value) ? value.filter(isFields) : []);
 
 /** As the well-known labels of a Node, or of a Gateway, have it. */
 export function localityOf(labels: LabelSet): Locality | undefined {

@@ -1,6 +1,7 @@
 import type { WaypointPolicy } from "../model/federated-service.ts";
 import { isFields, type Fields } from "./fields.ts";
 import { intern, type Annotations } from "./metadata.ts";
+import type { Doubt } from "./traffic-labels.ts";
 
 /** Ours: nobody has named one in public (contract peering.md 2.9). */
 const WAYPOINT_POLICY = "peering.causeway.dev/waypoint-policy";
@@ -10,6 +11,13 @@ const WAYPOINT_POLICIES: readonly string[] = ["once", "source", "destination", "
 export function waypointPolicyOf(annotations: Annotations): WaypointPolicy | undefined {
   const text = annotations(WAYPOINT_POLICY) ?? "";
   return WAYPOINT_POLICIES.includes(text) ? (text as WaypointPolicy) : undefined;
+}
+
+export function waypointPolicyDoubts(annotations: Annotations): readonly Doubt[] {
+  const text = annotations(WAYPOINT_POLICY);
+  if (text === undefined || WAYPOINT_POLICIES.includes(text)) return [];
+  const message = `is ${JSON.stringify(text.slice(0, 80))}, and counts as once; use ${WAYPOINT_POLICIES.join(", ")}`;
+  return [{ field: `metadata.annotations[${WAYPOINT_POLICY}]`, message }];
 }
 
 const NONE: ReadonlyMap<string, string> = new Map();

@@ -52,7 +52,13 @@ const LABEL_SELECTOR = fields({
 /** What is read of another cluster, by group and kind. */
 const SHAPES: Readonly<Record<string, Readonly<Record<string, Shape>>>> = {
   "/Namespace": {},
-  "/Node": {},
+  "/Node": {
+    spec: fields(scalars("unschedulable")),
+    status: fields({
+      addresses: each(fields(scalars("type", "address"))),
+      conditions: each(fields(scalars("type", "status"))),
+    }),
+  },
   "/Pod": {
     spec: fields({
       ...scalars("nodeName", "serviceAccountName", "hostNetwork"),
@@ -68,10 +74,17 @@ const SHAPES: Readonly<Record<string, Readonly<Record<string, Shape>>>> = {
   "/Service": {
     metadata: SERVICE_METADATA,
     spec: fields({
-      ...scalars("type", "clusterIP", "internalTrafficPolicy", "trafficDistribution", "publishNotReadyAddresses"),
+      ...scalars(
+        "type",
+        "clusterIP",
+        "internalTrafficPolicy",
+        "trafficDistribution",
+        "publishNotReadyAddresses",
+        "externalTrafficPolicy",
+      ),
       clusterIPs: LIST,
       ipFamilies: LIST,
-      ports: each(fields(scalars("name", "port", "targetPort", "protocol"))),
+      ports: each(fields(scalars("name", "port", "targetPort", "protocol", "appProtocol", "nodePort"))),
       selector: MAP,
     }),
   },

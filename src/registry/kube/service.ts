@@ -1,15 +1,17 @@
 import type { WaypointPolicy } from "../model/federated-service.ts";
 import { parseIp } from "../ip.ts";
-import { FieldError, fieldsOf, listOf, portOf, textOf, textsOf, truthOf, type Fields } from "./fields.ts";
+import { FieldError, fieldsOf, integerOf, listOf, portOf, textOf, textsOf, truthOf, type Fields } from "./fields.ts";
 import { selectorOf, type LabelSet, type Selector } from "./labels.ts";
-import { aliasAnnotations, waypointPolicyOf } from "./peering-annotations.ts";
+import { aliasAnnotations, waypointPolicyDoubts, waypointPolicyOf } from "./peering-annotations.ts";
 import { idOf, type Metadata, type ObjectId } from "./metadata.ts";
 import { readStatus, type ObjectStatus } from "./object-status.ts";
 import { serviceScopeOf, type ServiceScope } from "./scope-labels.ts";
 import {
   annotatedDistribution,
+  distributionDoubts,
   specDistribution,
   useWaypointOf,
+  type Doubt,
   type TrafficDistribution,
   type UseWaypoint,
 } from "./traffic-labels.ts";
@@ -33,6 +35,10 @@ export interface KubeService {
   /** Those that could be part of a host name, which a segment's aliases may ask for. */
   readonly annotations: ReadonlyMap<string, string>;
   readonly waypointPolicy: WaypointPolicy | undefined;
+  /** Its nodes take traffic of node ports only for endpoints of their own. */
+  readonly nodePortsLocal: boolean;
+  /** What it says that nobody knows. */
+  readonly doubts: readonly Doubt[];
   /** True if a mesh controller made it for a waypoint or an east-west gateway. */
   readonly ofGateway: boolean;
   readonly status: ObjectStatus | undefined;
@@ -45,6 +51,10 @@ export interface ServicePort {
   /** Undefined if the object does not say, which is not the same as saying the same number. */
   readonly targetPort: number | string | undefined;
   readonly protocol: string;
+  /** What is spoken there, as written; undefined if nothing but perhaps the name says so. */
+  readonly appProtocol: string | undefined;
+  /** Where every node takes its traffic; undefined if none does. */
+  readonly nodePort: number | undefined;
 }
 
 /** Beyond this a Service is a mistake, and each of its endpoints would carry it. */
@@ -57,6 +67,7 @@ const GATEWAY_CONTROLLERS: readonly (string | undefined)[] = [
 /** @throws FieldError */
 export function readService(metadata: Metadata, object: Fields): KubeService {
   const spec = fieldsOf(object["spec"], "spec");
+  const distribution = textOf(spec["trafficDistribution"], "spec.trafficDistribution");
   return {
     id: idOf(metadata),
     labels: metadata.labels,
@@ -66,14 +77,14 @@ export function readService(metadata: Metadata, object: Fields): KubeService {
     selector: selectorOf(spec["selector"], "spec.selector"),
     ipFamilies: textsOf(spec["ipFamilies"], "spec.ipFamilies"),
     nodeLocal: spec["internalTrafficPolicy"] === "Local",
-    distribution:
-      specDistribution(textOf(spec["trafficDistribution"], "spec.trafficDistribution")) ??
-      annotatedDistribution(metadata.annotations),
+    distribution: specDistribution(distribution) ?? annotatedDistribution(metadata.annotations),
     publishNotReady: truthOf(spec["publishNotReadyAddresses"], "spec.publishNotReadyAddresses") ?? false,
     useWaypoint: useWaypointOf(metadata.labels, metadata.namespace),
     scope: serviceScopeOf(metadata.labels),
     annotations: aliasAnnotations(object),
     waypointPolicy: waypointPolicyOf(metadata.annotations),
+    nodePortsLocal: spec["externalTrafficPolicy"] === "Local",
+    doubts: [...distributionDoubts(metadata.annotations, distribution), ...waypointPolicyDoubts(metadata.annotations)],
     ofGateway: GATEWAY_CONTROLLERS.includes(metadata.labels.map.get("gateway.istio.io/managed")),
     status: readStatus(metadata, object, true),
   };
@@ -104,6 +115,8 @@ export function readServicePorts(value: unknown, key: "port" | "number"): readon
       port: portOf(port[key], `${field}.${key}`),
       targetPort: targetPortOf(port["targetPort"], `${field}.targetPort`),
       protocol: textOf(port["protocol"], `${field}.protocol`) || "TCP",
+      appProtocol: textOf(port["appProtocol"], `${field}.appProtocol`, 317) || undefined,
+      nodePort: integerOf(port["nodePort"], `${field}.nodePort`, 0, 65_535) || undefined,
     };
   });
 }

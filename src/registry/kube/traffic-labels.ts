@@ -21,21 +21,58 @@ export function tunnelOf(labels: LabelSet, annotations: Annotations): Tunnel {
   return annotations("ambient.istio.io/redirection") === "enabled" ? "hbone" : "none";
 }
 
-export type TrafficDistribution = "any" | "same-network" | "same-zone" | "same-node";
+/** How the traffic of a service is spread: what of it is kept near first (contract peering.md 2.10). */
+export type TrafficDistribution = "any" | "same-network" | "same-region" | "same-zone" | "same-node";
 
-const DISTRIBUTIONS = new Map<string, TrafficDistribution>([
+const DISTRIBUTIONS: ReadonlyMap<string, TrafficDistribution> = new Map([
   ["prefernetwork", "same-network"],
+  ["preferregion", "same-region"],
   ["preferclose", "same-zone"],
   ["prefersamezone", "same-zone"],
   ["prefersamenode", "same-node"],
 ]);
+const ANNOTATION = "networking.istio.io/traffic-distribution";
 
-/** Undefined if nothing is said; a value we do not know asks for none, and ends the search (contract 5.5). */
+/** How peers are told of it. */
+export const DISTRIBUTION_NAMES: Readonly<Record<TrafficDistribution, string>> = {
+  any: "Any",
+  "same-network": "PreferNetwork",
+  "same-region": "PreferRegion",
+  "same-zone": "PreferClose",
+  "same-node": "PreferSameNode",
+};
+
+/** Of the text that somebody wrote, or a peer told us; what we do not know asks for none (contract ztunnel.md 5.5). */
+export const distributionOf = (text: string): TrafficDistribution => DISTRIBUTIONS.get(text.toLowerCase()) ?? "any";
+
+/** Undefined if nothing is said; a value we do not know ends the search, too. */
 export function annotatedDistribution(annotations: Annotations): TrafficDistribution | undefined {
-  const text = annotations("networking.istio.io/traffic-distribution");
-  return text === undefined ? undefined : (DISTRIBUTIONS.get(text.toLowerCase()) ?? "any");
+  const text = annotations(ANNOTATION);
+  return text === undefined ? undefined : distributionOf(text);
 }
 
 export function specDistribution(text: string): TrafficDistribution | undefined {
   return text === "" ? undefined : DISTRIBUTIONS.get(text.toLowerCase());
+}
+
+/** A value that its author expects something of, and that we do not know. */
+export interface Doubt {
+  readonly field: string;
+  /** What follows the name of the field in a sentence. */
+  readonly message: string;
+}
+
+/** Values that nobody knows must not pass for a choice (contract peering.md 2.10). */
+export function distributionDoubts(annotations: Annotations, spec = ""): readonly Doubt[] {
+  const annotated = annotations(ANNOTATION);
+  return [
+    ...(annotated === undefined ? [] : doubtOf(`metadata.annotations[${ANNOTATION}]`, annotated, "is taken for Any")),
+    ...(spec === "" ? [] : doubtOf("spec.trafficDistribution", spec, "has no effect")),
+  ];
+}
+
+function doubtOf(field: string, text: string, effect: string): readonly Doubt[] {
+  if (DISTRIBUTIONS.has(text.toLowerCase()) || text.toLowerCase() === "any") return [];
+  const right = "use PreferNetwork, PreferRegion, PreferClose, PreferSameZone, PreferSameNode or Any";
+  return [{ field, message: `is ${JSON.stringify(text.slice(0, 80))}, which nobody knows, and ${effect}; ${right}` }];
 }

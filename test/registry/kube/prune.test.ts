@@ -73,6 +73,10 @@ const meta = (more: object = {}): KubeObject["metadata"] => ({
     "ambient.istio.io/waypoint-inbound-binding": "PROXY/15088",
     "gateway.istio.io/service-account": "gw",
     "gateway.istio.io/trust-domain": "west.example",
+    "peering.solo.io/data-plane-service-type": "nodeport",
+    "peering.solo.io/preferred-data-plane-service-type": "nodeport",
+    "peering.causeway.dev/waypoint-policy": "source",
+    "example.com/dns": "cart.example",
     "kubectl.kubernetes.io/last-applied-configuration": "SECRET",
   },
   creationTimestamp: "2026-01-01T00:00:00Z",
@@ -94,7 +98,19 @@ const object = (apiVersion: string, kind: string, rest: object, more: object = {
 /** Each field that anybody reads, and some that nobody does. */
 const FULL: readonly KubeObject[] = [
   object("v1", "Namespace", {}, { namespace: undefined }),
-  object("v1", "Node", { status: { addresses: [] } }, { namespace: undefined }),
+  object(
+    "v1",
+    "Node",
+    {
+      spec: { unschedulable: true, podCIDR: "SECRET" },
+      status: {
+        addresses: [{ type: "InternalIP", address: "10.0.0.1" }],
+        conditions: [{ type: "Ready", status: "True", message: "SECRET" }],
+        nodeInfo: { kernelVersion: "SECRET" },
+      },
+    },
+    { namespace: undefined },
+  ),
   object("v1", "Pod", {
     spec: {
       nodeName: "n1",
@@ -126,7 +142,17 @@ const FULL: readonly KubeObject[] = [
       trafficDistribution: "PreferSameNode",
       publishNotReadyAddresses: true,
       selector: { app: "cart" },
-      ports: [{ name: "http", port: 80, targetPort: "http", protocol: "TCP", nodePort: 30000 }],
+      externalTrafficPolicy: "Local",
+      ports: [
+        {
+          name: "http",
+          port: 80,
+          targetPort: "http",
+          protocol: "TCP",
+          nodePort: 30000,
+          appProtocol: "kubernetes.io/h2c",
+        },
+      ],
     },
   }),
   object("discovery.k8s.io/v1", "EndpointSlice", {
