@@ -272,6 +272,19 @@ test("what the API server said is served while it is away, and a problem says so
   assert.deepEqual(life.clusters.problems(), []);
 });
 
+test("whom the mesh config trusts is told at the start, and each time that it changes", async () => {
+  const lab = open("east");
+  const config = (mesh: string): KubeObject =>
+    object("v1", "ConfigMap", { name: "istio", namespace: "istio-system" }, { data: { mesh } });
+  lab.put("east", config("trustDomainAliases: [old.test]"));
+  const { noted } = await lab.start();
+  const aliases = () => noted.map(({ trustDomainAliases }) => trustDomainAliases.join());
+  assert.deepEqual(aliases(), ["old.test"]);
+  lab.put("east", config("trustDomainAliases: [old.test, older.test]"));
+  await lab.pass(100);
+  assert.deepEqual(aliases(), ["old.test", "old.test,older.test"]);
+});
+
 test("the mesh config changes while we run, and keeps its last good state while it is broken", async () => {
   const lab = open("east");
   const configMap = (mesh: string) =>

@@ -9,6 +9,7 @@ import type { KubeObject } from "../../src/kube/object.ts";
 import * as resourceTypes from "../../src/kube/resource-types.ts";
 import { clusterId } from "../../src/names.ts";
 import type { Clusters } from "../../src/plane/clusters.ts";
+import type { MeshIdentities } from "../../src/plane/mesh-trust.ts";
 import { KubernetesSource } from "../../src/plane/kubernetes-source.ts";
 import { Graph } from "../../src/registry/collection/graph.ts";
 import { Registry } from "../../src/registry/registry.ts";
@@ -27,6 +28,8 @@ export interface Life {
   readonly graph: Graph;
   readonly registry: Registry;
   readonly clusters: Clusters;
+  /** What it heard of identities in the mesh config, the newest last. */
+  readonly noted: readonly MeshIdentities[];
   /** Has resolved once it serves. */
   readonly started: Promise<void>;
   serves(): boolean;
@@ -106,13 +109,14 @@ export class KubernetesLab {
     const { openClusters } = await this.#while(source.plane(this.host, stop.signal));
     const graph = new Graph();
     const registry = registryOf(graph, this.config);
+    const noted: MeshIdentities[] = [];
     const clusters = openClusters!({
       host: this.host,
       config: this.config,
       graph,
       registry,
       noteProblems: () => {},
-      noteMesh: () => {},
+      noteMesh: (mesh) => noted.push(mesh),
     });
     let serves = false;
     const started = clusters.start(stop.signal).then(() => {
@@ -125,7 +129,7 @@ export class KubernetesLab {
       stop.abort();
       await this.#while(Promise.all([clusters.close(), source.close()]));
     };
-    return (this.#life = { graph, registry, clusters, started, serves: () => serves, end });
+    return (this.#life = { graph, registry, clusters, noted, started, serves: () => serves, end });
   }
 
   /** Reads, and serves once the first changes have settled. */

@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { after, afterEach, before, test } from "mocha";
 import * as grpc from "@grpc/grpc-js";
-import { requestCertificate } from "../../src/ca/client.ts";
+import { requestCertificate, verifySvid } from "../../src/ca/client.ts";
 import { CREATE_CERTIFICATE } from "../../src/ca/service.ts";
 import type { Environment } from "../../src/command.ts";
 import { loadConfig } from "../../src/config.ts";
@@ -175,4 +176,31 @@ test("a control plane follows the mesh config: whose client certificates count, 
   assert.match(await refusalOf(running, veteran), /it has to ask with a token/);
   note(saying());
   assert.match(await refusalOf(running, veteran), /carries no bearer token/);
+});
+
+test("a machine with a token of an issuer that the mesh config names gets its own certificate, and nobody else's", async () => {
+  const { plane, note, address, roots } = await serving();
+  const { publicKey, privateKey } = await generateKeyPair("ES256");
+  const issuer = "https://machines.test";
+  const keys = [{ kty: "EC", kid: "one", ...(await exportJWK(publicKey)) }];
+  const token = await new SignJWT({ iss: issuer, aud: "istio-ca", sub: "system:serviceaccount:istio-system:ztunnel" })
+    .setProtectedHeader({ alg: "ES256", kid: "one" })
+    .setExpirationTime("10m")
+    .sign(privateKey);
+  const request = async (impersonate?: string): Promise<string> => {
+    const { signal } = new AbortController();
+    const asked = { address, roots, token, clusterId: "east", impersonate, ttlSeconds: 600, signal };
+    return verifySvid(await requestCertificate(asked), Date.now()).spiffeId;
+  };
+  const lastRefusal = () => String(plane.issuances.lastRefusals.at(-1)?.fields["why"]);
+  await assert.rejects(request(), /request authenticate failure/);
+  note(saying({ jwtRules: [{ issuer, audiences: ["istio-ca"], keys: { kind: "set", keys } }] }));
+  assert.equal(await request(), "spiffe://cluster.local/ns/istio-system/sa/ztunnel");
+  await assert.rejects(
+    request("spiffe://cluster.local/ns/bookshop/sa/reviews"),
+    /impersonation authentication failure/,
+  );
+  assert.match(lastRefusal(), /its credentials are not bound to a pod/);
+  note(saying());
+  await assert.rejects(request(), /request authenticate failure/);
 });
