@@ -35,14 +35,10 @@ interface Signer {
 
 /** A cluster of a drill: its API server, the Causeway on it, and pods that have certificates. */
 export class DrillSite {
-  readonly #cluster: KubeCluster;
-
   private constructor(
     readonly plane: Causeway,
-    cluster: KubeCluster,
-  ) {
-    this.#cluster = cluster;
-  }
+    readonly cluster: KubeCluster,
+  ) {}
 
   /** A cluster without any Causeway yet; with the authority in `folder` as its Secret `cacerts`, or without one. */
   static async cluster(lab: KubeLab, name: string, folder?: string): Promise<KubeCluster> {
@@ -59,25 +55,21 @@ export class DrillSite {
   }
 
   get name(): string {
-    return this.#cluster.name;
-  }
-
-  get cluster(): KubeCluster {
-    return this.#cluster;
+    return this.cluster.name;
   }
 
   /** The token that a kubelet gives to a pod, which runs then. */
   async token(pod: DrillPod): Promise<string> {
     const { name, namespace } = pod;
-    await this.#cluster.client.put(SERVICE_ACCOUNTS, { metadata: { name, namespace } });
+    await this.cluster.client.put(SERVICE_ACCOUNTS, { metadata: { name, namespace } });
     await this.addPod(pod);
-    return this.#cluster.podToken(namespace, name, name, "istio-ca");
+    return this.cluster.podToken(namespace, name, name, "istio-ca");
   }
 
   /** Its service account has its name. */
   async addPod({ name, namespace, index }: DrillPod): Promise<void> {
     const ip = `10.20.${index}.${this.name.length}`;
-    await this.#cluster.client.put(PODS, {
+    await this.cluster.client.put(PODS, {
       metadata: { name, namespace, labels: { app: name } },
       spec: { nodeName: "node-1", serviceAccountName: name, containers: [{ name: "app", image: "app" }] },
       status: { phase: "Running", podIP: ip, podIPs: [{ ip }] },
@@ -103,7 +95,7 @@ export class DrillSite {
 
   /** As `kubectl apply` of the Secret. */
   async put(folder: string): Promise<void> {
-    await putAuthority(this.#cluster, folder);
+    await putAuthority(this.cluster, folder);
   }
 
   /** The same, until it is in use and its roots are published. */
@@ -133,7 +125,7 @@ export class DrillSite {
   async published(): Promise<string> {
     let pem = "";
     await eventually(`${this.name} publishes its roots`, INSTALL_MS, async () => {
-      const { data } = await this.#cluster.client.get(CONFIG_MAPS, "istio-ca-root-cert", NAMESPACE);
+      const { data } = await this.cluster.client.get(CONFIG_MAPS, "istio-ca-root-cert", NAMESPACE);
       pem = (data as { readonly "root-cert.pem": string })["root-cert.pem"];
       return true;
     });

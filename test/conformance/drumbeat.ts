@@ -1,3 +1,4 @@
+import { eventually } from "./causeway-process.ts";
 import type { DrillWorkload } from "./drill-workload.ts";
 
 /** Handshakes of one step of a drill. */
@@ -11,6 +12,7 @@ export interface Tally {
 
 const BEAT_MS = 250;
 const REASONS_MAX = 5;
+const RENEWED_MS = 30_000;
 
 /**
  * Fresh handshakes without pause, each counted: every workload with every workload of other control planes, in
@@ -38,6 +40,15 @@ export class Drumbeat {
 
   start(): void {
     this.#beats = this.#run();
+  }
+
+  /** Waits for so long, and until no certificate from before is held any more: what a plan asks for between its steps. */
+  async renewed(leafMs: number): Promise<void> {
+    const startedAt = performance.now();
+    await new Promise((resolve) => setTimeout(resolve, leafMs));
+    await eventually("every workload has a new certificate", RENEWED_MS, () =>
+      this.#workloads.every(({ material }) => material.atMs > startedAt),
+    );
   }
 
   async close(): Promise<void> {

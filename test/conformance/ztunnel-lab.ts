@@ -58,12 +58,13 @@ export class ZtunnelLab {
   }
 
   /** A ztunnel in dedicated mode beside `pod`, with nothing set but what contract ztunnel.md 1.9 names. */
-  startZtunnel(pod: LabPod): ChildProcess {
+  startZtunnel(pod: LabPod, more: Record<string, string> = {}): ChildProcess {
     return this.#startZtunnel(pod, "shop", {
       PROXY_MODE: "dedicated",
       PROXY_WORKLOAD_INFO: `shop/${pod.name}/${pod.name}`,
       ENABLE_ORIG_SRC: "false",
       UNSTABLE_ENABLE_SOCKS5: "true",
+      ...more,
     });
   }
 
@@ -138,6 +139,15 @@ export class ZtunnelLab {
   /** What `pod` gets when it calls `http://address:port/` through its ztunnel; empty if it is refused. */
   call(pod: LabPod, address: string, port: number): string {
     return pod.host.run(process.execPath, ["-e", socksClient, address, String(port)]);
+  }
+
+  /** How many TCP connections the machine of `pod` has accepted. */
+  accepted({ host }: LabPod): number {
+    const [names, values] = host
+      .run("grep", ["^Tcp:", "/proc/net/snmp"])
+      .split("\n")
+      .map((line) => line.split(" "));
+    return Number(values![names!.indexOf("PassiveOpens")]);
   }
 
   /** What the ztunnel of `pod` holds (contract ztunnel.md 6.8). */
