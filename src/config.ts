@@ -19,6 +19,7 @@ import {
   type Setting,
   setting,
 } from "./settings.ts";
+import { loadPeeringConfig, PEERING_SETTINGS, type PeeringConfig } from "./peering-config.ts";
 import { isTrustDomain } from "./spiffe.ts";
 
 /** A cluster that is a folder of manifests. */
@@ -64,6 +65,7 @@ export interface Config extends ClusterConfig {
   readonly manifests: readonly ManifestCluster[];
   /** Names of our TLS certificate besides those of the Service and of this machine. */
   readonly servingNames: readonly string[];
+  readonly peering: PeeringConfig;
   readonly log: { readonly levels: LogLevels; readonly asJson: boolean };
 }
 
@@ -122,15 +124,17 @@ const SETTINGS = {
 
 const LOG_AS_JSON: Flag = { flags: "--log_as_json", description: "log lines as JSON objects" };
 
+/** A name may occur in several groups. */
+const ALL_SETTINGS: readonly Setting[] = [SETTINGS, CLUSTER_SETTINGS, PEERING_SETTINGS].flatMap((group) =>
+  Object.values<Setting>(group),
+);
+
 /** For every command that runs a control plane. */
-export const CONFIG_FLAGS: readonly Flag[] = [
-  ...Object.values<Setting>({ ...SETTINGS, ...CLUSTER_SETTINGS }).flatMap(({ flag }) => flag ?? []),
-  LOG_AS_JSON,
-];
+export const CONFIG_FLAGS: readonly Flag[] = [...ALL_SETTINGS.flatMap(({ flag }) => flag ?? []), LOG_AS_JSON];
 
 /** Every variable that settles something, and by which name of ours: a flag, if it has one. */
 export const CONFIG_VARIABLES: ReadonlyMap<string, string> = new Map(
-  Object.values<Setting>({ ...SETTINGS, ...CLUSTER_SETTINGS }).flatMap(({ flag, variable }) =>
+  ALL_SETTINGS.flatMap(({ flag, variable }) =>
     variable === undefined ? [] : [[variable, flag?.flags ?? variable] as const],
   ),
 );
@@ -176,6 +180,7 @@ export function loadConfig(options: Options, environment: Environment, defaults:
       ...allGiven(SETTINGS.servingName, options).map(servingNameOf),
       ...read("customHost", customHostsOf, []),
     ],
+    peering: loadPeeringConfig(options, environment, systemNamespace),
     log: {
       levels: read("logLevels", logLevelsOf, { default: "info", scopes: new Map() }),
       asJson: options["log_as_json"] === true,

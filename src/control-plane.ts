@@ -19,11 +19,12 @@ import type { ReadinessCheck } from "./admin.ts";
 import type { Host } from "./host.ts";
 import type { ClusterId } from "./names.ts";
 import { type AuthorityContext, type AuthoritySource, WatchedAuthority } from "./plane/authority-source.ts";
+import type { PeerView } from "./peering/opened-peer.ts";
 import type { ClusterContext, Clusters } from "./plane/clusters.ts";
 import { EmbeddedClusters } from "./plane/embedded-clusters.ts";
 import { localAuthority } from "./plane/local-authority.ts";
 import { type MeshIdentities, MeshTrust } from "./plane/mesh-trust.ts";
-import { openStateDir } from "./plane/state-dir.ts";
+import { PlanePeers } from "./plane/peers.ts";
 import { Graph } from "./registry/collection/graph.ts";
 import { FileVirtualIpStore } from "./registry/embedded/virtual-ip-file.ts";
 import { LivePods } from "./registry/live-pods.ts";
@@ -32,6 +33,8 @@ import type { Problem } from "./registry/model/problem.ts";
 import { ProblemLog } from "./registry/problem-log.ts";
 import { Registry } from "./registry/registry.ts";
 import { controlPlaneId, type ServiceAccountId } from "./spiffe.ts";
+import { countChanges } from "./plane/registry-metrics.ts";
+import { openStateDir } from "./plane/state-dir.ts";
 import { VERSION } from "./version.ts";
 import { writeWhole } from "./whole-file.ts";
 import { meshLogs, type MeshLogs } from "./xds/mesh-logs.ts";
@@ -69,6 +72,8 @@ export class ControlPlane {
   readonly #clusters: Clusters;
   readonly #trust: MeshTrust;
   readonly #authority: AuthoritySource;
+  /** Undefined if peering is off. */
+  readonly #peers: PlanePeers | undefined;
   #ports = { xds: 0, xdsPlaintext: undefined as number | undefined };
   #signer: ThreadedSigner | undefined;
   /** What verifies our clients. */
@@ -106,7 +111,9 @@ export class ControlPlane {
         Info: { version: VERSION },
       }),
     });
-    this.#observe();
+    this.#peers = config.peering.enabled ? new PlanePeers(host, config, this.#trust.bundles, this) : undefined;
+    this.#closing.push(() => this.#peers?.close());
+    countChanges(host.metrics, this.graph, this.registry, noteProblems);
   }
 
   /** Begins nothing yet. @throws MeshError for a folder or a cluster that cannot be used, naming it. */
@@ -169,6 +176,7 @@ export class ControlPlane {
     return [
       ...this.#clusters.readiness(),
       { name: "discovery", check: () => (this.#ports.xds === 0 ? "the port is not open" : undefined) },
+      { name: "peers", check: () => this.#peers?.whySettling() },
       { name: "certificates", check: () => this.#authority.waitingFor() ?? this.#whyNotSigning() },
     ];
   }
@@ -176,6 +184,11 @@ export class ControlPlane {
   /** Our own first; its source is empty. */
   clusters(): readonly RemoteClusterStatus[] {
     return this.#clusters.statuses();
+  }
+
+  /** The control planes that we read; none if peering is off. */
+  peers(): readonly PeerView[] {
+    return this.#peers?.views() ?? [];
   }
 
   /** What is wrong with the clusters and the objects in them, and what could not be sent. */
@@ -228,6 +241,9 @@ export class ControlPlane {
     this.graph.onDirty = () => void this.#host.clock.after(0, () => this.graph.flush());
     this.graph.flush();
     this.#noteProblems();
+    // Before anybody is served: who comes back would lose what peers share.
+    await this.#peers?.start();
+    this.graph.flush();
   }
 
   #whyNotSigning(): string | undefined {
@@ -278,7 +294,9 @@ export class ControlPlane {
       signer.rotate(changed);
       bundles.setOwn(changed.roots, changed.revocations);
       certificates.rotate(changed);
+      this.#peers?.recheck();
     });
+    this.#peers?.dial();
     this.#closing.push(() => this.#authority.close());
   }
 
@@ -321,16 +339,6 @@ export class ControlPlane {
     const account = `${identity.namespace}/${identity.serviceAccount}`;
     if (openToAll || trustedNodeAccounts.has(account)) return undefined;
     return `only ${[...trustedNodeAccounts].join(", ")} may; name it in --trusted-node-accounts if it is a ztunnel's`;
-  }
-
-  #observe(): void {
-    const services = this.#host.metrics.gauge("pilot_services", "Services in the mesh.");
-    const settled = this.#host.metrics.counter("pilot_inbound_updates", "Settled changes of the registry.", ["type"]);
-    this.graph.onSettled(() => {
-      services.set(this.registry.services.size);
-      settled.add(1, { type: "registry" });
-      if (this.registry.problems.batch.length > 0) this.#noteProblems();
-    });
   }
 }
 

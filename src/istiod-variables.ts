@@ -33,7 +33,6 @@ export const FIXED_VARIABLES: readonly FixedVariable[] = [
     ENABLE_MCS_CLUSTER_LOCAL: `hosts of ServiceImports are not built; ${REMOVE}`,
     ENABLE_MCS_HOST: `hosts under clusterset.local are not built; ${REMOVE}, and make services global by serviceScopeConfigs`,
     ENABLE_MCS_SERVICE_DISCOVERY: `ServiceExports are not built; ${REMOVE}, and make services global by serviceScopeConfigs`,
-    ENABLE_PEERING_DISCOVERY: `peering is not built yet; set it to false, and join clusters by remote secrets`,
     EXTERNAL_ISTIOD: `Causeway serves the cluster that it runs in; ${REMOVE}, and run one in each cluster`,
     LOCAL_CLUSTER_SECRET_WATCHER: `remote secrets are read from the cluster that we run in; ${REMOVE}, and put them there`,
     PILOT_AUTO_ALLOW_WAYPOINT_POLICY: `no policy is made for waypoints; ${REMOVE}, and write an AuthorizationPolicy that allows their service accounts`,

@@ -36,14 +36,14 @@ test("what istiod's chart sets starts Causeway, with one line about what has no 
 
 test("what somebody relies on and does not get is refused, with the variable, its value, why and what to do", () => {
   const { refusals } = environmentNotices({
-    ENABLE_PEERING_DISCOVERY: "true",
+    ENABLE_MCS_HOST: "true",
     EXTERNAL_CA: "ISTIOD_RA_KUBERNETES_API",
     XDS_AUTH: "false",
     ISTIO_WATCH_NAMESPACE: "a\nb",
     PILOT_IP_AUTOALLOCATE_IPV4_PREFIX: "10.9.0.0/16",
   });
   assert.deepEqual(refusals, [
-    'ENABLE_PEERING_DISCOVERY is "true": peering is not built yet; set it to false, and join clusters by remote secrets',
+    'ENABLE_MCS_HOST is "true": hosts under clusterset.local are not built; remove the variable, and make services global by serviceScopeConfigs',
     'EXTERNAL_CA is "ISTIOD_RA_KUBERNETES_API": no other authority is asked to sign; remove the variable, and give an intermediate authority in --cacerts',
     'ISTIO_WATCH_NAMESPACE is "a\\nb": all namespaces are read; remove the variable',
     'PILOT_IP_AUTOALLOCATE_IPV4_PREFIX is "10.9.0.0/16": addresses are allocated from 240.240.0.0/16; remove the variable, or set PILOT_ENABLE_IP_AUTOALLOCATE to false',

@@ -2,6 +2,7 @@ import type { Config } from "../config.ts";
 import type { DebugPage } from "../debug-page.ts";
 import type { Clock } from "../host.ts";
 import type { LogScopes } from "../log.ts";
+import type { PeerView } from "../peering/opened-peer.ts";
 import type { Collection } from "../registry/collection/collection.ts";
 import type { Graph } from "../registry/collection/graph.ts";
 import { kindsOf, type Objects } from "../registry/kube/objects.ts";
@@ -17,6 +18,7 @@ import type { ResourceLog } from "../xds/resource-log.ts";
 import { type CertificatesViewed, certificateView } from "./certificate-view.ts";
 import { adsz, type ClientsViewed, configDump, connections } from "./client-view.ts";
 import { clusterView } from "./cluster-view.ts";
+import { peerClusterView, peerView } from "./peer-view.ts";
 import { policyView, serviceView, workloadView } from "./mesh-view.ts";
 import { endpointShards } from "./shard-view.ts";
 import { syncView } from "./sync-view.ts";
@@ -49,6 +51,8 @@ export interface Viewed extends ClientsViewed, CertificatesViewed {
   readonly controlPlane: string;
   /** Our own first; its source is empty. */
   clusters(): readonly RemoteClusterStatus[];
+  /** The control planes that we read. */
+  peers(): readonly PeerView[];
   problems(): readonly Problem[];
 }
 
@@ -93,8 +97,12 @@ function clientPages(viewed: Viewed, page: Page): readonly DebugPage[] {
 function ownPages(viewed: Viewed, page: Page): readonly DebugPage[] {
   const { graph, registry, config, scopes, controlPlane } = viewed;
   return [
-    page("clusterz", "The clusters that are read, and whether all of each is known", () =>
-      viewed.clusters().map((status) => clusterView(status, controlPlane)),
+    page("clusterz", "The clusters that are read, peers among them, and whether all of each is known", () => [
+      ...viewed.clusters().map((status) => clusterView(status, controlPlane)),
+      ...viewed.peers().map((peer) => peerClusterView(peer, controlPlane)),
+    ]),
+    page("peerz", "Each peer: its link, how old what it said is, what of it is refused and why", () =>
+      viewed.peers().map(peerView),
     ),
     page("certz", "Who signs, the roots and when they end, and what was revoked, issued and refused", () =>
       certificateView(viewed, viewed.clock.now()),

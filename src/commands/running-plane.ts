@@ -106,6 +106,7 @@ function pagesOf({ clock, log }: SystemHost, plane: ControlPlane, config: Config
       clients: () => discovery.clients(),
       holdings: (client) => discovery.holdings(client),
       clusters: () => plane.clusters(),
+      peers: () => plane.peers(),
       problems: () => plane.problems(),
       issuances: plane.issuances,
       signer: () => plane.signer(),

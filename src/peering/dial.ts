@@ -32,8 +32,6 @@ export interface GrpcLinksOptions {
   readonly trust: Pick<Trust, "verify" | "rootsOf" | "pooledRoots">;
   /** Asked anew for each stream, so that a renewed certificate is shown by the next; undefined until there is one. */
   readonly material: () => ClientMaterial | undefined;
-  /** Why a chain that verifies counts no more, as one that was revoked. */
-  readonly whyRevoked: (chain: readonly Uint8Array[]) => string | undefined;
   readonly cluster: ClusterId;
   readonly systemNamespace: string;
   /** Whom a control plane may prove to be, as `istio-system/istiod`, within its own trust domain. */
@@ -195,10 +193,8 @@ class GrpcStream implements LinkStream {
   }
 
   #whyNot(chain: readonly Uint8Array[]): LinkFailure | undefined {
-    const { trust, accounts, whyRevoked } = this.#options;
+    const { trust, accounts } = this.#options;
     const { cluster, trustDomain } = this.#target;
-    const revoked = whyRevoked(chain);
-    if (revoked !== undefined) return { reason: "TLSBadCertificate", message: `${this.#where}: ${revoked}` };
     try {
       const { identity, expiresAt } = trust.verify(chain, "server", this.#host.clock.now());
       const account = `${identity.namespace}/${identity.serviceAccount}`;

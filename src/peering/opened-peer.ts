@@ -31,6 +31,8 @@ export interface PeerSurroundings {
   readonly stale: StaleOptions;
   readonly lookUp: LookUp;
   readonly probe: (door: Door) => Promise<boolean>;
+  /** Calls back once the clients that are connected have acknowledged what is known now; never if there are none. */
+  readonly onceDelivered: (done: () => void) => void;
   /** What peers may contribute, as it is now. */
   readonly grants: () => Iterable<PeerGrant>;
 }
@@ -62,6 +64,8 @@ export class OpenedPeer {
   readonly #link: Link;
   readonly #addresses: Addresses;
   readonly #dataPlane: DataPlane;
+  /** When exporters changed what clients here have not acknowledged yet; theirs is the clock. */
+  readonly #undelivered: EpochMs[] = [];
   #loading = true;
   #dialling = false;
   #gone = false;
@@ -81,7 +85,12 @@ export class OpenedPeer {
     this.#onChange = onChange;
     const { intake, quota, transport, node, stale, lookUp, probe } = shared;
     this.#records = new PeerImport(
-      { intake, quota, onDenied: (reason) => metrics.denied(reason), onService: () => undefined },
+      {
+        intake,
+        quota,
+        onDenied: (reason) => metrics.denied(reason),
+        onService: (changedMs) => this.#noteService(changedMs),
+      },
       this.#rulesOf(target),
     );
     this.#link = new Link(host, target, {
@@ -200,6 +209,17 @@ export class OpenedPeer {
     if (this.#gone) return;
     this.#metrics.services(this.#records.count(FSDS_TYPE));
     this.#onChange(this.#status());
+  }
+
+  /** Of a change that comes while the link is live: the rest has waited for other reasons. */
+  #noteService(changedMs: EpochMs): void {
+    if (this.state !== "live" || changedMs === 0) return;
+    this.#undelivered.push(changedMs);
+    if (this.#undelivered.length > 1) return;
+    this.#shared.onceDelivered(() => {
+      const now = this.#host.clock.now() - (this.#link.skewMs ?? 0);
+      for (const at of this.#undelivered.splice(0)) this.#metrics.propagated(Math.max(0, now - at) / 1000);
+    });
   }
 
   /** Only what was whole once: half of a state is none. */

@@ -5,6 +5,8 @@ import type { PeerGateway } from "../registry/model/peer.ts";
 /** Whom to dial, and whom to expect there (contract peering.md 2.2 and 2.3). */
 export interface PeerTarget {
   readonly cluster: ClusterId;
+  /** The Gateway that says so, as `namespace/name`. */
+  readonly gateway: string;
   /** What the peer must say of itself; anything else is an intruder's, or a mistake. */
   readonly network: NetworkId;
   readonly trustDomain: string;
@@ -19,8 +21,8 @@ export interface PeerTarget {
 /** Where a Gateway leads; undefined if it is refused, or leads nowhere. */
 export function targetOf({ cluster, refused, ...gateway }: PeerGateway): PeerTarget | undefined {
   if (cluster === undefined || refused !== undefined) return undefined;
-  const { network, trustDomain, hosts, xdsPort, hbonePort } = gateway;
-  return { cluster, network, trustDomain, hosts, xdsPort, hbonePort };
+  const { namespace, name, network, trustDomain, hosts, xdsPort, hbonePort } = gateway;
+  return { cluster, gateway: `${namespace}/${name}`, network, trustDomain, hosts, xdsPort, hbonePort };
 }
 
 /** As logs and errors name it. */

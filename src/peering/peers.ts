@@ -61,7 +61,7 @@ export class Peers {
   /** Why others should wait; undefined once they need not, and never again after that. */
   whySettling(): string | undefined {
     const why = this.#settled ? undefined : this.#whySettling();
-    this.#settled = why === undefined;
+    this.#settled = why === undefined && this.#dialledMs !== undefined;
     return why;
   }
 

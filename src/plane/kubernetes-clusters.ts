@@ -59,6 +59,10 @@ export class KubernetesClusters implements Clusters {
     const pods = new LivePods(registry);
     this.tokens.set(cluster, new TokenReviewAuthenticator(host, { cluster, trustDomain, reviewer, pods }));
     this.#remote = config.legacyMulticluster ? new RemoteFeeds(context, access, this.tokens) : undefined;
+    if (this.#remote === undefined)
+      host.log
+        .scope("remote")
+        .info("Number of remote clusters: 0; remote secrets are not read, as DISABLE_LEGACY_MULTICLUSTER is true");
     this.#roots = new Source(graph, "roots");
     this.#lists = new Source(graph, "given-revocation-lists");
     const found = new Source<string, FoundLists>(graph, "found-revocation-lists");

@@ -115,6 +115,7 @@ export function viewedMesh(objects: readonly KubeObject[], clients: readonly Cli
     clients: () => clients,
     holdings: (id) => new Map(clients.filter((client) => client.id === id).map(() => [ADDRESS_TYPE, ["10.0.0.1"]])),
     clusters: () => CLUSTERS,
+    peers: () => [],
     problems: () => Array.from(registry.problems.entries(), ([, problem]) => problem),
     issuances: { issuedCount: 0, refusedCounts: new Map(), lastRefusals: [] },
     signer: () => undefined,

@@ -1,0 +1,130 @@
+import { lookup } from "node:dns/promises";
+import { join } from "node:path";
+import type { ServingCertificates } from "../ca/serving-certificate.ts";
+import type { TrustBundles } from "../ca/trust-bundles.ts";
+import type { Config } from "../config.ts";
+import type { Host } from "../host.ts";
+import type { ClusterId } from "../names.ts";
+import { PEER_QUOTA } from "../peering/allowance.ts";
+import { GrpcLinks } from "../peering/dial.ts";
+import { PeeringMetrics } from "../peering/metrics.ts";
+import type { PeerView } from "../peering/opened-peer.ts";
+import { Peers } from "../peering/peers.ts";
+import { takesConnections } from "../peering/probe.ts";
+import { SnapshotStore } from "../peering/snapshot-store.ts";
+import type { Registry } from "../registry/registry.ts";
+import { VERSION } from "../version.ts";
+import type { ClientStatus } from "../xds/client-status.ts";
+import type { ClientNode } from "../xds/resource.ts";
+import { Deliveries } from "./deliveries.ts";
+
+/** The control plane whose peers these are; not asked before it is whole. */
+export interface PeeredPlane {
+  readonly localCluster: ClusterId;
+  readonly registry: Registry;
+  /** Undefined until it serves. */
+  readonly certificate: ServingCertificates | undefined;
+  readonly discovery: { clients(): readonly ClientStatus[] };
+}
+
+/** The control planes that Gateways of the local cluster lead to, read as `src/peering` does. */
+export class PlanePeers {
+  readonly #registry: Registry;
+  readonly #bundles: TrustBundles;
+  readonly #links: GrpcLinks;
+  readonly #peers: Peers;
+  readonly #observing: readonly Disposable[];
+  readonly #trusted = new Set<ClusterId>();
+
+  constructor(host: Host, config: Config, trust: TrustBundles, plane: PeeredPlane) {
+    const { localCluster: cluster, registry } = plane;
+    const { stateDir, systemNamespace, peering } = config;
+    this.#registry = registry;
+    this.#bundles = trust;
+    this.#links = new GrpcLinks(host, {
+      ...{ trust, cluster, systemNamespace, dnsNameSuffices: peering.dnsNameSuffices },
+      accounts: new Set(peering.accounts),
+      material: () => plane.certificate?.current,
+    });
+    const deliveries = new Deliveries(host.clock, () => plane.discovery.clients());
+    this.#peers = new Peers(host, {
+      gateways: registry.peerGateways,
+      statuses: registry.peers.statuses,
+      metrics: new PeeringMetrics(host.metrics, cluster),
+      node: nodeOf(config, cluster),
+      transport: this.#links,
+      intake: registry.peers,
+      store: new SnapshotStore(host, join(stateDir, "peers")),
+      quota: PEER_QUOTA,
+      stale: { graceMs: peering.staleGraceMs, policy: peering.stalePolicy },
+      lookUp: async (hostname) => (await lookup(hostname, { all: true })).map(({ address }) => address),
+      probe: (door) => takesConnections(host.clock, door),
+      onceDelivered: (done) => deliveries.once(done),
+      grants: () => Array.from(registry.peerGrants.entries(), ([, grant]) => grant),
+    });
+    this.#observing = [
+      registry.peerGateways.observe(() => this.#trust()),
+      registry.peerGrants.observe(() => this.#peers.recheck()),
+      trust.observe(() => this.recheck()),
+    ];
+  }
+
+  /** Resolves once what peers said before our last stop shows. The local cluster must have joined. */
+  async start(): Promise<void> {
+    this.#trust();
+    await this.#peers.start();
+  }
+
+  /** Once there is a certificate to show. */
+  dial(): void {
+    this.#peers.dial();
+  }
+
+  /** After roots or revocations changed. */
+  recheck(): void {
+    this.#links.recheck();
+  }
+
+  views(): readonly PeerView[] {
+    return this.#peers.views();
+  }
+
+  whySettling(): string | undefined {
+    return this.#peers.whySettling();
+  }
+
+  async close(): Promise<void> {
+    for (const observing of this.#observing) observing[Symbol.dispose]();
+    await this.#peers.close();
+  }
+
+  /** Our root vouches for each trust domain that a Gateway of ours names (contract peering.md 2.3). */
+  #trust(): void {
+    const named = new Set<ClusterId>();
+    for (const [, { cluster, trustDomain, refused }] of this.#registry.peerGateways.entries()) {
+      if (cluster === undefined || refused !== undefined) continue;
+      named.add(cluster);
+      this.#bundles.offer(sourceOf(cluster), [{ trustDomain, roots: "own" }]);
+    }
+    for (const cluster of this.#trusted) if (!named.has(cluster)) this.#bundles.offer(sourceOf(cluster), []);
+    this.#trusted.clear();
+    for (const cluster of named) this.#trusted.add(cluster);
+  }
+}
+
+const sourceOf = (cluster: ClusterId): string => `peer/${cluster}`;
+
+/** What a peer's `proxy-status` shows of us (contract peering.md 2.3). */
+function nodeOf({ podName, systemNamespace, clusterDomain }: Config, cluster: ClusterId): ClientNode {
+  const ip = "127.0.0.1";
+  return {
+    // A node id has an address; peers have no use for ours.
+    id: `istiod~${ip}~${podName}.${systemNamespace}~${systemNamespace}.svc.${clusterDomain}`,
+    metadata: new Map([
+      ["CLUSTER_ID", cluster],
+      ["NAMESPACE", systemNamespace],
+      ["ISTIO_VERSION", VERSION],
+      ["INSTANCE_IPS", ip],
+    ]),
+  };
+}
