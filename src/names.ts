@@ -61,3 +61,20 @@ export const coalescedUid = (
   service: ServiceName,
 ): WorkloadUid =>
   `${network}/SplitHorizonWorkload/${gatewayNamespace}/${gatewayName}/${address}/${service}` as WorkloadUid;
+
+/** All endpoints of a peer's service that one of its gateways leads to; `address` is the gateway's. */
+export const aggregateUid = (
+  cluster: ClusterId,
+  namespace: string,
+  service: string,
+  network: NetworkId,
+  address: string,
+): WorkloadUid => [cluster, "SplitHorizonWorkload", namespace, service, network, address].join("/") as WorkloadUid;
+
+/** A node of a peer that takes tunnels. */
+export const peerNodeUid = (cluster: ClusterId, network: NetworkId, ip: string, hbonePort: number): WorkloadUid =>
+  `${cluster}/Node/${network}/${ip}/${hbonePort}` as WorkloadUid;
+
+/** A workload of a peer on our own network, which the peer itself calls `uid`. */
+export const flatUid = (cluster: ClusterId, uid: WorkloadUid): WorkloadUid =>
+  `${cluster}/autogenflat/${uid.slice(cluster.length + 1)}` as WorkloadUid;

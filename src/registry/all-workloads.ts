@@ -1,19 +1,24 @@
-import type { ObjectKey, ServiceName, WorkloadUid } from "../names.ts";
+import type { ServiceName, WorkloadUid } from "../names.ts";
+import { aggregateWorkloads } from "./aggregate-workloads.ts";
+import type { AllOffers } from "./all-offers.ts";
 import type { Attachment } from "./attachments.ts";
 import { coalescedWorkloads } from "./coalesced-workloads.ts";
 import type { Collection } from "./collection/collection.ts";
 import type { Graph } from "./collection/graph.ts";
 import { endpointTallies, remoteIdentities, type Tally } from "./endpoint-tallies.ts";
 import { serviceEntryWorkloads, workloadEntryWorkloads } from "./entry-workloads.ts";
-import type { GlobalService } from "./global-services.ts";
 import type { Objects } from "./kube/objects.ts";
 import type { Workload } from "./model/workload.ts";
 import { gatewayWorkloads } from "./network-gateways.ts";
 import type { NetworkPaths } from "./network-paths.ts";
 import type { RegistryOptions } from "./options.ts";
+import { nodeWorkloads } from "./peer-doors.ts";
+import type { PeerSources } from "./peer-sources.ts";
+import { peerWorkloads } from "./peer-workloads.ts";
 import { podTargets } from "./pod-targets.ts";
 import { podWorkloads } from "./pod-workloads.ts";
 import { remoteEndpoints, remoteEntryIdentities } from "./remote-endpoints.ts";
+import type { ServedNames } from "./service-names.ts";
 import type { Offer } from "./service-offers.ts";
 import { sliceWorkloads } from "./slice-workloads.ts";
 import { union } from "./union.ts";
@@ -21,9 +26,10 @@ import { union } from "./union.ts";
 export interface AllWorkloadsInputs {
   readonly paths: NetworkPaths;
   readonly attachments: Collection<string, Attachment>;
-  readonly globals: Collection<ObjectKey, GlobalService>;
+  readonly names: ServedNames;
+  readonly offers: AllOffers;
   readonly winners: Collection<ServiceName, Offer>;
-  readonly owners: Collection<ServiceName, string>;
+  readonly peers: PeerSources;
 }
 
 /** Everything that sends or receives traffic: one by one on our network, and coalesced on others. */
@@ -37,25 +43,31 @@ export interface AllWorkloads {
 export function allWorkloads(
   graph: Graph,
   objects: Objects,
-  { paths, attachments, globals, winners, owners }: AllWorkloadsInputs,
+  { paths, attachments, names, offers, winners, peers }: AllWorkloadsInputs,
   options: RegistryOptions,
 ): AllWorkloads {
-  const { networks, gateways } = paths;
+  const { networks, gateways, standings } = paths;
+  const { owners } = names;
   const entryInputs = { attachments, gateways: paths.gatewayOf, owners };
   const entries = union(graph, "entry-workloads", [
     workloadEntryWorkloads(graph, objects, entryInputs, options),
     serviceEntryWorkloads(graph, objects, entryInputs, options),
   ]);
-  const targets = podTargets(graph, objects, globals, options);
+  const shared = { members: offers.federated, hosts: offers.hosts, owners };
+  const targets = podTargets(graph, objects, names, options);
   const remote = remoteEndpoints(graph, objects, attachments, targets, options);
   const tallies = endpointTallies(graph, remote);
   const workloads = union(graph, "workloads", [
     podWorkloads(graph, objects, attachments, targets, options),
     entries,
-    sliceWorkloads(graph, objects, networks, globals, options),
+    sliceWorkloads(graph, objects, networks, names, options),
     gatewayWorkloads(graph, gateways, options),
-    coalescedWorkloads(graph, { tallies, gateways, winners }, options),
+    coalescedWorkloads(graph, { tallies, gateways, winners, shared: names.shared }, options),
+    aggregateWorkloads(graph, { federated: peers.federated, standings, gateways, ...shared }, options),
+    peerWorkloads(graph, { workloads: peers.workloads, standings, ...shared }, options),
+    nodeWorkloads(graph, paths.doors),
   ]);
-  const identities = remoteIdentities(graph, [remote, remoteEntryIdentities(graph, entries, networks, options)]);
+  const others = [remote, remoteEntryIdentities(graph, entries, networks, options)];
+  const identities = remoteIdentities(graph, others, offers.federated);
   return { workloads, identities, tallies };
 }

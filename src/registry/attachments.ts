@@ -14,8 +14,10 @@ import type { PortRules } from "./ports.ts";
 import type { GatewayAddress } from "./model/address.ts";
 import type { NetworkPaths } from "./network-paths.ts";
 import type { RegistryOptions } from "./options.ts";
-import { isShared, type GlobalService } from "./global-services.ts";
-import { kubeHostname } from "./service-offers.ts";
+import { isShadowed } from "./global-members.ts";
+import type { GlobalService } from "./global-services.ts";
+import { namesServed, type NameReads } from "./service-names.ts";
+import type { SharedService } from "./shared-services.ts";
 import { waypointFor, type OfferedWaypoint } from "./waypoints.ts";
 import { DEFAULT_NETWORK } from "./workload-shape.ts";
 
@@ -50,6 +52,7 @@ export interface AttachmentInputs {
   /** Which object a service's name belongs to. */
   readonly owners: Collection<ServiceName, string>;
   readonly globals: Collection<ObjectKey, GlobalService>;
+  readonly shared: Collection<ObjectKey, SharedService>;
 }
 
 type Selecting = { readonly selector: Selector | undefined };
@@ -64,8 +67,9 @@ export function attachments(
   graph: Graph,
   objects: Objects,
   inputs: AttachmentInputs,
-  { localCluster, mesh, multiNetwork }: RegistryOptions,
+  options: RegistryOptions,
 ): Collection<string, Attachment> {
+  const { localCluster, mesh, multiNetwork } = options;
   const home = (id: KubeService["id"]): string => `${id.cluster}/${id.namespace}`;
   return derive(graph, {
     name: "attachments",
@@ -77,6 +81,8 @@ export function attachments(
       waypoints: inputs.waypoints,
       owners: inputs.owners,
       globals: inputs.globals,
+      shared: inputs.shared,
+      standings: inputs.paths.standings,
       trustDomains: inputs.paths.trustDomains,
       services: new Index(graph, objects.services, "selector", (service) => buckets(home(service.id), service)),
       entries: new Index(graph, objects.serviceEntries, "selector", (entry) => buckets(home(entry.id), entry)),
@@ -90,6 +96,8 @@ export function attachments(
       const { cluster, namespace, labels } = placement;
       const network = reads.networks.get(cluster) ?? DEFAULT_NETWORK;
       const own = cluster === localCluster;
+      // The endpoints of a cluster that is a peer, too, are those that the peer shares.
+      const shadowed = !own && isShadowed(reads.standings.get(cluster));
       const found = <V extends Selecting>(index: { get(bucket: string): readonly V[] }, where: string): V[] =>
         [...labels.map].flatMap(([key, value]) =>
           index.get(`${where}/${key}=${value}`).filter(({ selector }) => selector && selects(selector, labels)),
@@ -104,12 +112,13 @@ export function attachments(
       const attachment: Attachment = {
         network,
         networkGateway: reads.gateways.get(network),
-        onLocalNetwork: own || (multiNetwork && network === (reads.networks.get(localCluster) ?? DEFAULT_NETWORK)),
+        onLocalNetwork:
+          own || (multiNetwork && !shadowed && network === (reads.networks.get(localCluster) ?? DEFAULT_NETWORK)),
         trustDomain: (own ? undefined : reads.trustDomains.get(network)) ?? mesh.trustDomain,
         services: [
-          ...found(reads.services, `${cluster}/${namespace}`)
-            .filter((service) => own || isShared(service, reads.globals))
-            .flatMap((service) => selectedService(service, mesh.clusterDomain)),
+          ...found(reads.services, `${cluster}/${namespace}`).flatMap((service) =>
+            selectedService(service, reads, options),
+          ),
           ...(own ? found(reads.entries, `${cluster}/${namespace}`) : []).flatMap((entry) =>
             selectedHosts(entry, reads.owners),
           ),
@@ -126,12 +135,13 @@ export function attachments(
   });
 }
 
-function selectedService(service: KubeService, clusterDomain: string): readonly SelectedService[] {
+function selectedService(service: KubeService, reads: NameReads, options: RegistryOptions): readonly SelectedService[] {
   if (service.external) return [];
-  const { namespace } = service.id;
-  return [
-    { service: serviceName(namespace, kubeHostname(service, clusterDomain)), rules: "service", ports: service.ports },
-  ];
+  return namesServed(service, reads, options).map((name) => ({
+    service: name,
+    rules: "service",
+    ports: service.ports,
+  }));
 }
 
 /** Only the hosts that are this entry's, and not another object's. */

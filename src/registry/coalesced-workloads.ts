@@ -1,19 +1,30 @@
-import { coalescedUid, type ClusterId, type NetworkId, type ServiceName, type WorkloadUid } from "../names.ts";
+import {
+  coalescedUid,
+  objectKey,
+  type ClusterId,
+  type NetworkId,
+  type ObjectKey,
+  type ServiceName,
+  type WorkloadUid,
+} from "../names.ts";
 import type { Collection } from "./collection/collection.ts";
 import { derive } from "./collection/derive.ts";
 import type { Graph } from "./collection/graph.ts";
 import { commonLocality, type ClusterTally, type Tally } from "./endpoint-tallies.ts";
-import type { Locality } from "./model/address.ts";
+import type { Locality, Port } from "./model/address.ts";
 import type { Workload } from "./model/workload.ts";
 import { gatewayAddress, hostText, type NetworkGateway } from "./network-gateways.ts";
 import type { RegistryOptions } from "./options.ts";
+import { servicePorts } from "./ports.ts";
 import type { Offer } from "./service-offers.ts";
+import type { SharedService } from "./shared-services.ts";
 import { bareWorkload } from "./workload-shape.ts";
 
 export interface CoalescedInputs {
   readonly tallies: Collection<string, Tally>;
   readonly gateways: Collection<NetworkId, readonly NetworkGateway[]>;
   readonly winners: Collection<ServiceName, Offer>;
+  readonly shared: Collection<ObjectKey, SharedService>;
 }
 
 /**
@@ -24,20 +35,21 @@ export interface CoalescedInputs {
  */
 export function coalescedWorkloads(
   graph: Graph,
-  { tallies, gateways, winners }: CoalescedInputs,
+  { tallies, gateways, winners, shared }: CoalescedInputs,
   { mesh }: RegistryOptions,
 ): Collection<WorkloadUid, Workload> {
   return derive(graph, {
     name: "coalesced-workloads",
     distinct: true,
     from: tallies,
-    reads: { gateways, winners },
-    to: (tally, { gateways, winners }) => {
+    reads: { gateways, winners, shared },
+    to: (tally, { gateways, winners, shared }) => {
       const ways = usableWays(gateways.get(tally.network) ?? []);
       const offer = winners.get(tally.service);
       if (offer === undefined) return [];
+      const ports = portsBehind(tally, offer, shared);
       return sharesOf(tally, ways).map((share) => {
-        const workload = coalesced(tally, share, offer, mesh.trustDomain);
+        const workload = coalesced(tally, share, offer.service.namespace, ports, mesh.trustDomain);
         return [workload.uid, workload] as const;
       });
     },
@@ -58,7 +70,8 @@ export function usableWays(all: readonly NetworkGateway[]): readonly NetworkGate
   });
 }
 
-interface Share {
+/** What one gateway stands for. */
+export interface Share {
   readonly way: NetworkGateway;
   readonly endpoints: number;
   readonly healthy: number;
@@ -97,7 +110,7 @@ function waysTo(cluster: ClusterId, ways: readonly NetworkGateway[]): readonly N
 }
 
 /** Deals endpoints to gateways evenly; who gets one more differs by service. One that gets none leads nowhere. */
-function dealt(tally: ClusterTally, ways: readonly NetworkGateway[], service: ServiceName): readonly Share[] {
+export function dealt(tally: ClusterTally, ways: readonly NetworkGateway[], service: string): readonly Share[] {
   const first = ways.length === 0 ? 0 : checksum(service) % ways.length;
   return ways.flatMap((way, at) => {
     const turn = (at - first + ways.length) % ways.length;
@@ -113,11 +126,32 @@ function checksum(text: string): number {
   return sum;
 }
 
-function coalesced({ network, service }: Tally, share: Share, offer: Offer, trustDomain: string): Workload {
+/** Those of a name that only some clusters offer are of these (contract peering.md 2.12); else those of the service. */
+function portsBehind(
+  { clusters }: Tally,
+  { global, service }: Offer,
+  shared: { get(key: ObjectKey): SharedService | undefined },
+): readonly Port[] {
+  if (global === undefined || global.kind === "local") return service.ports.map(withTarget);
+  const declared = clusters.flatMap(({ cluster }) => {
+    const kube = shared.get(objectKey(cluster, global.namespace, global.name))?.kube;
+    return kube === undefined ? [] : servicePorts(kube.ports);
+  });
+  const ports = new Map(declared.map((port) => [port.servicePort, withTarget(port)]));
+  return [...ports.values()].sort((a, b) => a.servicePort - b.servicePort);
+}
+
+function coalesced(
+  { network, service }: Tally,
+  share: Share,
+  namespace: string,
+  ports: readonly Port[],
+  trustDomain: string,
+): Workload {
   const { way, endpoints, healthy, locality } = share;
   const uid = coalescedUid(network, way.namespace, way.name, hostText(way.host), service);
   return {
-    ...bareWorkload(uid, uid, offer.service.namespace, way.cluster, way.trustDomain ?? trustDomain),
+    ...bareWorkload(uid, uid, namespace, way.cluster, way.trustDomain ?? trustDomain),
     // It is nobody's: telemetry is about the services behind it.
     canonicalName: "",
     canonicalRevision: "",
@@ -126,7 +160,7 @@ function coalesced({ network, service }: Tally, share: Share, offer: Offer, trus
     tunnel: "hbone",
     networkGateway: gatewayAddress(way),
     // The far side finds the target port; here it must be one.
-    services: [{ service, ports: offer.service.ports.map(withTarget) }],
+    services: [{ service, ports }],
     // One that is not healthy stays, so that services that want those, too, have it, and it is back at once.
     healthy: healthy > 0,
     capacity: healthy > 0 ? healthy : endpoints,
@@ -134,7 +168,7 @@ function coalesced({ network, service }: Tally, share: Share, offer: Offer, trus
   };
 }
 
-const withTarget = ({ servicePort, targetPort }: Offer["service"]["ports"][number]) => ({
+const withTarget = ({ servicePort, targetPort }: Port): Port => ({
   servicePort,
   targetPort: targetPort || servicePort,
 });

@@ -1,6 +1,7 @@
 import type { ClusterId, NetworkId, ServiceName } from "../names.ts";
 import { byCodeUnit, type Collection } from "./collection/collection.ts";
 import { CollectionNode, type Graph, rankAbove } from "./collection/graph.ts";
+import type { GlobalMember } from "./global-members.ts";
 import type { Locality } from "./model/address.ts";
 import type { RemoteEndpoint, RemoteIdentity } from "./remote-endpoints.ts";
 
@@ -142,8 +143,9 @@ function isSameTally(a: Tally, b: Tally): boolean {
 export function remoteIdentities(
   graph: Graph,
   inputs: readonly Collection<string, RemoteIdentity>[],
+  members: Collection<string, GlobalMember>,
 ): Collection<ServiceName, readonly string[]> {
-  const node = new Identities(inputs);
+  const node = new Identities(inputs, members);
   graph.add(node);
   return node;
 }
@@ -151,33 +153,49 @@ export function remoteIdentities(
 class Identities extends CollectionNode<ServiceName, readonly string[]> {
   readonly #uses = new Map<ServiceName, Map<string, number>>();
 
-  constructor(readonly inputs: readonly Collection<string, RemoteIdentity>[]) {
-    super("remote-identities", rankAbove(inputs), (a, b) => a.length === b.length && a.every((id, at) => id === b[at]));
+  constructor(
+    readonly inputs: readonly Collection<string, RemoteIdentity>[],
+    /** What peers say of theirs, counted under the first name of each. */
+    readonly members: Collection<string, GlobalMember>,
+  ) {
+    const isSame = (a: readonly string[], b: readonly string[]): boolean =>
+      a.length === b.length && a.every((id, at) => id === b[at]);
+    super("remote-identities", rankAbove([...inputs, members]), isSame);
   }
 
   override settle(): void {
     const touched = new Set<ServiceName>();
     for (const { batch } of this.inputs)
       for (const { before, after } of batch) {
-        if (after) this.#use(after, 1, touched);
-        if (before) this.#use(before, -1, touched);
+        if (after) this.#useOne(after, 1, touched);
+        if (before) this.#useOne(before, -1, touched);
       }
+    for (const { before, after } of this.members.batch) {
+      if (after) this.#useAll(after, 1, touched);
+      if (before) this.#useAll(before, -1, touched);
+    }
     for (const service of touched) {
       const uses = this.#uses.get(service);
       this.write(service, uses && [...uses.keys()].sort(byCodeUnit));
     }
   }
 
+  #useOne({ services, identity }: RemoteIdentity, step: 1 | -1, touched: Set<ServiceName>): void {
+    for (const service of services) this.#use(service, identity, step, touched);
+  }
+
+  #useAll({ names: [{ service }], identities }: GlobalMember, step: 1 | -1, touched: Set<ServiceName>): void {
+    for (const identity of identities) this.#use(service, identity, step, touched);
+  }
+
   /** Touches a service only where an identity comes or goes, not for each endpoint that has it. */
-  #use({ services, identity }: RemoteIdentity, step: 1 | -1, touched: Set<ServiceName>): void {
-    for (const service of services) {
-      const uses = this.#uses.get(service) ?? new Map<string, number>();
-      const count = (uses.get(identity) ?? 0) + step;
-      if (count === 0) uses.delete(identity);
-      else uses.set(identity, count);
-      if (uses.size === 0) this.#uses.delete(service);
-      else this.#uses.set(service, uses);
-      if (count === 0 || (count === 1 && step === 1)) touched.add(service);
-    }
+  #use(service: ServiceName, identity: string, step: 1 | -1, touched: Set<ServiceName>): void {
+    const uses = this.#uses.get(service) ?? new Map<string, number>();
+    const count = (uses.get(identity) ?? 0) + step;
+    if (count === 0) uses.delete(identity);
+    else uses.set(identity, count);
+    if (uses.size === 0) this.#uses.delete(service);
+    else this.#uses.set(service, uses);
+    if (count === 0 || (count === 1 && step === 1)) touched.add(service);
   }
 }

@@ -18,7 +18,7 @@ import type { ClusterFacts, PeerGateway } from "./model/peer.ts";
 import type { Problem } from "./model/problem.ts";
 import type { Workload } from "./model/workload.ts";
 import type { RegistryOptions } from "./options.ts";
-import { peerGateways } from "./peer-gateways.ts";
+import type { PeerGateways } from "./peer-gateways.ts";
 import { peerGrants } from "./peer-grants.ts";
 import { sharedServiceProblems } from "./shared-service-problems.ts";
 import type { SharedServices } from "./shared-services.ts";
@@ -49,6 +49,7 @@ export interface Peering {
 
 export interface PeeringInputs {
   readonly shared: SharedServices;
+  readonly links: PeerGateways;
   readonly networks: Collection<ClusterId, NetworkId>;
   readonly waypoints: Collection<ObjectKey, OfferedWaypoint>;
   readonly workloads: Collection<WorkloadUid, Workload>;
@@ -56,7 +57,7 @@ export interface PeeringInputs {
 }
 
 export function peering(graph: Graph, objects: Objects, inputs: PeeringInputs, options: RegistryOptions): Peering {
-  const { shared, networks, waypoints, workloads, workloadsByService } = inputs;
+  const { shared, links: gateways, networks, waypoints, workloads, workloadsByService } = inputs;
   const { segments } = shared;
   const own = filter(graph, "own-shared-services", shared.all, ({ kube }) => kube.id.cluster === options.localCluster);
   const byName = derive(graph, {
@@ -67,7 +68,6 @@ export function peering(graph: Graph, objects: Objects, inputs: PeeringInputs, o
     to: (service) => [[localName(service.kube, options), service] as const],
   });
   const counts = exportCounts(graph, { workloads, byService: workloadsByService, wanted: byName, networks }, options);
-  const gateways = peerGateways(graph, objects, options);
   const grants = peerGrants(graph, objects, options);
   const doors = exportedDoors(graph, objects, networks, options);
   const { facts, ownRoots } = exportedFacts(graph, { networks, segments, doors: doors.byGateway }, options);

@@ -18,7 +18,7 @@ import type { RegistryOptions } from "./options.ts";
 import type { Offer } from "./service-offers.ts";
 import { union } from "./union.ts";
 
-const APART: Readonly<Record<Apart, (where: string) => string>> = {
+const APART: Readonly<Record<Exclude<Apart, "shadowed">, (where: string) => string>> = {
   external: (where) => `is an ExternalName there, so it is not shared; take its label off in ${where}`,
   "external here": () => "but an ExternalName here, so the two are not joined; make both the same type",
   "unreadable here": () => "but the one here cannot be read, so the two are not joined; mend it",
@@ -37,7 +37,8 @@ export function globalServiceProblems(
     from: globals,
     reads: {},
     to: ({ kube: { id }, apart }, _reads, key) => {
-      if (apart === undefined) return [];
+      // Of a whole cluster that is shadowed one problem tells.
+      if (apart === undefined || apart === "shadowed") return [];
       const message = `Service ${id.namespace}/${id.name} is global in cluster ${id.cluster}, ${APART[apart](id.cluster)}.`;
       return [[`Service ${key}#apart`, problemOf(id, "", message, apart === "not global here" ? "info" : "warning")]];
     },

@@ -4,12 +4,14 @@ import { derive } from "./collection/derive.ts";
 import { filter } from "./collection/filter.ts";
 import type { Graph } from "./collection/graph.ts";
 import { Index } from "./collection/index-by.ts";
+import { isShadowed } from "./global-members.ts";
 import type { Objects } from "./kube/objects.ts";
 import type { ServiceEntry } from "./kube/service-entry.ts";
 import { serviceScopeOf } from "./kube/scope-labels.ts";
 import type { KubeService } from "./kube/service.ts";
 import type { MeshConfig } from "./model/mesh.ts";
 import type { RegistryOptions } from "./options.ts";
+import type { PeerStanding } from "./peer-standings.ts";
 import { kubeHostname } from "./service-offers.ts";
 import { effectiveScope, type Scoped } from "./service-scope.ts";
 import { DEFAULT_NETWORK } from "./workload-shape.ts";
@@ -26,8 +28,8 @@ export interface GlobalService {
   readonly alone: boolean;
 }
 
-/** It renames a host; or its name is, in the local cluster, a renamed host, not global, or what nobody can read. */
-export type Apart = "external" | "external here" | "not global here" | "unreadable here";
+/** Its cluster is a peer, too; or it renames a host; or its name is, in the local cluster, a renamed host, not global, or what nobody can read. */
+export type Apart = "shadowed" | "external" | "external here" | "not global here" | "unreadable here";
 
 /**
  * The Services of other clusters that are global there (contract ztunnel.md 5.9). The local cluster needs none of its
@@ -38,6 +40,7 @@ export function globalServices(
   objects: Objects,
   networks: Collection<ClusterId, NetworkId>,
   meshConfig: Collection<"mesh", MeshConfig>,
+  standings: Collection<ClusterId, PeerStanding>,
   { mesh, localCluster, multiNetwork }: RegistryOptions,
 ): Collection<ObjectKey, GlobalService> {
   const suffix = `.svc.${mesh.clusterDomain}`;
@@ -63,6 +66,7 @@ export function globalServices(
       networks,
       meshConfig,
       entries,
+      standings,
     },
     to: (kube, reads, key) => {
       const { cluster, namespace, name: ownName } = kube.id;
@@ -81,7 +85,11 @@ export function globalServices(
         network: reads.networks.get(cluster) ?? DEFAULT_NETWORK,
         localNetwork: reads.networks.get(localCluster) ?? DEFAULT_NETWORK,
         // Nobody knows whether one that cannot be read is global: its callers must not be sent elsewhere.
-        apart: unread ? "unreadable here" : apartFrom(kube, local, entry, isKept),
+        apart: isShadowed(reads.standings.get(cluster))
+          ? "shadowed"
+          : unread
+            ? "unreadable here"
+            : apartFrom(kube, local, entry, isKept),
         alone: local === undefined && entry === undefined,
       };
       return [[key, service]];

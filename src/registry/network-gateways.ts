@@ -15,6 +15,7 @@ import type { KubeGateway } from "./kube/gateway.ts";
 import type { Objects } from "./kube/objects.ts";
 import type { GatewayAddress, GatewayHost } from "./model/address.ts";
 import type { MeshSettings } from "./model/mesh.ts";
+import type { PeerGateway } from "./model/peer.ts";
 import type { Workload } from "./model/workload.ts";
 import type { RegistryOptions } from "./options.ts";
 import { bareWorkload, DEFAULT_NETWORK } from "./workload-shape.ts";
@@ -54,14 +55,18 @@ export function networkGateways(
   graph: Graph,
   objects: Objects,
   networks: Collection<ClusterId, NetworkId>,
-  { localCluster, multiNetwork, mesh }: RegistryOptions,
+  /** Of the local cluster; what leads to a peer is entered as the peer says. */
+  peers: Collection<ObjectKey, PeerGateway>,
+  { localCluster, multiNetwork, peeringDiscovery, mesh }: RegistryOptions,
 ): Collection<string, NetworkGateway> {
   return derive(graph, {
     name: "network-gateways",
     from: objects.gateways,
-    reads: { networks },
-    to: (gateway, { networks }, key) => {
+    reads: { networks, peers },
+    to: (gateway, { networks, peers }, key) => {
       const own = gateway.id.cluster === localCluster;
+      const peer = own && peeringDiscovery ? peers.get(key) : undefined;
+      if (peer !== undefined && peer.refused === undefined) return [];
       const found = own
         ? declaredAddresses(gateway, key)
         : multiNetwork && whyNotGateway(gateway, networks.get(gateway.id.cluster), mesh) === undefined

@@ -23,6 +23,8 @@ export interface RegistryOptions {
   readonly workloadEntrySelection: boolean;
   /** Hosts without an address get one from us (PILOT_ENABLE_IP_AUTOALLOCATE); what a status names counts anyway. */
   readonly allocateIps: boolean;
+  /** Peers count, and what clusters share has its global names (ENABLE_PEERING_DISCOVERY). */
+  readonly peeringDiscovery: boolean;
   /** A Namespace can take over the cluster-local names of all that it shares; without it only a Service can (contract peering.md 2.8). */
   readonly namespaceTakeover: boolean;
   /** Peers are told of single pods: always, never, or where a Gateway leads to a peer on our own network. */

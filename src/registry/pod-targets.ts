@@ -1,15 +1,13 @@
-import { objectKey, serviceName, type ObjectKey } from "../names.ts";
-import type { Collection } from "./collection/collection.ts";
+import { objectKey, type ObjectKey } from "../names.ts";
 import { derive } from "./collection/derive.ts";
 import type { Graph } from "./collection/graph.ts";
 import { Index } from "./collection/index-by.ts";
-import { isShared, type GlobalService } from "./global-services.ts";
 import type { Objects } from "./kube/objects.ts";
 import type { Pod } from "./kube/pod.ts";
 import type { ServiceBinding } from "./model/workload.ts";
 import type { RegistryOptions } from "./options.ts";
 import { portsOnSlice } from "./ports.ts";
-import { kubeHostname } from "./service-offers.ts";
+import { namesServed, type ServedNames } from "./service-names.ts";
 
 /** A pod that a slice names, of a service that has no selector to find it by. */
 export interface PodTarget {
@@ -22,27 +20,31 @@ export interface PodTarget {
 export function podTargets(
   graph: Graph,
   objects: Objects,
-  globals: Collection<ObjectKey, GlobalService>,
-  { mesh, localCluster }: RegistryOptions,
+  names: ServedNames,
+  options: RegistryOptions,
 ): Index<string, PodTarget> {
   const targets = derive(graph, {
     name: "pod-targets",
     from: objects.endpointSlices,
-    reads: { services: objects.services, globals },
-    to: ({ id, service: name, pods, ports }, { services, globals }, key) => {
+    reads: { services: objects.services, ...names },
+    to: ({ id, service: name, pods, ports }, reads, key) => {
       if (pods.length === 0) return [];
-      const service = services.get(objectKey(id.cluster, id.namespace, name));
+      const service = reads.services.get(objectKey(id.cluster, id.namespace, name));
       if (!service || service.external || service.selector) return [];
-      if (id.cluster !== localCluster && !isShared(service, globals)) return [];
       const named = new Map(ports.map((port) => [port.name, port.port]));
-      const binding = {
-        service: serviceName(id.namespace, kubeHostname(service, mesh.clusterDomain)),
+      const bindings = namesServed(service, reads, options).map((name) => ({
+        service: name,
         ports: portsOnSlice(service.ports, named),
-      };
-      return pods.map((target) => {
-        const pod = objectKey(id.cluster, target.namespace, target.name);
-        return [`${key} ${pod}`, { pod, uid: target.uid, binding }] as readonly [string, PodTarget];
-      });
+      }));
+      return bindings.flatMap((binding) =>
+        pods.map((target) => {
+          const pod = objectKey(id.cluster, target.namespace, target.name);
+          return [`${key} ${pod} ${binding.service}`, { pod, uid: target.uid, binding }] as readonly [
+            string,
+            PodTarget,
+          ];
+        }),
+      );
     },
   });
   return new Index(graph, targets, "pod", ({ pod }) => [pod]);

@@ -27,6 +27,8 @@ import type { Workload } from "./model/workload.ts";
 import type { NetworkGateway } from "./network-gateways.ts";
 import { networkPaths } from "./network-paths.ts";
 import type { RegistryOptions } from "./options.ts";
+import { peerGateways } from "./peer-gateways.ts";
+import { peerProblems } from "./peer-problems.ts";
 import { peerSources, type PeerSources } from "./peer-sources.ts";
 import { mutualTlsPolicies, mutualTlsProblems, mutualTlsScopes } from "./peer-authentications.ts";
 import { distinctPlacements, labelled } from "./placements.ts";
@@ -77,13 +79,8 @@ export class Registry {
     const options = withDefaults(settings);
     const objects = objectSources(graph);
     const meshConfig = new Source<"mesh", MeshConfig>(graph, "mesh-config");
-    const paths = networkPaths(graph, objects, options);
-    const offered = waypoints(graph, objects, paths.networks);
-    const offers = allOffers(graph, objects, { paths, waypoints: offered, meshConfig }, options);
-    const shared = sharedServices(graph, objects, meshConfig, options);
-    const winners = nameWinners(graph, offers.all);
-    const owners = nameOwners(graph, winners);
-    const addresses = addressOwners(graph, winners);
+    const found = foundations(graph, objects, meshConfig, options);
+    const { peers, links, paths, offered, shared, offers, winners, addresses, names } = found;
     const compiled = compiledPolicies(graph, objects, options);
     const mutualTls = mutualTlsScopes(graph, objects, options);
     const placements = distinctPlacements(graph, [
@@ -91,20 +88,19 @@ export class Registry {
       labelled(objects.workloadEntries, (entry) => [placementOfEntry(entry)]),
       labelled(objects.serviceEntries, placementsOfServiceEntry),
     ]);
-    const { globals } = offers;
     const attached = attachments(
       graph,
       objects,
-      { placements, paths, waypoints: offered, policies: compiled, mutualTls, owners, globals },
+      { placements, paths, waypoints: offered, policies: compiled, mutualTls, ...names },
       options,
     );
-    const all = allWorkloads(graph, objects, { paths, attachments: attached, globals, winners, owners }, options);
+    const all = allWorkloads(graph, objects, { paths, attachments: attached, names, offers, winners, peers }, options);
     this.#options = options;
     this.objects = objects;
     const causes = { policies: compiled, attachments: attached, waypoints: offered, virtualIps: offers.virtualIps };
     this.statusInputs = { ...options, ...causes, objects };
     this.meshConfig = meshConfig;
-    this.peers = peerSources(graph);
+    this.peers = peers;
     this.shared = shared.all;
     this.networks = paths.networks;
     this.networkGateways = paths.addresses;
@@ -124,7 +120,7 @@ export class Registry {
     this.peering = peering(
       graph,
       objects,
-      { shared, networks, waypoints: offered, workloads, workloadsByService },
+      { shared, links, networks, waypoints: offered, workloads, workloadsByService },
       options,
     );
     this.problems = union<string, Problem>(graph, "problems", [
@@ -139,6 +135,7 @@ export class Registry {
       scopeProblems(graph, objects),
       gatewayProblems(graph, objects, paths, options),
       this.peering.problems,
+      peerProblems(graph, objects, found, options),
       unreachedNetworks(graph, all.tallies, paths, options),
     ]);
     this.podsOnNode = podsOnNode(graph, objects);
@@ -183,6 +180,32 @@ const podsOnNode = (graph: Graph, { pods }: Objects): Index<ObjectKey, Pod> =>
     podEnded(pod) || pod.node === "" ? [] : [`${pod.cluster}/${pod.node}/${pod.namespace}/${pod.serviceAccount}`],
   );
 
+/** Who the clusters and peers are, what they share, and which names that makes: all else is about these. */
+function foundations(
+  graph: Graph,
+  objects: Objects,
+  meshConfig: Collection<"mesh", MeshConfig>,
+  options: RegistryOptions,
+) {
+  const peers = peerSources(graph);
+  const links = peerGateways(graph, objects, options);
+  const paths = networkPaths(graph, objects, { sources: peers, gateways: links.all }, options);
+  const offered = waypoints(graph, objects, paths.networks);
+  const shared = sharedServices(graph, objects, meshConfig, options);
+  const { segments } = shared;
+  const offers = allOffers(
+    graph,
+    objects,
+    { paths, waypoints: offered, meshConfig, shared: shared.all, segments, peers },
+    options,
+  );
+  const winners = nameWinners(graph, offers.all);
+  const owners = nameOwners(graph, winners);
+  const addresses = addressOwners(graph, winners);
+  const names = { globals: offers.globals, shared: shared.all, owners, standings: paths.standings };
+  return { peers, links, paths, offered, shared, offers, winners, addresses, names };
+}
+
 function policyProblems(graph: Graph, compiled: Collection<ObjectKey, CompiledPolicy>): Collection<string, Problem> {
   return derive(graph, {
     name: "policy-problems",
@@ -202,8 +225,9 @@ function withDefaults(settings: RegistrySettings): RegistryOptions {
     multiNetwork: true,
     workloadEntrySelection: true,
     allocateIps: true,
-    namespaceTakeover: false,
+    peeringDiscovery: true,
     flatPeering: "auto",
+    namespaceTakeover: false,
     ...settings,
   };
 }

@@ -19,6 +19,7 @@ import type { TrafficDistribution } from "./kube/traffic-labels.ts";
 import type { NetworkAddress } from "./model/address.ts";
 import type { LoadBalancing, LoadBalancingScope, Service } from "./model/service.ts";
 import type { RegistryOptions } from "./options.ts";
+import type { GlobalHost } from "./global-merge.ts";
 import { servicePorts } from "./ports.ts";
 import { union } from "./union.ts";
 import { waypointFor, type OfferedWaypoint, type WaypointReads } from "./waypoints.ts";
@@ -37,6 +38,8 @@ export interface Offer {
   readonly spread: boolean;
   /** Only for a global service of another cluster. */
   readonly elsewhere?: Elsewhere;
+  /** Only for a name of a global service that clusters share with their peers. */
+  readonly global?: GlobalHost;
   /** Only for the winner of a name that other clusters offer, too: what it was made of. */
   readonly merged?: { readonly base: Offer; readonly others: readonly Offer[] };
 }
@@ -124,7 +127,7 @@ export function offerOfService(
     id: kube.id,
     owner: `Service ${objectKey(cluster, namespace, name)}`,
     allocated: false,
-    spread: distribution !== undefined || kube.nodeLocal,
+    spread: isSaid(distribution) || kube.nodeLocal,
   };
 }
 
@@ -164,7 +167,7 @@ function offerOfHost(
     canonical: false,
   };
   const owner = `ServiceEntry ${objectKey(cluster, namespace, name)}`;
-  const spread = distribution !== undefined || entry.resolution === "NONE";
+  const spread = isSaid(distribution) || entry.resolution === "NONE";
   return { service, kind: "ServiceEntry", id: entry.id, owner, allocated: allocated !== undefined, spread };
 }
 
@@ -174,7 +177,7 @@ function ipFamiliesOf(families: readonly string[]): Service["ipFamilies"] {
   return families[0] === "IPv6" ? "ipv6" : "ipv4";
 }
 
-function distributionFor(
+export function distributionFor(
   { cluster, namespace }: ObjectId,
   own: TrafficDistribution | undefined,
   { namespaces }: WaypointReads,
@@ -184,6 +187,7 @@ function distributionFor(
 
 const PREFERENCES: Readonly<Record<TrafficDistribution, readonly LoadBalancingScope[]>> = {
   any: [],
+  unknown: [],
   "same-network": ["network"],
   // A near network of another cluster is better than a far place on our own (contract peering.md 2.10).
   "same-region": ["region"],
@@ -191,7 +195,11 @@ const PREFERENCES: Readonly<Record<TrafficDistribution, readonly LoadBalancingSc
   "same-node": ["network", "region", "zone", "subzone", "node"],
 };
 
-function failover(distribution: TrafficDistribution): LoadBalancing | undefined {
+/** True if somebody said how traffic is to be spread, in words that we know. */
+export const isSaid = (distribution: TrafficDistribution | undefined): boolean =>
+  distribution !== undefined && distribution !== "unknown";
+
+export function failover(distribution: TrafficDistribution): LoadBalancing | undefined {
   const preference = PREFERENCES[distribution];
   return preference.length === 0 ? undefined : { mode: "failover", preference, healthPolicy: "only-healthy" };
 }

@@ -6,16 +6,19 @@ import { merge } from "./collection/merge.ts";
 import type { NetworkAddress } from "./model/address.ts";
 import type { Problem } from "./model/problem.ts";
 import type { Service } from "./model/service.ts";
+import { takenOver } from "./global-host-offers.ts";
 import { mergedOffer, sortedUnion } from "./global-offers.ts";
 import type { Offer } from "./service-offers.ts";
 
-type Rival = Pick<Offer, "kind" | "id" | "owner" | "service" | "elsewhere">;
+type Rival = Pick<Offer, "kind" | "id" | "owner" | "service" | "elsewhere" | "global">;
 
 /**
  * The local cluster's before others', and theirs by cluster. Then who was there first: a Kubernetes Service before an
  * entry, then the older, then the first by name.
  */
 function compareOffers(a: Rival, b: Rival): number {
+  // Of a name that we made and one that somebody wrote the older stands (contract peering.md 2.5).
+  if (isMade(a) !== isMade(b)) return a.id.createdMs - b.id.createdMs || (isMade(a) ? -1 : 1);
   if (a.elsewhere || b.elsewhere)
     return (
       Number(a.elsewhere !== undefined) - Number(b.elsewhere !== undefined) ||
@@ -27,6 +30,7 @@ function compareOffers(a: Rival, b: Rival): number {
   return a.owner === b.owner ? order(a.service.key, b.service.key) : order(a.owner, b.owner);
 }
 
+const isMade = ({ global }: Pick<Offer, "global">): boolean => global !== undefined && global.kind !== "local";
 const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 const first = <V>(values: readonly V[], compare: (a: V, b: V) => number): V | undefined => [...values].sort(compare)[0];
 
@@ -37,12 +41,20 @@ export function nameWinners(graph: Graph, offers: Collection<string, Offer>): Co
     from: offers,
     by: ({ service }) => service.key,
     combine: (_name, members) => {
-      const [base, ...others] = [...members].sort(compareOffers);
+      const taken = members.find(({ global }) => global?.kind === "local");
+      const [base, ...others] = members.filter((offer) => offer !== taken).sort(compareOffers);
+      if (base === undefined || base.elsewhere !== undefined) return ofOthers(taken, base ? [base, ...others] : []);
       const shared = others.filter(({ elsewhere }) => elsewhere !== undefined);
-      // What only one other cluster has is merged, too: with nothing.
-      return base && (shared.length > 0 || base.elsewhere) ? mergedOffer(base, shared) : base;
+      const offer = shared.length > 0 ? mergedOffer(base, shared) : base;
+      return taken?.global?.local && base.kind === "Service" ? takenOver(offer, taken) : offer;
     },
   });
+}
+
+/** A name that nothing of the local cluster has. What only one other cluster has is merged, too: with nothing. */
+function ofOthers(taken: Offer | undefined, others: readonly Offer[]): Offer | undefined {
+  const [base, ...rest] = taken ? [taken, ...others] : others;
+  return base?.elsewhere || rest.length > 0 ? mergedOffer(base!, rest) : base;
 }
 
 /** Which object a service name belongs to, as `ServiceEntry east/shop/api`. */
@@ -108,7 +120,8 @@ export function services(
     to: (offer, { owners, canonical, identities }, name) => {
       const addresses = offer.service.addresses.filter((address) => owners.get(addressId(address)) === offer.owner);
       const isCanonical = canonical.get(offer.service.hostname) === name;
-      const remote = [...(identities.get(name) ?? []), ...waypointIdentities(offer)];
+      const counted = [name, ...(offer.global?.firsts ?? []).filter((first) => first !== name)];
+      const remote = [...counted.flatMap((each) => identities.get(each) ?? []), ...waypointIdentities(offer)];
       const { subjectAltNames } = offer.service;
       const names = remote.length === 0 ? subjectAltNames : sortedUnion([subjectAltNames, remote]);
       return [[name, { ...offer.service, subjectAltNames: names, addresses, canonical: isCanonical }]];
@@ -135,6 +148,8 @@ export function serviceProblems(
     reads: { winners, owners },
     to: (offer, { winners, owners }, key) => {
       const { service, kind, id, owner } = offer;
+      // It takes no name from what has it, but adds to that.
+      if (offer.global?.kind === "local") return [];
       const object = `${kind} ${offer.elsewhere ? `${id.cluster}/` : ""}${id.namespace}/${id.name}`;
       const winner = winners.get(service.key);
       // What other clusters offer under one name is merged, and has its addresses together.

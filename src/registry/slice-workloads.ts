@@ -1,21 +1,12 @@
-import {
-  endpointSliceUid,
-  objectKey,
-  serviceName,
-  type ClusterId,
-  type NetworkId,
-  type ObjectKey,
-  type WorkloadUid,
-} from "../names.ts";
+import { endpointSliceUid, objectKey, type ClusterId, type NetworkId, type WorkloadUid } from "../names.ts";
 import type { Collection } from "./collection/collection.ts";
 import { derive } from "./collection/derive.ts";
 import type { Graph } from "./collection/graph.ts";
-import { isShared, type GlobalService } from "./global-services.ts";
 import type { Objects } from "./kube/objects.ts";
 import type { Workload } from "./model/workload.ts";
 import type { RegistryOptions } from "./options.ts";
 import { portsOnSlice } from "./ports.ts";
-import { kubeHostname } from "./service-offers.ts";
+import { namesServed, type ServedNames } from "./service-names.ts";
 import { bareWorkload, DEFAULT_NETWORK } from "./workload-shape.ts";
 
 /**
@@ -26,14 +17,16 @@ export function sliceWorkloads(
   graph: Graph,
   objects: Objects,
   networks: Collection<ClusterId, NetworkId>,
-  globals: Collection<ObjectKey, GlobalService>,
-  { mesh, localCluster }: RegistryOptions,
+  names: ServedNames,
+  options: RegistryOptions,
 ): Collection<WorkloadUid, Workload> {
+  const { mesh, localCluster } = options;
   return derive(graph, {
     name: "slice-workloads",
     from: objects.endpointSlices,
-    reads: { services: objects.services, networks, globals },
-    to: ({ id, service: name, ports, endpoints }, { services, networks, globals }) => {
+    reads: { services: objects.services, networks, ...names },
+    to: ({ id, service: name, ports, endpoints }, reads) => {
+      const { services, networks } = reads;
       const { cluster, namespace } = id;
       if (endpoints.length === 0) return [];
       const service = services.get(objectKey(cluster, namespace, name));
@@ -41,12 +34,12 @@ export function sliceWorkloads(
       const network = networks.get(cluster) ?? DEFAULT_NETWORK;
       // On another network they could not end the tunnel that leads there: they have no identity.
       const reachable = () => network === (networks.get(localCluster) ?? DEFAULT_NETWORK);
-      if (cluster !== localCluster && !(isShared(service, globals) && reachable())) return [];
+      const served = cluster === localCluster || reachable() ? namesServed(service, reads, options) : [];
+      if (served.length === 0) return [];
       const named = new Map(ports.map((port) => [port.name, port.port]));
-      const binding = {
-        service: serviceName(namespace, kubeHostname(service, mesh.clusterDomain)),
-        ports: portsOnSlice(service.ports, named),
-      };
+      const bindings = served
+        .map((name) => ({ service: name, ports: portsOnSlice(service.ports, named) }))
+        .sort((a, b) => (a.service < b.service ? -1 : 1));
       return endpoints.map(({ addresses, ready }) => {
         const uid = endpointSliceUid(cluster, namespace, id.name, addresses[0]!);
         const workload: Workload = {
@@ -55,7 +48,7 @@ export function sliceWorkloads(
           addresses,
           healthy: ready,
           hostNetwork: true,
-          services: [binding],
+          services: bindings,
         };
         return [uid, workload] as const;
       });

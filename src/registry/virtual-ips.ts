@@ -29,8 +29,8 @@ export interface AddressedObjects {
   readonly services: Collection<ObjectKey, KubeService>;
 }
 
-/** Who wants an address for a service that no object of the local cluster is. */
-const NOBODY_HERE = "" as ObjectKey;
+/** Who wants an address for a service that no object of the local cluster is: whoever is at this place among those who say so. */
+const nobodyHere = (at: number): ObjectKey => `${at}` as ObjectKey;
 
 /** Forgets on restart; the hash still brings nearly every host back to its slot. */
 export const forgetfulStore: VirtualIpStore = { load: () => new Map(), save: () => {} };
@@ -61,8 +61,8 @@ function firstSlot(name: ServiceName): number {
 export function virtualIps(
   graph: Graph,
   { serviceEntries, services }: AddressedObjects,
-  /** Names that nobody here has, of services of other clusters. */
-  names: Collection<ServiceName, true>,
+  /** Names that nothing here has an address for, of services of other clusters. */
+  names: readonly Collection<ServiceName, true>[],
   options: VirtualIpOptions,
 ): Collection<ServiceName, readonly string[]> {
   const node = new VirtualIps(serviceEntries, services, names, options);
@@ -85,10 +85,10 @@ class VirtualIps extends CollectionNode<ServiceName, readonly string[]> {
   constructor(
     readonly serviceEntries: Collection<ObjectKey, ServiceEntry>,
     readonly services: Collection<ObjectKey, KubeService>,
-    readonly names: Collection<ServiceName, true>,
+    readonly names: readonly Collection<ServiceName, true>[],
     readonly options: VirtualIpOptions,
   ) {
-    super("virtual-ips", rankAbove([serviceEntries, services, names]), sameTexts);
+    super("virtual-ips", rankAbove([serviceEntries, services, ...names]), sameTexts);
     for (const [name, slot] of options.virtualIps.load()) {
       if (!Number.isInteger(slot) || slot < 1 || slot > SLOTS || this.#holders.has(slot)) continue;
       this.#kept.set(name, slot);
@@ -106,11 +106,12 @@ class VirtualIps extends CollectionNode<ServiceName, readonly string[]> {
       if (before) this.#count(key, before, -1, stale);
       if (after) this.#count(key, after, 1, stale);
     }
-    for (const { key, after } of this.names.batch) {
-      if (!this.options.allocateIps) continue;
-      stale.add(key);
-      this.#want(key, NOBODY_HERE, after && []);
-    }
+    for (const [at, { batch }] of this.names.entries())
+      for (const { key, after } of batch) {
+        if (!this.options.allocateIps) continue;
+        stale.add(key);
+        this.#want(key, nobodyHere(at), after && []);
+      }
     for (const name of [...stale].sort()) this.#allocate(name);
   }
 

@@ -17,11 +17,11 @@ export interface TestMesh {
   readonly remove: (...objects: readonly ObjectReference[]) => void;
 }
 
-/** A registry with one cluster, `east`, and these objects in it. */
+/** A registry with one cluster, `east`, and these objects in it; without global names unless `options` want them. */
 export function testMesh(objects: readonly KubeObject[] = [], options: Partial<RegistryOptions> = {}): TestMesh {
   const graph = new Graph();
   const mesh = { trustDomain: "cluster.local", rootNamespace: "istio-system", clusterDomain: "cluster.local" };
-  const registry = new Registry(graph, { mesh, localCluster: clusterId("east"), ...options });
+  const registry = new Registry(graph, { mesh, localCluster: clusterId("east"), peeringDiscovery: false, ...options });
   const intake = registry.intake(clusterId("east"));
   const apply = (...written: readonly KubeObject[]): void => {
     for (const object of written) intake.set(object, "mesh.yaml:1");

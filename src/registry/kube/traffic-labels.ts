@@ -21,10 +21,14 @@ export function tunnelOf(labels: LabelSet, annotations: Annotations): Tunnel {
   return annotations("ambient.istio.io/redirection") === "enabled" ? "hbone" : "none";
 }
 
-/** How the traffic of a service is spread: what of it is kept near first (contract peering.md 2.10). */
-export type TrafficDistribution = "any" | "same-network" | "same-region" | "same-zone" | "same-node";
+/**
+ * How the traffic of a service is spread: what of it is kept near first (contract peering.md 2.10). `unknown`: something
+ * is said that nobody knows, which asks for nothing, and is a problem.
+ */
+export type TrafficDistribution = "any" | "same-network" | "same-region" | "same-zone" | "same-node" | "unknown";
 
 const DISTRIBUTIONS: ReadonlyMap<string, TrafficDistribution> = new Map([
+  ["any", "any"],
   ["prefernetwork", "same-network"],
   ["preferregion", "same-region"],
   ["preferclose", "same-zone"],
@@ -34,16 +38,17 @@ const DISTRIBUTIONS: ReadonlyMap<string, TrafficDistribution> = new Map([
 const ANNOTATION = "networking.istio.io/traffic-distribution";
 
 /** How peers are told of it. */
-export const DISTRIBUTION_NAMES: Readonly<Record<TrafficDistribution, string>> = {
+export const DISTRIBUTION_NAMES: Readonly<Record<TrafficDistribution, string | undefined>> = {
   any: "Any",
   "same-network": "PreferNetwork",
   "same-region": "PreferRegion",
   "same-zone": "PreferClose",
   "same-node": "PreferSameNode",
+  unknown: undefined,
 };
 
-/** Of the text that somebody wrote, or a peer told us; what we do not know asks for none (contract ztunnel.md 5.5). */
-export const distributionOf = (text: string): TrafficDistribution => DISTRIBUTIONS.get(text.toLowerCase()) ?? "any";
+/** Of the text that somebody wrote, or a peer told us. */
+export const distributionOf = (text: string): TrafficDistribution => DISTRIBUTIONS.get(text.toLowerCase()) ?? "unknown";
 
 /** Undefined if nothing is said; a value we do not know ends the search, too. */
 export function annotatedDistribution(annotations: Annotations): TrafficDistribution | undefined {

@@ -1,0 +1,217 @@
+import type { ClusterId, ServiceName } from "../names.ts";
+import type { Collection } from "./collection/collection.ts";
+import { derive } from "./collection/derive.ts";
+import { filter } from "./collection/filter.ts";
+import type { Graph } from "./collection/graph.ts";
+import { isReserved } from "./federated-members.ts";
+import { isShadowed } from "./global-members.ts";
+import type { AllOffers } from "./all-offers.ts";
+import type { GlobalHost } from "./global-merge.ts";
+import type { Objects } from "./kube/objects.ts";
+import type { Problem } from "./model/problem.ts";
+import type { RegistryOptions } from "./options.ts";
+import type { NetworkPaths } from "./network-paths.ts";
+import { doorProblems } from "./peer-doors.ts";
+import { isFlat, type PeerStanding } from "./peer-standings.ts";
+import type { PeerSources } from "./peer-sources.ts";
+import type { ClusterSegment } from "./segments.ts";
+import type { SharedServices } from "./shared-services.ts";
+import { union } from "./union.ts";
+
+export interface PeerProblemInputs {
+  readonly peers: PeerSources;
+  readonly paths: NetworkPaths;
+  readonly shared: SharedServices;
+  readonly offers: Pick<AllOffers, "federated" | "hosts">;
+}
+
+type Found = readonly (readonly [string, Problem])[];
+
+/** What of peers has no effect, and what they and we do not agree on. */
+export function peerProblems(
+  graph: Graph,
+  objects: Objects,
+  inputs: PeerProblemInputs,
+  options: RegistryOptions,
+): Collection<string, Problem> {
+  return union<string, Problem>(graph, "peer-problems", [
+    standingProblems(graph, inputs, options),
+    shadowProblems(graph, objects, inputs, options),
+    doorProblems(graph, inputs.paths.doors),
+    memberProblems(graph, inputs),
+    hostProblems(graph, inputs.offers.hosts),
+  ]);
+}
+
+const warning = (object: string, field: string, message: string, origin = ""): Problem => ({
+  object,
+  origin,
+  field,
+  message,
+  severity: "warning",
+});
+
+function standingProblems(
+  graph: Graph,
+  { paths: { standings }, shared: { segments } }: PeerProblemInputs,
+  options: RegistryOptions,
+): Collection<string, Problem> {
+  const { byName, domains } = segments;
+  return derive(graph, {
+    name: "peer-standing-problems",
+    distinct: true,
+    from: standings,
+    reads: { byName, domains },
+    to: (standing, { byName, domains }, cluster): Found => {
+      const segment = byName.get(standing.segment);
+      const found: (readonly [string, string])[] = [];
+      if (standing.onLocalNetwork && !isFlat(standing, options))
+        found.push([
+          "network",
+          `Gateway ${standing.gateway.slice(standing.gateway.indexOf("/") + 1)} says that cluster ${cluster} is on network ` +
+            `${JSON.stringify(standing.network)}, as ours is, so no gateway leads to it, ` +
+            (standing.networkAgreed
+              ? "and single pods of peers are turned off; give the two networks different names, or turn them on"
+              : "but the cluster itself says another") +
+            ", so its endpoints are out of reach; correct the label topology.istio.io/network.",
+        ]);
+      if (standing.domain !== undefined && isReserved(standing.domain, segment, domains.get("segments") ?? [], options))
+        found.push([
+          "domain",
+          `Cluster ${cluster} calls its services by the domain ${standing.domain}, which is not its to have, so none of ` +
+            "them is known here; give its Segment another domain.",
+        ]);
+      else found.push(...segmentProblems(standing, segment));
+      return found.map(
+        ([what, message]) => [`Peer ${cluster}#${what}`, warning(`Peer ${cluster}`, "", message)] as const,
+      );
+    },
+  });
+}
+
+function segmentProblems(
+  { cluster, segment, domain, aliasesDigest }: PeerStanding,
+  own: ClusterSegment | undefined,
+): readonly (readonly [string, string])[] {
+  if (segment === "" || domain === undefined) return [];
+  if (own !== undefined && own.domain !== domain)
+    return [
+      [
+        "segment",
+        `Segment ${segment} has the domain ${domain} in cluster ${cluster} and ${own.domain} here, so the two clusters' ` +
+          "services have different names; make the Segments equal.",
+      ],
+    ];
+  if ((own?.aliasesDigest ?? "") === aliasesDigest) return [];
+  const what = own === undefined ? "does not exist here" : "has other aliases here";
+  return [
+    [
+      "aliases",
+      `Segment ${segment} of cluster ${cluster} ${what}, so its services have no aliases here; make the Segments equal.`,
+    ],
+  ];
+}
+
+/** Once for each cluster that we hear of in both ways (contract peering.md 7.1, X2). */
+function shadowProblems(
+  graph: Graph,
+  { namespaces }: Objects,
+  { paths: { standings } }: PeerProblemInputs,
+  { localCluster, systemNamespace }: RegistryOptions,
+): Collection<string, Problem> {
+  const homes = filter(graph, "system-namespaces-of-clusters", namespaces, ({ name }) => name === systemNamespace);
+  return derive(graph, {
+    name: "shadowed-clusters",
+    distinct: true,
+    from: homes,
+    reads: { standings },
+    to: (_home, { standings }, key): Found => {
+      const cluster = key.slice(0, key.indexOf("/")) as ClusterId;
+      if (cluster === localCluster || !isShadowed(standings.get(cluster))) return [];
+      const message =
+        `Cluster ${cluster} is a peer and has a remote secret, too: what the peer says counts, and its API server is read ` +
+        "in vain (shadowed); delete the secret.";
+      return [[`Cluster ${cluster}#shadowed`, { ...warning(`Cluster ${cluster}`, "", message), severity: "info" }]];
+    },
+  });
+}
+
+function memberProblems(
+  graph: Graph,
+  { offers, paths: { standings }, peers: { federated } }: PeerProblemInputs,
+): Collection<string, Problem> {
+  const doubtful = filter(
+    graph,
+    "doubtful-members",
+    offers.federated,
+    ({ refusedIdentities, distribution }) => refusedIdentities > 0 || distribution === "unknown",
+  );
+  return derive(graph, {
+    name: "member-problems",
+    distinct: true,
+    from: doubtful,
+    reads: { standings, federated },
+    to: ({ cluster, namespace, name, refusedIdentities, distribution }, reads, key): Found => {
+      const object = `Service ${cluster}/${namespace}/${name}`;
+      const found: (readonly [string, Problem])[] = [];
+      if (refusedIdentities > 0) {
+        const trustDomain = reads.standings.get(cluster)?.trustDomain ?? "";
+        const message =
+          `Service ${namespace}/${name} of cluster ${cluster} names ${refusedIdentities} identities outside of its ` +
+          `trust domain ${trustDomain}, which are refused, so calls to those endpoints fail; correct the annotation ` +
+          "gateway.istio.io/trust-domain of the Gateway that leads there.";
+        found.push([`Peer ${key}#identities`, warning(object, "identities", message)]);
+      }
+      if (distribution === "unknown") {
+        const written = (reads.federated.get(key)?.distribution ?? "").slice(0, 80);
+        const message =
+          `Service ${namespace}/${name} of cluster ${cluster} asks for the traffic distribution ` +
+          `${JSON.stringify(written)}, which nobody knows, so its own network is preferred; ${KNOWN}.`;
+        found.push([`Peer ${key}#distribution`, warning(object, "distribution", message)]);
+      }
+      return found;
+    },
+  });
+}
+
+function hostProblems(graph: Graph, hosts: Collection<ServiceName, GlobalHost>): Collection<string, Problem> {
+  const contested = filter(
+    graph,
+    "contested-hosts",
+    hosts,
+    ({ conflicts, rivals, kind }) => (kind === "global" && conflicts.length > 0) || rivals.length > 0,
+  );
+  return derive(graph, {
+    name: "global-host-problems",
+    distinct: true,
+    from: contested,
+    reads: {},
+    to: ({ conflicts, rivals, kind, namespace, name, host, base }, _reads, key): Found => {
+      const object = `Service ${namespace}/${name}`;
+      const found: (readonly [string, Problem])[] = (kind === "global" ? conflicts : []).map(
+        ({ cluster, number, protocol, counts }) => [
+          `Global ${key}#port-${number}-${cluster}`,
+          warning(
+            object,
+            "spec.ports",
+            `PortConflict: port ${number} of ${host} is ${protocol} in cluster ${cluster} and ${counts} in ${base}, ` +
+              `which counts; make them equal.`,
+          ),
+        ],
+      );
+      if (rivals.length > 0)
+        found.push([
+          `Global ${key}#rivals`,
+          warning(
+            object,
+            "",
+            `The alias ${host} is that of Service ${name}, and is wanted by ${rivals.join(", ")}, too, which do not have ` +
+              "it; make the patterns of the Segment tell them apart.",
+          ),
+        ]);
+      return found;
+    },
+  });
+}
+
+const KNOWN = "use PreferNetwork, PreferRegion, PreferClose, PreferSameZone, PreferSameNode or Any";
