@@ -20,7 +20,8 @@ export class MeshTrust {
   readonly #config: Config;
   readonly #log: Logger;
   readonly #aliases = new Set<string>();
-  #forWorkloads: TrustBundle | undefined;
+  /** Until another root is believed, or our authority has others. */
+  #forWorkloads: { readonly ownRoots: readonly Uint8Array[]; readonly bundle: TrustBundle } | undefined;
 
   constructor(host: Host, config: Config, localCluster: ClusterId) {
     const { trustDomain } = config;
@@ -55,10 +56,16 @@ export class MeshTrust {
    * may vouch for ours there: they get it only if the operator has said so twice, here and in ISTIO_MULTIROOT_MESH.
    */
   get forWorkloads(): TrustBundle {
+    const { ownRoots } = this.bundles;
+    if (this.#forWorkloads?.ownRoots !== ownRoots)
+      this.#forWorkloads = { ownRoots, bundle: this.#bundleForWorkloads(ownRoots) };
+    return this.#forWorkloads.bundle;
+  }
+
+  #bundleForWorkloads(ownRoots: readonly Uint8Array[]): TrustBundle {
     const { trustDomain, multiRootMesh } = this.#config;
-    const { ownRoots, pooledRoots } = this.bundles;
-    const roots = multiRootMesh ? distinctRoots([...ownRoots, ...pooledRoots]) : ownRoots;
-    return (this.#forWorkloads ??= { trustDomain, roots });
+    const roots = multiRootMesh ? distinctRoots([...ownRoots, ...this.bundles.pooledRoots]) : ownRoots;
+    return { trustDomain, roots };
   }
 
   #anchorsOf(certificate: CaCertificate): readonly TrustAnchors[] {

@@ -82,6 +82,17 @@ test("roots that do not say for whom they vouch, or are for Kubernetes' own sign
   assert.deepEqual(trust.bundles.pooledRoots, [derOf(ours.root)]);
 });
 
+test("workloads learn a new root of our authority, even if the mesh config has named it before", () => {
+  const trust = trustOf();
+  const [own, next] = [derOf(ours.root), derOf(theirs.root)];
+  trust.note(saying(rootsFor("cluster.local")));
+  const before = trust.forWorkloads;
+  assert.deepEqual(before.roots, [own]);
+  assert.equal(trust.forWorkloads, before, "what is the same is not made anew for each certificate");
+  trust.bundles.setOwn([own, next]);
+  assert.deepEqual(trust.forWorkloads.roots, [own, next]);
+});
+
 test("aliases are other names of our trust domain, under our own roots", async () => {
   const trust = trustOf();
   trust.note(saying({ trustDomainAliases: ["old.test", "cluster.local"] }));

@@ -38,7 +38,7 @@ export function caCertificatesOf(value: unknown, field: string): readonly CaCert
 
 /**
  * Why nobody trusts these roots; undefined if the trust domains do that they name. Whom a root may vouch for is never
- * guessed (contract identity.md 1.6, and 6 number 12): not even for our own trust domain, as istiod would.
+ * guessed (contract identity.md 1.6, and 6 number 12): not even our own trust domain's.
  */
 export function whyTrustedByNobody({ spiffeBundleUrl, trustDomains, certSigners }: CaCertificate): string | undefined {
   if (spiffeBundleUrl !== undefined)
