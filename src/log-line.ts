@@ -31,7 +31,9 @@ export function jsonLine({ at, level, scope, message, fields }: LogEntry): strin
 }
 
 function present(fields: LogFields): [string, string | number | boolean][] {
-  return Object.entries(fields).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]]));
+  const found: [string, string | number | boolean][] = [];
+  for (const [key, value] of Object.entries(fields)) if (value !== undefined) found.push([key, value]);
+  return found;
 }
 
 /** Values with spaces, quotes or equals signs go between quotes, so that no value can look like another field. */

@@ -62,6 +62,7 @@ class CertificateService {
   #bundle: TrustBundle | undefined;
   /** Of the bundle: what every answer ends with. */
   #rootsPem = "";
+  readonly #between = new WeakMap<Uint8Array, string>();
 
   constructor(host: Host, options: CertificateServiceOptions) {
     this.#options = options;
@@ -169,13 +170,23 @@ class CertificateService {
     this.#noteAuthority();
     const { trustDomain } = this.#options.rules;
     if (this.#rootsPem === "") throw new MeshError("internal", `there is no root for trust domain ${trustDomain}`);
-    return [...chain.map((bytes) => toPem("CERTIFICATE", bytes)), this.#rootsPem];
+    const [leaf, ...between] = chain;
+    return [toPem("CERTIFICATE", leaf), ...between.map((bytes) => this.#pemBetween(bytes)), this.#rootsPem];
+  }
+
+  /** Of a certificate between leaf and root: they are the same ones in every answer. */
+  #pemBetween(bytes: Uint8Array): string {
+    const known = this.#between.get(bytes);
+    if (known !== undefined) return known;
+    const pem = toPem("CERTIFICATE", bytes);
+    this.#between.set(bytes, pem);
+    return pem;
   }
 }
 
 const readingHere = (signer: Signer): CsrSigner => ({
   issue: async ({ identity, csr, ttlSeconds }, signal) =>
-    signer.sign({ identity, publicKey: parseCsr(csr), ttlSeconds }, signal),
+    signer.sign({ identity, publicKey: await parseCsr(csr), ttlSeconds }, signal),
 });
 
 type KnownAsker = Asker & Required<Pick<Asker, "caller">>;

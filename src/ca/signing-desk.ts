@@ -9,22 +9,35 @@ import type { LintedCertificate } from "./signer.ts";
 export class SigningDesk {
   readonly #random: Random;
   #leaves: LeafMaker | undefined;
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(random: Random) {
     this.#random = random;
   }
 
-  /** @returns what is to be answered, if anything. */
-  take(message: ToThread): Replies | undefined {
-    if (message.kind === "orders") return packReplies(message.orders.map((order) => this.#make(order)));
+  /** In the order of the calls. @returns what is to be answered, if anything. */
+  take(message: ToThread): Promise<Replies | undefined> {
+    const taken = this.#last.then(() => this.#work(message));
+    this.#last = taken;
+    return taken;
+  }
+
+  async #work(message: ToThread): Promise<Replies | undefined> {
+    if (message.kind === "orders")
+      return packReplies(await Promise.all(message.orders.map((order) => this.#make(order))));
     this.#leaves = new LeafMaker(message.issuer, message.trustDomain, this.#random);
     return undefined;
   }
 
-  #make({ identity, csr, ttlSeconds, now }: OrdersMessage["orders"][number]): LintedCertificate | MeshError {
+  async #make({
+    identity,
+    csr,
+    ttlSeconds,
+    now,
+  }: OrdersMessage["orders"][number]): Promise<LintedCertificate | MeshError> {
     try {
       if (this.#leaves === undefined) throw new MeshError("unavailable", "this thread has no authority yet");
-      return this.#leaves.make({ identity, publicKey: parseCsr(csr), ttlSeconds }, now);
+      return this.#leaves.make({ identity, publicKey: await parseCsr(csr), ttlSeconds }, now);
     } catch (thrown) {
       return MeshError.from(thrown);
     }

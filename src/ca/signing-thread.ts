@@ -7,7 +7,8 @@ import type { ToThread } from "./signing-messages.ts";
 const port = parentPort!;
 const desk = new SigningDesk(systemRandom);
 
-port.on("message", (message: ToThread) => {
-  const replies = desk.take(message);
+// What is thrown ends the thread, and is told to who started it.
+port.on("message", async (message: ToThread) => {
+  const replies = await desk.take(message);
   if (replies !== undefined) port.postMessage(replies, [replies.leaves.buffer as ArrayBuffer]);
 });

@@ -22,8 +22,8 @@ export type StartThread = (events: ThreadEvents) => SigningThread;
 
 /** HTTP/2 takes one core of the two that a control plane usually has; a key that signs slowly wants both. */
 const THREADS = 2;
-/** Of orders in one message: a message costs as much as a tenth of a certificate. */
-const BATCH_MAX = 8;
+/** Of orders in one message: what comes back together is also written to sockets together. */
+const BATCH_MAX = 16;
 /** Messages that a thread has: one that it works on, and the next, or it would wait for us. */
 const BATCHES_MAX = 2;
 /** 16 KiB each at most; with RSA 4096 on two threads the last one waits some 4 seconds. */
@@ -132,9 +132,11 @@ export class SigningThreads {
     return found;
   }
 
-  /** Who has left is not signed for. */
+  /** Shared out among threads that have nothing to do. Who has left is not signed for. */
   #next(): readonly Waiting[] {
-    return this.#line.splice(0, BATCH_MAX).filter(({ signal, reject }) => {
+    const idle = this.#threads.filter(({ thread, batches }) => thread !== undefined && batches.length === 0).length;
+    const share = Math.ceil(this.#line.length / Math.max(1, idle));
+    return this.#line.splice(0, Math.min(share, BATCH_MAX)).filter(({ signal, reject }) => {
       if (signal.aborted) reject(signal.reason);
       return !signal.aborted;
     });

@@ -3,13 +3,13 @@ import { messageOf } from "../errors.ts";
 import type { Replies } from "./signing-messages.ts";
 import type { SigningThread, ThreadEvents } from "./signing-threads.ts";
 
-/** Of its heap; it needs some 6. One that needs more has gone wrong, and ends alone. */
-const HEAP_MEGABYTES_MAX = 64;
+/** Its heap needs some 6 MB. A thread that needs more than these has gone wrong, and ends alone. */
+const HEAP = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 32 };
 
 /** Starts a thread that signs. It does not keep the process alive. */
 export function startSigningThread(events: ThreadEvents): SigningThread {
   const worker = new Worker(new URL("./signing-thread.js", import.meta.url), {
-    resourceLimits: { maxOldGenerationSizeMb: HEAP_MEGABYTES_MAX, maxYoungGenerationSizeMb: 16 },
+    resourceLimits: HEAP,
     // Not those of the process: a profile, or an inspector, is of the main thread.
     execArgv: [],
   });

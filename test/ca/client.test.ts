@@ -28,12 +28,15 @@ afterEach(async () => {
 });
 
 /** Asks a server that signs for the key that `keyOf` picks from a request. */
-async function ask(keyOf: (csr: string) => Uint8Array, signal = never): Promise<readonly string[]> {
+async function ask(
+  keyOf: (csr: string) => Uint8Array | Promise<Uint8Array>,
+  signal = never,
+): Promise<readonly string[]> {
   const host = realHost();
   const authority = await selfMadeRoot(host, folder, identity.trustDomain);
   const signer = new LocalSigner(host, authority, identity.trustDomain);
   const call = async (request: Uint8Array): Promise<Uint8Array> => {
-    const publicKey = keyOf(IstioCertificateRequest.decode(request).csr);
+    const publicKey = await keyOf(IstioCertificateRequest.decode(request).csr);
     const chain = await signer.sign({ identity, publicKey, ttlSeconds: 600 }, never);
     const certChain = [...chain, ...authority.roots].map((bytes) => toPem("CERTIFICATE", bytes));
     return IstioCertificateResponse.encode({ certChain }).finish();

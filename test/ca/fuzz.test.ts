@@ -13,9 +13,9 @@ import { anyRequest, damagedPem, damagedTree, pemOf } from "./csr-mutations.ts";
 x509.cryptoProvider.set(globalThis.crypto);
 
 /** The key that ours takes out of a request; undefined if it refuses it, as it should: with an error for the caller. */
-function taken(pem: string): Buffer | undefined {
+async function taken(pem: string): Promise<Buffer | undefined> {
   try {
-    return Buffer.from(parseCsr(pem));
+    return Buffer.from(await parseCsr(pem));
   } catch (thrown) {
     assert.ok(thrown instanceof MeshError && thrown.code === "invalid", String(thrown));
     assert.ok(thrown.message.length < 400, thrown.message);
@@ -25,7 +25,7 @@ function taken(pem: string): Buffer | undefined {
 
 /** What ours takes, a library that is not ours must take, and find the same key in: ours may only be stricter. */
 async function othersAgree(pem: string): Promise<boolean> {
-  const key = taken(pem);
+  const key = await taken(pem);
   if (key === undefined) return false;
   const request = new x509.Pkcs10CertificateRequest(pem);
   assert.ok(await request.verify(), "ours took what another finds to be badly signed");
@@ -50,23 +50,23 @@ test("CSR fuzzer: a request of any key, algorithm, name and wish is taken if it 
   both(tally, 20);
 });
 
-test("CSR fuzzer: whichever bit of a request is another, it is refused", () => {
+test("CSR fuzzer: whichever bit of a request is another, it is refused", async () => {
   const { csr } = newCsr();
   const bytes = Buffer.from(csr.replace(/-----.*-----/g, ""), "base64");
   for (let bit = 0; bit < 8 * bytes.length; bit += 1) {
     const damaged = Buffer.from(bytes);
     damaged[bit >> 3]! ^= 1 << (bit & 7);
-    assert.equal(taken(pemOf(damaged)), undefined, `bit ${bit}`);
+    assert.equal(await taken(pemOf(damaged)), undefined, `bit ${bit}`);
   }
 });
 
-test("CSR fuzzer: wherever a request is cut, and whatever follows it, it is refused", () => {
+test("CSR fuzzer: wherever a request is cut, and whatever follows it, it is refused", async () => {
   const { csr } = newCsr();
   const bytes = Buffer.from(csr.replace(/-----.*-----/g, ""), "base64");
   for (let length = 0; length < bytes.length; length += 1)
-    assert.equal(taken(pemOf(bytes.subarray(0, length))), undefined, `${length} bytes`);
+    assert.equal(await taken(pemOf(bytes.subarray(0, length))), undefined, `${length} bytes`);
   for (const more of [[0], [5, 0], [0x30, 0], [...bytes]])
-    assert.equal(taken(pemOf(Buffer.concat([bytes, Buffer.from(more)]))), undefined);
+    assert.equal(await taken(pemOf(Buffer.concat([bytes, Buffer.from(more)]))), undefined);
 });
 
 test("CSR fuzzer: however the structure of a request is changed, nobody but its signer is taken for its owner", async function () {

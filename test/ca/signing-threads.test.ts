@@ -48,9 +48,9 @@ class StoppedThread {
     this.stopped = true;
     this.events.ended("it was stopped");
   }
-  work(): boolean {
+  async work(): Promise<boolean> {
     for (let message = this.told.shift(); message !== undefined; message = this.told.shift()) {
-      const replies = this.#desk.take(message);
+      const replies = await this.#desk.take(message);
       if (replies === undefined) continue;
       this.events.replied(replies);
       return true;
@@ -75,8 +75,11 @@ async function lab() {
     threads,
     signer,
     send: () => host.clock.advance(0),
-    work: () => {
-      while (threads.some((thread) => !thread.stopped && thread.work()));
+    work: async () => {
+      for (let worked = true; worked;) {
+        worked = false;
+        for (const thread of threads) if (!thread.stopped && (await thread.work())) worked = true;
+      }
     },
   };
 }
@@ -147,7 +150,7 @@ test("what was under way when the authority changed ends under the one before, a
   signer.rotate(next);
   const later = Array.from({ length: 10 }, () => signer.issue(order(), staying));
   send();
-  work();
+  await work();
   const isOf =
     (root: Uint8Array) =>
     ([leaf]: readonly Uint8Array[]) =>
@@ -168,7 +171,7 @@ test("when a thread ends, what it was at is to be asked again, the rest is signe
   host.clock.advance(0);
   assert.equal(threads.length, 3);
   threads[0]!.stopped = true;
-  work();
+  await work();
   const ends = await Promise.allSettled(asked);
   const refused = ends.filter((end) => end.status === "rejected");
   assert.equal(refused.length, lost);
@@ -189,7 +192,7 @@ test("a thread that ends as soon as it starts is started once a second, and what
   assert.equal(threads.length, 2);
   host.clock.advance(1);
   assert.equal(threads.length, 4);
-  work();
+  await work();
   assert.equal((await asked).length, 1);
 });
 
@@ -202,7 +205,7 @@ test("not too many wait, and who has left is not signed for", async () => {
   const sent = threads.flatMap(({ orders }) => orders).length;
   assert.ok(sent <= 64, `${sent} requests are out of reach of their callers`);
   leaving.abort(new MeshError("unavailable", "left"));
-  work();
+  await work();
   const ends = await Promise.allSettled(waiting);
   assert.equal(ends.filter(({ status }) => status === "fulfilled").length, sent);
 });
@@ -224,7 +227,7 @@ test("a thread that does not answer is stopped after ten seconds, and nobody in 
   );
   const asked = signer.issue(order(), staying);
   send();
-  work();
+  await work();
   assert.equal((await asked).length, 1);
 });
 
@@ -238,7 +241,7 @@ test("one bad request among others is refused alone", async () => {
   ];
   const all = Promise.allSettled(asked.map((each) => signer.issue(each, staying)));
   send();
-  work();
+  await work();
   assert.deepEqual(
     (await all).map((end) => (end.status === "fulfilled" ? "signed" : (end.reason as MeshError).code)),
     ["signed", "invalid", "denied", "signed"],
