@@ -2,6 +2,7 @@ import { Command as Program, CommanderError, Option } from "commander";
 import type { Command, CommandGroup, Environment, ExitCode, Flag, Options, Printer } from "./command.ts";
 import { textOption, UsageError } from "./command.ts";
 import { parseDurationMs } from "./duration.ts";
+import { eitherSignal } from "./either-signal.ts";
 import { MeshError, messageOf } from "./errors.ts";
 import type { Clock } from "./host.ts";
 
@@ -93,7 +94,7 @@ async function runCommand(cli: Cli, command: Command, args: readonly string[], o
     throw new UsageError(`--timeout is "${limit}": give a duration above 0, as 500ms, 30s or 2m`);
   const timeUp = new AbortController();
   const timer = limitMs === undefined ? undefined : clock.after(limitMs, () => timeUp.abort());
-  const signal = AbortSignal.any([interrupted, timeUp.signal]);
+  const signal = eitherSignal(interrupted, timeUp.signal);
   const graceMs = command.endless === true ? ENDLESS_GRACE_MS : GRACE_MS;
   try {
     const running = command.run({ args, options, environment, printer, signal });

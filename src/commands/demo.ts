@@ -5,6 +5,7 @@ import { type Command, type CommandCall, type ExitCode, type Printer, textOption
 import { type Config, CONFIG_FLAGS, loadConfig } from "../config.ts";
 import { messageOf } from "../errors.ts";
 import type { ChangeBatch } from "../registry/collection/collection.ts";
+import { timeLimit } from "../time-limit.ts";
 import { type DemoClient, demoClient, leaveConnection } from "./demo-client.ts";
 import { once, type Summary } from "./once.ts";
 import { type RunningPlane, startPlane, untilAborted } from "./running-plane.ts";
@@ -49,8 +50,8 @@ async function runOnce(call: CommandCall): Promise<ExitCode> {
     const config = configOf(call, own);
     const running = await startPlane({ config, openToAll: true }, call.signal);
     try {
-      const signal = AbortSignal.any([call.signal, AbortSignal.timeout(ONCE_MS)]);
-      const summary = await once(running, await demoClient({ ...running, config }), signal);
+      using limit = timeLimit(running.host.clock, ONCE_MS, call.signal);
+      const summary = await once(running, await demoClient({ ...running, config }), limit.signal);
       call.printer.out(call.options["output"] === "json" ? `${JSON.stringify(summary)}\n` : summaryText(summary));
       return 0;
     } finally {

@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { requestCertificate, verifySvid } from "../ca/client.ts";
+import { eitherSignal } from "../either-signal.ts";
 import { MeshError } from "../errors.ts";
 import { formatServiceAccountId } from "../spiffe.ts";
 import { DeltaClient } from "../xds/delta-client.ts";
@@ -58,7 +59,7 @@ async function receiveMesh(
   await dialXds({
     target,
     client,
-    signal: AbortSignal.any([signal, done.signal]),
+    signal: eitherSignal(signal, done.signal),
     onUpdate: ({ typeUrl, resources }) => {
       heard.add(typeUrl);
       if (typeUrl === ADDRESS_TYPE)
