@@ -14,6 +14,9 @@ import { uriNames } from "./certificate-fields.ts";
 /** The roots of our own authority are what this source has offered for our own trust domain. */
 const AUTHORITY = "authority";
 
+/** In a message. */
+const NAMED_MAX = 3;
+
 /** By source. */
 type Offers = ReadonlyMap<string, readonly TrustAnchors[]>;
 
@@ -24,8 +27,18 @@ export class TrustBundles implements Trust {
   readonly #bundles = new Source<string, TrustBundle>(this.#graph, "trust-bundles");
   #offers: Offers = new Map();
   #ownRoots: readonly Uint8Array[] = [];
+  readonly #open = new WeakMap<Uint8Array, OpenedCertificate>();
   #revocations = new Revocations();
   #anchors: ReadonlyMap<string, readonly OpenedCertificate[]> = new Map();
+
+  /** Many trust domains may have one root: it is read once. */
+  readonly #opened = (root: Uint8Array): OpenedCertificate => {
+    const known = this.#open.get(root);
+    if (known !== undefined) return known;
+    const opened = openedCertificate(root);
+    this.#open.set(root, opened);
+    return opened;
+  };
 
   /** @param trustDomain our own. */
   constructor(trustDomain: string) {
@@ -59,11 +72,19 @@ export class TrustBundles implements Trust {
 
   /** @throws MeshError or Error if a root cannot be read; nothing is changed then. */
   offer(source: string, anchors: readonly TrustAnchors[]): void {
-    const offers = new Map(this.#offers);
-    if (anchors.length > 0) offers.set(source, anchors);
-    else offers.delete(source);
+    this.#settle(new Map(this.#offers).set(source, anchors));
+  }
+
+  /** Makes the sources under `prefix` exactly these, in one change. @throws as `offer`. */
+  replace(prefix: string, offers: Iterable<readonly [source: string, anchors: readonly TrustAnchors[]]>): void {
+    const others = [...this.#offers].filter(([source]) => !source.startsWith(prefix));
+    this.#settle(new Map([...others, ...offers]));
+  }
+
+  #settle(offers: Map<string, readonly TrustAnchors[]>): void {
+    for (const [source, anchors] of offers) if (anchors.length === 0) offers.delete(source);
     const bundles = bundlesOf(offers);
-    this.#anchors = new Map(bundles.map(({ trustDomain, roots }) => [trustDomain, roots.map(openedCertificate)]));
+    this.#anchors = new Map(bundles.map(({ trustDomain, roots }) => [trustDomain, roots.map(this.#opened)]));
     this.#offers = offers;
     this.#bundles.replace(
       "",
@@ -85,8 +106,8 @@ export class TrustBundles implements Trust {
       const check = { role, now, revocations: this.#revocations };
       const path = pathTo(this.#anchors.get(identity.trustDomain) ?? [], shown, check);
       if (path.why === undefined) return { identity, expiresAt: path.expiresAt };
-      const others = this.#whoElse(shown, check).join(" and ");
-      throw new Error(others === "" ? path.why : `its root vouches for trust domain ${others} only`);
+      const others = this.#whoElse(shown, check);
+      throw new Error(others.length === 0 ? path.why : `its root vouches for trust domain ${inFew(others)} only`);
     } catch (thrown) {
       const message = `the ${role} certificate${whose} proves nobody: ${messageOf(thrown)}`;
       throw new MeshError("unauthenticated", message, {}, { cause: thrown });
@@ -95,10 +116,15 @@ export class TrustBundles implements Trust {
 
   /** The trust domains for whose roots the chain would be good: what an operator most likely got wrong. */
   #whoElse(shown: readonly OpenedCertificate[], check: PathCheck): readonly string[] {
-    return [...this.#anchors].flatMap(([trustDomain, anchors]) =>
-      pathTo(anchors, shown, check).why === undefined ? [trustDomain] : [],
-    );
+    const roots = new Set([...this.#anchors.values()].flat());
+    const good = new Set([...roots].filter((root) => pathTo([root], shown, check).why === undefined));
+    return [...this.#anchors].flatMap(([name, anchors]) => (anchors.some((root) => good.has(root)) ? [name] : []));
   }
+}
+
+function inFew(names: readonly string[]): string {
+  const more = names.length - NAMED_MAX;
+  return more > 0 ? `${names.slice(0, NAMED_MAX).join(", ")} and ${more} others` : names.join(" and ");
 }
 
 /** What all of them say of each trust domain, added up. */

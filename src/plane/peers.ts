@@ -34,7 +34,6 @@ export class PlanePeers {
   readonly #links: GrpcLinks;
   readonly #peers: Peers;
   readonly #observing: readonly Disposable[];
-  readonly #trusted = new Set<ClusterId>();
 
   constructor(host: Host, config: Config, trust: TrustBundles, plane: PeeredPlane) {
     const { localCluster: cluster, registry } = plane;
@@ -100,19 +99,17 @@ export class PlanePeers {
 
   /** Our root vouches for each trust domain that a Gateway of ours names (contract peering.md 2.3). */
   #trust(): void {
-    const named = new Set<ClusterId>();
-    for (const [, { cluster, trustDomain, refused }] of this.#registry.peerGateways.entries()) {
-      if (cluster === undefined || refused !== undefined) continue;
-      named.add(cluster);
-      this.#bundles.offer(sourceOf(cluster), [{ trustDomain, roots: "own" }]);
-    }
-    for (const cluster of this.#trusted) if (!named.has(cluster)) this.#bundles.offer(sourceOf(cluster), []);
-    this.#trusted.clear();
-    for (const cluster of named) this.#trusted.add(cluster);
+    const gateways = Array.from(this.#registry.peerGateways.entries(), ([, gateway]) => gateway);
+    this.#bundles.replace(
+      "peer/",
+      gateways.flatMap(({ cluster, trustDomain, refused }) =>
+        cluster === undefined || refused !== undefined
+          ? []
+          : [[`peer/${cluster}`, [{ trustDomain, roots: "own" }]] as const],
+      ),
+    );
   }
 }
-
-const sourceOf = (cluster: ClusterId): string => `peer/${cluster}`;
 
 /** What a peer's `proxy-status` shows of us (contract peering.md 2.3). */
 function nodeOf({ podName, systemNamespace, clusterDomain }: Config, cluster: ClusterId): ClientNode {

@@ -125,6 +125,27 @@ test("what several sources say adds up, what one withdraws goes, and whoever fol
   );
 });
 
+test("what all peers say is one change, however many they are", async () => {
+  const root = await TestAuthority.create();
+  const bundles = bundlesWith(root);
+  let changes = 0;
+  bundles.observe(() => (changes += 1));
+  const peers = Array.from(
+    { length: 500 },
+    (_, at) => [`peer/${at}`, [{ trustDomain: `td${at}`, roots: "own" }]] as const,
+  );
+  bundles.replace("peer/", peers);
+  assert.deepEqual([changes, bundles.bundles.size], [1, 501]);
+  assert.deepEqual(bundles.rootsOf("td499"), [derOf(root.root)]);
+  const stranger = chainOf(await root.issue(["spiffe://unknown.test/ns/a/sa/b"]));
+  refused(() => bundles.verify(stranger, "client", now), /for trust domain one\.test, td0, td1 and 498 others only/);
+  bundles.replace("peer/", peers);
+  assert.equal(changes, 1);
+  bundles.replace("peer/", peers.slice(0, 1));
+  assert.deepEqual([...bundles.bundles.entries()].map(([name]) => name).sort(), ["one.test", "td0"]);
+  assert.equal(changes, 2);
+});
+
 test("a leaf under no root that is known is refused, with the name of who issued it", async () => {
   const bundles = bundlesWith(await TestAuthority.create("CN=one"));
   const foreign = await TestAuthority.create("CN=stranger");
