@@ -10,7 +10,7 @@ import threading
 
 
 def field(number, payload):
-    """One that is length-delimited, and here shorter than 128 bytes or twice 128."""
+    """One that is length-delimited, below 16 KiB."""
     size = len(payload)
     length = bytes([size]) if size < 128 else bytes([size & 127 | 128, size >> 7])
     return bytes([number << 3 | 2]) + length + payload
