@@ -122,8 +122,8 @@ export async function csrService(authority: Authority): Promise<CsrService> {
         token(tokens === "fresh" ? (serial += 1) : serial++ % NODES),
       );
       const order: CsrOrder = { port, root, messages, tokens: shown, count, connections: 4, atOnce: 8 };
-      const [before, threadsBefore] = [process.cpuUsage(), threadTimes()];
       client.send(order);
+      const [before, threadsBefore] = [process.cpuUsage(), threadTimes()];
       const [{ ms, failed }] = (await once(client, "message")) as [CsrReport];
       if (failed !== undefined) throw new Error(`csr: ${failed}`);
       const { user, system } = process.cpuUsage(before);

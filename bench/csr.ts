@@ -38,7 +38,7 @@ async function run(report: Report): Promise<void> {
       const rates = [];
       for (let round = 0; round < ROUNDS; round += 1) rates.push(await service.rate(tokens, COUNTS[type]));
       const name = `csr.${type}.grpc-${tokens}-tokens`;
-      report(rate(`${name}.beside-client`, middle(rates.map(({ wall }) => wall)), "svid/s", reached));
+      report(rate(`${name}.wall`, middle(rates.map(({ wall }) => wall)), "svid/s", reached));
       report(rate(`${name}.two-cores`, middle(rates.map(({ twoCores }) => twoCores)), "svid/2-core-s", reached));
     }
     if (type === "rsa-4096")

@@ -152,8 +152,8 @@ export class TokenReviewAuthenticator implements Authenticator {
   async #review(token: string): Promise<unknown> {
     const { clock } = this.#host;
     const abort = new AbortController();
-    const late = new MeshError("timeout", `there was no answer within ${ANSWER_MS / 1000} s`);
-    const timer = clock.after(ANSWER_MS, () => abort.abort(late));
+    const late = (): MeshError => new MeshError("timeout", `there was no answer within ${ANSWER_MS / 1000} s`);
+    const timer = clock.after(ANSWER_MS, () => abort.abort(late()));
     try {
       const status = await orAborted(this.#options.reviewer.review(token, [AUDIENCE], abort.signal), abort.signal);
       this.#watch.answered();

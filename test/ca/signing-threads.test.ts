@@ -135,6 +135,7 @@ test("a thread that is killed is started again, and signs with the authority of 
     const [leaf] = await signer.issue(order(), staying).catch(() => signer.issue(order(), staying));
     assert.ok(new X509Certificate(leaf).verify(issuerOf(authority).publicKey));
     assert.ok(ends >= 1 && running.length >= 1);
+    assert.equal(host.lines.filter((line) => line.startsWith("error ca: a signing thread ended")).length, ends);
   } finally {
     signer.close();
   }
