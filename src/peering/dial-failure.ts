@@ -20,9 +20,24 @@ const CAUSES: readonly (readonly [RegExp, PeerReason, string])[] = [
   [/Keepalive timeout/i, "Disconnected", "the peer no longer answers pings"],
 ];
 
-/** Why a call to a peer ended. @param where as `10.0.0.1 port 15012`. */
-export function failureOf(code: status, details: string, where: string): LinkFailure {
+/** What a peer of our own kind says in one word, beside the status. */
+const TOLD: ReadonlyMap<string, PeerReason> = new Map<string, PeerReason>([
+  ["NotReady", "SyncPending"],
+  ["TrustDomainMismatch", "TrustDomainUnknown"],
+  ["OwnCluster", "IdentityMismatch"],
+  ["NoCluster", "IdentityMismatch"],
+  ["ClusterNameTaken", "IdentityMismatch"],
+]);
+
+/**
+ * Why a call to a peer ended.
+ * @param where as `10.0.0.1 port 15012`.
+ * @param word what it said beside the status, if anything.
+ */
+export function failureOf(code: status, details: string, where: string, word = ""): LinkFailure {
   const said = printable(reasonIn(details), 512);
+  const told = TOLD.get(word);
+  if (told !== undefined) return { reason: told, message: `${where} refuses us: ${said}` };
   if (code === status.PERMISSION_DENIED) return { reason: "PermissionDenied", message: `${where} refuses us: ${said}` };
   if (code === status.UNAUTHENTICATED)
     return { reason: unauthenticated(said), message: `${where} does not believe our certificate: ${said}` };

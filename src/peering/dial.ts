@@ -164,7 +164,7 @@ class GrpcStream implements LinkStream {
     call.on("metadata", () => this.#done || this.#receiver.connected());
     call.on("data", (bytes: Buffer) => this.#received(bytes));
     call.on("error", (error: grpc.ServiceError) =>
-      this.#end(this.#refusal ?? failureOf(error.code, error.details, this.#where)),
+      this.#end(this.#refusal ?? failureOf(error.code, error.details, this.#where, wordOf(error))),
     );
     call.on("end", () => this.#end({ reason: "Disconnected", message: `${this.#where} ended the stream` }));
   }
@@ -223,6 +223,11 @@ class GrpcStream implements LinkStream {
     this.close();
     this.#receiver.ended(failure);
   }
+}
+
+/** Beside the status, in trailers of our own servers. */
+function wordOf({ metadata }: grpc.ServiceError): string | undefined {
+  return metadata.get("causeway-reason")[0]?.toString();
 }
 
 /** Leaf first; the last one is often its own issuer. */

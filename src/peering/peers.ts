@@ -26,6 +26,7 @@ export class Peers {
   readonly #peers = new Map<ClusterId, OpenedPeer>();
   #observing: Disposable | undefined;
   #ticking: Disposable | undefined;
+  #sweeping = Promise.resolve();
   #dialledMs: number | undefined;
   #settled = false;
 
@@ -38,7 +39,7 @@ export class Peers {
   async start(): Promise<void> {
     this.#observing = this.#options.gateways.observe(() => this.#follow());
     const loaded = this.#follow();
-    void this.#options.store.keepOnly(new Set(this.#peers.keys()));
+    this.#sweeping = this.#options.store.keepOnly(new Set(this.#peers.keys()));
     this.#tick();
     await Promise.all(loaded);
   }
@@ -70,6 +71,7 @@ export class Peers {
     this.#observing?.[Symbol.dispose]();
     this.#ticking?.[Symbol.dispose]();
     await Promise.all(Array.from(this.#peers.values(), (peer) => peer.close()));
+    await this.#sweeping;
     await this.#options.store.settled();
   }
 

@@ -84,8 +84,8 @@ export class SnapshotStore {
   /** Forgets all others: those that left while nobody was here to see. */
   async keepOnly(peers: ReadonlySet<ClusterId>): Promise<void> {
     const names = await readdir(this.#folder).catch((): string[] => []);
-    const known = names.filter((name) => name.endsWith(SUFFIX)).map((name) => name.slice(0, -SUFFIX.length));
-    for (const peer of known) if (isClusterId(peer) && !peers.has(peer)) await this.forget(peer);
+    const known = names.flatMap((name) => /^(.*)\.json(\.damaged)?$/.exec(name)?.[1] ?? []);
+    for (const peer of new Set(known)) if (isClusterId(peer) && !peers.has(peer)) await this.forget(peer);
   }
 
   /** Resolves once all that was asked for is done. */

@@ -140,14 +140,19 @@ export class TestAuthority {
     return `${x509.PemConverter.encode(list.rawData, "X509 CRL")}\n`;
   }
 
-  /** A certificate for `localhost` and 127.0.0.1, or for these URIs. */
-  async issue(uris: readonly string[] = [], lifetimeMs = 3_600_000, serial = "02"): Promise<Pair> {
+  /** A certificate for these URIs, or else for 127.0.0.1 and the DNS name. */
+  async issue(
+    uris: readonly string[] = [],
+    lifetimeMs = 3_600_000,
+    serial = "02",
+    dnsName = "localhost",
+  ): Promise<Pair> {
     const keys = await webcrypto.subtle.generateKey(P256, true, ["sign", "verify"]);
     const names: x509.JsonGeneralNames =
       uris.length > 0
         ? uris.map(urlName)
         : [
-            { type: "dns", value: "localhost" },
+            { type: "dns", value: dnsName },
             { type: "ip", value: "127.0.0.1" },
           ];
     const certificate = await x509.X509CertificateGenerator.create({
