@@ -128,6 +128,7 @@ export class Link {
     const same = ips.length === this.#ips.length && ips.every((ip, at) => ip === this.#ips[at]);
     if (same || this.#closed) return;
     this.#ips = ips;
+    if (this.#failure?.reason === "AddressUnresolved") this.#failure = undefined;
     if (!this.#connected) this.#dialAnew();
   }
 

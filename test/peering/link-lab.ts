@@ -76,6 +76,10 @@ export class Call {
     const update = decodeDeltaResponse(Buffer.concat(resources.map(({ record }) => record)));
     this.receiver.received({ ...update, typeUrl, nonce: String(++this.#nonce), removed }, 1_000);
   }
+  /** @param atMs when, by the peer's clock. */
+  changed(service: FederatedService, atMs: number): void {
+    this.say(FSDS_TYPE, [encodeFederatedService(service, atMs)]);
+  }
   /** All of a state: of each type what is given, and its end. */
   sayAll(services: readonly FederatedService[] = [], epoch = "1", facts: ClusterFacts | undefined = factsOf()): void {
     const end = snapshotEnd(epoch, 1_700_000_000_000);

@@ -7,6 +7,12 @@ import { folderOf } from "../kits/folder.ts";
 import { TestHost } from "../kits/test-host.ts";
 import { gatewayOf, LinkLab, type LabOptions, serviceOf, WEST } from "./link-lab.ts";
 
+/** Nothing is being written any more once it is disposed. */
+function storeIn(folder: string, host = new TestHost()): SnapshotStore & AsyncDisposable {
+  const store = new SnapshotStore(host, folder);
+  return Object.assign(store, { [Symbol.asyncDispose]: () => store.settled() });
+}
+
 /** Files take time that no virtual clock knows of. */
 async function linked(store: SnapshotStore, more: LabOptions = {}): Promise<LinkLab> {
   const lab = new LinkLab({ ...more, store });
@@ -28,7 +34,7 @@ async function stopped(store: SnapshotStore, ...names: readonly string[]): Promi
 
 test("what a peer said is there after a restart, before anybody answers, with its age; and is resumed by its versions", async () => {
   await using folder = await folderOf({});
-  const store = new SnapshotStore(new TestHost(), folder.path);
+  await using store = storeIn(folder.path);
   await stopped(store, "payments");
   const lab = await linked(store);
   assert.deepEqual(lab.services, ["west/bank/payments 1"]);
@@ -45,7 +51,7 @@ test("what a peer said is there after a restart, before anybody answers, with it
 
 test("the grace of what was kept began when the peer was last heard, not at our start", async () => {
   await using folder = await folderOf({});
-  const store = new SnapshotStore(new TestHost(), folder.path);
+  await using store = storeIn(folder.path);
   await stopped(store, "payments");
   const lab = new LinkLab({ store, stale: { graceMs: 60_000, policy: "unhealthy" } });
   lab.host.clock.advance(50_000);
@@ -60,7 +66,7 @@ test("the grace of what was kept began when the peer was last heard, not at our 
 
 test("what was kept is held to the Gateway of today", async () => {
   await using folder = await folderOf({});
-  const store = new SnapshotStore(new TestHost(), folder.path);
+  await using store = storeIn(folder.path);
   await stopped(store, "payments");
   const lab = new LinkLab({ store });
   lab.link(gatewayOf({ trustDomain: "west.example" }));
@@ -72,7 +78,7 @@ test("what was kept is held to the Gateway of today", async () => {
 
 test("half of a first state is never kept", async () => {
   await using folder = await folderOf({});
-  const store = new SnapshotStore(new TestHost(), folder.path);
+  await using store = storeIn(folder.path);
   const lab = await linked(store);
   lab.call.connected();
   await lab.peers.close();
@@ -81,7 +87,7 @@ test("half of a first state is never kept", async () => {
 
 test("a Gateway that is deleted takes what was kept with it, also while nobody was here to see", async () => {
   await using folder = await folderOf({});
-  const store = new SnapshotStore(new TestHost(), folder.path);
+  await using store = storeIn(folder.path);
   await stopped(store, "payments");
   const lab = await linked(store);
   lab.unlink();
@@ -106,7 +112,7 @@ for (const [what, damage] of [
   test(`a file that ${what} is put aside, and nothing of it is served`, async () => {
     await using folder = await folderOf({});
     const host = new TestHost();
-    const store = new SnapshotStore(host, folder.path);
+    await using store = storeIn(folder.path, host);
     await stopped(store, "payments");
     await writeFile(folder.at("west.json"), damage(await readFile(folder.at("west.json"), "utf8")));
     const lab = await linked(store);
@@ -128,7 +134,7 @@ test("a folder that cannot be written costs one warning, and nothing else", asyn
 
 test("while a peer is live, what it said is saved now and then, so that a crash costs little", async () => {
   await using folder = await folderOf({});
-  const store = new SnapshotStore(new TestHost(), folder.path);
+  await using store = storeIn(folder.path);
   const lab = await linked(store);
   lab.call.connected();
   lab.call.sayAll([serviceOf("payments")]);
