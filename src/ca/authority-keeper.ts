@@ -2,6 +2,7 @@ import { MeshError, messageOf } from "../errors.ts";
 import type { Counter, EpochMs, Host, Logger } from "../host.ts";
 import type { Authority } from "./authority.ts";
 import { AuthoritySteps } from "./authority-steps.ts";
+import { type RootMemory, shapeOf } from "./remembered-roots.ts";
 import { authorityOf, type CacertsFiles, withoutLists } from "./cacerts.ts";
 
 export interface AuthorityKeeperOptions {
@@ -10,6 +11,8 @@ export interface AuthorityKeeperOptions {
   readonly authority: Authority;
   /** How long a new root is published before what it issued signs, and an old one after. */
   readonly rootWaitMs: number;
+  /** What is known of roots beyond this process; undefined if nothing outlives it. */
+  readonly memory?: RootMemory;
   /** False: revocation lists are not read. */
   readonly readsLists?: boolean;
   /** Called with each authority that takes the place of the last. What it throws is logged, and tried again. */
@@ -37,6 +40,8 @@ export class AuthorityKeeper {
   #authority: Authority;
   #adopted: string | undefined;
   #complaint = "";
+  /** Of what was last remembered. */
+  #shape = "";
   #waits: readonly string[] = [];
   #turn: Promise<void> = Promise.resolve();
 
@@ -46,7 +51,8 @@ export class AuthorityKeeper {
     this.#log = host.log.scope("ca");
     this.#refusals = refusalsOf(host);
     this.#authority = options.authority;
-    this.#steps = new AuthoritySteps(options.authority, options.rootWaitMs);
+    this.#steps = stepsFrom(options, host.clock.now(), host.clock.elapsedMs());
+    this.#remember();
   }
 
   /** The digest of what was last allowed; undefined until something was offered. */
@@ -101,6 +107,16 @@ export class AuthorityKeeper {
     }
   }
 
+  #remember(): void {
+    const { memory } = this.#options;
+    if (memory === undefined) return;
+    const { clock } = this.#host;
+    const roots = this.#steps.remembered(clock.now(), clock.elapsedMs());
+    if (shapeOf(roots) === this.#shape) return;
+    this.#shape = shapeOf(roots);
+    memory.remember(roots);
+  }
+
   #authorityIn(files: CacertsFiles, now: EpochMs): Authority {
     const { trustDomain, readsLists = true } = this.#options;
     return authorityOf(readsLists ? files : withoutLists(files), trustDomain, now);
@@ -111,6 +127,7 @@ export class AuthorityKeeper {
     const { authority, waits } = this.#steps.stage(clock.now(), clock.elapsedMs());
     for (const wait of waits) if (!this.#waits.includes(wait)) this.#log.warn(wait);
     this.#waits = waits;
+    this.#remember();
     if (sameAuthority(this.#authority, authority)) return;
     await this.#options.onChange(authority);
     this.#authority = authority;
@@ -119,6 +136,28 @@ export class AuthorityKeeper {
     const counts = { roots: roots.length, lists: revocations.length || undefined };
     this.#log.info("cacerts changed, and what is there now signs", { until, ...counts });
   }
+}
+
+/** What to begin with: what was found first, and what is remembered of roots. */
+type Beginning = Pick<AuthorityKeeperOptions, "authority" | "rootWaitMs" | "memory">;
+
+function stepsFrom({ authority, rootWaitMs, memory }: Beginning, now: EpochMs, elapsed: number): AuthoritySteps {
+  const roots = memory?.remembered;
+  return new AuthoritySteps(authority, rootWaitMs, roots && { roots, now, elapsed });
+}
+
+/**
+ * The first authority as it may be used: with the roots, too, that were taken out lately. That it was seen is remembered,
+ * so that a wait ends though it is begun again and again.
+ * @throws MeshError `conflict` if workloads do not know its root yet.
+ */
+export function firstStage({ clock }: Host, beginning: Beginning): Authority {
+  const [now, elapsed] = [clock.now(), clock.elapsedMs()];
+  const steps = stepsFrom(beginning, now, elapsed);
+  const why = steps.whyNotYet(now, elapsed);
+  if (why === undefined) return steps.stage(now, elapsed).authority;
+  beginning.memory?.remember(steps.remembered(now, elapsed));
+  throw new MeshError("conflict", why);
 }
 
 /** Authorities that were found and not taken, each reason once: at the start, and while another is in use. */

@@ -1,10 +1,11 @@
-import { createPublicKey, X509Certificate } from "node:crypto";
 import { MeshError } from "../errors.ts";
 import type { EpochMs } from "../host.ts";
 import type { Authority } from "./authority.ts";
 import { readCertificate } from "./certificate-fields.ts";
 import { refuseOlder } from "./crl-check.ts";
 import { pemBlocks } from "./pem.ts";
+import type { RememberedRoot } from "./remembered-roots.ts";
+import { anchorOf, byAnchor, type Ders, holds, isUnder, minuteOf, rootName } from "./root-anchor.ts";
 
 /** What signs and what is trusted now. */
 export interface AuthorityStage {
@@ -15,6 +16,13 @@ export interface AuthorityStage {
 
 /** Milliseconds since the process began. */
 type ElapsedMs = number;
+
+/** What was remembered, and when it was read. */
+export interface Before {
+  readonly roots: readonly RememberedRoot[];
+  readonly now: EpochMs;
+  readonly elapsed: ElapsedMs;
+}
 
 /**
  * What may take the place of an authority, and when. Workloads learn of roots with their next certificate: so a new root
@@ -29,11 +37,62 @@ export class AuthoritySteps {
   #signing: Authority;
   #trusted: ReadonlyMap<string, Root>;
 
-  /** Whom workloads trusted before this process began, nobody knows: they are taken to trust all roots of `first`. */
-  constructor(first: Authority, waitMs: number) {
+  /**
+   * Whom workloads trusted before this process began, nobody knows unless it is remembered: they are taken to trust all
+   * roots of `first` then. A root that is not remembered where others are is new.
+   */
+  constructor(first: Authority, waitMs: number, before?: Before) {
     this.#waitMs = waitMs;
     this.#wanted = this.#signing = first;
-    this.#trusted = new Map(byAnchor(first.roots).map(([anchor, ders]) => [anchor, { ders, ...ALWAYS }]));
+    const known = new Map((before?.roots ?? []).map((root) => [anchorOf(root.ders[0]), root]));
+    const roots = byAnchor(first.roots).map(([anchor, ders]) => {
+      const root = known.get(anchor);
+      const since = before?.elapsed ?? -Infinity;
+      return [
+        anchor,
+        root === undefined ? { ders, since, signed: -Infinity } : this.#resumed(root, ders, before!),
+      ] as const;
+    });
+    const others = [...known].filter(([anchor]) => !roots.some(([own]) => own === anchor));
+    const kept = others.map(([anchor, root]) => [anchor, this.#resumed(root, root.ders, before!)] as const);
+    this.#trusted = new Map([...roots, ...kept]);
+  }
+
+  /**
+   * Why workloads would refuse what `first` signs: its root is new to them, and they know another. A running process goes
+   * on with what signed before; one that begins has it no more.
+   */
+  whyNotYet(now: EpochMs, elapsed: ElapsedMs): string | undefined {
+    const under = [...this.#trusted.values()].filter(({ ders }) => isUnder(this.#signing, ders[0]));
+    const others = [...this.#trusted.values()].filter(
+      (root) =>
+        !under.includes(root) && root.since + this.#waitMs <= elapsed && readCertificate(root.ders[0]).notAfter > now,
+    );
+    const readyMs = Math.min(...under.map(({ since }) => since)) + this.#waitMs;
+    if (readyMs <= elapsed || under[0] === undefined || others[0] === undefined) return undefined;
+    return (
+      `${rootName(under[0].ders[0])} is new to workloads, which trust ${rootName(others[0].ders[0])}, so nothing may sign ` +
+      `under it before ${minuteOf(now + readyMs - elapsed)}; put the signing certificate of before back until then, or ` +
+      "start with --root-wait 0"
+    );
+  }
+
+  /** What the next process needs to know. */
+  remembered(now: EpochMs, elapsed: ElapsedMs): readonly RememberedRoot[] {
+    const at = (when: ElapsedMs): EpochMs | undefined => (when === -Infinity ? undefined : now - (elapsed - when));
+    return [...this.#trusted.values()].map(({ ders, since, signed }) => {
+      const signing = isUnder(this.#signing, ders[0]);
+      return { ders, since: at(since), signed: signing ? undefined : at(signed), signing };
+    });
+  }
+
+  #resumed({ since, signed, signing }: RememberedRoot, ders: Ders, { now, elapsed }: Before): Root {
+    // Of a time that is still to come, a clock was wrong.
+    const at = (when: EpochMs | undefined): ElapsedMs =>
+      when === undefined ? -Infinity : elapsed - Math.max(0, now - when);
+    // Until when a process signed that is no more, nobody knows.
+    const untilNow = signing && !isUnder(this.#signing, ders[0]);
+    return { ders, since: at(since), signed: untilNow ? elapsed : at(signed) };
   }
 
   /** @throws MeshError `conflict`, with what would work, if roots would replace roots, or older lists newer ones. */
@@ -66,7 +125,7 @@ export class AuthoritySteps {
     const under = [...this.#trusted.values()].filter(({ ders }) => isUnder(next, ders[0]));
     const readyMs = Math.min(...under.map(({ since }) => since)) + this.#waitMs;
     if (readyMs > elapsed && this.#signing.notAfter > now) {
-      const who = under[0] ? nameOf(under[0].ders[0]) : "its root";
+      const who = under[0] ? rootName(under[0].ders[0]) : "its root";
       const from = minuteOf(now + readyMs - elapsed);
       waits.push(`${who} is new to workloads, so the signing certificate under it is used from ${from} on`);
       return;
@@ -81,7 +140,7 @@ export class AuthoritySteps {
     if (isUnder(this.#signing, der)) return true;
     if (signed + this.#waitMs <= elapsed) return false;
     const until = minuteOf(now + signed + this.#waitMs - elapsed);
-    waits.push(`${nameOf(der)} was taken out, and stays trusted until ${until}, as it signed until lately`);
+    waits.push(`${rootName(der)} was taken out, and stays trusted until ${until}, as it signed until lately`);
     return true;
   }
 }
@@ -106,7 +165,6 @@ function endOf(der: Uint8Array): EpochMs {
 }
 
 interface Root {
-  /** Its certificates, the one that ends last first. */
   readonly ders: Ders;
   /** When it was first published. */
   readonly since: ElapsedMs;
@@ -114,44 +172,8 @@ interface Root {
   signed: ElapsedMs;
 }
 
-type Ders = readonly [Uint8Array, ...Uint8Array[]];
 const ALWAYS = { since: -Infinity, signed: -Infinity };
 
 const PARTING =
   "its roots replace those of before at once, and workloads would refuse each other; put the new root beside the old, " +
   "wait until every certificate was renewed, then change the signing certificate, and remove the old root last";
-
-/** What makes two root certificates one to those who trust them. */
-function anchorOf(der: Uint8Array): string {
-  const { subject, publicKey } = readCertificate(der);
-  return `${Buffer.from(subject).toString("base64")} ${Buffer.from(publicKey).toString("base64")}`;
-}
-
-function byAnchor(roots: readonly Uint8Array[]): readonly (readonly [string, Ders])[] {
-  const found = new Map<string, Ders>();
-  const end = (der: Uint8Array): EpochMs => readCertificate(der).notAfter;
-  for (const der of roots) {
-    const [first, ...more] = found.get(anchorOf(der)) ?? [];
-    const ders: Ders =
-      first === undefined ? [der] : end(der) > end(first) ? [der, first, ...more] : [first, ...more, der];
-    found.set(anchorOf(der), ders);
-  }
-  return [...found];
-}
-
-function holds(outer: readonly Uint8Array[], inner: readonly Uint8Array[]): boolean {
-  const anchors = new Set(outer.map(anchorOf));
-  return inner.every((root) => anchors.has(anchorOf(root)));
-}
-
-/** Whether what an authority signs is verified by a root. */
-function isUnder({ chain, privateKey }: Authority, der: Uint8Array): boolean {
-  const root = new X509Certificate(der);
-  const last = chain.at(-1);
-  if (last === undefined) return createPublicKey(privateKey).equals(root.publicKey);
-  const certificate = new X509Certificate(last);
-  return certificate.raw.equals(root.raw) || (certificate.checkIssued(root) && certificate.verify(root.publicKey));
-}
-
-const nameOf = (der: Uint8Array): string => `root "${new X509Certificate(der).subject.replace(/\n/g, ", ")}"`;
-const minuteOf = (time: EpochMs): string => `${new Date(time + 59_999).toISOString().slice(0, 16)}Z`;

@@ -1,5 +1,6 @@
 import { type AuthorityFault, AuthorityKeeper } from "../ca/authority-keeper.ts";
 import type { Authority } from "../ca/authority.ts";
+import type { RootMemory } from "../ca/remembered-roots.ts";
 import { ExpiryWatch } from "../ca/expiry-watch.ts";
 import type { Config } from "../config.ts";
 import type { Host } from "../host.ts";
@@ -68,10 +69,11 @@ export class WatchedAuthority implements AuthoritySource {
 export function keeperOf(
   { host, config, noteProblems }: AuthorityContext,
   authority: Authority,
+  memory: RootMemory,
   onChange: (authority: Authority) => Promise<void>,
 ): AuthorityKeeper {
   const { trustDomain, rootWaitMs, readsLists } = config;
-  const options = { trustDomain, rootWaitMs, readsLists, authority, onChange, onFaults: noteProblems };
+  const options = { trustDomain, rootWaitMs, readsLists, authority, memory, onChange, onFaults: noteProblems };
   return new AuthorityKeeper(host, options);
 }
 

@@ -1,8 +1,9 @@
-import { type AuthorityKeeper, refusalsOf } from "../ca/authority-keeper.ts";
+import { type AuthorityKeeper, firstStage, refusalsOf } from "../ca/authority-keeper.ts";
 import type { Authority } from "../ca/authority.ts";
 import { partsMesh } from "../ca/authority-steps.ts";
 import { LOOK_MS } from "../ca/cacerts-follower.ts";
 import { authorityOf, type CacertsFiles, withoutLists } from "../ca/cacerts.ts";
+import type { RootMemory } from "../ca/remembered-roots.ts";
 import { cacertsInSecret, ownRootInSecret } from "../ca/secret-data.ts";
 import { MeshError, messageOf } from "../errors.ts";
 import type { ResourceType } from "../kube/api.ts";
@@ -13,6 +14,7 @@ import { type AuthorityContext, type AuthoritySource, keeperOf, problemsOf } fro
 import { FollowedObject } from "./followed-object.ts";
 import type { KubernetesAccess } from "./kubernetes-access.ts";
 import { OWN_ROOT_SECRET, OwnRootSecret } from "./own-root-secret.ts";
+import { ROOT_MEMORY_SECRET, RootMemorySecret } from "./root-memory-secret.ts";
 import { unlessAborted } from "./unless-aborted.ts";
 
 /** How often the leader looks whether the root of our own is due, as istiod. */
@@ -30,10 +32,13 @@ export class KubernetesAuthority implements AuthoritySource {
   readonly #own: FollowedObject;
   /** What workloads were told to trust, by whoever was here before us. */
   readonly #published: FollowedObject;
+  readonly #known: FollowedObject;
+  readonly #memory: RootMemorySecret;
   readonly #writer: OwnRootSecret;
   /** What is in use. */
   #files: CacertsFiles | undefined;
   #authority: Authority | undefined;
+  #memoryAtStart: RootMemory | undefined;
   #keeper: AuthorityKeeper | undefined;
   #first: (authority: Authority) => void = () => {};
   #waiting: string | undefined;
@@ -52,6 +57,8 @@ export class KubernetesAuthority implements AuthoritySource {
     this.#plugged = follow(SECRETS, "cacerts");
     this.#own = follow(SECRETS, OWN_ROOT_SECRET);
     this.#published = follow(CONFIG_MAPS, config.rootConfigMap);
+    this.#known = follow(SECRETS, ROOT_MEMORY_SECRET);
+    this.#memory = new RootMemorySecret(host, access.api, namespace);
     this.#writer = new OwnRootSecret(host, access.api, namespace);
   }
 
@@ -71,7 +78,7 @@ export class KubernetesAuthority implements AuthoritySource {
   }
 
   follow(onChange: (authority: Authority) => Promise<void>): void {
-    this.#keeper = keeperOf(this.#context, this.#authority!, onChange);
+    this.#keeper = keeperOf(this.#context, this.#authority!, this.#memoryAtStart!, onChange);
     const { clock, random } = this.#context.host;
     // Replicas of several revisions may each have a leader.
     this.#nextRenewal = clock.after(random.next() * RENEWAL_LOOK_MS, () => this.#renewAgain());
@@ -79,11 +86,14 @@ export class KubernetesAuthority implements AuthoritySource {
 
   problems(): readonly Problem[] {
     const { trouble } = this.#writer;
+    const forgotten = this.#memory.trouble;
+    const unremembered = forgotten === "" ? [] : [{ severity: "warning", message: `${forgotten}.` } as const];
     const waiting = this.#waiting === undefined ? [] : [{ severity: "error", message: `${this.#waiting}.` } as const];
     const unwritten = trouble === "" ? [] : [{ severity: "error", message: `${trouble}.` } as const];
     return [
       ...problemsOf("the authority", [...waiting, ...(this.#keeper?.faults ?? [])]),
       ...problemsOf(this.#own.title, unwritten),
+      ...problemsOf(this.#known.title, unremembered),
     ];
   }
 
@@ -96,7 +106,7 @@ export class KubernetesAuthority implements AuthoritySource {
   }
 
   get #objects(): readonly FollowedObject[] {
-    return [this.#plugged, this.#own, this.#published];
+    return [this.#plugged, this.#own, this.#published, this.#known];
   }
 
   /** Without a change, too: a certificate becomes valid, a wait ends, what was refused to us is granted. */
@@ -107,6 +117,8 @@ export class KubernetesAuthority implements AuthoritySource {
 
   #look(): void {
     if (this.#closed) return;
+    if (this.#known.object !== undefined) this.#memory.found(this.#known.object);
+    if (this.#memory.due) this.#do(() => this.#memory.write());
     const found = this.#found();
     if (found === "unknown") return;
     if (this.#authority === undefined) this.#begin(found);
@@ -117,7 +129,8 @@ export class KubernetesAuthority implements AuthoritySource {
 
   #found(): CacertsFiles | MeshError | "unknown" | "none" {
     const [plugged, own] = [this.#plugged.object, this.#own.object];
-    if (plugged === undefined || this.#published.object === undefined) return "unknown";
+    if (plugged === undefined) return "unknown";
+    if (this.#published.object === undefined || this.#known.object === undefined) return "unknown";
     const { title } = this.#plugged;
     if (plugged !== "absent") return filesOf(() => cacertsInSecret(title, plugged["data"]));
     if (this.#files?.folder === title) return new MeshError("absent", `${title} was deleted; put it back`);
@@ -134,7 +147,9 @@ export class KubernetesAuthority implements AuthoritySource {
       const files = config.readsLists ? found : withoutLists(found);
       const authority = authorityOf(files, config.trustDomain, host.clock.now());
       this.#checkKnown(authority.roots, `those of ${found.folder}`);
-      this.#authority = authority;
+      const memory = this.#beginningOfMemory();
+      this.#authority = firstStage(host, { authority, rootWaitMs: config.rootWaitMs, memory });
+      this.#memoryAtStart = memory;
       this.#files = found;
       this.#waiting = undefined;
       host.log.scope("ca").info("the authority is read", { from: found.folder, roots: this.#authority.roots.length });
@@ -150,6 +165,12 @@ export class KubernetesAuthority implements AuthoritySource {
         this.#do(() => this.#renew(found));
     }
     noteProblems();
+  }
+
+  /** Where nobody was told of roots, nobody knows any: what is remembered is of another mesh. */
+  #beginningOfMemory(): RootMemory {
+    const remembered = isObject(this.#published.object) ? this.#memory.remembered : undefined;
+    return { remembered, remember: (roots) => this.#memory.remember(roots) };
   }
 
   #offer(found: CacertsFiles | MeshError): void {

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { type AuthorityKeeper, refusalsOf } from "../ca/authority-keeper.ts";
+import { type AuthorityKeeper, firstStage, refusalsOf } from "../ca/authority-keeper.ts";
 import type { Authority } from "../ca/authority.ts";
 import { CacertsFollower, LOOK_MS } from "../ca/cacerts-follower.ts";
 import { authorityOf, readCacerts, withoutLists } from "../ca/cacerts.ts";
@@ -7,12 +7,14 @@ import { selfMadeRoot } from "../ca/self-made-root.ts";
 import { MeshError, messageOf } from "../errors.ts";
 import type { Problem } from "../registry/model/problem.ts";
 import { type AuthorityContext, type AuthoritySource, keeperOf, problemsOf } from "./authority-source.ts";
+import { RootMemoryFile } from "./root-memory-file.ts";
 import { unlessAborted } from "./unless-aborted.ts";
 
 /** The folder that `--cacerts` names. What cannot be used there is waited for: it never makes us sign with another root. */
 class FolderAuthority implements AuthoritySource {
   readonly #context: AuthorityContext;
   readonly #folder: string;
+  readonly #memory: RootMemoryFile;
   #authority: Authority | undefined;
   #waiting: string | undefined;
   #nextLook: Disposable | undefined;
@@ -21,11 +23,14 @@ class FolderAuthority implements AuthoritySource {
   #closed = false;
 
   constructor(context: AuthorityContext, folder: string) {
+    const { host, config } = context;
     this.#context = context;
     this.#folder = folder;
+    this.#memory = new RootMemoryFile(host.log.scope("ca"), join(config.stateDir, "root-memory.json"));
   }
 
-  first(signal: AbortSignal): Promise<Authority> {
+  async first(signal: AbortSignal): Promise<Authority> {
+    await this.#memory.open();
     const found = new Promise<Authority>((resolve) => void this.#look(resolve));
     return unlessAborted(found, signal, "no authority was found that can be used");
   }
@@ -36,7 +41,7 @@ class FolderAuthority implements AuthoritySource {
 
   follow(onChange: (authority: Authority) => Promise<void>): void {
     const { host } = this.#context;
-    this.#keeper = keeperOf(this.#context, this.#authority!, onChange);
+    this.#keeper = keeperOf(this.#context, this.#authority!, this.#memory, onChange);
     this.#follower = new CacertsFollower(host, this.#folder, this.#keeper);
     this.#follower.start();
   }
@@ -50,6 +55,7 @@ class FolderAuthority implements AuthoritySource {
     this.#closed = true;
     this.#nextLook?.[Symbol.dispose]();
     await this.#follower?.close();
+    await this.#memory.close();
   }
 
   async #look(found: (authority: Authority) => void): Promise<void> {
@@ -72,7 +78,8 @@ class FolderAuthority implements AuthoritySource {
     if (files === undefined)
       throw new MeshError("absent", `${this.#folder} holds no ca-cert.pem and no tls.crt; put the authority there`);
     const read = config.readsLists ? files : withoutLists(files);
-    this.#authority = authorityOf(read, config.trustDomain, host.clock.now());
+    const authority = authorityOf(read, config.trustDomain, host.clock.now());
+    this.#authority = firstStage(host, { authority, rootWaitMs: config.rootWaitMs, memory: this.#memory });
     this.#waiting = undefined;
     noteProblems();
   }

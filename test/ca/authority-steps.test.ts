@@ -4,6 +4,7 @@ import { test } from "mocha";
 import type { Authority } from "../../src/ca/authority.ts";
 import { AuthoritySteps } from "../../src/ca/authority-steps.ts";
 import { authorityOf, cacertsIn } from "../../src/ca/cacerts.ts";
+import { readRoots, writeRoots } from "../../src/ca/remembered-roots.ts";
 import { MeshError } from "../../src/errors.ts";
 import { seededRandom } from "../sim/world.ts";
 import { TestAuthority } from "../kits/tls.ts";
@@ -128,5 +129,88 @@ test("no two workloads ever refuse each other, however fast an operator takes th
     }
     assert.deepEqual([plan, subjects(at(steps, 400).authority)], [plans.length, ["CN=c"]]);
     assert.equal(handshakes, 300 * 144);
+  }
+});
+
+test("what is remembered is the same after a restart, whenever that is, and clocks that were wrong make nothing wait longer", async () => {
+  const [a, b] = [await rootOf("a"), await rootOf("b")];
+  const [ia, ib] = [await under(a, "ia"), await under(b, "ib")];
+  const before = new AuthoritySteps(authority(ia, a), 24 * HOUR_MS);
+  before.offer(authority(ia, a, b), start);
+  at(before, 1);
+  const roots = readRoots(writeRoots(before.remembered(start + 2 * HOUR_MS, 2 * HOUR_MS)));
+  // A process that begins counts from 0.
+  const now = start + 10 * HOUR_MS;
+  const after = new AuthoritySteps(authority(ia, a, b), 24 * HOUR_MS, { roots, now, elapsed: 0 });
+  assert.deepEqual(after.remembered(now, 0), roots);
+  after.offer(authority(ib, a, b), now);
+  const signer = (hours: number) => signing(after.stage(start + hours * HOUR_MS, (hours - 10) * HOUR_MS).authority);
+  assert.deepEqual([signer(10), signer(24.9), signer(25)], ["CN=ia", "CN=ia", "CN=ib"]);
+  const late = new AuthoritySteps(authority(ia, a, b), 24 * HOUR_MS, { roots, now: start - 99 * HOUR_MS, elapsed: 0 });
+  late.offer(authority(ib, a, b), start);
+  assert.equal(signing(late.stage(start, 24 * HOUR_MS).authority), "CN=ib");
+});
+
+test("a process that begins does not sign under a root that is new to those who trust another", async () => {
+  const [a, b] = [await rootOf("a"), await rootOf("b")];
+  const [ia, ib] = [await under(a, "ia"), await under(b, "ib")];
+  const roots = new AuthoritySteps(authority(ia, a), 0).remembered(start, 0);
+  const whyNot = (first: Authority, hours: number) =>
+    new AuthoritySteps(first, 24 * HOUR_MS, { roots, now: start, elapsed: 0 }).whyNotYet(
+      start + hours * HOUR_MS,
+      hours * HOUR_MS,
+    );
+  const why = /^root "CN=b" is new to workloads, which trust root "CN=a", so nothing may sign under it before 20/;
+  assert.match(whyNot(authority(ib, a, b), 23)!, why);
+  assert.equal(whyNot(authority(ib, a, b), 24), undefined);
+  assert.equal(whyNot(authority(ia, a, b), 0), undefined);
+  assert.match(whyNot(authority(ib, b), 1)!, why, "though the old root is not among its own");
+});
+
+// Fault 20 of contract operations.md 3.4, with restarts.
+test("no two workloads ever refuse each other, however often the process begins anew between the steps", async () => {
+  const roots = await Promise.all(["a", "b", "c"].map(rootOf));
+  const issuers = await Promise.all(roots.map((root, index) => under(root, `i${index}`)));
+  const all = roots.map((_, index) => authority(issuers[index]!, ...roots));
+  const of = (issuer: number, ...trusted: readonly number[]): Authority => {
+    return { ...all[issuer]!, roots: trusted.map((root) => all[0]!.roots[root]!) };
+  };
+  const plans = [of(0, 0), of(0, 0, 1), of(1, 0, 1), of(1, 1), of(1, 1, 2), of(2, 1, 2), of(2, 2)];
+  for (let seed = 1; seed <= 5; seed += 1) {
+    const random = seededRandom(seed);
+    let steps: AuthoritySteps | undefined = new AuthoritySteps(plans[0]!, 24 * HOUR_MS);
+    let begun = 0;
+    let memory = steps.remembered(start, 0);
+    let [plan, restarts, refused] = [0, 0, 0];
+    const workloads: (Workload | undefined)[] = Array.from({ length: 12 }, () => undefined);
+    for (let hours = 0; hours < 500; hours += 1) {
+      const now = start + hours * HOUR_MS;
+      if (hours > 24 && random.chance(0.1) && plan < plans.length - 1) {
+        plan += 1;
+        steps?.offer(plans[plan]!, now);
+      }
+      if (steps === undefined || random.chance(0.2)) {
+        begun = hours;
+        restarts += 1;
+        steps = new AuthoritySteps(plans[plan]!, 24 * HOUR_MS, { roots: memory, now, elapsed: 0 });
+        memory = steps.remembered(now, 0);
+        if (steps.whyNotYet(now, 0) !== undefined) steps = undefined;
+      }
+      const stage = steps?.stage(now, (hours - begun) * HOUR_MS).authority;
+      if (stage === undefined) refused += 1;
+      else {
+        memory = steps!.remembered(now, (hours - begun) * HOUR_MS);
+        const root = `CN=${"abc"[Number(/\d/.exec(signing(stage))![0])]}`;
+        workloads.forEach((workload, index) => {
+          if (workload !== undefined && workload.endsAt - hours > 12 && !random.chance(0.01)) return;
+          workloads[index] = { root, trusts: subjects(stage), endsAt: hours + 24 };
+        });
+      }
+      const alive = workloads.filter((workload) => workload !== undefined && workload.endsAt > hours);
+      for (const one of alive)
+        for (const other of alive) assert.ok(other!.trusts.includes(one!.root), `seed ${seed}, hour ${hours}`);
+    }
+    assert.equal(plan, plans.length - 1);
+    assert.ok(restarts > 50 && refused < 150, `${restarts} restarts, ${refused} hours without a signer`);
   }
 });
