@@ -2,13 +2,13 @@ import { MeshError } from "../errors.ts";
 import type { EpochMs, Host } from "../host.ts";
 import type { Layout } from "./cacerts-check.ts";
 import { authorityOf, ISTIO } from "./cacerts.ts";
-import { type IssuingKey, keyIdOf, organizationName, serialFrom, signCertificate } from "./certificate.ts";
+import { type IssuingKey, keyIdOf, organizationName, serialFrom } from "./certificate.ts";
 import { pathLength, readCertificate } from "./certificate-fields.ts";
 import type { Files } from "./folder-files.ts";
 import { type KeyType, makeKeyPair } from "./key-type.ts";
+import { ownCertificate } from "./own-certificate.ts";
 import { toPem } from "./pem.ts";
 import { type Root, ROOT_LAYOUT } from "./root-folder.ts";
-import { checkTemplate } from "./template-check.ts";
 
 export const DAY_MS = 86_400_000;
 /** Clocks of nodes differ: what was made just now must not be from the future anywhere (contract identity.md 2.1). */
@@ -99,8 +99,8 @@ function certify(
   { publicKey, notAfter }: { readonly publicKey: Uint8Array; readonly notAfter: EpochMs },
   issuer: IssuingKey,
   issuerNotAfter?: EpochMs,
-): Buffer {
-  const template = checkTemplate(
+): Uint8Array {
+  return ownCertificate(
     {
       serial: serialFrom(random.bytes(16)),
       notBefore: clock.now() - BACKDATED_MS,
@@ -112,9 +112,9 @@ function certify(
       // An authority is named after its trust domain, with no path (X509-SVID 3).
       names: { uris: [`spiffe://${trustDomain}`] },
     },
+    issuer,
     issuerNotAfter,
   );
-  return signCertificate(template, issuer);
 }
 
 /** Whoever reads it will do the same: what would be refused is never written. */

@@ -1,10 +1,10 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync } from "node:crypto";
 import type { EpochMs, Host } from "../host.ts";
-import { keyIdOf, organizationName, serialFrom, signCertificate } from "./certificate.ts";
+import { keyIdOf, organizationName, serialFrom } from "./certificate.ts";
 import { EXTENSION, readCertificate } from "./certificate-fields.ts";
 import { DerReader, TAG } from "./der.ts";
+import { ownCertificate } from "./own-certificate.ts";
 import { pemBlocks, toPem } from "./pem.ts";
-import { checkTemplate } from "./template-check.ts";
 
 /** As istiod's own (contract ztunnel.md 4.7). */
 const ROOT_LIFE_MS = 10 * 365 * 86_400_000;
@@ -45,15 +45,15 @@ function selfSigned(host: Host, key: string, subject: Uint8Array, keyId: Uint8Ar
   const privateKey = createPrivateKey(key);
   const publicKey = createPublicKey(privateKey).export({ type: "spki", format: "der" });
   const now = host.clock.now();
-  const template = checkTemplate({
+  const template = {
     serial: serialFrom(host.random.bytes(16)),
     notBefore: now - 120_000,
     notAfter: now + ROOT_LIFE_MS,
     subject,
     publicKey,
     keyId,
-    purpose: "authority",
+    purpose: "authority" as const,
     names: {},
-  });
-  return toPem("CERTIFICATE", signCertificate(template, { subject, keyId, privateKey }));
+  };
+  return toPem("CERTIFICATE", ownCertificate(template, { subject, keyId, privateKey }));
 }

@@ -5,9 +5,9 @@ import type { Host } from "../host.ts";
 import { ipBytes } from "../ip-bytes.ts";
 import { formatServiceAccountId, type ServiceAccountId } from "../spiffe.ts";
 import type { Authority } from "./authority.ts";
-import { EMPTY_NAME, serialFrom, signCertificate } from "./certificate.ts";
+import { EMPTY_NAME, serialFrom } from "./certificate.ts";
+import { ownCertificate } from "./own-certificate.ts";
 import { toPem } from "./pem.ts";
-import { checkTemplate } from "./template-check.ts";
 
 /** Short enough that renewal is exercised, long enough to survive a week without us. */
 const LIFE_MS = 30 * 86_400_000;
@@ -123,20 +123,20 @@ export class ServingCertificates {
       publicKeyEncoding: { type: "spki", format: "pem" },
     });
     const ips = this.#names.filter((name) => isIP(name) !== 0);
-    const template = checkTemplate({
+    const template = {
       serial: serialFrom(random.bytes(16)),
       notBefore: now - 120_000,
       notAfter,
       subject: EMPTY_NAME,
       publicKey: createPublicKey(key).export({ type: "spki", format: "der" }),
-      purpose: "control-plane",
+      purpose: "control-plane" as const,
       names: {
         uris: [formatServiceAccountId(this.#identity)],
         dns: this.#names.filter((name) => !ips.includes(name)),
         ips: ips.flatMap((ip) => ipBytes(ip) ?? []),
       },
-    });
-    const leaf = signCertificate(template, this.#authority);
+    };
+    const leaf = ownCertificate(template, this.#authority, this.#authority.notAfter);
     const chain = [leaf, ...this.#authority.chain].map((bytes) => toPem("CERTIFICATE", bytes)).join("");
     return { material: { chain, key }, lifeMs: notAfter - now };
   }
