@@ -7,7 +7,7 @@ import { ADMIN_FLAGS, fetchAdmin } from "./admin-client.ts";
 import { OUTPUT_FLAG, print } from "./output.ts";
 import type { ClientSync, TypeSync } from "./sync-view.ts";
 
-const HEADERS = ["NAME", "CLUSTER", "CONTROL-PLANE", "VERSION", "SUBSCRIBED TYPES"];
+const HEADERS = ["NAME", "CLUSTER", "ISTIOD", "VERSION", "SUBSCRIBED TYPES"];
 const IGNORED = "IGNORED";
 
 /** Every client and whether it has what it should; 1 if one has not. */

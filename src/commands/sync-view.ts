@@ -1,6 +1,6 @@
 import type { EpochMs } from "../host.ts";
 import type { ClientStatus } from "../xds/client-status.ts";
-import { ADDRESS_TYPE, AUTHORIZATION_TYPE, FSDS_TYPE, SGDS_TYPE, type SubscriptionStatus } from "../xds/resource.ts";
+import { type SubscriptionStatus, TYPE_NAMES } from "../xds/resource.ts";
 
 /** A client needs about a millisecond for a response; one that needs this long does not keep up. */
 const STALE_MS = 10_000;
@@ -92,12 +92,6 @@ function stateOf(subscription: SubscriptionStatus, now: EpochMs): SyncState {
   return now - sentAt > STALE_MS ? "STALE" : "SYNCING";
 }
 
-function shortName(typeUrl: string): string {
-  if (typeUrl === ADDRESS_TYPE) return "WDS";
-  if (typeUrl === AUTHORIZATION_TYPE) return "WADS";
-  if (typeUrl === FSDS_TYPE) return "FSDS";
-  if (typeUrl === SGDS_TYPE) return "SGDS";
-  return typeUrl.slice(typeUrl.lastIndexOf(".") + 1);
-}
+const shortName = (typeUrl: string): string => TYPE_NAMES.get(typeUrl) ?? typeUrl.slice(typeUrl.lastIndexOf(".") + 1);
 
 export const timeText = (at: EpochMs): string => (at === 0 ? "" : new Date(at).toISOString());

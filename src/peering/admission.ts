@@ -4,7 +4,7 @@ import type { Clock, EpochMs, Gauge, Host } from "../host.ts";
 import { type ClusterId, clusterId, isClusterId, type ObjectKey } from "../names.ts";
 import { printable } from "../printable.ts";
 import type { Collection } from "../registry/collection/collection.ts";
-import type { PeerGateway } from "../registry/model/peer.ts";
+import type { ClusterFacts, PeerGateway } from "../registry/model/peer.ts";
 import type { PeerGrant } from "../registry/model/peer-grant.ts";
 import { formatServiceAccountId } from "../spiffe.ts";
 import type { Trust } from "../trust.ts";
@@ -23,8 +23,8 @@ const STREAMS_MAX = 16;
 /** How often it is looked whether a certificate has ended; longer timers than 24 days do not exist. */
 const EXPIRY_CHECK_MS = 3_600_000;
 
-/** Who may read what we share: every control plane that our roots verify, or those that an object of ours names. */
-export type ServedPeers = "any" | "listed";
+/** Who may read what we share: every control plane that our roots verify, those that an object of ours names, or nobody. */
+export type ServedPeers = "any" | "listed" | "none";
 
 export interface AdmissionOptions {
   readonly localCluster: ClusterId;
@@ -35,6 +35,8 @@ export interface AdmissionOptions {
   /** The ones of our own cluster. */
   readonly gateways: Collection<ObjectKey, PeerGateway>;
   readonly grants: Collection<ObjectKey, PeerGrant>;
+  /** What peers that we read, too, say of themselves. */
+  readonly facts: Collection<ClusterId, ClusterFacts>;
   readonly exports: ExportLogs;
   /** Why what we share is not known yet; undefined once the local cluster has joined, and ever after. */
   readonly whyNotJoined: () => string | undefined;
@@ -81,7 +83,7 @@ export class PeerAdmission implements PeerGate {
     this.#streams = host.metrics.gauge("peer_streams_served", "Streams of peers that read what we share.", ["peer"]);
     this.#epoch = Buffer.from(host.random.bytes(8)).toString("hex");
     const again = (): void => this.#lookAgain();
-    this.#observing = [options.gateways.observe(again), options.grants.observe(again)];
+    this.#observing = [options.gateways, options.grants, options.facts].map((said) => said.observe(again));
   }
 
   /** Changes with each start. */
@@ -128,12 +130,17 @@ export class PeerAdmission implements PeerGate {
   }
 
   #admit(proof: PeerProof, node: ClientNode, visitor: PeerVisitor): Guest {
+    if (this.#options.served === "none")
+      throw refusal(
+        "PeeringOff",
+        "peering is off here: ENABLE_PEERING_DISCOVERY is false; set it to true, or remove it",
+      );
     const why = this.#options.whyNotJoined();
     if (why !== undefined)
       throw new MeshError("unavailable", `what is shared here is not known yet: ${why}`, { reason: "NotReady" });
     const cluster = this.#clusterOf(node);
     checkNodeIdentity(node, callerOf(proof, cluster));
-    const scope = this.#scopeOf(cluster, proof, node);
+    const scope = this.#scopeOf(cluster, proof);
     this.#checkName(cluster, proof);
     const lease = this.#options.exports.lease(scope);
     const guest = { cluster, proof, node, visitor, since: this.#clock.now(), lease, scope };
@@ -184,7 +191,7 @@ export class PeerAdmission implements PeerGate {
   }
 
   /** @throws MeshError `denied` if the peer may read nothing at all. */
-  #scopeOf(cluster: ClusterId, { identity }: PeerProof, node: ClientNode): ExportScope {
+  #scopeOf(cluster: ClusterId, { identity }: PeerProof): ExportScope {
     const { trustDomain } = identity;
     const gateway = this.#gatewayTo(cluster);
     if (gateway !== undefined && gateway.trustDomain !== trustDomain)
@@ -201,8 +208,7 @@ export class PeerAdmission implements PeerGate {
         `no Gateway of class istio-remote leads to cluster ${cluster}, and no PeerGrant names it; ` +
           "create one of them, or let any control plane in with --serve-peers any",
       );
-    const segment = node.metadata.get("SEGMENT");
-    return { granted: exportsTo(peer, grants), segment };
+    return { granted: exportsTo(peer, grants), segment: this.#options.facts.get(cluster)?.segment };
   }
 
   #gatewayTo(cluster: ClusterId): PeerGateway | undefined {
@@ -230,7 +236,7 @@ export class PeerAdmission implements PeerGate {
   #lookAgain(): void {
     for (const guest of [...this.#guests]) {
       try {
-        const scope = this.#scopeOf(guest.cluster, guest.proof, guest.node);
+        const scope = this.#scopeOf(guest.cluster, guest.proof);
         const lease = this.#options.exports.lease(scope);
         const before = guest.lease;
         guest.scope = scope;

@@ -24,7 +24,7 @@ export interface Exports {
 /** What a peer may read of it. */
 export interface ExportScope {
   readonly granted: Granted;
-  /** The peer's, empty if it is in none; undefined if it does not say, and drops what is for other segments itself. */
+  /** The peer's, empty if it is in none; undefined if we do not read it, and it drops what is for other segments itself. */
   readonly segment: string | undefined;
 }
 
@@ -169,8 +169,6 @@ function mayHear({ granted, segment }: ExportScope, service: FederatedService | 
 /** A workload is known with any of its services, which are `namespace/name.namespace.domain`. */
 function maySee({ granted }: ExportScope, workload: Workload | undefined): boolean {
   if (workload === undefined || granted === "everything") return workload !== undefined;
-  // What is behind no service of its own is the way to all of them: a node, or a gateway.
-  if (workload.services.length === 0) return true;
   return workload.services.some(({ service }) => {
     const [namespace = "", host = ""] = service.split("/");
     const name = host.split(".")[0] ?? "";

@@ -13,6 +13,14 @@ export const SGDS_TYPE = "type.googleapis.com/causeway.peering.ClusterFacts" as 
 /** istioctl's view of the control plane itself; never a mesh resource. */
 export const DEBUG_TYPE = "istio.io/debug" as TypeUrl;
 
+/** What the field calls the types, as `proxy-status` shows them. */
+export const TYPE_NAMES: ReadonlyMap<string, string> = new Map([
+  [ADDRESS_TYPE, "WDS"],
+  [AUTHORIZATION_TYPE, "WADS"],
+  [FSDS_TYPE, "FSDS"],
+  [SGDS_TYPE, "SGDS"],
+]);
+
 /** One resource, encoded once and sent unchanged to every client. */
 export interface Resource {
   readonly name: string;

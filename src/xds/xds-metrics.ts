@@ -1,19 +1,12 @@
 import type { Counter, Gauge, Histogram, Metrics } from "../host.ts";
-import { ADDRESS_TYPE, AUTHORIZATION_TYPE, type ClientNode, FSDS_TYPE, SGDS_TYPE, type TypeUrl } from "./resource.ts";
+import { type ClientNode, TYPE_NAMES, type TypeUrl } from "./resource.ts";
 
 /** Upstream's names and buckets, so that upstream's dashboards show them (contract operations.md 1.4). */
 const CONVERGENCE_BUCKETS = [0.1, 0.5, 1, 3, 5, 10, 20, 30];
 const SIZE_BUCKETS = [1, 1e4, 1e6, 4e6, 1e7, 4e7, 1.28e8];
 
-const SHORT_NAMES = new Map<string, string>([
-  [ADDRESS_TYPE, "wds"],
-  [AUTHORIZATION_TYPE, "wads"],
-  [FSDS_TYPE, "fsds"],
-  [SGDS_TYPE, "sgds"],
-]);
-
 /** The name of a type in metrics and logs: few, whatever clients ask for. */
-export const shortTypeName = (typeUrl: string): string => SHORT_NAMES.get(typeUrl) ?? "other";
+export const shortTypeName = (typeUrl: string): string => TYPE_NAMES.get(typeUrl)?.toLowerCase() ?? "other";
 
 export class XdsMetrics {
   readonly #connected: Gauge;

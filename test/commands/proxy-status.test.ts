@@ -3,7 +3,7 @@ import { afterEach, test } from "mocha";
 import type { AdminServer } from "../../src/admin.ts";
 import { proxyStatusCommand } from "../../src/commands/proxy-status.ts";
 import type { ClientStatus } from "../../src/xds/client-status.ts";
-import { AUTHORIZATION_TYPE } from "../../src/xds/resource.ts";
+import { ADDRESS_TYPE, AUTHORIZATION_TYPE, FSDS_TYPE, SGDS_TYPE } from "../../src/xds/resource.ts";
 import { client, NOW, type Ran, run, serve, subscription, viewedMesh } from "./served-mesh.ts";
 
 let server: AdminServer | undefined;
@@ -22,12 +22,41 @@ test("clients that have all they should are listed as istioctl lists them, with 
     code: 0,
     err: "",
     out: [
-      "NAME                     CLUSTER   CONTROL-PLANE   VERSION   SUBSCRIBED TYPES",
-      "ztunnel-a.istio-system   east      istiod-1        1.31.0    2 (WADS,WDS)",
-      "ztunnel-b.istio-system   east      istiod-1        1.31.0    1 (WDS)",
+      "NAME                     CLUSTER   ISTIOD     VERSION   SUBSCRIBED TYPES",
+      "ztunnel-a.istio-system   east      istiod-1   1.31.0    2 (WADS,WDS)",
+      "ztunnel-b.istio-system   east      istiod-1   1.31.0    1 (WDS)",
       "",
     ].join("\n"),
   });
+});
+
+test("a peer that reads us is listed with its own cluster and its three types, as guide 002 has it", async () => {
+  const types = [ADDRESS_TYPE, FSDS_TYPE, SGDS_TYPE].map((typeUrl) => subscription({ typeUrl }));
+  const ztunnel = client("ztunnel-5f8rb", [subscription(), wads()]);
+  const plain = client("istiod-6bc6765484-5bbhd", types);
+  const peer = {
+    ...plain,
+    cluster: "cluster2",
+    node: { ...plain.node!, id: plain.node!.id.replace(/^ztunnel~/, "istiod~") },
+  };
+  const { out, code } = await status([ztunnel, peer]);
+  assert.deepEqual(
+    [
+      code,
+      out
+        .trimEnd()
+        .split("\n")
+        .map((line) => line.split(/ {3,}/)),
+    ],
+    [
+      0,
+      [
+        ["NAME", "CLUSTER", "ISTIOD", "VERSION", "SUBSCRIBED TYPES"],
+        ["istiod-6bc6765484-5bbhd.istio-system", "cluster2", "istiod-1", "1.31.0", "3 (FSDS,SGDS,WDS)"],
+        ["ztunnel-5f8rb.istio-system", "east", "istiod-1", "1.31.0", "2 (WADS,WDS)"],
+      ],
+    ],
+  );
 });
 
 test("-v shows the state and age of each type", async () => {

@@ -104,6 +104,7 @@ export class ServingLab {
   readonly facts = new Source<ClusterId, ClusterFacts>(this.graph, "facts");
   readonly workloads = new Source<WorkloadUid, Workload>(this.graph, "workloads");
   readonly gateways = new Source<ObjectKey, PeerGateway>(this.graph, "gateways");
+  readonly peerFacts = new Source<ClusterId, ClusterFacts>(this.graph, "peer-facts");
   readonly grants = new Source<ObjectKey, PeerGrant>(this.graph, "grants");
   readonly trust = new TrustBundles("cluster.local");
   readonly exports: ExportLogs;
@@ -115,7 +116,7 @@ export class ServingLab {
     const { services, facts, workloads, gateways, grants, graph, host } = this;
     this.exports = new ExportLogs(graph, host.clock, { services, facts, workloads }, () => this.server.changed());
     this.admission = new PeerAdmission(host, {
-      ...{ localCluster: east, served, gateways, grants, exports: this.exports },
+      ...{ localCluster: east, served, gateways, grants, facts: this.peerFacts, exports: this.exports },
       accounts: new Set(["istio-system/istiod"]),
       // Certificates are of today, whatever the virtual clock says.
       trust: { verify: (chain, role) => this.trust.verify(chain, role, Date.now()) },

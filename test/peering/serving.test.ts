@@ -3,7 +3,16 @@ import { before, test } from "mocha";
 import { clusterId } from "../../src/names.ts";
 import { federatedKey } from "../../src/registry/model/federated-service.ts";
 import { AUTHORIZATION_TYPE } from "../../src/xds/resource.ts";
-import { type Authorities, authorities, gatewayTo, ISTIOD, ServingLab, sharedService, shownBy } from "./serving-lab.ts";
+import {
+  type Authorities,
+  authorities,
+  gatewayTo,
+  ISTIOD,
+  ownFacts,
+  ServingLab,
+  sharedService,
+  shownBy,
+} from "./serving-lab.ts";
 
 let made: Authorities;
 before(async () => void (made = await authorities()));
@@ -149,6 +158,13 @@ test("with listed peers only, a Gateway or a grant that names the cluster lets i
   assert.equal(stranger.why, "denied NotListed");
 });
 
+test("with peering off, a peer is told so", async () => {
+  const lab = await ServingLab.open({ served: "none" });
+  const west = await lab.connect(await shownBy(made.west));
+  west.ask("FSDS", "west");
+  assert.equal(west.why, "denied PeeringOff");
+});
+
 test("a Gateway that expects another trust domain keeps an impostor out", async () => {
   const { lab, west } = await linked();
   lab.gateways.set(gatewayTo("west").gateway, gatewayTo("west", { trustDomain: "other.example" }));
@@ -187,17 +203,20 @@ test("peers with the same grant share one set of logs, and it goes with the last
   assert.equal(lab.exports.sets, 1);
 });
 
-test("what is shared within a segment is told to those who say that they are in it, or do not say", async () => {
-  const { lab } = await linked();
-  lab.share(sharedService("shop", "stock", { scope: "segment", segment: "blue" }));
-  const heard = async (segment: string | undefined): Promise<boolean> => {
-    const end = await lab.connect(await shownBy(made.west));
-    end.ask("FSDS", "west", {}, segment === undefined ? {} : { SEGMENT: segment });
-    return end.take().includes("east/shop/stock");
+test("what is shared within a segment is told to peers in it, and to those of whom we do not know", async () => {
+  const { lab, west } = await linked();
+  const stock = sharedService("shop", "stock", { scope: "segment", segment: "blue" });
+  lab.share(stock);
+  west.ask("FSDS", "west");
+  assert.ok(west.take().includes("east/shop/stock"), "it says nothing to us, and drops what is not for it");
+  const joins = (segment: string) => {
+    lab.peerFacts.set(clusterId("west"), { ...ownFacts, cluster: clusterId("west"), segment });
+    lab.settle();
+    return west.take();
   };
   assert.deepEqual(
-    [await heard("blue"), await heard("red"), await heard(""), await heard(undefined)],
-    [true, false, false, true],
+    [joins("red"), joins("blue"), joins("")],
+    [["-east/shop/stock"], ["east/shop/stock"], ["-east/shop/stock"]],
   );
 });
 

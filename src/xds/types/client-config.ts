@@ -1,7 +1,7 @@
 import Long from "long";
 import { envoy, type google } from "../../../proto/gen/mesh.js";
 import type { ClientStatus } from "../client-status.ts";
-import type { SubscriptionStatus } from "../resource.ts";
+import { FSDS_TYPE, SGDS_TYPE, type SubscriptionStatus, TYPE_NAMES, type TypeUrl } from "../resource.ts";
 import type { DebugResource } from "../wire.ts";
 
 const status = envoy.service.status.v3;
@@ -29,12 +29,16 @@ export function encodeClientConfig(client: ClientStatus): DebugResource {
 function toGenericConfig(subscription: SubscriptionStatus): envoy.service.status.v3.ClientConfig.IGenericXdsConfig {
   const { typeUrl, sentAt, lastRejection } = subscription;
   return {
-    typeUrl,
+    typeUrl: shownType(typeUrl),
     lastUpdated: toTimestamp(sentAt),
     configStatus: toConfigStatus(subscription),
     ...(lastRejection !== "" && { errorState: { lastUpdateAttempt: toTimestamp(sentAt), details: lastRejection } }),
   };
 }
+
+/** istioctl prints a type that it does not know as it is written; so peers' types go by their names. */
+const shownType = (typeUrl: TypeUrl): string =>
+  typeUrl === FSDS_TYPE || typeUrl === SGDS_TYPE ? TYPE_NAMES.get(typeUrl)! : typeUrl;
 
 function toConfigStatus({ sentNonce, ackedNonce, lastRejection }: SubscriptionStatus): number {
   if (lastRejection !== "") return status.ConfigStatus.ERROR;
