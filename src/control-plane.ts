@@ -24,6 +24,7 @@ import type { ClusterContext, Clusters } from "./plane/clusters.ts";
 import { EmbeddedClusters } from "./plane/embedded-clusters.ts";
 import { localAuthority } from "./plane/local-authority.ts";
 import { type MeshIdentities, MeshTrust } from "./plane/mesh-trust.ts";
+import { type PeerClients, PeerServing } from "./plane/peer-serving.ts";
 import { PlanePeers } from "./plane/peers.ts";
 import { Graph } from "./registry/collection/graph.ts";
 import { FileVirtualIpStore } from "./registry/embedded/virtual-ip-file.ts";
@@ -35,6 +36,7 @@ import { Registry } from "./registry/registry.ts";
 import { controlPlaneId, type ServiceAccountId } from "./spiffe.ts";
 import { countChanges } from "./plane/registry-metrics.ts";
 import { openStateDir } from "./plane/state-dir.ts";
+import { unsentProblem } from "./plane/unsent-problem.ts";
 import { VERSION } from "./version.ts";
 import { writeWhole } from "./whole-file.ts";
 import { meshLogs, type MeshLogs } from "./xds/mesh-logs.ts";
@@ -74,6 +76,7 @@ export class ControlPlane {
   readonly #authority: AuthoritySource;
   /** Undefined if peering is off. */
   readonly #peers: PlanePeers | undefined;
+  readonly #serving: PeerServing;
   #ports = { xds: 0, xdsPlaintext: undefined as number | undefined };
   #signer: ThreadedSigner | undefined;
   /** What verifies our clients. */
@@ -105,14 +108,14 @@ export class ControlPlane {
     this.discovery = new XdsServer(host, {
       logs: this.#mesh.logs,
       debug: { systemNamespace, page: debugPage },
-      controlPlane: JSON.stringify({
-        Component: "istiod",
-        ID: this.name,
-        Info: { version: VERSION },
-      }),
+      controlPlane: JSON.stringify({ Component: "istiod", ID: config.podName, Info: { version: VERSION } }),
     });
     this.#peers = config.peering.enabled ? new PlanePeers(host, config, this.#trust.bundles, this) : undefined;
-    this.#closing.push(() => this.#peers?.close());
+    this.#serving = new PeerServing(host, config, this.#trust.bundles, this, this.#clusters);
+    this.#closing.push(
+      () => this.#peers?.close(),
+      () => this.#serving.close(),
+    );
     countChanges(host.metrics, this.graph, this.registry, noteProblems);
   }
 
@@ -191,17 +194,14 @@ export class ControlPlane {
     return this.#peers?.views() ?? [];
   }
 
+  /** Who reads what we share. */
+  peerClients(): PeerClients {
+    return this.#serving.clients();
+  }
+
   /** What is wrong with the clusters and the objects in them, and what could not be sent. */
   problems(fromClusters = this.#clusters.problems()): readonly Problem[] {
-    const unsent = this.#mesh.refusals().map(({ name, reason }): Problem => {
-      return {
-        object: name,
-        origin: "",
-        field: "",
-        message: `It keeps its last good state: ${reason}.`,
-        severity: "error",
-      };
-    });
+    const unsent = [...this.#mesh.refusals(), ...this.#serving.refusals()].map(unsentProblem);
     const objects = [...this.registry.problems.entries()].map(([, problem]) => problem);
     return [...fromClusters, ...this.#authority.problems(), ...objects, ...unsent];
   }
@@ -263,7 +263,8 @@ export class ControlPlane {
     const rules = { trustDomain, aliases, trustedNodeAccounts, pods };
     const trusted = () => this.#trust.forWorkloads;
     bundles.setOwn(authority.roots, authority.revocations);
-    const admission = { authenticator, whyNot: (caller: Caller) => this.#whyNot(caller) };
+    const { admission: peers } = this.#serving;
+    const admission = { authenticator, whyNot: (caller: Caller) => this.#whyNot(caller), peers };
     const methods = [
       ...this.discovery.methods(admission),
       certificateService(this.#host, {

@@ -2,12 +2,15 @@ import type { Environment, Options } from "./command.ts";
 import { parseDurationMs } from "./duration.ts";
 import { commaListOf, given, type Given, refuse, type Setting, setting, truthOf } from "./settings.ts";
 
+const SERVED_PEERS = ["any", "listed"] as const;
 const STALE_POLICIES = ["retain", "unhealthy", "remove"] as const;
 
-/** All that settles how we read other control planes. */
+/** All that settles how we read other control planes, and which of them read us. */
 export interface PeeringConfig {
   /** False: Gateways of class `istio-remote` open no links. */
   readonly enabled: boolean;
+  /** Who may read what we share: every control plane that our roots verify, or whom a Gateway or a PeerGrant names. */
+  readonly served: (typeof SERVED_PEERS)[number];
   /** For how long nothing changes for anybody when a peer is away. */
   readonly staleGraceMs: number;
   /** What becomes of what it said after that (contract peering.md 2.13). */
@@ -20,6 +23,11 @@ export interface PeeringConfig {
 
 export const PEERING_SETTINGS = {
   enabled: { variable: "ENABLE_PEERING_DISCOVERY" },
+  served: setting(
+    "--serve-peers <which>",
+    "any, or listed: which control planes that our roots verify may read what we share; any by default",
+    "PEERING_SERVE",
+  ),
   staleGrace: setting(
     "--peer-stale-grace <duration>",
     "what a peer that is away said stays as it was for this long; 30m by default",
@@ -46,11 +54,19 @@ export function loadPeeringConfig(options: Options, environment: Environment, sy
   };
   return {
     enabled: read("enabled", truthOf, true),
+    // Who is verified has an authority of our own trust domain, or one that we were told to trust; and a link in one
+    // direction needs no object on the side that serves (contract peering.md 2.1).
+    served: read("served", servedOf, "any"),
     staleGraceMs: read("staleGrace", graceOf, 1_800_000),
     stalePolicy: read("stalePolicy", policyOf, "retain"),
     accounts: read("accounts", accountsOf, [`${systemNamespace}/istiod`]),
     dnsNameSuffices: read("dnsNameSuffices", truthOf, false),
   };
+}
+
+function servedOf(value: Given): PeeringConfig["served"] {
+  const right = "use any, or listed: only clusters that a Gateway of class istio-remote or a PeerGrant names";
+  return SERVED_PEERS.find((served) => served === value.text) ?? refuse(value, right);
 }
 
 function graceOf(value: Given): number {

@@ -2,6 +2,7 @@ import type { Config } from "../config.ts";
 import type { DebugPage } from "../debug-page.ts";
 import type { Clock } from "../host.ts";
 import type { LogScopes } from "../log.ts";
+import type { PeerClients } from "../plane/peer-serving.ts";
 import type { PeerView } from "../peering/opened-peer.ts";
 import type { Collection } from "../registry/collection/collection.ts";
 import type { Graph } from "../registry/collection/graph.ts";
@@ -18,7 +19,7 @@ import type { ResourceLog } from "../xds/resource-log.ts";
 import { type CertificatesViewed, certificateView } from "./certificate-view.ts";
 import { adsz, type ClientsViewed, configDump, connections } from "./client-view.ts";
 import { clusterView } from "./cluster-view.ts";
-import { peerClusterView, peerView } from "./peer-view.ts";
+import { peerClientsView, peerClusterView, peerView } from "./peer-view.ts";
 import { policyView, serviceView, workloadView } from "./mesh-view.ts";
 import { endpointShards } from "./shard-view.ts";
 import { syncView } from "./sync-view.ts";
@@ -53,6 +54,8 @@ export interface Viewed extends ClientsViewed, CertificatesViewed {
   clusters(): readonly RemoteClusterStatus[];
   /** The control planes that we read. */
   peers(): readonly PeerView[];
+  /** Who reads what we share. */
+  peerClients(): PeerClients;
   problems(): readonly Problem[];
 }
 
@@ -103,6 +106,9 @@ function ownPages(viewed: Viewed, page: Page): readonly DebugPage[] {
     ]),
     page("peerz", "Each peer: its link, how old what it said is, what of it is refused and why", () =>
       viewed.peers().map(peerView),
+    ),
+    page("peerclientz", "Peers that read what is shared here, and those that may not, with the reason", () =>
+      peerClientsView(viewed.peerClients()),
     ),
     page("certz", "Who signs, the roots and when they end, and what was revoked, issued and refused", () =>
       certificateView(viewed, viewed.clock.now()),

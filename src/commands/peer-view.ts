@@ -1,3 +1,4 @@
+import type { PeerClients } from "../plane/peer-serving.ts";
 import type { PeerView } from "../peering/opened-peer.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { timeText } from "./sync-view.ts";
@@ -50,5 +51,13 @@ export function peerClusterView(peer: PeerView, controlPlane: string): ClusterVi
     reason: message,
     ...(ageMs > 0 && { staleMs: ageMs }),
     control_plane: controlPlane,
+  };
+}
+
+/** The other direction: who reads what we share, how much of it, and who may not. */
+export function peerClientsView({ served, refused }: PeerClients): unknown {
+  return {
+    served: served.map(({ granted, since, ...peer }) => ({ ...peer, since: timeText(since), exports: granted })),
+    refused: refused.map(({ at, ...refusal }) => ({ ...refusal, at: timeText(at) })),
   };
 }

@@ -107,6 +107,7 @@ function pagesOf({ clock, log }: SystemHost, plane: ControlPlane, config: Config
       holdings: (client) => discovery.holdings(client),
       clusters: () => plane.clusters(),
       peers: () => plane.peers(),
+      peerClients: () => plane.peerClients(),
       problems: () => plane.problems(),
       issuances: plane.issuances,
       signer: () => plane.signer(),

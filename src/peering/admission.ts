@@ -31,7 +31,7 @@ export interface AdmissionOptions {
   readonly served: ServedPeers;
   /** As `istio-system/istiod`: what control planes are called, here and in other trust domains. */
   readonly accounts: ReadonlySet<string>;
-  readonly trust: Pick<Trust, "verify">;
+  readonly trust: Pick<Trust, "verify" | "observe">;
   /** The ones of our own cluster. */
   readonly gateways: Collection<ObjectKey, PeerGateway>;
   readonly grants: Collection<ObjectKey, PeerGrant>;
@@ -83,7 +83,8 @@ export class PeerAdmission implements PeerGate {
     this.#streams = host.metrics.gauge("peer_streams_served", "Streams of peers that read what we share.", ["peer"]);
     this.#epoch = Buffer.from(host.random.bytes(8)).toString("hex");
     const again = (): void => this.#lookAgain();
-    this.#observing = [options.gateways, options.grants, options.facts].map((said) => said.observe(again));
+    const { gateways, grants, facts, trust } = options;
+    this.#observing = [gateways, grants, facts, trust].map((said) => said.observe(again));
   }
 
   /** Changes with each start. */
@@ -236,6 +237,7 @@ export class PeerAdmission implements PeerGate {
   #lookAgain(): void {
     for (const guest of [...this.#guests]) {
       try {
+        this.#options.trust.verify(guest.proof.chain, "client", this.#clock.now());
         const scope = this.#scopeOf(guest.cluster, guest.proof);
         const lease = this.#options.exports.lease(scope);
         const before = guest.lease;

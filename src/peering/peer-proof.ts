@@ -25,7 +25,9 @@ export function peerProof(
     const { identity, expiresAt } = trust.verify(certificateChain, "client", clock.now());
     if (!accounts.has(`${identity.namespace}/${identity.serviceAccount}`)) return undefined;
     const issuerKey = issuerKeyOf(certificateChain);
-    return issuerKey === undefined ? undefined : { identity, issuerKey, expiresAt, remoteAddress };
+    return issuerKey === undefined
+      ? undefined
+      : { identity, issuerKey, expiresAt, chain: certificateChain, remoteAddress };
   } catch {
     // Whoever authenticates others says why.
     return undefined;

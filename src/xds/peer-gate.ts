@@ -11,6 +11,8 @@ export interface PeerProof {
   /** SHA-256, in hexadecimal, of the public key that signed its certificate: its cluster's authority. */
   readonly issuerKey: string;
   readonly expiresAt: EpochMs;
+  /** What it showed, in DER, leaf first: looked at again when roots change. */
+  readonly chain: readonly Uint8Array[];
   readonly remoteAddress: string;
 }
 

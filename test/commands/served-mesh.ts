@@ -116,6 +116,7 @@ export function viewedMesh(objects: readonly KubeObject[], clients: readonly Cli
     holdings: (id) => new Map(clients.filter((client) => client.id === id).map(() => [ADDRESS_TYPE, ["10.0.0.1"]])),
     clusters: () => CLUSTERS,
     peers: () => [],
+    peerClients: () => ({ served: [], refused: [] }),
     problems: () => Array.from(registry.problems.entries(), ([, problem]) => problem),
     issuances: { issuedCount: 0, refusedCounts: new Map(), lastRefusals: [] },
     signer: () => undefined,

@@ -119,7 +119,10 @@ export class ServingLab {
       ...{ localCluster: east, served, gateways, grants, facts: this.peerFacts, exports: this.exports },
       accounts: new Set(["istio-system/istiod"]),
       // Certificates are of today, whatever the virtual clock says.
-      trust: { verify: (chain, role) => this.trust.verify(chain, role, Date.now()) },
+      trust: {
+        verify: (chain, role) => this.trust.verify(chain, role, Date.now()),
+        observe: (observer) => this.trust.observe(observer),
+      },
       whyNotJoined: () => this.whyNotJoined,
     });
     this.server = new XdsServer(host, {

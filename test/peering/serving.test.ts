@@ -82,6 +82,15 @@ test("a control plane of a trust domain whose root we have is served under that 
   assert.equal(other.take().length, 3);
 });
 
+test("a peer whose root is trusted no more is sent away at once, and others are not", async () => {
+  const { lab, west } = await linked();
+  const other = await lab.connect(await shownBy(made.other, "spiffe://other.example/ns/istio-system/sa/istiod"));
+  other.ask("FSDS", "faraway");
+  west.ask("FSDS", "west");
+  lab.trust.offer("peer/other", []);
+  assert.deepEqual([other.why, west.why], ["unauthenticated", undefined]);
+});
+
 const misbehaviours: readonly [
   string,
   Parameters<Awaited<ReturnType<typeof linked>>["west"]["ask"]>,
