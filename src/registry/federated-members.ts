@@ -18,7 +18,7 @@ import { NO_SEGMENT, type ClusterSegment, type Segments } from "./segments.ts";
 import type { SharedService } from "./shared-services.ts";
 
 /** Why something that a peer shares is no part of any service here. */
-export type FederatedExclusion = "no gateway" | "removed" | "never synced" | "segment differs" | "reserved domain";
+export type FederatedExclusion = "removed" | "never synced" | "segment differs" | "reserved domain";
 
 export interface FederatedInputs {
   readonly peers: PeerSources;

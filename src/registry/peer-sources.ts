@@ -16,6 +16,15 @@ export interface PeerSources {
   /** Pods of a flat network, and nodes of a peer that is reached by node ports; under `cluster/…`. */
   readonly workloads: Source<WorkloadUid, Workload>;
   readonly statuses: Source<ClusterId, PeerStatus>;
+  /** Services that a peer told us of, and that were not taken; under what would be their key in `federated`. */
+  readonly denied: Source<ObjectKey, ImportDenial>;
+}
+
+/** Why something that a peer said is not believed, for those who ask where it is. */
+export interface ImportDenial {
+  readonly reason: string;
+  /** What follows the name of the record, without a full stop. */
+  readonly message: string;
 }
 
 export function peerSources(graph: Graph): PeerSources {
@@ -24,5 +33,6 @@ export function peerSources(graph: Graph): PeerSources {
     facts: new Source(graph, "cluster-facts"),
     workloads: new Source(graph, "peer-workloads"),
     statuses: new Source(graph, "peer-statuses"),
+    denied: new Source(graph, "peer-denials"),
   };
 }

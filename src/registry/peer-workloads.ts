@@ -39,6 +39,7 @@ export function peerWorkloads(
       if (workload.network !== standing.network || workload.trustDomain !== standing.trustDomain) return [];
       const services = workload.services
         .flatMap((binding) => namesOf(workload, binding, reads, options))
+        .filter(({ service }, at, all) => all.findIndex((other) => other.service === service) === at)
         .sort((a, b) => byCodeUnit(a.service, b.service));
       if (services.length === 0 || workload.addresses.length === 0) return [];
       const uid = flatUid(workload.cluster, key);
@@ -64,7 +65,7 @@ interface Reads {
   readonly owners: { get(name: ServiceName): string | undefined };
 }
 
-/** What it serves of what its cluster shares; with a global name goes the cluster-local one that was taken over. */
+/** What it serves of what its cluster shares; with the global name go all others that it has here. */
 function namesOf(
   { cluster }: Workload,
   { service, ports }: ServiceBinding,
@@ -75,8 +76,7 @@ function namesOf(
   const member = host && members.get(objectKey(cluster, host.namespace, host.name));
   const said = member?.names.find((name) => name.service === service);
   if (member === undefined || said === undefined || said.kind === "local") return [];
-  const local = said.kind === "global" ? member.names.filter(({ kind }) => kind === "local") : [];
-  return [said, ...local]
+  return (said.kind === "global" ? member.names : [said])
     .filter((name) => isMembersName(owners.get(name.service), member, localCluster))
     .map((name) => ({ service: name.service, ports }));
 }

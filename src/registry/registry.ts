@@ -11,6 +11,7 @@ import { Source } from "./collection/source.ts";
 import { endpointProblems, placementOfEntry, placementsOfServiceEntry } from "./entry-workloads.ts";
 import type { OwnRoots } from "./export-facts.ts";
 import { peering, type Exports, type Peering } from "./exports.ts";
+import { GlobalCandidates } from "./global-candidates.ts";
 import { gatewayProblems, globalServiceProblems, scopeProblems, unreachedNetworks } from "./global-problems.ts";
 import { Intake } from "./kube/intake.ts";
 import type { Namespace } from "./kube/namespace.ts";
@@ -69,6 +70,8 @@ export class Registry {
   /** Pods on a node that have not ended, by `cluster/node/namespace/serviceAccount`: whom a node may ask certificates for. */
   readonly podsOnNode: Index<ObjectKey, Pod>;
   readonly workloadsByService: Index<WorkloadUid, Workload>;
+  /** Why each cluster is behind a global name, or is not. */
+  readonly globalCandidates: GlobalCandidates;
   /** What has no effect, or less than was asked, and why. */
   readonly problems: Collection<string, Problem>;
   /** For `wantedObjects`. */
@@ -123,6 +126,9 @@ export class Registry {
       { shared, links, networks, waypoints: offered, workloads, workloadsByService },
       options,
     );
+    const { tallies } = all;
+    const asked = { ...found, objects, peerGateways: links.all, tallies, workloadsByService, options };
+    this.globalCandidates = new GlobalCandidates(asked);
     this.problems = union<string, Problem>(graph, "problems", [
       objects.unreadable,
       policyProblems(graph, compiled),
@@ -203,7 +209,7 @@ function foundations(
   const owners = nameOwners(graph, winners);
   const addresses = addressOwners(graph, winners);
   const names = { globals: offers.globals, shared: shared.all, owners, standings: paths.standings };
-  return { peers, links, paths, offered, shared, offers, winners, addresses, names };
+  return { peers, links, paths, offered, shared, offers, winners, owners, addresses, names };
 }
 
 function policyProblems(graph: Graph, compiled: Collection<ObjectKey, CompiledPolicy>): Collection<string, Problem> {
