@@ -31,7 +31,8 @@ export function testMesh(objects: readonly KubeObject[] = [], options: Partial<R
     for (const object of gone) intake.delete(object);
     graph.flush();
   };
-  apply(...objects);
+  // Without objects it is not flushed yet: who adds to the graph can.
+  if (objects.length > 0) apply(...objects);
   return { graph, registry, intake, apply, remove };
 }
 
