@@ -71,7 +71,13 @@ export function peering(graph: Graph, objects: Objects, inputs: PeeringInputs, o
   const grants = peerGrants(graph, objects, options);
   const doors = exportedDoors(graph, objects, networks, options);
   const { facts, ownRoots } = exportedFacts(graph, { networks, segments, doors: doors.byGateway }, options);
-  const forWorkloads = { workloads, shared: byName, networks, peerGateways: gateways.all };
+  const forWorkloads = {
+    workloads,
+    byService: workloadsByService,
+    shared: byName,
+    networks,
+    peerGateways: gateways.all,
+  };
   return {
     exports: {
       services: exportedServices(graph, objects, { shared: own, counts, waypoints, segments }, options),
