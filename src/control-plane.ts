@@ -92,7 +92,8 @@ export class ControlPlane {
     const { openAuthority = localAuthority } = options;
     const { systemNamespace, trustDomain, clusterDomain } = config;
     const mesh = { trustDomain, clusterDomain, rootNamespace: options.rootNamespace ?? systemNamespace };
-    this.registry = new Registry(this.graph, { ...config, mesh, localCluster: this.localCluster, virtualIps });
+    const counts = { ...config, ...config.peering, peeringDiscovery: config.peering.enabled };
+    this.registry = new Registry(this.graph, { ...counts, mesh, localCluster: this.localCluster, virtualIps });
     const noteProblems = (): void => this.#noteProblems();
     this.#trust = new MeshTrust(host, config, this.localCluster);
     const noteMesh = (identities: MeshIdentities): void => this.#trust.note(identities);

@@ -19,6 +19,10 @@ export interface PeeringConfig {
   readonly accounts: readonly string[];
   /** True if a peer's certificate that names no identity may name `istiod.<system namespace>.svc` instead. */
   readonly dnsNameSuffices: boolean;
+  /** A Namespace's label takes over the names of all that it shares, as a Service's does for itself. */
+  readonly namespaceTakeover: boolean;
+  /** Peers are told of single pods: always, never, or where a Gateway leads to a peer on our own network. */
+  readonly flatPeering: "on" | "off" | "auto";
 }
 
 export const PEERING_SETTINGS = {
@@ -44,6 +48,8 @@ export const PEERING_SETTINGS = {
     "PEERING_ACCOUNTS",
   ),
   dnsNameSuffices: { variable: "PEERING_ALLOW_DNS_NAME" },
+  namespaceTakeover: { variable: "PEERING_NAMESPACE_TAKEOVER" },
+  flatPeering: { variable: "PEERING_FLAT_NETWORK" },
 } as const satisfies Readonly<Record<string, Setting>>;
 
 /** @throws UsageError naming the flag or variable, its value and what would be right. */
@@ -61,6 +67,8 @@ export function loadPeeringConfig(options: Options, environment: Environment, sy
     stalePolicy: read("stalePolicy", policyOf, "retain"),
     accounts: read("accounts", accountsOf, [`${systemNamespace}/istiod`]),
     dnsNameSuffices: read("dnsNameSuffices", truthOf, false),
+    namespaceTakeover: read("namespaceTakeover", truthOf, false),
+    flatPeering: read("flatPeering", (value) => (truthOf(value) ? "on" : "off"), "auto"),
   };
 }
 

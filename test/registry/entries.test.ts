@@ -270,3 +270,28 @@ test("Services select WorkloadEntries only if they shall; ServiceEntries always 
   assert.deepEqual(serves(true), ["shop/api.com", "shop/vm.shop.svc.cluster.local"]);
   assert.deepEqual(serves(false), ["shop/api.com"]);
 });
+
+test("entries that a control plane writes for global services say nothing, and no Service selects them", () => {
+  const generated = { labels: { app: "cart", "solo.io/parent-service": "cart" }, namespace: "istio-system" };
+  const entry = (name: string, labels: object): KubeObject =>
+    object(
+      "networking.istio.io/v1",
+      "WorkloadEntry",
+      { name, ...generated, labels },
+      { spec: { address: "10.0.0.9" } },
+    );
+  const { registry } = testMesh([
+    service("cart", "10.1.0.1", {}, { namespace: "istio-system" }),
+    serviceEntry("autogen.shop.cart", { hosts: ["cart.shop.mesh.internal"], resolution: "STATIC" }, generated),
+    entry("autogen.west.shop.cart", generated.labels),
+    entry("autogen-of-mine", { app: "cart" }),
+  ]);
+  assert.deepEqual(
+    [...registry.services.entries()].map(([key]) => key),
+    ["istio-system/cart.istio-system.svc.cluster.local"],
+  );
+  assert.deepEqual(
+    registry.workloadsByService.get("istio-system/cart.istio-system.svc.cluster.local").map(({ name }) => name),
+    ["autogen-of-mine"],
+  );
+});

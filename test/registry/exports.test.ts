@@ -166,7 +166,7 @@ test("values that nobody knows are reported, and do not pass for a choice", () =
   const problems = [...registry.problems.entries()].map(([, { message }]) => message).join("\n");
   assert.match(
     problems,
-    /of Service shop\/cart is "PreferMoon", which nobody knows, and is taken for Any; use PreferNetwork,/,
+    /of Service shop\/cart is "PreferMoon", which nobody knows, and asks for nothing; use PreferNetwork,/,
   );
   assert.match(problems, /of Service shop\/cart is "twice", and counts as once; use once, source, destination, both/);
   assert.equal(exported({ registry })?.waypointPolicy, "once");

@@ -1,6 +1,7 @@
 import { parseCidr, parseIp } from "../ip.ts";
 import type { Cidr } from "../model/policy.ts";
 import { describe, FieldError, fieldsOf, isFields, listOf, textOf, textsOf, type Fields } from "./fields.ts";
+import { isGenerated } from "./generated.ts";
 import { selectorOf, type LabelSet, type Selector } from "./labels.ts";
 import { idOf, type Metadata, type ObjectId } from "./metadata.ts";
 import { readStatus, type ObjectStatus } from "./object-status.ts";
@@ -41,7 +42,8 @@ export interface ServiceEntry {
 }
 
 /** @throws FieldError; one address that cannot be read makes the whole entry unreadable (contract ztunnel.md 5.5). */
-export function readServiceEntry(metadata: Metadata, object: Fields): ServiceEntry {
+export function readServiceEntry(metadata: Metadata, object: Fields): ServiceEntry | undefined {
+  if (isGenerated(metadata)) return undefined;
   const spec = fieldsOf(object["spec"], "spec");
   const resolution = textOf(spec["resolution"], "spec.resolution") || "NONE";
   if (!RESOLUTIONS.includes(resolution))

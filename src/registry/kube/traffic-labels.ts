@@ -71,7 +71,7 @@ export interface Doubt {
 export function distributionDoubts(annotations: Annotations, spec = ""): readonly Doubt[] {
   const annotated = annotations(ANNOTATION);
   return [
-    ...(annotated === undefined ? [] : doubtOf(`metadata.annotations[${ANNOTATION}]`, annotated, "is taken for Any")),
+    ...(annotated === undefined ? [] : doubtOf(`metadata.annotations[${ANNOTATION}]`, annotated, "asks for nothing")),
     ...(spec === "" ? [] : doubtOf("spec.trafficDistribution", spec, "has no effect")),
   ];
 }

@@ -1,6 +1,7 @@
 import { parseIp } from "../ip.ts";
 import type { Locality } from "../model/address.ts";
 import { endpointAddress } from "./endpoint-address.ts";
+import { isGenerated } from "./generated.ts";
 import { FieldError, fieldsOf, integerOf, portOf, textOf, type Fields } from "./fields.ts";
 import { labelsOf, mergedLabels, type LabelSet } from "./labels.ts";
 import { idOf, type Metadata, type ObjectId } from "./metadata.ts";
@@ -33,7 +34,8 @@ export interface WorkloadEntry {
 }
 
 /** @throws FieldError */
-export function readWorkloadEntry(metadata: Metadata, object: Fields): WorkloadEntry {
+export function readWorkloadEntry(metadata: Metadata, object: Fields): WorkloadEntry | undefined {
+  if (isGenerated(metadata)) return undefined;
   const entry = readEntry(object["spec"], "spec");
   const labels = mergedLabels(entry.labels, metadata.labels);
   return {
