@@ -6,18 +6,12 @@ import { authorityOf } from "./cacerts.ts";
 import { brokenFor, type Doubt, doubtsOn, selfIssued } from "./certificate-audit.ts";
 import { pathLength, readCertificate } from "./certificate-fields.ts";
 import { isIssuedBy } from "./cluster-authority.ts";
+import { auditLists } from "./crl-audit.ts";
 import { DAY_MS, USUAL_LIFETIME_MS } from "./new-authority.ts";
 import { pemBlocks } from "./pem.ts";
+import type { Finding } from "./finding.ts";
 import { adviceOn, lifeOf } from "./remaining-life.ts";
 import { ROOT_LAYOUT } from "./root-folder.ts";
-
-/** What is wrong with a folder. With an error it, or what it signs, is refused by somebody; a warning is for later. */
-export interface Finding {
-  readonly severity: "error" | "warning";
-  readonly file: string;
-  readonly reason: string;
-  readonly fix: string;
-}
 
 /**
  * Holds a folder to all that Causeway checks before use, and to what istiod and ztunnel stumble over without a word
@@ -33,6 +27,7 @@ export function auditAuthority(found: AuthorityFolder, trustDomain: string, now:
     ...certificates.flatMap((one) => auditCertificate(one, found.folder, now)),
     ...auditLifetimes(certificates, found.folder),
     ...auditRootPath(certificates, found.folder),
+    ...auditLists(found, certificates, now),
   ];
   // The first check of one file that fails says it best.
   const seen = new Set<string>();

@@ -5,6 +5,7 @@ import { MeshError } from "../errors.ts";
 import type { EpochMs } from "../host.ts";
 import type { Layout } from "./cacerts-check.ts";
 import { ISTIO, KUBERNETES, openCertificate } from "./cacerts.ts";
+import { CRL_FILE } from "./crl-check.ts";
 import { type Files, folderText } from "./folder-files.ts";
 import { pemBlocks } from "./pem.ts";
 import { ROOT_LAYOUT } from "./root-folder.ts";
@@ -15,6 +16,8 @@ export interface AuthorityFolder {
   readonly folder: string;
   readonly layout: Layout;
   readonly text: Files;
+  /** Its revocation lists, in PEM; undefined if it has none. */
+  readonly lists: string | undefined;
   /** The permissions of its key; undefined if there is none. */
   readonly keyMode: number | undefined;
   /** True if a root's key lies there. */
@@ -24,12 +27,13 @@ export interface AuthorityFolder {
 /** @throws MeshError `absent` if nothing in the folder is of an authority. */
 export async function readAuthorityFolder(folder: string): Promise<AuthorityFolder> {
   const names = [ISTIO, KUBERNETES, ROOT_LAYOUT].flatMap(namesOf);
-  const text = await folderText(folder, [...new Set(names)]);
+  const all = await folderText(folder, [...new Set([...names, CRL_FILE])]);
+  const text = new Map([...all].filter(([name]) => name !== CRL_FILE));
   if (text.size === 0)
     throw new MeshError("absent", `${folder} holds no authority: none of ${namesOf(ISTIO).join(", ")} is there`);
   const layout = layoutOf(text);
   const keyMode = text.has(layout.key) ? (await stat(join(folder, layout.key))).mode & 0o777 : undefined;
-  return { folder, layout, text, keyMode, hasRootKey: text.has(ROOT_LAYOUT.key) };
+  return { folder, layout, text, lists: all.get(CRL_FILE), keyMode, hasRootKey: text.has(ROOT_LAYOUT.key) };
 }
 
 export const namesOf = ({ certificate, key, root, chain }: Layout): readonly string[] =>

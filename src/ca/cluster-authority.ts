@@ -6,7 +6,7 @@ import type { EpochMs } from "../host.ts";
 import { readAuthorityFolder } from "./authority-folder.ts";
 import { authorityOf, ISTIO } from "./cacerts.ts";
 import { pathLength, readCertificate } from "./certificate-fields.ts";
-import { type Files, folderText } from "./folder-files.ts";
+import type { Files } from "./folder-files.ts";
 import { isKeyType, keyTypeOf, KEY_TYPES } from "./key-type.ts";
 import { BACKDATED_MS, type NewIntermediate, USUAL_LIFETIME_MS } from "./new-authority.ts";
 import { pemBlocks } from "./pem.ts";
@@ -35,7 +35,7 @@ export interface ClusterAuthority {
  * @throws MeshError if it could not be used before its end, or is not in istiod's layout.
  */
 export async function readClusterAuthority(folder: string, now: EpochMs): Promise<ClusterAuthority> {
-  const { layout, text } = await readAuthorityFolder(folder);
+  const { layout, text, lists } = await readAuthorityFolder(folder);
   if (layout !== ISTIO)
     throw new MeshError(
       "unsupported",
@@ -53,7 +53,7 @@ export async function readClusterAuthority(folder: string, now: EpochMs): Promis
     roots: authority.roots,
     rootsWrittenAt: (await stat(join(folder, ISTIO.root))).mtimeMs,
     issuedAt: readCertificate(certificate!).notBefore + BACKDATED_MS,
-    hasCrl: (await folderText(folder, ["ca-crl.pem"])).size > 0,
+    hasCrl: lists !== undefined,
   };
 }
 

@@ -1,5 +1,6 @@
-import { auditAuthority, type Finding } from "../ca/authority-audit.ts";
+import { auditAuthority } from "../ca/authority-audit.ts";
 import { type AuthorityFolder, readAuthorityFolder } from "../ca/authority-folder.ts";
+import type { Finding } from "../ca/finding.ts";
 import { pemBlocks } from "../ca/pem.ts";
 import { trustDomainOf } from "../ca/root-folder.ts";
 import { type Command, listOption, UsageError } from "../command.ts";

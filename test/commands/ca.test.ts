@@ -13,7 +13,7 @@ import { KEY_TYPES } from "../../src/ca/key-type.ts";
 import { pemBlocks, toPem } from "../../src/ca/pem.ts";
 import { caLab } from "../kits/ca-command.ts";
 import { realHost } from "../kits/real-host.ts";
-import { TestAuthority } from "../kits/tls.ts";
+import { SIGNS_LISTS, TestAuthority } from "../kits/tls.ts";
 import { seededRandom } from "../sim/world.ts";
 
 type Lab = Awaited<ReturnType<typeof caLab>>;
@@ -333,6 +333,35 @@ test("verify warns of what works and should be otherwise, with exit code 0", asy
   assert.equal(guide.code, 0);
   assert.match(guide.out, /is named spiffe:\/\/cluster.local\/ns\/istio-system\/sa\/citadel, as a workload is/);
   assert.match(guide.out, /may make further authorities/);
+});
+
+test("verify holds revocation lists to what Causeway and istiod make of them", async () => {
+  await using lab = await caLab();
+  const root = await TestAuthority.create({ name: "CN=root", usages: SIGNS_LISTS });
+  const own = await TestAuthority.create({ name: "CN=own", usages: SIGNS_LISTS }, root);
+  mkdirSync(lab.at("east"));
+  const put = (name: string, text: string): void => writeFileSync(lab.at(`east/${name}`), text, { mode: 0o600 });
+  put("ca-cert.pem", own.root);
+  put("ca-key.pem", own.key);
+  put("cert-chain.pem", `${own.root}\n${root.root}`);
+  put("root-cert.pem", root.root);
+  const found = async (): Promise<readonly string[]> => {
+    const { out } = await lab.ca("verify", "--dir", "@east", "--output", "json");
+    const findings = JSON.parse(out) as readonly Record<"severity" | "file" | "reason", string>[];
+    return findings
+      .filter(({ file }) => file.endsWith("ca-crl.pem"))
+      .map(({ severity, reason }) => `${severity} ${reason}`);
+  };
+  assert.deepEqual(await found(), []);
+  put("ca-crl.pem", (await root.list()) + (await own.list()));
+  assert.deepEqual(await found(), []);
+  put("ca-crl.pem", await root.list({ fromMs: Date.now() - 7_200_000, dueMs: Date.now() - 3_600_000 }));
+  const [late, missing] = await found();
+  assert.match(late!, /^warning a newer list of "CN=root" was due at 20/);
+  assert.match(missing!, /^warning it has no list of "CN=own", and istiod then loads nothing/);
+  put("ca-crl.pem", await (await TestAuthority.create({ usages: SIGNS_LISTS })).list());
+  assert.match((await found()).join(), /^error list 1: no authority of our chain or our roots/);
+  assert.equal((await lab.ca("verify", "--dir", "@east")).code, 1);
 });
 
 test("a root that allows no authority below it issues none, and verify says who would refuse it", async () => {
