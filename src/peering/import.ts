@@ -2,7 +2,7 @@ import type { ClusterId, ObjectKey, WorkloadUid } from "../names.ts";
 import { printable } from "../printable.ts";
 import type { Source } from "../registry/collection/source.ts";
 import type { FederatedService } from "../registry/model/federated-service.ts";
-import type { ClusterFacts } from "../registry/model/peer.ts";
+import type { ClusterFacts, ImportDenial } from "../registry/model/peer.ts";
 import type { Workload } from "../registry/model/workload.ts";
 import type { ReceivedResource } from "../xds/delta-client.ts";
 import { ADDRESS_TYPE, FSDS_TYPE, SGDS_TYPE, type TypeUrl } from "../xds/resource.ts";
@@ -29,7 +29,10 @@ export interface PeerIntake {
   readonly federated: Source<ObjectKey, FederatedService>;
   readonly facts: Source<ClusterId, ClusterFacts>;
   readonly workloads: Source<WorkloadUid, Workload>;
+  readonly denied: Denied;
 }
+
+type Denied = Pick<Source<ObjectKey, ImportDenial>, "set" | "delete">;
 
 export interface ImportOptions {
   readonly intake: PeerIntake;
@@ -76,7 +79,7 @@ export class PeerImport {
     ));
     const services = new ImportedRecords<ObjectKey, FederatedService>(
       {
-        ...{ source: intake.federated, decode: decodeService, present },
+        ...{ source: intake.federated, decode: decodeService, present, denied: this.#ownNames(intake.denied) },
         check: (...asked) => checkService(...asked, this.#rules),
       },
       tally,
@@ -96,6 +99,15 @@ export class PeerImport {
       [FSDS_TYPE, services],
       [ADDRESS_TYPE, workloads],
     ]);
+  }
+
+  /** A name that is not the peer's own is nobody's to ask for, and must not stand for another's. */
+  #ownNames(denied: Denied): Denied {
+    const isOwn = (name: string): boolean => name.startsWith(`${this.#rules.target.cluster}/`);
+    return {
+      set: (name, denial) => (isOwn(name) ? denied.set(name, denial) : undefined),
+      delete: (name) => (isOwn(name) ? denied.delete(name) : undefined),
+    };
   }
 
   /** What the peer says of itself; undefined until it has, or if that may not be believed. */

@@ -1,5 +1,6 @@
 import { messageOf } from "../errors.ts";
 import type { Source } from "../registry/collection/source.ts";
+import type { ImportDenial } from "../registry/model/peer.ts";
 import type { ReceivedResource } from "../xds/delta-client.ts";
 import type { Tally } from "./allowance.ts";
 import type { Denial, DenialReason, Verdict } from "./rules.ts";
@@ -15,6 +16,8 @@ export interface RecordKind<K extends string, V> {
   check(name: string, value: V): Verdict;
   /** What is written of a value that was taken. */
   present(value: V): V;
+  /** Where names that were not taken are shown, with the reason. */
+  readonly denied?: Pick<Source<K, ImportDenial>, "set" | "delete">;
 }
 
 /** One record as it is kept over a restart. */
@@ -73,7 +76,7 @@ export class ImportedRecords<K extends string, V> {
   }
 
   remove(name: string): void {
-    this.#denials.delete(name);
+    this.#forgive(name);
     this.#drop(name as K);
   }
 
@@ -102,7 +105,7 @@ export class ImportedRecords<K extends string, V> {
 
   clear(): void {
     for (const key of [...this.#held.keys()]) this.#drop(key);
-    this.#denials.clear();
+    for (const name of [...this.#denials.keys()]) this.#forgive(name);
   }
 
   save(): readonly SavedRecord[] {
@@ -117,7 +120,7 @@ export class ImportedRecords<K extends string, V> {
   #put(key: K, held: Held<V>): void {
     const denied = this.#kind.check(key, held.value) ?? this.#full(key, held.bytes);
     if (denied !== undefined) return this.#deny(key, denied);
-    this.#denials.delete(key);
+    this.#forgive(key);
     this.#held.set(key, held);
     if (this.#shown) this.#kind.source.set(key, this.#kind.present(held.value));
   }
@@ -137,6 +140,12 @@ export class ImportedRecords<K extends string, V> {
 
   #deny(name: string, denial: Denial): void {
     this.#onDenied(denial.reason);
-    if (this.#denials.has(name) || this.#denials.size < DENIALS_MAX) this.#denials.set(name, denial);
+    if (!this.#denials.has(name) && this.#denials.size >= DENIALS_MAX) return;
+    this.#denials.set(name, denial);
+    this.#kind.denied?.set(name as K, denial);
+  }
+
+  #forgive(name: string): void {
+    if (this.#denials.delete(name)) this.#kind.denied?.delete(name as K);
   }
 }

@@ -11,6 +11,7 @@ import {
 } from "./global-candidate.ts";
 import { isMembersName, type GlobalMember } from "./global-members.ts";
 import type { FederatedService } from "./model/federated-service.ts";
+import type { PeerStatus } from "./model/peer.ts";
 import { isFlat, type PeerStanding } from "./peer-standings.ts";
 import { NO_SEGMENT } from "./segments.ts";
 
@@ -83,7 +84,8 @@ function withRecord(
     taken: domains.get("segments") ?? [],
   };
   const why = whyExcluded(record, standing, segments, options);
-  if (why !== undefined) return excludedRecord(why, record, standing, segments.own);
+  const status = inputs.peers.statuses.get(record.cluster);
+  if (why !== undefined) return excludedRecord(why, record, standing, segments.own, status);
   const member = offers.federated.get(recordKey(record.cluster, question));
   if (member === undefined) return undefined;
   return (
@@ -93,11 +95,15 @@ function withRecord(
   );
 }
 
+const reasonOf = (status: PeerStatus | undefined): string =>
+  status === undefined || status.message === "" ? "the link is not up yet" : status.message.replace(/\.$/, "");
+
 function excludedRecord(
   why: FederatedExclusion,
   { namespace, name, cluster }: FederatedService,
   { segment, domain }: PeerStanding,
   own: string,
+  status: PeerStatus | undefined,
 ): Exclusion {
   const what = `Service ${namespace}/${name} of cluster ${cluster}`;
   switch (why) {
@@ -109,7 +115,7 @@ function excludedRecord(
     case "never synced":
       return excluded(
         "never synced",
-        `Cluster ${cluster} has not said yet which domain its names are in; wait for the link, or mend it.`,
+        `Cluster ${cluster} has not said of itself what we can believe, as which domain its names are in: ${reasonOf(status)}.`,
       );
     case "reserved domain":
       return excluded(

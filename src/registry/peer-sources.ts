@@ -2,7 +2,7 @@ import type { ClusterId, ObjectKey, WorkloadUid } from "../names.ts";
 import type { Graph } from "./collection/graph.ts";
 import { Source } from "./collection/source.ts";
 import type { FederatedService } from "./model/federated-service.ts";
-import type { ClusterFacts, PeerStatus } from "./model/peer.ts";
+import type { ClusterFacts, ImportDenial, PeerStatus } from "./model/peer.ts";
 import type { Workload } from "./model/workload.ts";
 
 /**
@@ -18,13 +18,6 @@ export interface PeerSources {
   readonly statuses: Source<ClusterId, PeerStatus>;
   /** Services that a peer told us of, and that were not taken; under what would be their key in `federated`. */
   readonly denied: Source<ObjectKey, ImportDenial>;
-}
-
-/** Why something that a peer said is not believed, for those who ask where it is. */
-export interface ImportDenial {
-  readonly reason: string;
-  /** What follows the name of the record, without a full stop. */
-  readonly message: string;
 }
 
 export function peerSources(graph: Graph): PeerSources {

@@ -61,6 +61,22 @@ for (const [what, resource, why, reason] of forged)
     );
   });
 
+test("who asks where a service of a peer is learns why it was refused, until it is taken or gone", async () => {
+  const lab = await LinkLab.live([good]);
+  const denied = () => Array.from(lab.sources.denied.entries(), ([name, { reason }]) => `${name} ${reason}`);
+  const stranger = { identities: ["spiffe://cluster.local/ns/bank/sa/x"] };
+  lab.call.say(FSDS_TYPE, [
+    record(serviceOf("x", stranger)),
+    record(serviceOf("y", stranger)),
+    under("north/bank/z", record(good)),
+  ]);
+  await lab.pass(0);
+  assert.deepEqual(denied().sort(), ["west/bank/x trust-domain", "west/bank/y trust-domain"]);
+  lab.call.say(FSDS_TYPE, [record(serviceOf("x"))], ["west/bank/y"]);
+  await lab.pass(0);
+  assert.deepEqual(denied(), []);
+});
+
 test("a record that may not be there does not replace the good one before it, and is asked for again later", async () => {
   const lab = await LinkLab.live([good]);
   lab.call.say(FSDS_TYPE, [record({ ...good, ready: 0, identities: ["spiffe://cluster.local/ns/bank/sa/x"] })]);

@@ -93,3 +93,10 @@ export type PeerReason =
   | "ResourceRejected"
   | "Stale"
   | "Disconnected";
+
+/** Why something that a peer said is not believed, for those who ask where it is. */
+export interface ImportDenial {
+  readonly reason: string;
+  /** What follows the name of the record, without a full stop. */
+  readonly message: string;
+}
