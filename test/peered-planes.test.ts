@@ -1,0 +1,239 @@
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, before, beforeEach, test } from "mocha";
+import type { Options } from "../src/command.ts";
+import { loadConfig } from "../src/config.ts";
+import { ControlPlane } from "../src/control-plane.ts";
+import { MeshError } from "../src/errors.ts";
+import { clusterId } from "../src/names.ts";
+import type { PeerView } from "../src/peering/opened-peer.ts";
+import { realHost } from "./kits/real-host.ts";
+import { TestAuthority } from "./kits/tls.ts";
+import { until } from "./kits/until.ts";
+
+let root: TestAuthority;
+before(async () => {
+  root = await TestAuthority.create("CN=root");
+});
+
+let folder = "";
+const running = new Set<ControlPlane>();
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "causeway-peers-"));
+});
+afterEach(async () => {
+  for (const plane of running) await plane.close();
+  running.clear();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** A cluster that shares what runs in it, with an authority of its own under `issuer`. */
+async function cluster(name: string, issuer = root): Promise<void> {
+  const [manifests, cacerts] = [join(folder, name, "manifests"), join(folder, name, "cacerts")];
+  for (const made of [manifests, cacerts]) mkdirSync(made, { recursive: true });
+  const authority = await TestAuthority.create({ name: `CN=${name}`, pathLength: 0 }, issuer);
+  const chain = authority.root + issuer.root;
+  for (const [file, text] of Object.entries({
+    "ca-cert.pem": authority.root,
+    "ca-key.pem": authority.key,
+    "root-cert.pem": issuer.root,
+    "cert-chain.pem": chain,
+  }))
+    writeFileSync(join(cacerts, file), text);
+  writeFileSync(
+    join(manifests, "system.yaml"),
+    `{apiVersion: v1, kind: Namespace, metadata: {name: istio-system, labels: {topology.istio.io/network: ${name}-net}}}`,
+  );
+}
+
+/** What of `name` is shared with its peers. */
+function share(name: string, service: string, replicas = 1): void {
+  writeFileSync(
+    join(folder, name, "manifests", `${service}.yaml`),
+    `
+apiVersion: v1
+kind: Namespace
+metadata: { name: bank, labels: { istio.io/dataplane-mode: ambient } }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: ${service}, namespace: bank, labels: { solo.io/service-scope: global } }
+spec: { selector: { app: ${service} }, ports: [{ port: 80 }] }
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: ${service}, namespace: bank }
+spec:
+  replicas: ${replicas}
+  selector: { matchLabels: { app: ${service} } }
+  template: { metadata: { labels: { app: ${service} } }, spec: { containers: [{ name: ${service} }] } }
+`,
+  );
+}
+
+const gatewayFile = (name: string): string => join(folder, name, "manifests", "peers.yaml");
+
+/** Has `name` read the peer that listens on `port`. */
+function link(name: string, peer: string, port: number, trustDomain = "cluster.local"): void {
+  writeFileSync(
+    gatewayFile(name),
+    `
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata:
+  name: istio-remote-peer-${peer}
+  namespace: istio-eastwest
+  labels: { topology.istio.io/network: ${peer}-net, topology.istio.io/cluster: ${peer} }
+  annotations: { gateway.istio.io/trust-domain: ${trustDomain} }
+spec:
+  gatewayClassName: istio-remote
+  addresses: [{ type: IPAddress, value: 127.0.0.1 }]
+  listeners: [{ name: xds, port: ${port}, protocol: TLS, tls: { mode: Passthrough } }]
+`,
+  );
+}
+
+async function start(name: string, options: Options = {}): Promise<ControlPlane> {
+  const at = (part: string): string => join(folder, name, part);
+  const flags = {
+    ...{ cluster: name, manifests: [at("manifests")], cacerts: at("cacerts") },
+    ...{ state: at("state"), xdsPort: "0" },
+    ...options,
+  };
+  const plane = await ControlPlane.open(realHost(), {
+    config: loadConfig(flags, {}, { listenAddress: "127.0.0.1", stateDir: "" }),
+    openToAll: false,
+    debugPage: () => Promise.reject(new MeshError("absent", "no pages here")),
+  });
+  running.add(plane);
+  await plane.start(new AbortController().signal);
+  return plane;
+}
+
+async function stop(plane: ControlPlane): Promise<void> {
+  running.delete(plane);
+  await plane.close();
+}
+
+const peerOf = (plane: ControlPlane, name: string): PeerView | undefined =>
+  plane.peers().find(({ cluster }) => cluster === clusterId(name));
+const live = (plane: ControlPlane, name: string): Promise<void> => until(() => peerOf(plane, name)?.state === "live");
+/** What a plane knows of its peers' services. */
+const imported = (plane: ControlPlane): readonly string[] =>
+  Array.from(plane.registry.peers.federated.entries(), ([key, { ready }]) => `${key} ${ready}`).sort();
+/** What ztunnels are told of a global host: endpoints by cluster. */
+const endpoints = (plane: ControlPlane, host: string): readonly string[] =>
+  plane.registry.workloadsByService
+    .get(`bank/${host}.bank.mesh.internal`)
+    .map(({ cluster, capacity }) => `${cluster} ${capacity ?? 1}`)
+    .sort();
+
+test("two control planes of two trust domains under one root read each other, and each change reaches the other side", async () => {
+  for (const name of ["east", "west"]) await cluster(name);
+  share("east", "shop");
+  share("west", "payments", 2);
+  const west = await start("west", { trustDomain: "west.local" });
+  link("east", "west", west.ports.xds, "west.local");
+  const east = await start("east", { trustDomain: "east.local" });
+  link("west", "east", east.ports.xds, "east.local");
+  await Promise.all([live(east, "west"), live(west, "east")]);
+  await until(() => imported(west).length === 1 && imported(east).length === 1);
+  assert.deepEqual([imported(east), imported(west)], [["west/bank/payments 2"], ["east/bank/shop 1"]]);
+  await until(() => endpoints(east, "payments").length === 1);
+  assert.deepEqual(endpoints(east, "payments"), ["west 2"]);
+  share("west", "payments", 3);
+  await until(() => endpoints(east, "payments")[0] === "west 3");
+  rmSync(join(folder, "west", "manifests", "payments.yaml"));
+  await until(() => imported(east).length === 0);
+});
+
+test("a link in one direction: who has no Gateway reads nothing, and nothing of it is known to who has none", async () => {
+  for (const name of ["east", "west"]) await cluster(name);
+  share("east", "shop");
+  share("west", "payments");
+  const west = await start("west");
+  link("east", "west", west.ports.xds);
+  const east = await start("east");
+  await live(east, "west");
+  await until(() => imported(east).length === 1);
+  assert.deepEqual([imported(east), imported(west), west.peers()], [["west/bank/payments 1"], [], []]);
+});
+
+test("a peer that is gone takes nothing with it, nor does a restart meanwhile; its Gateway does", async () => {
+  for (const name of ["east", "west"]) await cluster(name);
+  share("west", "payments", 2);
+  const first = await start("west");
+  const { xds } = first.ports;
+  link("east", "west", xds);
+  const before = await start("east");
+  await live(before, "west");
+  await until(() => imported(before).length === 1);
+  await stop(first);
+  await until(() => peerOf(before, "west")?.state === "stale");
+  assert.deepEqual(imported(before), ["west/bank/payments 2"]);
+  await stop(before);
+
+  const east = await start("east");
+  assert.deepEqual(imported(east), ["west/bank/payments 2"], "before anybody is served");
+  assert.deepEqual(endpoints(east, "payments"), ["west 2"]);
+  assert.equal(peerOf(east, "west")?.state, "stale");
+  await until(() => east.readiness().every(({ check }) => check() === undefined));
+
+  share("west", "payments", 1);
+  await start("west", { xdsPort: String(xds) });
+  await live(east, "west");
+  await until(() => endpoints(east, "payments")[0] === "west 1");
+
+  rmSync(gatewayFile("east"));
+  await until(() => east.peers().length === 0);
+  await until(() => imported(east).length === 0 && endpoints(east, "payments").length === 0);
+});
+
+test("under two roots both ends name the cause", async () => {
+  await cluster("east");
+  await cluster("west", await TestAuthority.create("CN=other root"));
+  const west = await start("west");
+  link("east", "west", west.ports.xds);
+  const east = await start("east");
+  link("west", "east", east.ports.xds);
+  for (const [plane, peer] of [
+    [east, "west"],
+    [west, "east"],
+  ] as const) {
+    const seen = (): PeerView | undefined => peerOf(plane, peer);
+    await until(() => seen()?.reason === "TLSUnknownAuthority");
+    assert.match(seen()!.message, /^127\.0\.0\.1 port \d+: unknown certificate authority/);
+  }
+});
+
+test("a Gateway that names another trust domain than the peer proves is a mismatch of identities, with both", async () => {
+  for (const name of ["east", "west"]) await cluster(name);
+  const west = await start("west");
+  link("east", "west", west.ports.xds, "north.local");
+  const east = await start("east");
+  await until(() => peerOf(east, "west")?.reason !== "SyncPending");
+  const { reason, message } = peerOf(east, "west")!;
+  assert.ok(reason === "IdentityMismatch" || reason === "TLSUnknownAuthority", `${reason}`);
+  assert.match(message, /spiffe:\/\/cluster\.local\/ns\/istio-system\/sa\/istiod/);
+});
+
+test("with peering off no link is opened", async () => {
+  for (const name of ["east", "west"]) await cluster(name);
+  const west = await start("west");
+  link("east", "west", west.ports.xds);
+  const plane = await ControlPlane.open(realHost(), {
+    config: loadConfig(
+      { cluster: "east", manifests: [join(folder, "east", "manifests")], state: join(folder, "off"), xdsPort: "0" },
+      { ENABLE_PEERING_DISCOVERY: "false" },
+      { listenAddress: "127.0.0.1", stateDir: "" },
+    ),
+    openToAll: false,
+    debugPage: () => Promise.reject(new MeshError("absent", "no pages here")),
+  });
+  running.add(plane);
+  await plane.start(new AbortController().signal);
+  assert.equal(plane.registry.peerGateways.size, 1);
+  assert.deepEqual(plane.peers(), []);
+});
