@@ -118,8 +118,12 @@ export class KubernetesAuthority implements AuthoritySource {
   #look(): void {
     if (this.#closed) return;
     if (this.#known.object !== undefined) this.#memory.found(this.#known.object);
+    this.#act(this.#found());
+    // Last: all else that is to be written matters more, and one deed is done at a time.
     if (this.#memory.due) this.#do(() => this.#memory.write());
-    const found = this.#found();
+  }
+
+  #act(found: Found): void {
     if (found === "unknown") return;
     if (this.#authority === undefined) this.#begin(found);
     // Replicas that start now would make another one.
@@ -127,7 +131,7 @@ export class KubernetesAuthority implements AuthoritySource {
     else this.#offer(found);
   }
 
-  #found(): CacertsFiles | MeshError | "unknown" | "none" {
+  #found(): Found {
     const [plugged, own] = [this.#plugged.object, this.#own.object];
     if (plugged === undefined) return "unknown";
     if (this.#published.object === undefined || this.#known.object === undefined) return "unknown";
@@ -231,6 +235,8 @@ export class KubernetesAuthority implements AuthoritySource {
       });
   }
 }
+
+type Found = CacertsFiles | MeshError | "unknown" | "none";
 
 const isObject = (object: KubeObject | "absent" | undefined): object is KubeObject => typeof object === "object";
 

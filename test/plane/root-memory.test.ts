@@ -174,3 +174,18 @@ test("without the right to remember we serve, and say what to grant", async () =
   assert.equal(problems(replica), "");
   assert.equal(lab.server.list(SECRETS).length, 2);
 });
+
+test("what cannot be remembered holds up nothing else that is to be written", async () => {
+  const lab = new AuthorityLab();
+  labs.push(lab);
+  lab.server.faults.forbidden = ({ verb, resource }) => verb === "update" && resource === "secrets";
+  lab.replica({ rootWait });
+  await lab.pass(20_000);
+  lab.putSecret("causeway-roots", { "roots.json": "{}" });
+  const replica = lab.replica({ rootWait });
+  await lab.pass(20_000);
+  assert.match(problems(replica), /causeway-roots cannot be written/);
+  lab.removeSecret("istio-ca-secret");
+  await lab.pass(20_000);
+  assert.ok(lab.secret("istio-ca-secret"), "is put back");
+});
