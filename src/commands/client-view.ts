@@ -2,15 +2,14 @@ import { MeshError } from "../errors.ts";
 import { printable } from "../printable.ts";
 import { formatServiceAccountId } from "../spiffe.ts";
 import type { ClientStatus } from "../xds/client-status.ts";
-import type { TypeUrl } from "../xds/resource.ts";
-import type { ResourceLog } from "../xds/resource-log.ts";
+import type { Holding, TypeUrl } from "../xds/resource.ts";
 import { type SyncOptions, syncView, timeText, type TypeSync } from "./sync-view.ts";
 
 /** What the discovery server knows of its clients. */
 export interface ClientsViewed {
   clients(): readonly ClientStatus[];
-  /** The names that a client holds of each type that it asked for; undefined if it is gone. */
-  holdings(client: string): ReadonlyMap<TypeUrl, Iterable<string>> | undefined;
+  /** What a client holds of each type that it asked for; undefined if it is gone. */
+  holdings(client: string): ReadonlyMap<TypeUrl, Iterable<Holding>> | undefined;
 }
 
 export function connections(clients: readonly ClientStatus[]): unknown {
@@ -32,20 +31,12 @@ export function adsz(clients: readonly ClientStatus[]): unknown {
 }
 
 /** @param query `proxyID=pod.namespace`, as proxy-status names clients; of several streams, the newest counts. */
-export function configDump(
-  viewed: ClientsViewed,
-  logs: ReadonlyMap<TypeUrl, ResourceLog>,
-  query: URLSearchParams,
-  options: SyncOptions,
-): unknown {
+export function configDump(viewed: ClientsViewed, query: URLSearchParams, options: SyncOptions): unknown {
   const client = wantedClient(viewed.clients(), query.get("proxyID") ?? "");
   const [sync] = syncView([client], options);
-  const holdings = viewed.holdings(client.id) ?? new Map<TypeUrl, Iterable<string>>();
+  const holdings = viewed.holdings(client.id) ?? new Map<TypeUrl, Iterable<Holding>>();
   const typeOf = (typeUrl: TypeUrl): TypeSync | undefined => sync?.types.find(({ type_url }) => type_url === typeUrl);
-  const types = Array.from(holdings, ([typeUrl, names]) => [
-    typeUrl,
-    { ...typeOf(typeUrl), resources: held(names, logs.get(typeUrl)) },
-  ]);
+  const types = Array.from(holdings, ([typeUrl, resources]) => [typeUrl, { ...typeOf(typeUrl), resources }]);
   return { ...connection(client), types: Object.fromEntries(types) as unknown };
 }
 
@@ -59,11 +50,6 @@ function wantedClient(clients: readonly ClientStatus[], proxy: string): ClientSt
     "absent",
     `no client ${printable(proxy, 120)} is connected here; /debug/syncz names those that are`,
   );
-}
-
-/** What of it has no version is gone by now: the client is about to hear. */
-function* held(names: Iterable<string>, log: ResourceLog | undefined): Iterable<{ name: string; version: string }> {
-  for (const name of names) yield { name, version: log?.versionOf(name) ?? "" };
 }
 
 const proxyOf = ({ node }: ClientStatus): string => node?.id.split("~")[2] ?? "";

@@ -90,7 +90,7 @@ function clientPages(viewed: Viewed, page: Page): readonly DebugPage[] {
     page("connections", "Who is connected, since when and from where", () => connections(viewed.clients())),
     page("adsz", "Who is connected, and asked for what", () => adsz(viewed.clients())),
     page("config_dump", "What one client holds: ?proxyID=pod.namespace", (query) =>
-      configDump(viewed, logs, query, options()),
+      configDump(viewed, query, options()),
     ),
     page("digestz", "A digest of each type, equal on replicas that hold the same", () => digestz(logs)),
     page("cachez", "How much of each type is kept encoded", () => cachez(logs)),

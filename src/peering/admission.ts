@@ -143,6 +143,7 @@ export class PeerAdmission implements PeerGate {
     checkNodeIdentity(node, callerOf(proof, cluster));
     const scope = this.#scopeOf(cluster, proof);
     this.#checkName(cluster, proof);
+    this.#succeed(cluster, proof);
     const lease = this.#options.exports.lease(scope);
     const guest = { cluster, proof, node, visitor, since: this.#clock.now(), lease, scope };
     this.#guests.add(guest);
@@ -221,7 +222,7 @@ export class PeerAdmission implements PeerGate {
   /** A cluster's name is whose stream of it lives: its trust domain's, and its own authority's (operations.md 3.4, fault 15). */
   #checkName(cluster: ClusterId, proof: PeerProof): void {
     const known = [...this.#guests].filter((guest) => guest.cluster === cluster);
-    const other = known.find(({ proof: held }) => describe(held) !== describe(proof));
+    const other = known.find(({ proof: held }) => !isSame(held, proof) && !succeeds(proof, held));
     if (other !== undefined)
       throw refusal(
         "ClusterNameTaken",
@@ -232,6 +233,15 @@ export class PeerAdmission implements PeerGate {
       throw new MeshError("exhausted", `cluster ${cluster} has ${STREAMS_MAX} streams open here; close one`, {
         reason: "TooManyStreams",
       });
+  }
+
+  /** Streams that were opened before the peer's authority was replaced come again with what the new one issued. */
+  #succeed(cluster: ClusterId, proof: PeerProof): void {
+    const error = new MeshError("unavailable", `another authority issues for cluster ${cluster} now; reconnect`, {
+      reason: "Succeeded",
+    });
+    for (const guest of [...this.#guests])
+      if (guest.cluster === cluster && !isSame(guest.proof, proof)) guest.visitor.expel(error);
   }
 
   #lookAgain(): void {
@@ -272,6 +282,15 @@ const callerOf = ({ identity, expiresAt }: PeerProof, cluster: ClusterId): Calle
   expiresAt,
 });
 
-/** Who may use a cluster's name. */
-const describe = ({ identity, issuerKey }: PeerProof): string =>
-  `${formatServiceAccountId(identity)} of the authority with key ${issuerKey.slice(0, 16)}`;
+const isSame = (one: PeerProof, other: PeerProof): boolean =>
+  one.authority.key === other.authority.key &&
+  formatServiceAccountId(one.identity) === formatServiceAccountId(other.identity);
+
+/** An authority that is replaced keeps its name, and what replaces it is younger (contract identity.md 1). */
+const succeeds = ({ identity, authority }: PeerProof, { identity: before, authority: held }: PeerProof): boolean =>
+  formatServiceAccountId(identity) === formatServiceAccountId(before) &&
+  authority.subject === held.subject &&
+  authority.notBefore > held.notBefore;
+
+const describe = ({ identity, authority: { subject, key } }: PeerProof): string =>
+  `${formatServiceAccountId(identity)} of authority "${subject}" with key ${key.slice(0, 16)}`;

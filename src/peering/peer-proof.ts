@@ -2,7 +2,7 @@ import { hash, X509Certificate } from "node:crypto";
 import type { Credentials } from "../caller.ts";
 import type { Clock } from "../host.ts";
 import type { Trust } from "../trust.ts";
-import type { PeerProof } from "../xds/peer-gate.ts";
+import type { PeerAuthority, PeerProof } from "../xds/peer-gate.ts";
 
 interface Judge {
   readonly trust: Pick<Trust, "verify">;
@@ -24,19 +24,23 @@ export function peerProof(
   try {
     const { identity, expiresAt } = trust.verify(certificateChain, "client", clock.now());
     if (!accounts.has(`${identity.namespace}/${identity.serviceAccount}`)) return undefined;
-    const issuerKey = issuerKeyOf(certificateChain);
-    return issuerKey === undefined
-      ? undefined
-      : { identity, issuerKey, expiresAt, chain: certificateChain, remoteAddress };
+    const authority = authorityOf(certificateChain);
+    return authority && { identity, authority, expiresAt, chain: certificateChain, remoteAddress };
   } catch {
     // Whoever authenticates others says why.
     return undefined;
   }
 }
 
-/** Of what the leaf names as its issuer, what really signed it: the key of the peer's own authority. */
-function issuerKeyOf(chain: readonly Uint8Array[]): string | undefined {
+/** Of what the leaf names as its issuer, what really signed it. */
+function authorityOf(chain: readonly Uint8Array[]): PeerAuthority | undefined {
   const [leaf, ...others] = chain.map((der) => new X509Certificate(der));
   const issuer = others.find((other) => leaf!.checkIssued(other) && leaf!.verify(other.publicKey));
-  return issuer && hash("sha256", issuer.publicKey.export({ type: "spki", format: "der" }), "hex");
+  return (
+    issuer && {
+      key: hash("sha256", issuer.publicKey.export({ type: "spki", format: "der" }), "hex"),
+      subject: issuer.subject.replace(/\n/g, ", "),
+      notBefore: Date.parse(issuer.validFrom),
+    }
+  );
 }

@@ -33,8 +33,9 @@ export class Deliveries {
   }
 
   #look(): void {
-    const followed = this.#clients().flatMap(({ subscriptions }) =>
-      subscriptions.filter(({ typeUrl }) => typeUrl === ADDRESS_TYPE),
+    const followed = this.#clients().flatMap(({ node, subscriptions }) =>
+      // Peers follow what we share, which nothing of this is.
+      node?.id.startsWith("istiod~") === true ? [] : subscriptions.filter(({ typeUrl }) => typeUrl === ADDRESS_TYPE),
     );
     const nowMs = this.#clock.elapsedMs();
     if (followed.length === 0) this.#waiting = [];

@@ -14,6 +14,7 @@ import {
   type DeltaRequest,
   type DeltaResponse,
   FSDS_TYPE,
+  type Holding,
   type Resource,
   SGDS_TYPE,
   type TypeUrl,
@@ -150,7 +151,7 @@ export class ClientSession implements MessageReceiver, PeerVisitor {
     };
   }
 
-  holdings(): ReadonlyMap<TypeUrl, Iterable<string>> {
+  holdings(): ReadonlyMap<TypeUrl, Iterable<Holding>> {
     return this.#stream.holdings();
   }
 

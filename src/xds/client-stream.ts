@@ -11,6 +11,7 @@ import {
   type DeltaRequest,
   type DeltaResponse,
   FSDS_TYPE,
+  type Holding,
   type Resource,
   SGDS_TYPE,
   type SubscriptionStatus,
@@ -161,8 +162,8 @@ export class ClientStream {
     return [...this.#sessions.values()].map((session) => session.status());
   }
 
-  /** The names that the client holds of each type that it asked for. */
-  holdings(): ReadonlyMap<TypeUrl, Iterable<string>> {
+  /** What the client holds of each type that it asked for. */
+  holdings(): ReadonlyMap<TypeUrl, Iterable<Holding>> {
     return new Map(Array.from(this.#sessions, ([typeUrl, session]) => [typeUrl, session.holdings()]));
   }
 

@@ -3,7 +3,15 @@ import type { Clock } from "../host.ts";
 import { Answers } from "./answers.ts";
 import { Demand } from "./demand.ts";
 import type { Slice } from "./record-store.ts";
-import type { DeltaRequest, DeltaResponse, Position, Resource, SubscriptionStatus, TypeUrl } from "./resource.ts";
+import type {
+  DeltaRequest,
+  DeltaResponse,
+  Holding,
+  Position,
+  Resource,
+  SubscriptionStatus,
+  TypeUrl,
+} from "./resource.ts";
 import type { ResourceLog } from "./resource-log.ts";
 import { ResponseDraft } from "./response-draft.ts";
 
@@ -130,9 +138,10 @@ export class DeltaSession {
     };
   }
 
-  /** The names that the client holds, or will once the backlog is sent. */
-  holdings(): Iterable<string> {
-    return this.#wildcard ? this.#log.names() : (this.#demand?.held() ?? []);
+  /** What the client holds, or will once the backlog is sent. */
+  *holdings(): Iterable<Holding> {
+    for (const name of this.#wildcard ? this.#log.names() : (this.#demand?.held() ?? []))
+      yield { name, version: this.#log.versionOf(name) ?? "" };
   }
 
   /**

@@ -8,12 +8,20 @@ import type { ResourceLog } from "./resource-log.ts";
 /** A control plane that has proven who it is, and not said yet of which cluster it is. */
 export interface PeerProof {
   readonly identity: ServiceAccountId;
-  /** SHA-256, in hexadecimal, of the public key that signed its certificate: its cluster's authority. */
-  readonly issuerKey: string;
+  readonly authority: PeerAuthority;
   readonly expiresAt: EpochMs;
   /** What it showed, in DER, leaf first: looked at again when roots change. */
   readonly chain: readonly Uint8Array[];
   readonly remoteAddress: string;
+}
+
+/** What issued a peer's certificate: its own cluster has it. */
+export interface PeerAuthority {
+  /** SHA-256, in hexadecimal, of its public key. */
+  readonly key: string;
+  /** Of its certificate, as `CN=west`. */
+  readonly subject: string;
+  readonly notBefore: EpochMs;
 }
 
 /** Who may read what we share, as another control plane (contract peering.md 2.3). */

@@ -86,6 +86,13 @@ export interface DeltaResponse {
   readonly removed: readonly string[];
 }
 
+/** What a client has got, or is about to. */
+export interface Holding {
+  readonly name: string;
+  /** Of the resource now; empty for one that is gone, as the client is about to hear. */
+  readonly version: string;
+}
+
 /** What one client holds of one type, for syncz. Times are wall time in milliseconds, 0 if never. */
 export interface SubscriptionStatus {
   readonly typeUrl: TypeUrl;

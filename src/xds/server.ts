@@ -9,7 +9,7 @@ import type { StreamLimits } from "./client-stream.ts";
 import { type DebugAnswers, DebugResponder, isDebugType } from "./debug-type.ts";
 import type { PeerGate } from "./peer-gate.ts";
 import { Pump } from "./pump.ts";
-import type { TypeUrl } from "./resource.ts";
+import type { Holding, TypeUrl } from "./resource.ts";
 import type { ResourceLog } from "./resource-log.ts";
 import { decodeDiscoveryRequest, encodeDebugAnswer } from "./wire.ts";
 import { XdsMetrics } from "./xds-metrics.ts";
@@ -99,8 +99,8 @@ export class XdsServer {
     return [...this.#sessions].map((session) => session.status());
   }
 
-  /** The names that a client holds of each type that it asked for; undefined if it is gone. */
-  holdings(client: string): ReadonlyMap<TypeUrl, Iterable<string>> | undefined {
+  /** What a client holds of each type that it asked for; undefined if it is gone. */
+  holdings(client: string): ReadonlyMap<TypeUrl, Iterable<Holding>> | undefined {
     return [...this.#sessions].find(({ id }) => id === client)?.holdings();
   }
 

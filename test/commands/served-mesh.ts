@@ -113,7 +113,10 @@ export function viewedMesh(objects: readonly KubeObject[], clients: readonly Cli
     scopes: new LogScopes({ now: () => NOW, write: () => {} }, parseLogLevels("test", "info")),
     controlPlane: "istiod-1",
     clients: () => clients,
-    holdings: (id) => new Map(clients.filter((client) => client.id === id).map(() => [ADDRESS_TYPE, ["10.0.0.1"]])),
+    holdings: (id) =>
+      new Map(
+        clients.filter((client) => client.id === id).map(() => [ADDRESS_TYPE, [{ name: "10.0.0.1", version: "" }]]),
+      ),
     clusters: () => CLUSTERS,
     peers: () => [],
     peerClients: () => ({ served: [], refused: [] }),

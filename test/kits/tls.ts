@@ -16,6 +16,7 @@ export interface AuthorityShape {
   /** False for what only looks like an authority. */
   readonly ca?: boolean;
   readonly pathLength?: number;
+  readonly notBeforeMs?: number;
   readonly notAfterMs?: number;
   readonly usages?: x509.KeyUsageFlags;
   readonly algorithm?: keyof typeof ALGORITHMS;
@@ -88,6 +89,7 @@ export class TestAuthority {
       name,
       ca,
       pathLength,
+      notBeforeMs,
       notAfterMs,
       usages,
       algorithm,
@@ -103,7 +105,7 @@ export class TestAuthority {
       serialNumber: serial,
       subject,
       issuer: issuer === undefined ? subject : issuer.#certificate.subject,
-      notBefore: new Date(Date.now() - 3 * 3_600_000),
+      notBefore: new Date(notBeforeMs ?? Date.now() - 3 * 3_600_000),
       notAfter: new Date(notAfterMs ?? Date.now() + 7_200_000),
       publicKey: keys.publicKey,
       signingKey: (issuer === undefined ? keys : issuer.#keys).privateKey,

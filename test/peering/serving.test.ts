@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { before, test } from "mocha";
+import { TestAuthority } from "../kits/tls.ts";
 import { clusterId } from "../../src/names.ts";
 import { federatedKey } from "../../src/registry/model/federated-service.ts";
 import { AUTHORIZATION_TYPE } from "../../src/xds/resource.ts";
@@ -140,6 +141,19 @@ test("who takes a name that another authority's control plane has is refused, wi
   const heir = await lab.connect(await shownBy(made.north));
   heir.ask("FSDS", "west");
   assert.equal(heir.why, undefined, "once no stream of it lives the name is free");
+});
+
+test("a peer whose authority was replaced comes again with what the new one issued, and is not taken for another", async () => {
+  const { lab, west } = await linked();
+  west.ask("FSDS", "west");
+  // Made later than the first, as a renewed one is, and certificates count seconds.
+  const renewed = await TestAuthority.create({ name: "CN=west", pathLength: 0, notBeforeMs: Date.now() }, made.root);
+  const restarted = await lab.connect(await shownBy(renewed));
+  restarted.ask("FSDS", "west");
+  assert.deepEqual([restarted.why, west.why], [undefined, "unavailable Succeeded"]);
+  const late = await lab.connect(await shownBy(made.west));
+  late.ask("FSDS", "west");
+  assert.equal(late.why, "denied ClusterNameTaken", "there is no way back to the authority before");
 });
 
 test("with listed peers only, a Gateway or a grant that names the cluster lets it in", async () => {
