@@ -3,6 +3,7 @@ import { X509Certificate } from "node:crypto";
 import { test } from "mocha";
 import { checkedLists } from "../../src/ca/crl-check.ts";
 import { PeerTrust } from "../../src/ca/peer-trust.ts";
+import { TrustBundles } from "../../src/ca/trust-bundles.ts";
 import { SIGNS_LISTS, TestAuthority } from "../kits/tls.ts";
 
 const WEB = "spiffe://cluster.local/ns/shop/sa/web";
@@ -68,4 +69,25 @@ test("a namesake with another serial number, shown beside the revoked one, does 
     [rawOf(peer.root), rawOf(namesake.root), rawOf(rogue.root)],
   ])
     assert.match(peers.whyNot([leaf, ...shown])!, /is revoked|no root that we trust/);
+});
+
+test("peers whom we call, and who call us, are held to the same lists", async () => {
+  const { root, own, peer, leafOf } = await mesh();
+  const [leaf, other] = [await leafOf(peer, "21"), await leafOf(own, "22")];
+  const trust = new TrustBundles("cluster.local");
+  const verify = (chain: readonly Uint8Array[]) => () => trust.verify(chain, "server", Date.now());
+  const [theirs, ours] = [
+    [leaf, rawOf(peer.root)],
+    [other, rawOf(own.root)],
+  ];
+  const roots = [rawOf(root.root)];
+  trust.setOwn(roots);
+  assert.equal(verify(theirs)().identity.serviceAccount, "web");
+  const known = [new X509Certificate(root.root), new X509Certificate(own.root)];
+  trust.setOwn(roots, checkedLists(await root.list({ revoked: ["12"] }), known, Date.now()));
+  assert.throws(verify(theirs), /"CN=peer" with serial number 12 is revoked/);
+  verify(ours)();
+  trust.setOwn(roots, checkedLists(await own.list({ revoked: ["22"] }), known, Date.now()));
+  assert.throws(verify(ours), /with serial number 22 is revoked/);
+  verify(theirs)();
 });
