@@ -17,6 +17,7 @@ import type { FederatedService } from "./model/federated-service.ts";
 import type { ClusterFacts, PeerGateway } from "./model/peer.ts";
 import type { Problem } from "./model/problem.ts";
 import type { Workload } from "./model/workload.ts";
+import { networkProblems } from "./networks.ts";
 import type { RegistryOptions } from "./options.ts";
 import type { PeerGateways } from "./peer-gateways.ts";
 import { peerGrants } from "./peer-grants.ts";
@@ -94,6 +95,7 @@ export function peering(graph: Graph, objects: Objects, inputs: PeeringInputs, o
       grants.problems,
       doors.problems,
       doubtProblems(graph, objects, options),
+      networkProblems(graph, objects, networks, options),
     ]),
   };
 }

@@ -206,3 +206,20 @@ for (const port of [0, 70_000, "80"])
     assert.equal(workload(mesh, VM).networkGateway, undefined);
     assert.equal(mesh.registry.problems.size, 1);
   });
+
+test("a namespace that names another network than its cluster's is a problem, and has no effect", () => {
+  const namespace = (name: string, network: string) =>
+    object("v1", "Namespace", { namespace: undefined, name, labels: { "topology.istio.io/network": network } });
+  const mesh = testMesh([
+    namespace("istio-system", "net1"),
+    namespace("shop", "net2"),
+    namespace("other", "net1"),
+    pod("a", "10.0.0.1"),
+  ]);
+  assert.equal(mesh.registry.workloads.get(podUid(clusterId("east"), "shop", "a"))?.network, "net1");
+  const problems = () => [...mesh.registry.problems.entries()].map(([, { message }]) => message);
+  assert.equal(problems().length, 1);
+  assert.match(problems()[0]!, /of namespace shop is "net2", but the cluster is on "net1", and so are its pods/);
+  mesh.apply(namespace("shop", "net1"));
+  assert.deepEqual(problems(), []);
+});
