@@ -1,3 +1,4 @@
+import { clusterPrefix, type ObjectKey } from "../names.ts";
 import type { Collection } from "./collection/collection.ts";
 import { derive } from "./collection/derive.ts";
 import { filter } from "./collection/filter.ts";
@@ -8,41 +9,46 @@ import type { Problem } from "./model/problem.ts";
 import type { RegistryOptions } from "./options.ts";
 import { union } from "./union.ts";
 
-/** Values of the local cluster's Services and Namespaces that nobody knows (contract peering.md 2.10). */
+/** Values of the local cluster's Services, ServiceEntries and Namespaces that nobody knows (contract peering.md 2.10). */
 export function doubtProblems(
   graph: Graph,
-  { services, namespaces }: Objects,
+  { services, serviceEntries, namespaces }: Objects,
   { localCluster }: RegistryOptions,
 ): Collection<string, Problem> {
-  const isDoubtful = ({ doubts }: { readonly doubts: readonly Doubt[] }): boolean => doubts.length > 0;
-  const ofServices = derive(graph, {
-    name: "service-doubts",
-    distinct: true,
-    from: filter(graph, "doubtful-services", services, isDoubtful),
-    reads: {},
-    to: ({ id, doubts }, _reads, key) =>
-      id.cluster === localCluster
-        ? problemsOf(`Service ${key}`, `Service ${id.namespace}/${id.name}`, id.origin, doubts)
-        : [],
-  });
-  const ofNamespaces = derive(graph, {
-    name: "namespace-doubts",
-    distinct: true,
-    from: filter(graph, "doubtful-namespaces", namespaces, isDoubtful),
-    reads: {},
-    to: ({ name, origin, doubts }, _reads, key) =>
-      key.startsWith(`${localCluster}/`) ? problemsOf(`Namespace ${key}`, `Namespace ${name}`, origin, doubts) : [],
-  });
-  return union<string, Problem>(graph, "doubts", [ofServices, ofNamespaces]);
+  const found = <V extends Doubtful>(kind: string, from: Collection<ObjectKey, V>, originOf: (value: V) => string) =>
+    derive(graph, {
+      name: `doubts-of-${from.name}`,
+      distinct: true,
+      from: filter(graph, `doubtful-${from.name}`, from, ({ doubts }) => doubts.length > 0),
+      reads: {},
+      to: (value, _reads, key) =>
+        key.startsWith(clusterPrefix(localCluster)) ? problemsOf(kind, key, originOf(value), value.doubts) : [],
+    });
+  return union<string, Problem>(graph, "doubts", [
+    found("Service", services, ({ id }) => id.origin),
+    found("ServiceEntry", serviceEntries, ({ id }) => id.origin),
+    found("Namespace", namespaces, ({ origin }) => origin),
+  ]);
 }
 
-const problemsOf = (
-  key: string,
-  object: string,
+interface Doubtful {
+  readonly doubts: readonly Doubt[];
+}
+
+function problemsOf(
+  kind: string,
+  key: ObjectKey,
   origin: string,
   doubts: readonly Doubt[],
-): readonly (readonly [string, Problem])[] =>
-  doubts.map(({ field, message }) => [
-    `${key}#doubt#${field}`,
+): readonly (readonly [string, Problem])[] {
+  // Without the cluster, which is ours, and the namespace that a Namespace has not.
+  const object = `${kind} ${key
+    .split("/")
+    .slice(1)
+    .filter((part) => part !== "")
+    .join("/")}`;
+  return doubts.map(({ field, message }) => [
+    `${kind} ${key}#doubt#${field}`,
     { object, origin, field, message: `${field} of ${object} ${message}.`, severity: "warning" },
   ]);
+}

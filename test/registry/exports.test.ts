@@ -3,7 +3,7 @@ import { test } from "mocha";
 import type { KubeObject } from "../../src/kube/object.ts";
 import { clusterId, networkId, objectKey } from "../../src/names.ts";
 import { VERSION } from "../../src/version.ts";
-import { object, pod, service, testMesh, type TestMesh } from "./mesh.ts";
+import { object, pod, service, serviceEntry, testMesh, type TestMesh } from "./mesh.ts";
 import { meshes } from "./two-networks.ts";
 
 const EAST = clusterId("east");
@@ -162,12 +162,24 @@ test("values that nobody knows are reported, and do not pass for a choice", () =
         },
       },
     ),
+    object("v1", "Namespace", {
+      namespace: undefined,
+      name: "shop",
+      annotations: { "networking.istio.io/traffic-distribution": "near" },
+    }),
+    serviceEntry(
+      "out",
+      { hosts: ["out.example"] },
+      { annotations: { "networking.istio.io/traffic-distribution": "far" } },
+    ),
   ]);
   const problems = [...registry.problems.entries()].map(([, { message }]) => message).join("\n");
   assert.match(
     problems,
     /of Service shop\/cart is "PreferMoon", which nobody knows, and asks for nothing; use PreferNetwork,/,
   );
+  assert.match(problems, /of Namespace shop is "near"/);
+  assert.match(problems, /of ServiceEntry shop\/out is "far"/);
   assert.match(problems, /of Service shop\/cart is "twice", and counts as once; use once, source, destination, both/);
   assert.equal(exported({ registry })?.waypointPolicy, "once");
 });

@@ -8,8 +8,10 @@ import { readStatus, type ObjectStatus } from "./object-status.ts";
 import { readServicePorts, type ServicePort } from "./service.ts";
 import {
   annotatedDistribution,
+  distributionDoubts,
   tunnelOf,
   useWaypointOf,
+  type Doubt,
   type TrafficDistribution,
   type Tunnel,
   type UseWaypoint,
@@ -36,6 +38,8 @@ export interface ServiceEntry {
   readonly selector: Selector | undefined;
   readonly subjectAltNames: readonly string[];
   readonly distribution: TrafficDistribution | undefined;
+  /** What it says that nobody knows. */
+  readonly doubts: readonly Doubt[];
   readonly useWaypoint: UseWaypoint | undefined;
   readonly tunnel: Tunnel;
   readonly status: ObjectStatus | undefined;
@@ -64,6 +68,7 @@ export function readServiceEntry(metadata: Metadata, object: Fields): ServiceEnt
     ),
     subjectAltNames: textsOf(spec["subjectAltNames"], "spec.subjectAltNames"),
     distribution: annotatedDistribution(metadata.annotations),
+    doubts: distributionDoubts(metadata.annotations),
     useWaypoint: useWaypointOf(metadata.labels, metadata.namespace),
     tunnel: tunnelOf(metadata.labels, metadata.annotations),
     status: readStatus(metadata, object),
