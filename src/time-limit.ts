@@ -7,7 +7,12 @@ export interface TimeLimit extends Disposable {
 }
 
 export function timeLimit(clock: Clock, limitMs: number, signal: AbortSignal): TimeLimit {
-  const timeUp = new AbortController();
-  const timer = clock.after(limitMs, () => timeUp.abort());
-  return { signal: eitherSignal(signal, timeUp.signal), [Symbol.dispose]: () => timer[Symbol.dispose]() };
+  const over = new AbortController();
+  const timer = clock.after(limitMs, () => over.abort());
+  const dispose = (): void => {
+    timer[Symbol.dispose]();
+    // Nobody waits any more: what listens to the other signal, which may live for days, is to let go of it.
+    over.abort();
+  };
+  return { signal: eitherSignal(signal, over.signal), [Symbol.dispose]: dispose };
 }

@@ -25,7 +25,7 @@ const layers: readonly { name: string; at: RegExp; mayImport: readonly string[] 
   { name: "peering", at: /^peering\//, mayImport: ["collection", "model", "xds"] },
   {
     name: "root",
-    at: /^(main|control-plane|admin|cli)\.ts$|^(commands|plane)\//,
+    at: /^(main|control-plane|admin|cli)\.ts$|^(commands|demo|plane)\//,
     mayImport: ["collection", "model", "kube", "registry", "grpc", "xds", "ca", "spire", "peering"],
   },
   { name: "base", at: /^[^/]+\.ts$/, mayImport: [] },

@@ -1,8 +1,18 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Command, type CommandCall, type ExitCode, type Printer, textOption, UsageError } from "../command.ts";
+import {
+  type Command,
+  type CommandCall,
+  type ExitCode,
+  type Printer,
+  listOption,
+  textOption,
+  UsageError,
+} from "../command.ts";
 import { type Config, CONFIG_FLAGS, loadConfig } from "../config.ts";
+import { runMeshOnce } from "../demo/once.ts";
+import { runMeshDemo } from "../demo/story.ts";
 import { messageOf } from "../errors.ts";
 import type { ChangeBatch } from "../registry/collection/collection.ts";
 import { timeLimit } from "../time-limit.ts";
@@ -10,21 +20,20 @@ import { type DemoClient, demoClient, leaveConnection } from "./demo-client.ts";
 import { once, type Summary } from "./once.ts";
 import { type RunningPlane, startPlane, untilAborted } from "./running-plane.ts";
 import { table } from "./table.ts";
-import { EXAMPLES } from "./token.ts";
 
 /** How long `--once` may take: a start, a snapshot and a certificate. */
 const ONCE_MS = 60_000;
 /** A token of 12 hours must not end while the demo runs. */
 const RENEW_TOKEN_MS = 6 * 3_600_000;
 
-/** `causeway demo`, which is `npm start`: a whole mesh on this machine, from a folder. */
+/** `causeway demo`, which is `npm start`: three clusters that are one mesh, or one cluster from folders of your own. */
 export function demoCommand(pid: number): Command {
   return {
     name: "demo",
-    summary: "Serve a mesh from a folder on this machine, and say what to try",
+    summary: "Run a mesh of three clusters on this machine, or of your --manifests, and say what to try",
     endless: true,
     flags: [
-      { flags: "--once", description: "start, do once what a ztunnel does, print a summary and end" },
+      { flags: "--once", description: "start, do once what a ztunnel does in each cluster, print a summary and end" },
       {
         flags: "-o, --output <format>",
         description: "of the summary of --once",
@@ -33,12 +42,16 @@ export function demoCommand(pid: number): Command {
       },
       ...CONFIG_FLAGS,
     ],
-    run: (call) => (call.options["once"] === true ? runOnce(call) : runDemo(call, pid)),
+    run: (call) => {
+      const once = call.options["once"] === true;
+      if (listOption(call.options, "manifests").length === 0) return once ? runMeshOnce(call) : runMeshDemo(call, pid);
+      return once ? runOnce(call) : runDemo(call, pid);
+    },
   };
 }
 
 function configOf({ options, environment }: CommandCall, over: CommandCall["options"] = {}): Config {
-  const defaults = { listenAddress: "127.0.0.1", stateDir: ".causeway", manifests: EXAMPLES };
+  const defaults = { listenAddress: "127.0.0.1", stateDir: ".causeway" };
   return loadConfig({ ...over, ...options }, environment, defaults);
 }
 

@@ -4,6 +4,7 @@ import { cpSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
+import type { MeshSummary } from "../../src/demo/summary.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 /** What git has, and nothing that a build or an install left here; without git, all but that. */
@@ -33,10 +34,22 @@ suite("a fresh clone", () => {
     for (const path of sources()) cpSync(join(root, path), join(copy, path));
     const npm = ["start", "--silent", "--", "--once", "--output", "json"];
     const printed = execFileSync("npm", npm, { cwd: copy, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
-    const summary = JSON.parse(printed) as Record<string, unknown> & { svid: { spiffeId: string; notAfter: string } };
-    assert.deepEqual([summary["workloads"], summary["services"], summary["policies"]], [14, 7, 3]);
-    assert.match(summary.svid.spiffeId, /^spiffe:\/\/cluster\.local\/ns\/bookshop\/sa\//);
-    assert.ok(Date.parse(summary.svid.notAfter) > Date.now());
-    assert.deepEqual([typeof summary["readyMs"], typeof summary["snapshotMs"]], ["number", "number"]);
+    const { clusters, readyMs, convergedMs } = JSON.parse(printed) as MeshSummary;
+    assert.deepEqual(
+      clusters.map(({ name, peers }) => [name, ...peers.map(({ state }) => state)]),
+      ["edge", "bank", "vendor"].map((name) => [name, "live", "live"]),
+    );
+    for (const { svid, globalServices } of clusters) {
+      assert.match(svid.spiffeId, /^spiffe:\/\/cluster\.local\/ns\//);
+      assert.ok(Date.parse(svid.notAfter) > Date.now());
+      assert.deepEqual(
+        globalServices.map(({ host, endpoints }) => [host, endpoints]),
+        [
+          ["agent.accounts.mesh.internal", { bank: 3 }],
+          ["converter.tools.mesh.internal", { bank: 1, vendor: 2 }],
+        ],
+      );
+    }
+    assert.deepEqual([typeof readyMs, typeof convergedMs], ["number", "number"]);
   });
 });

@@ -35,9 +35,12 @@ export function deployGateway(
   const metadata = { name, namespace, labels, ownerReferences: [controllerReference(gateway)] };
   const make = (apiVersion: string, kind: string, rest: object): KubeObject =>
     admit(cluster, { apiVersion, kind, metadata, ...rest });
+  // One that asks for addresses gets them, as from a load balancer.
+  const asked = listOf(spec["addresses"]).filter((item) => textOf(fieldsOf(item)["value"]) !== "");
   const address = { type: "Hostname", value: `${name}.${namespace}.svc.${clusterDomain}` };
+  const addresses = asked.length > 0 ? asked : [address];
   return [
-    { ...gateway, status: { conditions: ACCEPTED, ...status, addresses: [address] } },
+    { ...gateway, status: { conditions: ACCEPTED, ...status, addresses } },
     make("v1", "ServiceAccount", {}),
     make("v1", "Service", { spec: serviceSpec(className, listOf(spec["listeners"]), own) }),
     make("apps/v1", "Deployment", { spec: deploymentSpec(name, labels, own, fieldsOf(spec["infrastructure"])) }),

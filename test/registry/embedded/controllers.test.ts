@@ -237,6 +237,16 @@ test("a waypoint gets a native tunnel pod, a Service with port 15008 and an addr
   assert.deepEqual(address, { type: "Hostname", value: "waypoint.shop.svc.cluster.local" });
 });
 
+test("an east-west gateway that asks for an address has it, as from a load balancer", () => {
+  const lab = new Lab().apply({
+    "g.yaml":
+      "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: door, namespace: shop}\n" +
+      "spec: {gatewayClassName: istio-eastwest, addresses: [{type: IPAddress, value: 192.0.2.7}]}\n",
+  });
+  const { addresses } = fieldsOf(lab.get("Gateway/shop/door")!["status"]);
+  assert.deepEqual(addresses, [{ type: "IPAddress", value: "192.0.2.7" }]);
+});
+
 test("namespaces that are only mentioned exist, and objects without one are in default", () => {
   const lab = new Lab().apply({
     "a.yaml": "apiVersion: v1\nkind: Service\nmetadata: {name: x}\n",

@@ -1,0 +1,59 @@
+import { join } from "node:path";
+import { type CommandCall, type Options, UsageError } from "../command.ts";
+import { type Config, loadConfig } from "../config.ts";
+
+/** The clusters of the demo, in the order in which they start: each is a folder of `examples/`. */
+export const DEMO_CLUSTERS = ["edge", "bank", "vendor"] as const;
+export type DemoCluster = (typeof DEMO_CLUSTERS)[number];
+
+const EXAMPLES = join(import.meta.dirname, "..", "..", "..", "examples");
+/** What each cluster adds to the ports of the first. */
+const PORT_STEP = 100;
+const PORTS = { xdsPort: 15_012, adminPort: 15_014, healthPort: 8_080 } as const;
+/** The relay's ports lie this far above discovery's: the way to the control plane, and that for traffic. */
+const RELAY_STEP = 10;
+const DOOR_STEP = 6;
+/** What makes sense for all three; the rest is one control plane's. */
+const SHARED: readonly string[] = ["once", "output", "state", "listen", "log_output_level", "log_as_json", "timeout"];
+
+/** One control plane of the demo, and how the others reach it. */
+export interface DemoConfig {
+  readonly cluster: DemoCluster;
+  readonly config: Config;
+  /** Where this cluster's Gateways of class `istio-remote` are written. */
+  readonly linksDir: string;
+  /** 0 for any that is free. */
+  readonly relayPort: number;
+  readonly doorPort: number;
+}
+
+/** @throws UsageError for a flag that only one control plane can have. */
+export function demoConfigs({ options }: Pick<CommandCall, "options">, over: Options = {}): readonly DemoConfig[] {
+  for (const [name, value] of Object.entries(options))
+    if (value !== undefined && !SHARED.includes(name) && !Object.hasOwn(PORTS, name))
+      throw new UsageError(`--${dashed(name)} is for one control plane; add --manifests <dir> to run only one`);
+  return DEMO_CLUSTERS.map((cluster, at) => demoConfig({ ...over, ...options }, cluster, at));
+}
+
+function demoConfig(options: Options, cluster: DemoCluster, at: number): DemoConfig {
+  const state = join(typeof options["state"] === "string" ? options["state"] : ".causeway", cluster);
+  const ports = Object.entries(PORTS).map(([name, usual]) => [name, shifted(options[name], usual, at)] as const);
+  const own = { cluster, state, cacerts: join(state, "cacerts"), manifests: [`${cluster}=${join(EXAMPLES, cluster)}`] };
+  // Variables name one cluster, and there are three.
+  const config = loadConfig({ ...options, ...Object.fromEntries(ports), ...own }, {}, { ...DEFAULTS, stateDir: state });
+  const linksDir = join(state, "links");
+  const manifests = config.manifests.map((manifest) => ({ ...manifest, furtherFolder: linksDir }));
+  const { xds } = config.ports;
+  const [relayPort, doorPort] = xds === 0 ? [0, 0] : [xds + RELAY_STEP, xds + DOOR_STEP];
+  return { cluster, config: { ...config, manifests }, linksDir, relayPort, doorPort };
+}
+
+const DEFAULTS = { listenAddress: "127.0.0.1" };
+
+/** 0 stays 0, which is whichever port is free. What is no number is left for the config to refuse. */
+function shifted(value: Options[string], usual: number, at: number): string {
+  const base = typeof value === "string" ? value : `${usual}`;
+  return /^[1-9][0-9]*$/.test(base) ? `${Number(base) + at * PORT_STEP}` : base;
+}
+
+const dashed = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);

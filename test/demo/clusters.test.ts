@@ -1,0 +1,48 @@
+import assert from "node:assert/strict";
+import { test } from "mocha";
+import { demoConfigs } from "../../src/demo/clusters.ts";
+
+test("each cluster of the demo has ports, state and an authority of its own", () => {
+  const configs = demoConfigs({ options: { state: "/tmp/x" } });
+  assert.deepEqual(
+    configs.map(({ cluster, config, relayPort }) => [
+      cluster,
+      config.clusterId,
+      config.stateDir,
+      config.ports.xds,
+      relayPort,
+    ]),
+    [
+      ["edge", "edge", "/tmp/x/edge", 15012, 15022],
+      ["bank", "bank", "/tmp/x/bank", 15112, 15122],
+      ["vendor", "vendor", "/tmp/x/vendor", 15212, 15222],
+    ],
+  );
+  assert.equal(
+    new Set(configs.flatMap(({ config }) => [config.ports.admin, config.ports.health, config.ports.xds])).size,
+    9,
+  );
+  assert.equal(configs[1]!.config.cacertsDir, "/tmp/x/bank/cacerts");
+});
+
+test("ports move together, and 0 is any that is free", () => {
+  const xds = (xdsPort: string) =>
+    demoConfigs({ options: { xdsPort } }).map(({ config, relayPort }) => [config.ports.xds, relayPort]);
+  assert.deepEqual(xds("20000"), [
+    [20000, 20010],
+    [20100, 20110],
+    [20200, 20210],
+  ]);
+  assert.deepEqual(xds("0"), [
+    [0, 0],
+    [0, 0],
+    [0, 0],
+  ]);
+});
+
+test("a flag that only one control plane can have says what to add", () => {
+  assert.throws(
+    () => demoConfigs({ options: { trustDomain: "bank.example" } }),
+    /--trust-domain is for one control plane; add --manifests <dir> to run only one/,
+  );
+});
