@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { afterEach, before, test } from "mocha";
+import { readCertificate } from "../../src/ca/certificate-fields.ts";
 import { TrustBundles } from "../../src/ca/trust-bundles.ts";
 import { MeshError } from "../../src/errors.ts";
 import type { MessageChannel, StreamMethod } from "../../src/grpc/method.ts";
@@ -26,6 +27,8 @@ before(async () => {
   [root, stranger] = await Promise.all([TestAuthority.create("CN=root"), TestAuthority.create("CN=stranger")]);
   own = await root.issue([ID("east.local")]);
 });
+
+const NO_LIST = { der: Buffer.alloc(0), issuerName: "", thisUpdate: 0, nextUpdate: undefined, number: undefined };
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -211,6 +214,24 @@ test("a stream ends once the roots that let its peer in are gone", async () => {
   east.trust.offer("peer/west", []);
   east.links.recheck();
   assert.equal(east.failure?.reason, "TLSUnknownAuthority");
+});
+
+test("a stream ends once the certificate of its peer is revoked, and no other does", async () => {
+  const [west, north] = [
+    await peer(await root.issue([ID("west.local")], 3_600_000, "0b")),
+    await peer(await root.issue([ID("west.local")], 3_600_000, "0c")),
+  ];
+  const [east, other] = [new Dialler(), new Dialler()];
+  east.dial(targetAt(west.port)).send(request);
+  other.dial(targetAt(north.port)).send(request);
+  await until(() => east.connected && other.connected);
+  const issuer = readCertificate(derOf(root.root)).subject;
+  for (const dialler of [east, other]) {
+    dialler.trust.setOwn([derOf(root.root)], [{ ...NO_LIST, issuer, revoked: new Set(["0b"]) }]);
+    dialler.links.recheck();
+  }
+  assert.match(east.failure?.message ?? "", /with serial number 0b is revoked/);
+  assert.equal(other.failure, undefined);
 });
 
 test("each stream shows the certificate of its day", async () => {
