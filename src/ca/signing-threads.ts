@@ -1,4 +1,4 @@
-import { MeshError } from "../errors.ts";
+import { MeshError, messageOf } from "../errors.ts";
 import type { Host, Logger } from "../host.ts";
 import type { Authority } from "./authority.ts";
 import { type Replies, type ToThread, unpackReplies } from "./signing-messages.ts";
@@ -164,10 +164,16 @@ export class SigningThreads {
   #begin(place: Place): void {
     place.restart = undefined;
     place.startedMs = this.#host.clock.elapsedMs();
-    place.thread = this.#start({
-      replied: (replies) => this.#replied(place, replies),
-      ended: (why) => this.#ended(place, why),
-    });
+    try {
+      place.thread = this.#start({
+        replied: (replies) => this.#replied(place, replies),
+        ended: (why) => this.#ended(place, why),
+      });
+    } catch (thrown) {
+      // The machine has no thread left to give.
+      this.#ended(place, messageOf(thrown));
+      return;
+    }
     this.#tellAuthority(place);
   }
 

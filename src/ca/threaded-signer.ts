@@ -40,8 +40,9 @@ export class ThreadedSigner implements Signer, CsrSigner {
 
   /** Signs with this authority from now on; what is under way ends under the one before. */
   rotate(authority: Authority): void {
-    this.#threads.rotate(authority);
+    // First here, where a key that cannot sign is refused.
     this.#local.rotate(authority);
+    this.#threads.rotate(authority);
   }
 
   sign(request: SigningRequest, signal: AbortSignal): Promise<SvidChain> {

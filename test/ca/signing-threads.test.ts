@@ -197,6 +197,24 @@ test("a thread that ends as soon as it starts is started once a second, and what
   assert.equal((await asked).length, 1);
 });
 
+test("where no thread can be had, it is tried again each second, and what waits is signed once there is one", async () => {
+  const host = new TestHost();
+  const authority = await selfMadeRoot(host, folder(), trustDomain);
+  const threads: StoppedThread[] = [];
+  let tries = 0;
+  const signer = new ThreadedSigner(host, authority, trustDomain, (events) => {
+    if ((tries += 1) <= 2) throw new Error("no thread left");
+    threads.push(new StoppedThread(events, host));
+    return threads.at(-1)!;
+  });
+  const asked = signer.issue(order(), staying);
+  host.clock.advance(1_000);
+  assert.equal(threads.length, 2);
+  while (await threads[0]!.work());
+  assert.equal((await asked).length, 1);
+  assert.equal(host.lines.filter((line) => line.includes("why=no thread left")).length, 2);
+});
+
 test("not too many wait, and who has left is not signed for", async () => {
   const { signer, threads, send, work } = await lab();
   const leaving = new AbortController();
