@@ -16,8 +16,7 @@ const METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggr
 /** As ztunnel takes (contract ztunnel.md 1.1). */
 const RESPONSE_BYTES_MAX = 200 * 1024 * 1024;
 /** A peer that is frozen, or behind a black hole, is found out within 30 s (contract operations.md 3.4, fault 11). */
-const PING_MS = 20_000;
-const PONG_MS = 10_000;
+const KEEPALIVE = { pingMs: 20_000, pongMs: 10_000 };
 /** How far ahead a timer may be set; certificates that live longer are looked at again. */
 const LOOK_MS = 86_400_000;
 
@@ -36,6 +35,8 @@ export interface GrpcLinksOptions {
   readonly systemNamespace: string;
   /** Whom a control plane may prove to be, as `istio-system/istiod`, within its own trust domain. */
   readonly accounts: ReadonlySet<string>;
+  /** How often an idle peer is asked whether it is there, and how long it has to answer; 20 s and 10 s unless given. */
+  readonly keepalive?: { readonly pingMs: number; readonly pongMs: number };
   /** True if the DNS name `istiod.<system namespace>.svc` is enough for a certificate that names no identity. */
   readonly dnsNameSuffices: boolean;
 }
@@ -139,7 +140,7 @@ class GrpcStream implements LinkStream {
   }
 
   #dial({ chain, key }: ClientMaterial, address: string): void {
-    const { trust, systemNamespace, cluster } = this.#options;
+    const { trust, systemNamespace, cluster, keepalive = KEEPALIVE } = this.#options;
     const roots = trust.pooledRoots.map(pemOf).join("");
     const name = `istiod.${systemNamespace}.svc`;
     const credentials = grpc.credentials.createSsl(Buffer.from(roots), Buffer.from(key), Buffer.from(chain), {
@@ -148,8 +149,8 @@ class GrpcStream implements LinkStream {
     const channel = (this.#channel = new grpc.Client(address, credentials, {
       "grpc.ssl_target_name_override": name,
       "grpc.default_authority": name,
-      "grpc.keepalive_time_ms": PING_MS,
-      "grpc.keepalive_timeout_ms": PONG_MS,
+      "grpc.keepalive_time_ms": keepalive.pingMs,
+      "grpc.keepalive_timeout_ms": keepalive.pongMs,
       "grpc.max_receive_message_length": RESPONSE_BYTES_MAX,
       "grpc.max_send_message_length": -1,
       // One target, one connection, one stream: no other link's, and no retries beyond ours.

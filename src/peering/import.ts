@@ -1,3 +1,4 @@
+import type { Clock } from "../host.ts";
 import type { ClusterId, ObjectKey, WorkloadUid } from "../names.ts";
 import { printable } from "../printable.ts";
 import type { Source } from "../registry/collection/source.ts";
@@ -60,7 +61,7 @@ export class PeerImport {
   readonly #tally: Tally;
   #rules: PeerRules;
 
-  constructor({ intake, quota, onDenied, onService }: ImportOptions, rules: PeerRules) {
+  constructor(clock: Clock, { intake, quota, onDenied, onService }: ImportOptions, rules: PeerRules) {
     this.#rules = rules;
     const tally = (this.#tally = new Tally(quota));
     const decodeService = (body: Uint8Array): FederatedService => {
@@ -70,6 +71,7 @@ export class PeerImport {
     };
     const present = <V>(value: V): V => value;
     const facts = (this.#facts = new ImportedRecords<ClusterId, ClusterFacts>(
+      clock,
       {
         ...{ source: intake.facts, decode: decodeClusterFacts, present },
         check: (...asked) => checkFacts(...asked, this.#rules),
@@ -78,14 +80,17 @@ export class PeerImport {
       onDenied,
     ));
     const services = new ImportedRecords<ObjectKey, FederatedService>(
+      clock,
       {
         ...{ source: intake.federated, decode: decodeService, present, denied: this.#ownNames(intake.denied) },
         check: (...asked) => checkService(...asked, this.#rules),
+        drained: (service) => ({ ...service, ready: 0, localities: [] }),
       },
       tally,
       onDenied,
     );
     const workloads = (this.#workloads = new ImportedRecords<WorkloadUid, Workload>(
+      clock,
       {
         ...{ source: intake.workloads, decode: decodeWorkload },
         present: (workload) => trimmed(workload, this.facts),
@@ -153,6 +158,11 @@ export class PeerImport {
   /** Nothing of the peer is left. */
   clear(): void {
     for (const records of this.#byType.values()) records.clear();
+  }
+
+  /** Waits for nothing any more; what shows stays. */
+  close(): void {
+    for (const records of this.#byType.values()) records.close();
   }
 
   /** What was not taken, some of it if it is much. */

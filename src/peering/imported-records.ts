@@ -1,10 +1,15 @@
 import { messageOf } from "../errors.ts";
+import type { Clock } from "../host.ts";
 import type { Source } from "../registry/collection/source.ts";
 import type { ImportDenial } from "../registry/model/peer.ts";
 import type { ReceivedResource } from "../xds/delta-client.ts";
 import type { Tally } from "./allowance.ts";
 import type { Denial, DenialReason, Verdict } from "./rules.ts";
 
+/** For how long what a peer has withdrawn takes no new traffic before it goes (contract peering.md 2.13). */
+const DRAIN_MS = 5_000;
+/** More than this at once are not drained, but go. */
+const DRAINS_MAX = 10_000;
 /** Names of records that were not taken are remembered up to this many; all of them are counted. */
 const DENIALS_MAX = 1_000;
 
@@ -16,6 +21,8 @@ export interface RecordKind<K extends string, V> {
   check(name: string, value: V): Verdict;
   /** What is written of a value that was taken. */
   present(value: V): V;
+  /** What is written of one that was withdrawn, until its connections have ended; undefined if it goes at once. */
+  readonly drained?: (value: V) => V;
   /** Where names that were not taken are shown, with the reason. */
   readonly denied?: Pick<Source<K, ImportDenial>, "set" | "delete">;
 }
@@ -37,14 +44,18 @@ interface Held<V> {
 
 /** One peer's records of one type: held from the start, shown once the peer has joined. */
 export class ImportedRecords<K extends string, V> {
+  readonly #clock: Clock;
   readonly #kind: RecordKind<K, V>;
   readonly #tally: Tally;
   readonly #onDenied: (reason: DenialReason) => void;
   readonly #held = new Map<K, Held<V>>();
   readonly #denials = new Map<string, Denial>();
+  /** Those that were withdrawn, and still show. */
+  readonly #draining = new Map<K, Disposable>();
   #shown = false;
 
-  constructor(kind: RecordKind<K, V>, tally: Tally, onDenied: (reason: DenialReason) => void) {
+  constructor(clock: Clock, kind: RecordKind<K, V>, tally: Tally, onDenied: (reason: DenialReason) => void) {
+    this.#clock = clock;
     this.#kind = kind;
     this.#tally = tally;
     this.#onDenied = onDenied;
@@ -77,7 +88,9 @@ export class ImportedRecords<K extends string, V> {
 
   remove(name: string): void {
     this.#forgive(name);
+    const value = this.get(name as K);
     this.#drop(name as K);
+    if (value !== undefined && this.#shown) this.#drain(name as K, value);
   }
 
   /** Shows what is held, and every change from now on. */
@@ -103,9 +116,16 @@ export class ImportedRecords<K extends string, V> {
     }
   }
 
+  /** Nothing of it is left, at once. */
   clear(): void {
     for (const key of [...this.#held.keys()]) this.#drop(key);
+    for (const key of [...this.#draining.keys()]) this.#drained(key);
     for (const name of [...this.#denials.keys()]) this.#forgive(name);
+  }
+
+  /** Waits for nothing any more. */
+  close(): void {
+    for (const key of [...this.#draining.keys()]) this.#endDrain(key);
   }
 
   save(): readonly SavedRecord[] {
@@ -122,6 +142,7 @@ export class ImportedRecords<K extends string, V> {
     if (denied !== undefined) return this.#deny(key, denied);
     this.#forgive(key);
     this.#held.set(key, held);
+    this.#endDrain(key);
     if (this.#shown) this.#kind.source.set(key, this.#kind.present(held.value));
   }
 
@@ -136,6 +157,26 @@ export class ImportedRecords<K extends string, V> {
     this.#tally.remove(held.bytes);
     this.#held.delete(key);
     if (this.#shown) this.#kind.source.delete(key);
+  }
+
+  #drain(key: K, value: V): void {
+    const { drained, source, present } = this.#kind;
+    if (drained === undefined || this.#draining.size >= DRAINS_MAX) return;
+    source.set(key, present(drained(value)));
+    this.#draining.set(
+      key,
+      this.#clock.after(DRAIN_MS, () => this.#drained(key)),
+    );
+  }
+
+  #drained(key: K): void {
+    this.#endDrain(key);
+    this.#kind.source.delete(key);
+  }
+
+  #endDrain(key: K): void {
+    this.#draining.get(key)?.[Symbol.dispose]();
+    this.#draining.delete(key);
   }
 
   #deny(name: string, denial: Denial): void {

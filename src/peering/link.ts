@@ -15,6 +15,8 @@ import type { LinkFailure, LinkStream, LinkTransport } from "./transport.ts";
 
 /** From the first packet until the peer has proven who it is and taken the call. */
 const DIAL_MS = 10_000;
+/** Clocks further apart than this make certificates fail that should not (contract operations.md 3.4, fault 23). */
+const SKEW_MS_MAX = 120_000;
 /** A stream that lived this long was a good one: the next failure is the first (contract peering.md 2.3). */
 const STABLE_MS = 60_000;
 
@@ -252,6 +254,8 @@ export class Link {
     const { cluster } = this.#target;
     this.#log.info(`peering cluster ${cluster} sync complete`, { target: linkName(cluster), records: records.records });
     if (records.denials.length > 0) this.#log.warn(this.#denied().message, { target: linkName(cluster) });
+    const skew = `the clock of peer ${cluster} is ${Math.round(this.#skewMs / 1000)} s behind ours; synchronise both`;
+    if (Math.abs(this.#skewMs) > SKEW_MS_MAX) this.#log.warn(skew, { target: linkName(cluster) });
   }
 
   /** A peer that sends faster than its quota waits; nobody else does. */

@@ -85,6 +85,7 @@ export class OpenedPeer {
     this.#onChange = onChange;
     const { intake, quota, transport, node, stale, lookUp, probe } = shared;
     this.#records = new PeerImport(
+      host.clock,
       {
         intake,
         quota,
@@ -180,8 +181,8 @@ export class OpenedPeer {
 
   /** Its Gateway is gone: nothing of the peer stays (contract peering.md 2.13). */
   withdraw(): void {
-    this.#hangUp();
     this.#records.clear();
+    this.#hangUp();
     this.#metrics.clear();
     void this.#shared.store.forget(this.target.cluster);
   }
@@ -190,6 +191,7 @@ export class OpenedPeer {
     this.#gone = true;
     this.#addresses.close();
     this.#link.close();
+    this.#records.close();
   }
 
   #rulesOf(target: PeerTarget): PeerRules {

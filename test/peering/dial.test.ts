@@ -13,6 +13,7 @@ import type { DeltaUpdate } from "../../src/xds/delta-client.ts";
 import { type DeltaRequest, FSDS_TYPE, SGDS_TYPE } from "../../src/xds/resource.ts";
 import { decodeDeltaRequest, encodeDeltaResponse } from "../../src/xds/wire.ts";
 import { snapshotEnd } from "../../src/xds/types/snapshot-end.ts";
+import { TcpProxy } from "../conformance/tcp-proxy.ts";
 import { realHost } from "../kits/real-host.ts";
 import { derOf, type Pair, TestAuthority } from "../kits/tls.ts";
 import { until } from "../kits/until.ts";
@@ -232,6 +233,17 @@ test("a stream ends once the certificate of its peer is revoked, and no other do
   }
   assert.match(east.failure?.message ?? "", /with serial number 0b is revoked/);
   assert.equal(other.failure, undefined);
+});
+
+test("a peer that falls silent, as frozen or behind a black hole, is found out by pings (fault 11)", async () => {
+  const west = await peer(await root.issue([ID("west.local")]));
+  const wire = await TcpProxy.start(west.port);
+  cleanups.push(() => wire.close());
+  const east = new Dialler({ keepalive: { pingMs: 100, pongMs: 100 } });
+  east.dial(targetAt(wire.port)).send(request);
+  await until(() => east.connected && west.requests.length === 1);
+  wire.swallow();
+  await until(() => east.failure?.reason === "Disconnected");
 });
 
 test("each stream shows the certificate of its day", async () => {

@@ -54,7 +54,7 @@ test("a stream that is cut takes nothing away; for how long it has been cut is s
   await lab.pass(0);
   assert.deepEqual(lab.services, ["west/bank/ledger 1", "west/bank/payments 0"], "ledger may be about to come again");
   lab.call.sayAll();
-  await lab.pass(0);
+  await lab.pass(5_000);
   assert.deepEqual(lab.services, ["west/bank/payments 0"]);
   assert.deepEqual([lab.status.state, lab.status.staleness, lab.peers.views()[0]!.ageMs], ["live", "fresh", 0]);
 });
@@ -76,11 +76,26 @@ test("a peer that starts anew and knows nothing yet takes nothing away (fault 12
   assert.deepEqual(lab.services, ["west/bank/payments 3"]);
 });
 
-test("once a peer is live, what it withdraws goes at once", async () => {
+test("what a live peer withdraws takes no more traffic at once, and goes five seconds later", async () => {
+  const lab = await LinkLab.live([serviceOf("payments"), serviceOf("ledger"), serviceOf("audit")]);
+  lab.call.say(FSDS_TYPE, [], ["west/bank/ledger", "west/bank/audit"]);
+  await lab.pass(4_900);
+  assert.deepEqual(lab.services, ["west/bank/audit 0", "west/bank/ledger 0", "west/bank/payments 1"]);
+  lab.call.say(FSDS_TYPE, [encodeFederatedService(serviceOf("audit"), 0)]);
+  await lab.pass(200);
+  assert.deepEqual(lab.services, ["west/bank/audit 1", "west/bank/payments 1"], "one that came back stays");
+  await lab.pass(10_000);
+  assert.deepEqual(lab.services, ["west/bank/audit 1", "west/bank/payments 1"]);
+});
+
+test("a Gateway that is deleted drains nothing", async () => {
   const lab = await LinkLab.live([serviceOf("payments"), serviceOf("ledger")]);
   lab.call.say(FSDS_TYPE, [], ["west/bank/ledger"]);
   await lab.pass(0);
-  assert.deepEqual(lab.services, ["west/bank/payments 1"]);
+  lab.unlink();
+  await lab.pass(0);
+  await lab.pass(0);
+  assert.deepEqual(lab.services, []);
 });
 
 test("a peer that cannot be reached is dialled after pauses that double to half a minute, and the log says so in the product's words", async () => {
@@ -229,4 +244,18 @@ test("a response that cannot be read is rejected with the reason, and the stream
   assert.match(answer.rejection ?? "", /SnapshotEnd/);
   assert.deepEqual(lab.services, ["west/bank/payments 1"]);
   assert.equal(lab.metric("peer_convergence_time_count", ",type=FSDS,success=false"), 1);
+});
+
+test("a peer whose clock is minutes from ours is said to be", async () => {
+  const lab = await LinkLab.linked();
+  lab.host.clock.advance(5_000);
+  lab.call.connected();
+  lab.call.sayAll();
+  assert.equal(lab.host.lines.filter((line) => line.includes("the clock of peer")).length, 0);
+  await lab.pass(0);
+  lab.call.ended();
+  lab.host.clock.advance(300_000);
+  await lab.reconnect();
+  lab.call.sayAll();
+  assert.ok(lab.host.lines.some((line) => /the clock of peer west is 30\d s behind ours/.test(line)));
 });
