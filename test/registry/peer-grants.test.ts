@@ -2,6 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "mocha";
 import type { KubeObject } from "../../src/kube/object.ts";
 import { inScope, matchesPattern } from "../../src/registry/model/peer-grant.ts";
+import { exportsTo, importsFrom, takesIn } from "../../src/peering/grants.ts";
+import { clusterId } from "../../src/names.ts";
+import { corrupted } from "./corrupted.ts";
 import { object, testMesh, type TestMesh } from "./mesh.ts";
 
 const grant = (name: string, spec: unknown, metadata: object = {}): KubeObject =>
@@ -78,4 +81,36 @@ test("a star stands for any text, and patterns of many stars are as fast as othe
   assert.equal(inScope({ namespaces: ["s*"], services: ["cart"] }, "shop", "cart"), true);
   assert.equal(inScope({ namespaces: ["s*"], services: ["cart"] }, "shop", "pay"), false);
   assert.equal(inScope({ namespaces: [], services: undefined }, "shop", "cart"), false);
+});
+
+const bank = { cluster: clusterId("bank"), trustDomain: "bank.example" };
+const limits = grant("bank", {
+  cluster: "bank",
+  trustDomain: "bank.example",
+  export: { namespaces: ["shop", "web-*"], services: ["cart"] },
+  import: { namespaces: ["partners"], services: ["api"] },
+});
+/** What the peer may not have, and the grant keeps from it: undefined if it keeps all of it. */
+function letThrough({ registry }: TestMesh): string | undefined {
+  const all = [...registry.peerGrants.entries()].map(([, grant]) => grant);
+  const [outgoing, incoming] = [exportsTo(bank, all), importsFrom(bank, all)];
+  if (takesIn(outgoing, "vault", "cart") || takesIn(outgoing, "shop", "keys")) return "export";
+  return takesIn(incoming, "shop", "api") || takesIn(incoming, "partners", "cart") ? "import" : undefined;
+}
+/** Where an object is cannot be guessed. */
+const isElsewhere = (field: string): boolean => /^metadata = |^metadata\.(namespace|name) = /.test(field);
+
+test("no single field of a PeerGrant that turns to garbage grants more, whether it was whole before or not", () => {
+  assert.equal(letThrough(testMesh([])), "export");
+  assert.equal(letThrough(testMesh([limits])), undefined);
+  let tried = 0;
+  for (const [field, bad] of corrupted(limits)) {
+    if (isElsewhere(field)) continue;
+    tried++;
+    assert.equal(letThrough(testMesh([bad])), undefined, field);
+    const mesh = testMesh([limits]);
+    mesh.apply(bad);
+    assert.equal(letThrough(mesh), undefined, `${field}, after it was whole`);
+  }
+  assert.ok(tried > 100);
 });
