@@ -24,40 +24,50 @@ export interface PortConflict {
 
 export interface MergedPorts {
   readonly ports: readonly Port[];
-  /** Where clusters mean different protocols by one number; at most one for each member. */
+  /** Where clusters mean different protocols by one number. */
   readonly conflicts: readonly PortConflict[];
 }
 
+/** Clusters that have the same ports. */
 interface Declaring {
+  /** One of them. */
   readonly cluster: string;
+  /** How many they are. */
+  readonly size: number;
   readonly ports: readonly FederatedPort[];
 }
 
 /**
- * All ports by number; `members` begins with the one whose word counts where they differ. A port that not all of them
+ * All ports by number; `groups` begins with the one whose word counts where they differ. A port that not all of them
  * have is left to each endpoint: ztunnel would send to one that lacks it otherwise (contract ztunnel.md 6.2).
  */
-export function mergedPorts(members: readonly Declaring[]): MergedPorts {
+export function mergedPorts(groups: readonly Declaring[]): MergedPorts {
   const found = new Map<number, { readonly targetPort: number; protocol: string; count: number }>();
   const conflicts: PortConflict[] = [];
-  for (const { cluster, ports } of members) {
+  for (const { cluster, size, ports } of groups) {
     for (const { number, protocol, targetPort } of ports) {
       const port = found.get(number);
       if (port === undefined) {
-        found.set(number, { targetPort, protocol: protocol, count: 1 });
+        found.set(number, { targetPort, protocol, count: size });
         continue;
       }
-      port.count += 1;
+      port.count += size;
       if (port.protocol === "") port.protocol = protocol;
       else if (protocol !== "" && protocol !== port.protocol)
-        conflicts.push({ cluster, number, protocol, counts: port.protocol });
+        conflicts.push({
+          cluster: size === 1 ? cluster : `${cluster} and ${size - 1} more`,
+          number,
+          protocol,
+          counts: port.protocol,
+        });
     }
   }
+  const all = groups.reduce((sum, { size }) => sum + size, 0);
   const ports = [...found]
     .sort(([a], [b]) => a - b)
     .map(([servicePort, { targetPort, count }]) => ({
       servicePort,
-      targetPort: count === members.length ? targetPort : 0,
+      targetPort: count === all ? targetPort : 0,
     }));
   return { ports, conflicts };
 }

@@ -7,8 +7,7 @@ import { purely } from "./purely.ts";
 export interface Merge<K extends string, V, G extends string, M> {
   readonly name: string;
   readonly from: Collection<K, V>;
-  /** The groups that a value is in: usually one. */
-  readonly by: (value: V) => G | readonly G[];
+  readonly by: (value: V) => G;
   /** Pure. Members come in key order, so that the answer does not depend on the order of arrival; never none. */
   readonly combine: (group: G, members: readonly V[]) => M | undefined;
   readonly equals?: (a: M, b: M) => boolean;
@@ -19,10 +18,7 @@ export function merge<K extends string, V, G extends string, M>(
   graph: Graph,
   options: Merge<K, V, G, M>,
 ): Collection<G, M> {
-  const groups = new Index(graph, options.from, `for ${options.name}`, (value) => {
-    const groups = options.by(value);
-    return typeof groups === "string" ? [groups] : groups;
-  });
+  const groups = new Index(graph, options.from, `for ${options.name}`, (value) => [options.by(value)]);
   const node = new Merged(options, groups);
   graph.add(node);
   return node;
