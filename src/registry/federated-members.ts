@@ -1,4 +1,4 @@
-import type { Hostname, ObjectKey } from "../names.ts";
+import type { ClusterId, Hostname, ObjectKey } from "../names.ts";
 import { objectKey } from "../names.ts";
 import type { Collection } from "./collection/collection.ts";
 import { derive } from "./collection/derive.ts";
@@ -38,7 +38,7 @@ export function federatedMembers(
   const { localCluster, mesh } = options;
   const { services, unreadable } = objects;
   const { byName, ofCluster, domains } = segments;
-  const takeovers = takenOverByPeers(graph, inputs);
+  const takeovers = takenOverByPeers(graph, inputs, options);
   return derive(graph, {
     name: "federated-members",
     distinct: true,
@@ -47,11 +47,9 @@ export function federatedMembers(
     to: (record, reads, key): readonly (readonly [ObjectKey, GlobalMember])[] => {
       const { cluster, namespace, name } = record;
       const standing = reads.standings.get(cluster);
-      const own = reads.ofCluster.get(localCluster) ?? NO_SEGMENT;
-      const taken = reads.domains.get("segments") ?? [];
       if (standing === undefined) return [];
-      const segment = reads.byName.get(standing.segment);
-      if (whyExcluded(record, standing, { own: own.segment, segment, taken }, options) !== undefined) return [];
+      const known = segmentsFor(standing, reads, options);
+      if (whyExcluded(record, standing, known, options) !== undefined) return [];
       const here = objectKey(localCluster, namespace, name);
       const takesOver = (): boolean => {
         if (reads.services.get(here) !== undefined) return reads.shared.get(here)?.takeover === true;
@@ -59,9 +57,9 @@ export function federatedMembers(
         if (reads.unreadable.get(`${localCluster}/Service/${namespace}/${name}` as ObjectKey)) return false;
         return reads.takeovers.get(`${namespace}/${name}`) !== undefined;
       };
-      const others = taken.filter((domain) => domain !== standing.domain);
+      const others = known.taken.filter((domain) => domain !== standing.domain);
       const reserved = [mesh.clusterDomain, "cluster.local", ...others];
-      const aliases = aliasesOf(record, standing, segment, reserved);
+      const aliases = aliasesOf(record, standing, known.segment, reserved);
       const first = globalHostname(name, namespace, standing.domain!);
       const hosts = [first, ...aliases.filter((host) => host !== first)];
       const names = memberNames(namespace, hosts, takesOver() ? localHostname(record, mesh.clusterDomain) : undefined);
@@ -98,6 +96,22 @@ export interface SegmentReads {
   /** The domains of all segments. */
   readonly taken: readonly string[];
 }
+
+interface SegmentLookups {
+  readonly byName: { get(name: string): ClusterSegment | undefined };
+  readonly ofCluster: { get(cluster: ClusterId): ClusterSegment | undefined };
+  readonly domains: { get(key: "segments"): readonly string[] | undefined };
+}
+
+export const segmentsFor = (
+  { segment }: PeerStanding,
+  { byName, ofCluster, domains }: SegmentLookups,
+  { localCluster }: RegistryOptions,
+): SegmentReads => ({
+  own: (ofCluster.get(localCluster) ?? NO_SEGMENT).segment,
+  segment: byName.get(segment),
+  taken: domains.get("segments") ?? [],
+});
 
 /** Undefined if it counts. */
 export function whyExcluded(
@@ -145,15 +159,21 @@ function aliasesOf(
 }
 
 /** `namespace/name` of what a peer that counts wants to be reached by its cluster-local name: a default for clusters without their own. */
-function takenOverByPeers(graph: Graph, { peers, standings }: FederatedInputs): Collection<string, true> {
+function takenOverByPeers(
+  graph: Graph,
+  { peers, standings, segments: { byName, ofCluster, domains } }: FederatedInputs,
+  options: RegistryOptions,
+): Collection<string, true> {
   const wishes = derive(graph, {
     name: "peer-takeovers",
     distinct: true,
     from: filter(graph, "federated-with-takeover", peers.federated, ({ takeover }) => takeover),
-    reads: { standings },
-    to: ({ cluster, namespace, name }, { standings }, key) => {
-      const standing = standings.get(cluster);
-      return standing === undefined || standing.state === "gone" ? [] : [[key, `${namespace}/${name}`] as const];
+    reads: { standings, byName, ofCluster, domains },
+    to: (record, reads, key) => {
+      const standing = reads.standings.get(record.cluster);
+      if (standing === undefined) return [];
+      const why = whyExcluded(record, standing, segmentsFor(standing, reads, options), options);
+      return why === undefined ? [[key, `${record.namespace}/${record.name}`] as const] : [];
     },
   });
   return merge(graph, { name: "names-taken-over", from: wishes, by: (name) => name, combine: () => true as const });

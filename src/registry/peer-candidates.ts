@@ -1,6 +1,6 @@
 import type { ClusterId } from "../names.ts";
 import { sharesOf } from "./aggregate-workloads.ts";
-import { whyExcluded, type FederatedExclusion } from "./federated-members.ts";
+import { segmentsFor, whyExcluded, type FederatedExclusion } from "./federated-members.ts";
 import {
   excluded,
   recordKey,
@@ -13,7 +13,6 @@ import { isMembersName, type GlobalMember } from "./global-members.ts";
 import type { FederatedService } from "./model/federated-service.ts";
 import type { PeerStatus } from "./model/peer.ts";
 import { isFlat, type PeerStanding } from "./peer-standings.ts";
-import { NO_SEGMENT } from "./segments.ts";
 
 /** What a peer adds to a name. */
 export function peerCandidate(question: CandidateQuestion, cluster: ClusterId, inputs: CandidateInputs): Candidate {
@@ -77,12 +76,7 @@ function withRecord(
   inputs: CandidateInputs,
 ): Exclusion | undefined {
   const { shared, offers, options } = inputs;
-  const { byName, ofCluster, domains } = shared.segments;
-  const segments = {
-    own: (ofCluster.get(options.localCluster) ?? NO_SEGMENT).segment,
-    segment: byName.get(standing.segment),
-    taken: domains.get("segments") ?? [],
-  };
+  const segments = segmentsFor(standing, shared.segments, options);
   const why = whyExcluded(record, standing, segments, options);
   const status = inputs.peers.statuses.get(record.cluster);
   if (why !== undefined) return excludedRecord(why, record, standing, segments.own, status);
