@@ -47,7 +47,8 @@ export const proxyStatusCommand: Command = {
 const identityCells = (client: ClientSync): readonly string[] => [
   client.proxy,
   client.cluster_id,
-  client.control_plane,
+  // As its pod is called: its namespace is the mesh's own.
+  client.control_plane.replace(/\.[^.]+$/, ""),
   client.istio_version || "-",
 ];
 

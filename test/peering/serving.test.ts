@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { before, test } from "mocha";
+import { envoy } from "../../proto/gen/mesh.js";
+import { encodeClientConfig } from "../../src/xds/types/client-config.ts";
 import { TestAuthority } from "../kits/tls.ts";
 import { clusterId } from "../../src/names.ts";
 import { federatedKey } from "../../src/registry/model/federated-service.ts";
-import { AUTHORIZATION_TYPE } from "../../src/xds/resource.ts";
+import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from "../../src/xds/resource.ts";
 import {
   type Authorities,
   authorities,
@@ -243,6 +245,27 @@ test("what is shared within a segment is told to peers in it, and to those of wh
   );
 });
 
+test("a peer that answers nothing is sent one response of each type, and then sent away", async () => {
+  const { lab, west } = await linked();
+  west.ask("FSDS", "west");
+  for (let ready = 0; ready < 5; ready++) lab.share({ ...cart, ready, total: 9 });
+  assert.equal(west.read().length, 1, "what changes meanwhile is a set of names, not a queue");
+  lab.host.clock.advance(700_000);
+  assert.equal(west.why, "timeout");
+});
+
+test("a peer that names what it holds without end, or what no service is called, is answered in bounds", async () => {
+  const { lab, west } = await linked();
+  const held = Object.fromEntries(Array.from({ length: 20_000 }, (_, at) => [`east/made-up/${at}`, "v"]));
+  west.ask("FSDS", "west", { initialResourceVersions: held });
+  assert.equal(west.take().filter((name) => name.startsWith("-")).length, 20_000);
+  west.ask("FSDS", undefined, { resourceNamesSubscribe: ["x".repeat(2_000)] });
+  assert.match((west.ended as Error).message, /has 2000 characters; 1024 is the most/);
+  const again = await lab.connect(await shownBy(made.west));
+  again.receiver!.message(Buffer.alloc(64, 0xff));
+  assert.equal(again.why, "invalid");
+});
+
 test("a peer that opens streams without end is stopped, and others are not", async () => {
   const { lab } = await linked();
   const ends = await Promise.all(Array.from({ length: 17 }, async () => lab.connect(await shownBy(made.west))));
@@ -318,6 +341,13 @@ test("peers are clients like others on the pages that show clients", async () =>
   const [client] = lab.server.clients();
   assert.deepEqual([client?.cluster, client?.identity?.serviceAccount], ["west", "istiod"]);
   assert.equal(lab.host.metric("xds_clients{type=istiod}"), 1);
+  for (const type of ["SGDS", "WDS"]) west.ask(type, undefined);
+  const shown = envoy.service.status.v3.ClientConfig.decode(encodeClientConfig(lab.server.clients()[0]!).body);
+  assert.deepEqual(
+    shown.genericXdsConfigs.map(({ typeUrl }) => typeUrl).sort(),
+    ["FSDS", "SGDS", ADDRESS_TYPE],
+    "istioctl knows only the last by its URL, and prints others as they are",
+  );
   assert.deepEqual(
     lab.admission.served().map(({ cluster, node }) => [cluster, node]),
     [["west", "istiod-west.istio-system"]],
