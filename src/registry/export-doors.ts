@@ -123,7 +123,10 @@ function doorsOf(gateway: KubeGateway, reads: DoorReads, { localCluster, mesh }:
       doors: [],
       terminates,
       lacks: [
-        ["spec.listeners", "has no listener of protocol HBONE, so peers cannot tunnel to it; add one for port 15008"],
+        [
+          "spec.listeners",
+          "has no listener of protocol HBONE for peers to tunnel to; add one for port 15008 (for class istio-east-west one that terminates TLS)",
+        ],
       ],
     };
   const serviceAccount = gateway.serviceAccount || id.name;

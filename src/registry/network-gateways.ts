@@ -18,11 +18,11 @@ import type { MeshSettings } from "./model/mesh.ts";
 import type { PeerGateway } from "./model/peer.ts";
 import type { Workload } from "./model/workload.ts";
 import type { RegistryOptions } from "./options.ts";
+import { REMOTE_CLASS } from "./peer-gateways.ts";
 import { bareWorkload, DEFAULT_NETWORK } from "./workload-shape.ts";
 
 /** HBONE's own port. */
 export const HBONE_PORT = 15_008;
-const REMOTE_CLASS = "istio-remote";
 /** Istio's, whose tunnels end at the gateway; and the product's, which may pass them on whole (peering.md 2.6). */
 const EAST_WEST_CLASS = "istio-east-west";
 const PRODUCT_EAST_WEST_CLASS = "istio-eastwest";

@@ -94,7 +94,7 @@ function digestOf(aliases: readonly SegmentAlias[]): string {
 interface Verdict {
   readonly segment: Segment;
   /** Why it does not count, as what follows its name; undefined if it does. */
-  readonly refused: string | undefined;
+  readonly refused: { readonly field: string; readonly message: string } | undefined;
 }
 
 /** All segments of the local cluster, judged together: of two that want one domain the older has it. */
@@ -126,16 +126,21 @@ function whyRefused(
   accepted: readonly Segment[],
   systemNamespace: string,
   clusterDomain: string,
-): string | undefined {
-  if (id.namespace !== systemNamespace)
-    return `is in namespace ${id.namespace}, and only those in ${systemNamespace} count; move it there`;
+): Verdict["refused"] {
+  const because = (message: string): Verdict["refused"] => ({ field: "spec.domain", message });
+  if (id.namespace !== systemNamespace) {
+    const message = `is in namespace ${id.namespace}, and only those in ${systemNamespace} count; move it there`;
+    return { field: "metadata.namespace", message };
+  }
   // Names below these are the cluster's own: a domain svc.cluster.local would make every Service global.
   const reserved = ["cluster.local", clusterDomain].find((own) => isWithin(domain, own));
-  if (reserved !== undefined) return `has the domain ${domain}, which is kept for names within a cluster; give another`;
+  if (reserved !== undefined)
+    return because(`has the domain ${domain}, which is kept for names within a cluster; give another`);
   const rival = accepted.find((other) => isWithin(domain, other.domain) || isWithin(other.domain, domain));
-  return rival === undefined
-    ? undefined
-    : `has the domain ${domain}, which overlaps ${rival.domain} of the older Segment ${rival.id.name}; give another`;
+  if (rival === undefined) return undefined;
+  return because(
+    `has the domain ${domain}, which overlaps ${rival.domain} of the older Segment ${rival.id.name}; give another`,
+  );
 }
 
 function refusals(graph: Graph, verdicts: Collection<"segments", readonly Verdict[]>): Collection<string, Problem> {
@@ -147,8 +152,8 @@ function refusals(graph: Graph, verdicts: Collection<"segments", readonly Verdic
       all.flatMap(({ segment: { id }, refused }): readonly (readonly [string, Problem])[] => {
         if (refused === undefined) return [];
         const object = `Segment ${id.namespace}/${id.name}`;
-        const message = `${object} ${refused}.`;
-        return [[object, { object, origin: id.origin, field: "spec.domain", message, severity: "warning" }]];
+        const { field, message } = refused;
+        return [[object, { object, origin: id.origin, field, message: `${object} ${message}.`, severity: "warning" }]];
       }),
   });
 }
