@@ -55,17 +55,22 @@ export class DataPlane {
   }
 }
 
-/**
- * What the peer says of its doors, else what its Gateway does. A name counts only if the Gateway has it: those for node
- * ports are known to ztunnels alone, and nobody has us look up names of their choice.
- */
-export function doorsOf({ hosts, hbonePort }: PeerTarget, facts: ClusterFacts | undefined): readonly Door[] {
-  const known = new Set(hosts.map(nameOf));
-  const said = (facts?.doors ?? [])
-    .filter(({ host }) => host.kind === "ip" || known.has(host.hostname))
-    .map(({ host, hbonePort: port }) => ({ host: nameOf(host), port }));
-  const doors = said.length > 0 ? said : hosts.map((host) => ({ host: nameOf(host), port: hbonePort ?? HBONE_PORT }));
+/** Where traffic to the peer is sent: to its nodes if it is by node ports, else to its Gateway's addresses. */
+export function doorsOf({ hosts, hbonePort, preferred }: PeerTarget, facts: ClusterFacts | undefined): readonly Door[] {
+  const said = facts?.doors ?? [];
+  const balancers = said.filter(({ serviceType }) => serviceType === "loadbalancer");
+  const nodes = said.filter(({ serviceType, host }) => serviceType === "nodeport" && host.kind === "ip");
+  const byNodes = preferred === "nodeport" || (preferred === undefined && balancers.length === 0);
+  const doors =
+    byNodes && nodes.length > 0
+      ? nodes.map(({ host, hbonePort: port }) => ({ host: nameOf(host), port }))
+      : hosts.map((host) => ({ host: nameOf(host), port: hbonePort ?? portOf(host, balancers) }));
   return doors.slice(0, DOORS_MAX);
+}
+
+function portOf(host: GatewayHost, balancers: ClusterFacts["doors"]): number {
+  const door = balancers.find((other) => nameOf(other.host) === nameOf(host)) ?? balancers[0];
+  return door?.hbonePort ?? HBONE_PORT;
 }
 
 const nameOf = (host: GatewayHost): string => (host.kind === "ip" ? host.ip : host.hostname);

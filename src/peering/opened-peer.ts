@@ -21,6 +21,9 @@ const SAVE_MS = 30_000;
 /** That nothing changed is saved this often. */
 const CONFIRM_MS = 300_000;
 
+/** How often a peer is looked at: its age, its doors, what is to be saved. */
+const TICK_MS = 5_000;
+
 /** What peers share. */
 export interface PeerSurroundings {
   readonly node: ClientNode;
@@ -71,6 +74,7 @@ export class OpenedPeer {
   #gone = false;
   #changed = false;
   #savedMs: number | undefined;
+  #ticking: Disposable;
 
   constructor(
     host: Host,
@@ -103,6 +107,8 @@ export class OpenedPeer {
       unresolved: (message) => this.#link.unresolved(message),
     });
     this.#dataPlane = new DataPlane(host.clock, probe, () => this.#publish());
+    // Hundreds of peers come at once, and are not looked at all together.
+    this.#ticking = host.clock.after(TICK_MS * host.random.next(), () => this.#tick());
   }
 
   get target(): PeerTarget {
@@ -153,8 +159,8 @@ export class OpenedPeer {
     this.#noteChange();
   }
 
-  /** Called every few seconds. */
-  tick(): void {
+  #tick(): void {
+    this.#ticking = this.#host.clock.after(TICK_MS, () => this.#tick());
     this.#metrics.age(this.#link.ageMs / 1000);
     this.#dataPlane.tick(this.target, this.#records.facts, this.connected);
     const nowMs = this.#host.clock.elapsedMs();
@@ -189,6 +195,7 @@ export class OpenedPeer {
 
   #hangUp(): void {
     this.#gone = true;
+    this.#ticking[Symbol.dispose]();
     this.#addresses.close();
     this.#link.close();
     this.#records.close();
@@ -219,6 +226,7 @@ export class OpenedPeer {
     this.#undelivered.push(changedMs);
     if (this.#undelivered.length > 1) return;
     this.#shared.onceDelivered(() => {
+      if (this.#gone) return;
       const now = this.#host.clock.now() - (this.#link.skewMs ?? 0);
       for (const at of this.#undelivered.splice(0)) this.#metrics.propagated(Math.max(0, now - at) / 1000);
     });

@@ -1,6 +1,6 @@
 import type { ClusterId, NetworkId } from "../names.ts";
 import type { GatewayHost } from "../registry/model/address.ts";
-import type { PeerGateway } from "../registry/model/peer.ts";
+import type { DataPlaneServiceType, PeerGateway } from "../registry/model/peer.ts";
 
 /** Whom to dial, and whom to expect there (contract peering.md 2.2 and 2.3). */
 export interface PeerTarget {
@@ -16,13 +16,15 @@ export interface PeerTarget {
   readonly xdsPort: number;
   /** Where the peer takes traffic; undefined if that is for the peer to say. */
   readonly hbonePort: number | undefined;
+  /** How traffic is to reach it; undefined if that is as the peer offers. */
+  readonly preferred: DataPlaneServiceType | undefined;
 }
 
 /** Where a Gateway leads; undefined if it is refused, or leads nowhere. */
 export function targetOf({ cluster, refused, ...gateway }: PeerGateway): PeerTarget | undefined {
   if (cluster === undefined || refused !== undefined) return undefined;
-  const { namespace, name, network, trustDomain, hosts, xdsPort, hbonePort } = gateway;
-  return { cluster, gateway: `${namespace}/${name}`, network, trustDomain, hosts, xdsPort, hbonePort };
+  const { namespace, name, network, trustDomain, hosts, xdsPort, hbonePort, preferred } = gateway;
+  return { cluster, gateway: `${namespace}/${name}`, network, trustDomain, hosts, xdsPort, hbonePort, preferred };
 }
 
 /** As logs and errors name it. */

@@ -11,7 +11,6 @@ import { type PeerTarget, targetOf } from "./peer.ts";
 const FIRST_WORD_MS = 800;
 /** Nobody waits longer than this for one that is there (contract peering.md 2.13). */
 const SETTLE_MS = 30_000;
-const TICK_MS = 5_000;
 
 export interface PeersOptions extends PeerSurroundings {
   readonly gateways: Collection<ObjectKey, PeerGateway>;
@@ -25,7 +24,6 @@ export class Peers {
   readonly #options: PeersOptions;
   readonly #peers = new Map<ClusterId, OpenedPeer>();
   #observing: Disposable | undefined;
-  #ticking: Disposable | undefined;
   #sweeping = Promise.resolve();
   #dialledMs: number | undefined;
   #settled = false;
@@ -40,7 +38,6 @@ export class Peers {
     this.#observing = this.#options.gateways.observe(() => this.#follow());
     const loaded = this.#follow();
     this.#sweeping = this.#options.store.keepOnly(new Set(this.#peers.keys()));
-    this.#tick();
     await Promise.all(loaded);
   }
 
@@ -69,7 +66,6 @@ export class Peers {
   /** Hangs up; what peers said is kept for the next start. */
   async close(): Promise<void> {
     this.#observing?.[Symbol.dispose]();
-    this.#ticking?.[Symbol.dispose]();
     await Promise.all(Array.from(this.#peers.values(), (peer) => peer.close()));
     await this.#sweeping;
     await this.#options.store.settled();
@@ -130,11 +126,6 @@ export class Peers {
     peer.withdraw();
     this.#options.statuses.delete(cluster);
     this.#host.log.scope("peering").info("peer withdrawn: no Gateway leads to it any more", { peer: cluster });
-  }
-
-  #tick(): void {
-    for (const peer of this.#peers.values()) peer.tick();
-    this.#ticking = this.#host.clock.after(TICK_MS, () => this.#tick());
   }
 }
 

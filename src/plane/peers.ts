@@ -5,6 +5,8 @@ import type { TrustBundles } from "../ca/trust-bundles.ts";
 import type { Config } from "../config.ts";
 import type { Host } from "../host.ts";
 import type { ClusterId } from "../names.ts";
+import { Turns } from "../ca/turns.ts";
+import type { LookUp } from "../peering/addresses.ts";
 import { PEER_QUOTA } from "../peering/allowance.ts";
 import { GrpcLinks } from "../peering/dial.ts";
 import { PeeringMetrics } from "../peering/metrics.ts";
@@ -17,6 +19,9 @@ import { VERSION } from "../version.ts";
 import type { ClientStatus } from "../xds/client-status.ts";
 import type { ClientNode } from "../xds/resource.ts";
 import { Deliveries } from "./deliveries.ts";
+
+/** The system's resolver holds one of four threads for each name, for as long as its servers are silent: files need some. */
+const LOOK_UPS = { atOnceMax: 2, waitingMax: 10_000, waitMs: 60_000 };
 
 /** The control plane whose peers these are; not asked before it is whole. */
 export interface PeeredPlane {
@@ -56,7 +61,7 @@ export class PlanePeers {
       store: new SnapshotStore(host, join(stateDir, "peers")),
       quota: PEER_QUOTA,
       stale: { graceMs: peering.staleGraceMs, policy: peering.stalePolicy },
-      lookUp: async (hostname) => (await lookup(hostname, { all: true })).map(({ address }) => address),
+      lookUp: lookUpIn(new Turns(host.clock, LOOK_UPS)),
       probe: (door) => takesConnections(host.clock, door),
       onceDelivered: (done) => deliveries.once(done),
       grants: () => Array.from(registry.peerGrants.entries(), ([, grant]) => grant),
@@ -109,6 +114,13 @@ export class PlanePeers {
       ),
     );
   }
+}
+
+function lookUpIn(turns: Turns): LookUp {
+  return async (hostname) => {
+    using _turn = await turns.take();
+    return (await lookup(hostname, { all: true })).map(({ address }) => address);
+  };
 }
 
 /** What a peer's `proxy-status` shows of us (contract peering.md 2.3). */

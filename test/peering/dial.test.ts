@@ -65,7 +65,7 @@ async function peer(pair: Pair, open?: (channel: MessageChannel) => void) {
 
 const targetAt = (xdsPort: number, more: Partial<PeerTarget> = {}): PeerTarget => ({
   ...{ cluster: clusterId("west"), gateway: "istio-eastwest/west", network: networkId("west-net"), hosts: [] },
-  ...{ trustDomain: "west.local", xdsPort, hbonePort: undefined },
+  ...{ trustDomain: "west.local", xdsPort, hbonePort: undefined, preferred: undefined },
   ...more,
 });
 

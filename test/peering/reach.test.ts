@@ -84,16 +84,19 @@ test("a peer that is well is probed every half minute", async () => {
   assert.ok(probes >= 9 && probes <= 12, `${probes}`);
 });
 
-test("what a peer says of its doors counts, but no name that its Gateway does not have", () => {
-  const target = targetOf(named)!;
+test("what is probed is where traffic goes: the Gateway's addresses, or the nodes that the peer names", () => {
   const door = { serviceType: "loadbalancer", identity: "spiffe://west.local/ns/a/sa/b" } as const;
-  const at = (host: string) => ({ ...door, host: { kind: "hostname", hostname: host } as const, hbonePort: 15_009 });
-  assert.deepEqual(doorsOf(target, factsOf({ doors: [at("internal.east.example")] })), [
-    { host: "west.example", port: 15_008 },
-  ]);
-  assert.deepEqual(doorsOf(target, factsOf({ doors: [at("west.example")] })), [{ host: "west.example", port: 15_009 }]);
-  const ip = { ...door, host: { kind: "ip", ip: "10.0.0.3" } as const, hbonePort: 15_010 };
-  assert.deepEqual(doorsOf(target, factsOf({ doors: [ip] })), [{ host: "10.0.0.3", port: 15_010 }]);
+  const balancer = { ...door, host: { kind: "hostname", hostname: "internal.west" } as const, hbonePort: 15_009 };
+  const node = (ip: string) =>
+    ({ ...door, serviceType: "nodeport", host: { kind: "ip", ip }, hbonePort: 30_015 }) as const;
+  const target = targetOf(named)!;
+  assert.deepEqual(doorsOf(target, undefined), [{ host: "west.example", port: 15_008 }]);
+  const both = factsOf({ doors: [balancer, node("10.0.0.3"), node("10.0.0.4")] });
+  assert.deepEqual(doorsOf(target, both), [{ host: "west.example", port: 15_009 }]);
+  assert.deepEqual(doorsOf({ ...target, hbonePort: 15_100 }, both), [{ host: "west.example", port: 15_100 }]);
+  const nodes = ["10.0.0.3", "10.0.0.4"].map((host) => ({ host, port: 30_015 }));
+  assert.deepEqual(doorsOf({ ...target, preferred: "nodeport" }, both), nodes);
+  assert.deepEqual(doorsOf(target, factsOf({ doors: [node("10.0.0.3"), node("10.0.0.4")] })), nodes);
 });
 
 test("a port that takes connections is open, one that does not is closed", async () => {
