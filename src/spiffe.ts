@@ -18,6 +18,9 @@ export function isTrustDomain(text: string): boolean {
   return TRUST_DOMAIN.test(text);
 }
 
+/** Whether a service account, or a namespace, can be part of an identity. */
+export const isPathSegment = (text: string): boolean => PATH_SEGMENT.test(text);
+
 /**
  * Parses an identity to the letter of the SPIFFE standard: nothing is trimmed or unescaped, and only the scheme may be
  * in capitals (RFC 3986 3.1). What `formatServiceAccountId` makes of it is the one way to write it.

@@ -1,9 +1,10 @@
 import type { ClusterId, NetworkId, ServiceName } from "../names.ts";
-import { formatServiceAccountId } from "../spiffe.ts";
+import { formatServiceAccountId, isPathSegment } from "../spiffe.ts";
 import { byCodeUnit, type Collection } from "./collection/collection.ts";
 import { CollectionNode, type Graph, rankAbove } from "./collection/graph.ts";
 import type { Index } from "./collection/index-by.ts";
 import { intern } from "./kube/metadata.ts";
+import type { Locality } from "./model/address.ts";
 import type { LocalityCount } from "./model/federated-service.ts";
 import type { Workload } from "./model/workload.ts";
 import type { RegistryOptions } from "./options.ts";
@@ -31,7 +32,7 @@ export interface ExportCountInputs {
 
 /** True for what serves in the local cluster's own network, and can prove who it is: calls across networks end in a tunnel. */
 export const servesHere = (workload: Workload, cluster: ClusterId, network: NetworkId): boolean =>
-  workload.cluster === cluster && workload.network === network && workload.serviceAccount !== "";
+  workload.cluster === cluster && workload.network === network && isPathSegment(workload.serviceAccount);
 
 /**
  * Endpoints of the local cluster, counted by service. A service may have ten thousand of them, so a change of one is a
@@ -121,7 +122,7 @@ class Count {
     }
     if (!workload.healthy) return;
     this.#ready += step;
-    if (workload.locality !== undefined && workload.locality.region !== "") this.#place(workload.locality, step);
+    if (workload.locality !== undefined && isPlace(workload.locality)) this.#place(workload.locality, step);
   }
 
   #place({ region, zone }: { readonly region: string; readonly zone: string }, step: 1 | -1): void {
@@ -145,6 +146,10 @@ class Count {
     };
   }
 }
+
+/** Entries write what they like: what no label could say is no place that peers could know. */
+const isPlace = ({ region, zone }: Locality): boolean => PLACE.test(region) && (zone === "" || PLACE.test(zone));
+const PLACE = /^[A-Za-z0-9_.-]{1,63}$/;
 
 /** Steps of one flush come in any order, so a count may pass through less than nothing. */
 function tick<K>(counts: Map<K, number>, key: K, step: 1 | -1): void {

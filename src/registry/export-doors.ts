@@ -223,6 +223,12 @@ function doorProblems(
   });
 }
 
+/** More than peers take, and more than anybody needs to get in by. */
+const DOORS_MAX = 1_000;
+
 /** All doors of the cluster, in an order that does not depend on which came first. */
 export const sortedDoors = (all: readonly GatewayDoors[]): readonly Door[] =>
-  all.flatMap(({ doors }) => doors).sort((a, b) => byCodeUnit(JSON.stringify(a), JSON.stringify(b)));
+  all
+    .flatMap(({ doors }) => doors)
+    .sort((a, b) => byCodeUnit(JSON.stringify(a), JSON.stringify(b)))
+    .slice(0, DOORS_MAX);

@@ -75,6 +75,9 @@ const NOTHING: EndpointCount = { ready: 0, total: 0, identities: [], localities:
 export const localName = (kube: KubeService, { mesh }: RegistryOptions): ServiceName =>
   serviceName(kube.id.namespace, kubeHostname(kube, mesh.clusterDomain));
 
+/** As API servers take it; a manifest may say anything. */
+const PORT_NAME = /^[A-Za-z0-9_.-]{1,63}$/;
+
 /** By number, each once, with where its endpoints take it. */
 function portsOf(kube: KubeService, { targets }: EndpointCount): readonly FederatedPort[] {
   const found = new Map(targets);
@@ -82,7 +85,8 @@ function portsOf(kube: KubeService, { targets }: EndpointCount): readonly Federa
     .map(({ servicePort: number, targetPort }): FederatedPort => {
       const own = kube.ports.filter(({ port }) => port === number);
       const said = own.find(({ protocol }) => protocol !== "UDP") ?? own[0]!;
-      return { number, name: said.name, protocol: protocolHint(said), targetPort: found.get(number) ?? targetPort };
+      const name = PORT_NAME.test(said.name) ? said.name : "";
+      return { number, name, protocol: protocolHint(said), targetPort: found.get(number) ?? targetPort };
     })
     .sort((a, b) => a.number - b.number);
 }

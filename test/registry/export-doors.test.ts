@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
 import type { KubeObject } from "../../src/kube/object.ts";
+import { encodeClusterFacts } from "../../src/xds/types/cluster-facts.ts";
 import { clusterId, networkId } from "../../src/names.ts";
 import { object, pod, service, testMesh, type TestMesh } from "./mesh.ts";
 
@@ -122,4 +123,11 @@ test("a gateway that peers could not use is no door, and says why", () => {
   const odd = testMesh([byNodes("pigeon")]);
   assert.deepEqual(doors(odd), ["loadbalancer 192.0.2.1 15008"]);
   assert.match(problems(odd), /"pigeon", which nobody knows, so it has no effect; use loadbalancer or nodeport/);
+});
+
+test("of thousands of nodes peers are told of as many as they take", () => {
+  const nodes = Array.from({ length: 1_500 }, (_, at) => node(`n${at}`, { InternalIP: `10.3.${at >> 8}.${at & 255}` }));
+  const mesh = testMesh([byNodes(), ewService(), ...nodes]);
+  assert.equal(doors(mesh).length, 1_000);
+  assert.doesNotThrow(() => encodeClusterFacts(facts(mesh)));
 });

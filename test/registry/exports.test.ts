@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "mocha";
 import type { KubeObject } from "../../src/kube/object.ts";
 import { clusterId, networkId, objectKey } from "../../src/names.ts";
+import { encodeFederatedService } from "../../src/xds/types/federated-service.ts";
 import { VERSION } from "../../src/version.ts";
 import { object, pod, service, serviceEntry, testMesh, type TestMesh } from "./mesh.ts";
 import { meshes } from "./two-networks.ts";
@@ -310,4 +311,27 @@ test("pods are exported by global names only where one of our Gateways leads to 
   const always = { network: networkId("net1"), flatPeering: "on" } as const;
   assert.deepEqual(flat(testMesh(objects, always)), [a]);
   assert.deepEqual(flat(testMesh([...objects, peer("net1")], { ...always, flatPeering: "off" })), []);
+});
+
+test("what could not be told to peers costs a service that one thing, not all of it", () => {
+  const entry = (name: string, serviceAccount: string, locality: string): KubeObject =>
+    object(
+      "networking.istio.io/v1",
+      "WorkloadEntry",
+      { name, labels: { app: "cart" } },
+      { spec: { address: `10.0.0.${name.length}`, serviceAccount, locality } },
+    );
+  const mesh = testMesh([
+    cart({ ports: [{ name: "x\u0001".repeat(60), port: 80 }] }),
+    entry("a", "vm", "eu/eu-1"),
+    entry("ab", "vm", "somewhere in\u0000/the east"),
+    entry("abc", "no/account", "eu"),
+    entry("abcd", "", "eu"),
+  ]);
+  const service = exported(mesh)!;
+  assert.deepEqual(
+    [service.total, service.identities, service.localities, service.ports[0]?.name],
+    [2, ["spiffe://cluster.local/ns/shop/sa/vm"], [{ region: "eu", zone: "eu-1", ready: 1 }], ""],
+  );
+  assert.doesNotThrow(() => encodeFederatedService(service, 0));
 });
