@@ -40,6 +40,8 @@ export interface AllOffers {
   /** Those of them that peers told us of. */
   readonly federated: Collection<ObjectKey, GlobalMember>;
   readonly hosts: Collection<ServiceName, GlobalHost>;
+  /** What these want to be. */
+  readonly named: Collection<string, Offer>;
   readonly virtualIps: Collection<ServiceName, readonly string[]>;
 }
 
@@ -68,5 +70,5 @@ export function allOffers(
   );
   const named = globalHostOffers(graph, objects, { hosts, networks, waypoints, virtualIps: vips }, options);
   const all = union(graph, "offers", [local, global, named, nodeOffers(graph, paths.doors)]);
-  return { all, global, globals, members, federated, hosts, virtualIps: vips };
+  return { all, global, globals, members, federated, hosts, named, virtualIps: vips };
 }

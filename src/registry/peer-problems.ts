@@ -7,6 +7,7 @@ import { isReserved } from "./federated-members.ts";
 import { isShadowed } from "./global-members.ts";
 import type { AllOffers } from "./all-offers.ts";
 import type { GlobalHost } from "./global-merge.ts";
+import { merge } from "./collection/merge.ts";
 import type { Objects } from "./kube/objects.ts";
 import type { Problem } from "./model/problem.ts";
 import type { RegistryOptions } from "./options.ts";
@@ -15,6 +16,7 @@ import { doorProblems } from "./peer-doors.ts";
 import { isFlat, type PeerStanding } from "./peer-standings.ts";
 import type { PeerSources } from "./peer-sources.ts";
 import type { ClusterSegment } from "./segments.ts";
+import type { Offer } from "./service-offers.ts";
 import type { SharedServices } from "./shared-services.ts";
 import { union } from "./union.ts";
 
@@ -22,7 +24,7 @@ export interface PeerProblemInputs {
   readonly peers: PeerSources;
   readonly paths: NetworkPaths;
   readonly shared: SharedServices;
-  readonly offers: Pick<AllOffers, "federated" | "hosts">;
+  readonly offers: Pick<AllOffers, "federated" | "hosts" | "named">;
 }
 
 type Found = readonly (readonly [string, Problem])[];
@@ -40,6 +42,7 @@ export function peerProblems(
     doorProblems(graph, inputs.paths.doors),
     memberProblems(graph, inputs),
     hostProblems(graph, inputs.offers.hosts),
+    addressProblems(graph, inputs.offers.named, options),
   ]);
 }
 
@@ -71,7 +74,7 @@ function standingProblems(
           `Gateway ${standing.gateway.slice(standing.gateway.indexOf("/") + 1)} says that cluster ${cluster} is on network ` +
             `${JSON.stringify(standing.network)}, as ours is, so no gateway leads to it, ` +
             (standing.networkAgreed
-              ? "and single pods of peers are turned off; give the two networks different names, or turn them on"
+              ? "and single pods of peers are turned off (PEERING_FLAT_NETWORK); give the two networks different names, or turn them on"
               : "but the cluster itself says another") +
             ", so its endpoints are out of reach; correct the label topology.istio.io/network.",
         ]);
@@ -215,3 +218,26 @@ function hostProblems(graph: Graph, hosts: Collection<ServiceName, GlobalHost>):
 }
 
 const KNOWN = "use PreferNetwork, PreferRegion, PreferClose, PreferSameZone, PreferSameNode or Any";
+
+/** Names that nobody can call: one problem, however many they are. */
+function addressProblems(
+  graph: Graph,
+  named: Collection<string, Offer>,
+  { allocateIps }: RegistryOptions,
+): Collection<string, Problem> {
+  const isBare = ({ service, global }: Offer): boolean =>
+    service.addresses.length === 0 && !(global?.kind === "local" && global.local);
+  const why = allocateIps ? "all of 240.240.0.0/16 is in use" : "PILOT_ENABLE_IP_AUTOALLOCATE is false";
+  return merge(graph, {
+    name: "names-without-address",
+    from: filter(graph, "bare-global-names", named, isBare),
+    by: () => "Global#addresses",
+    combine: (_key, all) =>
+      warning(
+        "global names",
+        "",
+        `${all[0]!.service.hostname}${all.length > 1 ? ` and ${all.length - 1} more` : ""} cannot be called: there is no ` +
+          `address for it, as ${why}.`,
+      ),
+  });
+}

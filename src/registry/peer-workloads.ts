@@ -5,6 +5,7 @@ import { derive } from "./collection/derive.ts";
 import type { Graph } from "./collection/graph.ts";
 import { isMembersName, type GlobalMember } from "./global-members.ts";
 import type { GlobalHost } from "./global-merge.ts";
+import type { Problem } from "./model/problem.ts";
 import type { ServiceBinding, Workload } from "./model/workload.ts";
 import type { RegistryOptions } from "./options.ts";
 import { isFlat, type PeerStanding } from "./peer-standings.ts";
@@ -15,6 +16,8 @@ export interface PeerWorkloadInputs {
   readonly members: Collection<ObjectKey, GlobalMember>;
   readonly hosts: Collection<ServiceName, GlobalHost>;
   readonly owners: Collection<ServiceName, string>;
+  /** Those of workloads of our own. */
+  readonly taken: Collection<string, true>;
 }
 
 /**
@@ -27,12 +30,12 @@ export function peerWorkloads(
   inputs: PeerWorkloadInputs,
   options: RegistryOptions,
 ): Collection<WorkloadUid, Workload> {
-  const { workloads, standings, members, hosts, owners } = inputs;
+  const { workloads, standings, members, hosts, owners, taken } = inputs;
   return derive(graph, {
     name: "flat-workloads",
     distinct: true,
     from: workloads,
-    reads: { standings, members, hosts, owners },
+    reads: { standings, members, hosts, owners, taken },
     to: (workload, reads, key) => {
       const standing = reads.standings.get(workload.cluster);
       if (standing === undefined || !isFlat(standing, options) || standing.state !== "present") return [];
@@ -42,6 +45,7 @@ export function peerWorkloads(
         .filter(({ service }, at, all) => all.findIndex((other) => other.service === service) === at)
         .sort((a, b) => byCodeUnit(a.service, b.service));
       if (services.length === 0 || workload.addresses.length === 0) return [];
+      if (workload.addresses.some((address) => reads.taken.get(address))) return [];
       const uid = flatUid(workload.cluster, key);
       const flat: Workload = {
         ...workload,
@@ -55,6 +59,29 @@ export function peerWorkloads(
         policies: [],
       };
       return [[uid, flat] as const];
+    },
+  });
+}
+
+/** Pods that have, so their peer says, the address of one of ours. */
+export function takenAddressProblems(
+  graph: Graph,
+  workloads: Collection<WorkloadUid, Workload>,
+  taken: Collection<string, true>,
+): Collection<string, Problem> {
+  return derive(graph, {
+    name: "taken-address-problems",
+    distinct: true,
+    from: workloads,
+    reads: { taken },
+    to: ({ cluster, namespace, name, addresses }, { taken }, key): readonly (readonly [string, Problem])[] => {
+      const found = addresses.find((address) => taken.get(address));
+      if (found === undefined) return [];
+      const message =
+        `Pod ${namespace}/${name} of cluster ${cluster} has the address ${found}, as one of our own has, so it is left out; ` +
+        "if the clusters are not on one network, correct topology.istio.io/network on the Gateway that leads there.";
+      const object = `Pod ${cluster}/${namespace}/${name}`;
+      return [[`Peer ${key}#address`, { object, origin: "", field: "status.podIPs", message, severity: "warning" }]];
     },
   });
 }

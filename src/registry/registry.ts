@@ -142,6 +142,7 @@ export class Registry {
       gatewayProblems(graph, objects, paths, options),
       this.peering.problems,
       peerProblems(graph, objects, found, options),
+      all.problems,
       unreachedNetworks(graph, all.tallies, paths, options),
     ]);
     this.podsOnNode = podsOnNode(graph, objects);

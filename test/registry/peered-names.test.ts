@@ -320,3 +320,46 @@ test("single pods of peers can be turned off", () => {
   mesh.graph.flush();
   assert.deepEqual(mesh.endpoints(CART), []);
 });
+
+test("a peer on our own network cannot have the address of one of our pods, whoever was there first", () => {
+  const mesh = peered([]);
+  mesh.apply(peerGateway("west", { network: "net1" }));
+  mesh.learn(facts("west", { network: networkId("net1") }));
+  mesh.hear(federated("west"));
+  const write = (...all: readonly Workload[]) => {
+    mesh.registry.peers.workloads.replace(
+      "west/",
+      all.map((each) => [each.uid, each]),
+    );
+    mesh.graph.flush();
+  };
+  write(flat("cart-1", "10.0.0.1"), flat("cart-2", "10.9.0.2"));
+  assert.equal(mesh.endpoints(CART).length, 2);
+  mesh.apply(cartPod("cart-e", "10.0.0.1"));
+  assert.deepEqual(
+    mesh.endpoints(CART).flatMap(({ addresses }) => addresses),
+    ["10.9.0.2"],
+  );
+  assert.match(
+    mesh.problems().join("\n"),
+    /Pod shop\/cart-1 of cluster west has the address 10\.0\.0\.1, as one of our own/,
+  );
+  write(flat("cart-1", "10.0.0.1"));
+  assert.deepEqual(mesh.endpoints(CART), []);
+  write();
+  write(flat("cart-1", "10.0.0.1"));
+  assert.deepEqual(mesh.endpoints(CART), [], "nor one that claims it after");
+  mesh.remove(cartPod("cart-e", ""));
+  assert.equal(mesh.endpoints(CART).length, 1);
+});
+
+test("without addresses to give a global name is a problem, and one for all of them", () => {
+  const mesh = peered(["west"], [], { allocateIps: false });
+  mesh.hear(federated("west"), federated("west", { name: "pay" }));
+  assert.deepEqual(
+    mesh.problems().filter((message) => message.includes("cannot be called")),
+    [
+      "cart.shop.mesh.internal and 1 more cannot be called: there is no address for it, as PILOT_ENABLE_IP_AUTOALLOCATE is false.",
+    ],
+  );
+});
