@@ -7,8 +7,12 @@ import type { Options } from "../src/command.ts";
 import { loadConfig } from "../src/config.ts";
 import { ControlPlane } from "../src/control-plane.ts";
 import { MeshError } from "../src/errors.ts";
+import type { Host } from "../src/host.ts";
 import { clusterId } from "../src/names.ts";
 import type { PeerView } from "../src/peering/opened-peer.ts";
+import { DeltaClient } from "../src/xds/delta-client.ts";
+import { dialXds } from "../src/xds/dial.ts";
+import { ADDRESS_TYPE } from "../src/xds/resource.ts";
 import { realHost } from "./kits/real-host.ts";
 import { TestAuthority } from "./kits/tls.ts";
 import { until } from "./kits/until.ts";
@@ -95,14 +99,14 @@ spec:
   );
 }
 
-async function start(name: string, options: Options = {}): Promise<ControlPlane> {
+async function start(name: string, options: Options = {}, host: Host = realHost()): Promise<ControlPlane> {
   const at = (part: string): string => join(folder, name, part);
   const flags = {
     ...{ cluster: name, manifests: [at("manifests")], cacerts: at("cacerts") },
     ...{ state: at("state"), xdsPort: "0" },
     ...options,
   };
-  const plane = await ControlPlane.open(realHost(), {
+  const plane = await ControlPlane.open(host, {
     config: loadConfig(flags, {}, { listenAddress: "127.0.0.1", stateDir: "" }),
     openToAll: false,
     debugPage: () => Promise.reject(new MeshError("absent", "no pages here")),
@@ -146,7 +150,31 @@ test("two control planes of two trust domains under one root read each other, an
   share("west", "payments", 3);
   await until(() => endpoints(east, "payments")[0] === "west 3");
   rmSync(join(folder, "west", "manifests", "payments.yaml"));
-  await until(() => imported(east).length === 0);
+  await until(() => imported(east)[0] === "west/bank/payments 0");
+});
+
+test("how long a change takes from the cluster that made it until clients here have it is measured", async () => {
+  for (const name of ["east", "west"]) await cluster(name);
+  share("west", "payments", 2);
+  const west = await start("west");
+  link("east", "west", west.ports.xds);
+  const host = realHost();
+  const east = await start("east", { plaintextPort: "0" }, host);
+  const node = { id: "ztunnel~10.0.0.1~ztunnel-a.istio-system~istio-system.svc.cluster.local", metadata: new Map() };
+  const leaving = new AbortController();
+  const address = `127.0.0.1:${east.ports.xdsPlaintext}`;
+  const names: string[] = [];
+  const following = dialXds({
+    target: { address, roots: undefined, token: undefined, clusterId: "east" },
+    client: new DeltaClient(node, [ADDRESS_TYPE]),
+    onUpdate: ({ resources }) => names.push(...resources.map(({ name }) => name)),
+    signal: leaving.signal,
+  });
+  await until(() => names.includes("bank/payments.bank.mesh.internal"));
+  share("west", "payments", 3);
+  await until(() => host.metric("peer_end_to_end_propagation_seconds_count{source=east,peer=west}") > 0);
+  leaving.abort();
+  await following;
 });
 
 test("a link in one direction: who has no Gateway reads nothing, and nothing of it is known to who has none", async () => {

@@ -135,6 +135,11 @@ export class PeerImport {
     return this.#of(typeUrl).versions;
   }
 
+  /** Whether a record is held, or was refused. */
+  knows(typeUrl: TypeUrl, name: string): boolean {
+    return this.#of(typeUrl).knows(name);
+  }
+
   take(typeUrl: TypeUrl, resources: readonly ReceivedResource[], removed: readonly string[]): void {
     const records = this.#of(typeUrl);
     for (const name of removed) records.remove(name);

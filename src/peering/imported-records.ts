@@ -76,6 +76,10 @@ export class ImportedRecords<K extends string, V> {
     return this.#held.get(key)?.value;
   }
 
+  knows(name: string): boolean {
+    return this.#held.has(name as K) || this.#denials.has(name);
+  }
+
   take({ name, version, body }: ReceivedResource): void {
     let value: V;
     try {

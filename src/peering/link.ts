@@ -226,7 +226,7 @@ export class Link {
     const seconds = (): number => (this.#host.clock.elapsedMs() - arrivedMs) / 1000;
     metrics.received(update.typeUrl, bytes);
     try {
-      const { resources, removed, end } = subscription.take(update);
+      const { resources, removed, end } = subscription.take(update, (name) => records.knows(update.typeUrl, name));
       records.take(update.typeUrl, resources, removed);
       stream.send(subscription.answer(update));
       metrics.answered(update.typeUrl, seconds(), true);

@@ -24,6 +24,9 @@ const CONFIRM_MS = 300_000;
 /** How often a peer is looked at: its age, its doors, what is to be saved. */
 const TICK_MS = 5_000;
 
+/** A measure needs no more. */
+const UNDELIVERED_MAX = 1_000;
+
 /** What peers share. */
 export interface PeerSurroundings {
   readonly node: ClientNode;
@@ -34,8 +37,8 @@ export interface PeerSurroundings {
   readonly stale: StaleOptions;
   readonly lookUp: LookUp;
   readonly probe: (door: Door) => Promise<boolean>;
-  /** Calls back once the clients that are connected have acknowledged what is known now; never if there are none. */
-  readonly onceDelivered: (done: () => void) => void;
+  /** Calls back once the clients that are connected have acknowledged what is known now; with false if none will. */
+  readonly onceDelivered: (done: (delivered: boolean) => void) => void;
   /** What peers may contribute, as it is now. */
   readonly grants: () => Iterable<PeerGrant>;
 }
@@ -222,13 +225,14 @@ export class OpenedPeer {
 
   /** Of a change that comes while the link is live: the rest has waited for other reasons. */
   #noteService(changedMs: EpochMs): void {
-    if (this.state !== "live" || changedMs === 0) return;
+    if (this.state !== "live" || changedMs === 0 || this.#undelivered.length >= UNDELIVERED_MAX) return;
     this.#undelivered.push(changedMs);
     if (this.#undelivered.length > 1) return;
-    this.#shared.onceDelivered(() => {
-      if (this.#gone) return;
+    this.#shared.onceDelivered((delivered) => {
       const now = this.#host.clock.now() - (this.#link.skewMs ?? 0);
-      for (const at of this.#undelivered.splice(0)) this.#metrics.propagated(Math.max(0, now - at) / 1000);
+      const changes = this.#undelivered.splice(0);
+      if (!delivered || this.#gone) return;
+      for (const at of changes) this.#metrics.propagated(Math.max(0, now - at) / 1000);
     });
   }
 

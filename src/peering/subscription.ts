@@ -36,13 +36,16 @@ export class Subscription {
     return { ...this.#blank(), node, initialVersions: held };
   }
 
-  /** @throws MeshError `invalid` for a marker that cannot be read; nothing has been taken then. */
-  take({ resources, removed }: DeltaUpdate): Taken {
+  /**
+   * @param known whether we have heard of a name: nobody has us remember what others are gone.
+   * @throws MeshError `invalid` for a marker that cannot be read; nothing has been taken then.
+   */
+  take({ resources, removed }: DeltaUpdate, known: (name: string) => boolean): Taken {
     const marker = resources.find(({ name }) => isSnapshotEnd(name));
     const end = marker === undefined ? undefined : decodeSnapshotEnd(marker.body);
     const records = resources.filter(({ name }) => !isSnapshotEnd(name));
     for (const { name } of records) this.#vanished.delete(name);
-    for (const name of removed) if (!isSnapshotEnd(name)) this.#vanished.add(name);
+    for (const name of removed) if (known(name)) this.#vanished.add(name);
     const first = end !== undefined && !this.#whole;
     this.#whole ||= end !== undefined;
     const gone = this.#whole ? [...this.#vanished] : [];

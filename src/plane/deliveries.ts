@@ -12,7 +12,7 @@ const CLIENTS_PER_LOOK = 100;
 export class Deliveries {
   readonly #clock: Clock;
   readonly #clients: () => readonly ClientStatus[];
-  #waiting: { readonly sinceMs: number; readonly done: () => void }[] = [];
+  #waiting: { readonly sinceMs: number; readonly done: (delivered: boolean) => void }[] = [];
   #looking = false;
 
   constructor(clock: Clock, clients: () => readonly ClientStatus[]) {
@@ -20,8 +20,8 @@ export class Deliveries {
     this.#clients = clients;
   }
 
-  /** Calls `done` once all who follow workloads and services have what is known now; never if nobody does. */
-  once(done: () => void): void {
+  /** Calls `done` once all who follow workloads and services have what is known now; with false if nobody does, or takes it. */
+  once(done: (delivered: boolean) => void): void {
     this.#waiting.push({ sinceMs: this.#clock.elapsedMs(), done });
     if (!this.#looking) this.#lookAgain(1);
   }
@@ -38,9 +38,10 @@ export class Deliveries {
       node?.id.startsWith("istiod~") === true ? [] : subscriptions.filter(({ typeUrl }) => typeUrl === ADDRESS_TYPE),
     );
     const nowMs = this.#clock.elapsedMs();
-    if (followed.length === 0) this.#waiting = [];
-    else if (followed.every(isCurrent)) for (const { done } of this.#waiting.splice(0)) done();
-    else this.#waiting = this.#waiting.filter(({ sinceMs }) => nowMs - sinceMs < PATIENCE_MS);
+    const current = followed.every(isCurrent);
+    const over = this.#waiting.filter(({ sinceMs }) => current || nowMs - sinceMs >= PATIENCE_MS);
+    this.#waiting = this.#waiting.filter((waiting) => !over.includes(waiting));
+    for (const { done } of over) done(current && followed.length > 0);
     this.#looking = false;
     if (this.#waiting.length > 0) this.#lookAgain(followed.length);
   }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { test } from "mocha";
 import { clusterId, networkId, type ServiceName, type WorkloadUid } from "../../src/names.ts";
 import type { FederatedService } from "../../src/registry/model/federated-service.ts";
@@ -13,11 +14,9 @@ import { factsOf, gatewayOf, LinkLab, serviceOf, WEST } from "./link-lab.ts";
 const good = serviceOf("payments");
 const record = (service: FederatedService): Resource => encodeFederatedService(service, 0);
 
+const bodyOf = ({ record }: Resource): Uint8Array => decodeDeltaResponse(record).resources[0]!.body;
 /** The same bytes under another name. */
-function under(name: string, { record }: Resource): Resource {
-  const [decoded] = decodeDeltaResponse(record).resources;
-  return toResource(FSDS_TYPE, name, decoded!.body);
-}
+const under = (name: string, resource: Resource): Resource => toResource(FSDS_TYPE, name, bodyOf(resource));
 
 const forged: readonly (readonly [string, Resource, RegExp, string])[] = [
   ["our own cluster's", record(serviceOf("x", { cluster: clusterId("east") })), /cluster east/, "cluster"],
@@ -219,4 +218,24 @@ test("a workload of another cluster, network or trust domain is refused", async 
     assert.deepEqual([...lab.sources.workloads.entries()], []);
     assert.equal(lab.metric("peer_denied_total", `,reason=${reason}`), 1, reason);
   }
+});
+
+test("whatever bytes a peer sends, under whatever name, what is good stays and the link lives", async () => {
+  const lab = await LinkLab.live([good]);
+  fc.assert(
+    fc.property(
+      fc.constantFrom(SGDS_TYPE, FSDS_TYPE, ADDRESS_TYPE),
+      fc.oneof(fc.string(), fc.constantFrom("west", "west/bank/payments", "east/bank/payments", "__proto__")),
+      fc.oneof(fc.uint8Array({ maxLength: 64 }), fc.constant(bodyOf(record(good)))),
+      fc.array(fc.string({ maxLength: 8 }), { maxLength: 3 }),
+      (typeUrl, name, body, removed) => {
+        lab.call.say(typeUrl, [toResource(typeUrl, name, body)], removed);
+        lab.graph.flush();
+        const services = [...lab.sources.federated.entries()];
+        assert.deepEqual(services, [["west/bank/payments", good]]);
+        assert.deepEqual([lab.call.closed, lab.status.state], [false, "live"]);
+      },
+    ),
+    { numRuns: 500 },
+  );
 });

@@ -128,7 +128,7 @@ export class LinkLab {
       stale: stale ?? { graceMs: 1_800_000, policy: "retain" },
       lookUp: lookUp ?? (() => Promise.reject(new Error("no such name"))),
       probe: probe ?? (() => Promise.resolve(true)),
-      onceDelivered: (done) => void this.host.clock.after(250, done),
+      onceDelivered: (done) => void this.host.clock.after(250, () => done(true)),
       grants: () => this.grants,
     });
   }

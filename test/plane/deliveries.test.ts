@@ -18,9 +18,10 @@ function client(said: Partial<SubscriptionStatus>): ClientStatus {
 function delivered(clients: ClientStatus[]) {
   const clock = new VirtualClock();
   let count = 0;
+  let failed = 0;
   const deliveries = new Deliveries(clock, () => clients);
-  deliveries.once(() => (count += 1));
-  return { clock, deliveries, count: () => count };
+  deliveries.once((delivered) => (delivered ? (count += 1) : (failed += 1)));
+  return { clock, deliveries, count: () => count, failed: () => failed };
 }
 
 test("what was sent is delivered once every client that follows workloads has acknowledged all of it", () => {
@@ -39,13 +40,15 @@ test("what was sent is delivered once every client that follows workloads has ac
 });
 
 test("without a client nothing is delivered, and nobody waits", () => {
-  const { clock, count } = delivered([]);
+  const { clock, count, failed } = delivered([]);
   clock.advance(20);
-  assert.deepEqual([count(), clock.pending], [0, 0]);
+  assert.deepEqual([count(), failed(), clock.pending], [0, 1, 0]);
 });
 
 test("a client that does not answer is no measure: it is waited for half a minute", () => {
-  const { clock, count } = delivered([client({ sentNonce: "2" })]);
-  clock.advance(31_000);
-  assert.deepEqual([count(), clock.pending], [0, 0]);
+  const { clock, count, failed } = delivered([client({ sentNonce: "2" })]);
+  clock.advance(29_000);
+  assert.equal(failed(), 0);
+  clock.advance(2_000);
+  assert.deepEqual([count(), failed(), clock.pending], [0, 1, 0]);
 });
