@@ -12,7 +12,7 @@ import { ResourceLog } from "../xds/resource-log.ts";
 import { encodeWorkload } from "../xds/types/address.ts";
 import { encodeClusterFacts } from "../xds/types/cluster-facts.ts";
 import { encodeFederatedService } from "../xds/types/federated-service.ts";
-import { type Granted, grantKey, takesIn, takesInNamespace } from "./grants.ts";
+import { type Granted, grantKey, takesIn } from "./grants.ts";
 
 /** What our cluster shares, from its own objects only: what one peer said no other peer hears. */
 export interface Exports {
@@ -48,10 +48,7 @@ export class ExportLogs {
   readonly #services: Publisher<ObjectKey, FederatedService>;
   readonly #facts: Publisher<ClusterId, ClusterFacts>;
   readonly #workloads: Publisher<WorkloadUid, Workload>;
-  readonly #everything = new LogSet(
-    () => true,
-    () => true,
-  );
+  readonly #everything = new LogSet((changes) => changes);
   /** By what distinguishes them; only those in use. */
   readonly #scoped = new Map<string, { readonly set: LogSet; leases: number }>();
 
@@ -108,40 +105,51 @@ export class ExportLogs {
   }
 
   #filtered(scope: ExportScope): LogSet {
-    const { services, workloads } = this.#exports;
-    const set = new LogSet(
-      (key) => mayHear(scope, services.get(key as ObjectKey)),
-      (uid) => maySee(scope, workloads.get(uid as WorkloadUid)),
-    );
+    const set = new LogSet((changes) => this.#within(scope, changes));
     set.append(this.#everything.contents());
     return set;
   }
+
+  /** What leaves a scope is deleted there; of what was never in it, a log knows nothing to delete. */
+  #within(scope: ExportScope, { services, facts, workloads }: Changes): Changes {
+    const heard = (change: ResourceChange): ResourceChange =>
+      mayHear(scope, this.#exports.services.get(change.name as ObjectKey)) ? change : gone(change);
+    const seen = (change: ResourceChange): ResourceChange =>
+      change.after === undefined ? change : this.#seen(scope, change);
+    return { facts, services: services.map(heard), workloads: workloads.map(seen) };
+  }
+
+  /** A workload is known with those of its services that are: their names, too, are only for whom they are granted. */
+  #seen({ granted }: ExportScope, change: ResourceChange): ResourceChange {
+    const workload = this.#exports.workloads.get(change.name as WorkloadUid);
+    const services = workload?.services.filter(({ service }) => isGranted(granted, service)) ?? [];
+    if (workload === undefined || services.length === 0) return gone(change);
+    if (services.length === workload.services.length) return change;
+    return { name: change.name, after: encodeWorkload({ ...workload, services }) };
+  }
 }
 
-type NamePredicate = (name: string) => boolean;
-
-/** One log for each type, of the names that its readers may know. */
+/** One log for each type, of what its readers may know. */
 class LogSet {
   readonly #services = new ResourceLog();
   readonly #facts = new ResourceLog();
   readonly #workloads = new ResourceLog();
-  readonly #hasService: NamePredicate;
-  readonly #hasWorkload: NamePredicate;
+  readonly #within: (changes: Changes) => Changes;
   readonly logs: PeerLogs = new Map([
     [SGDS_TYPE, this.#facts],
     [FSDS_TYPE, this.#services],
     [ADDRESS_TYPE, this.#workloads],
   ]);
 
-  constructor(hasService: NamePredicate, hasWorkload: NamePredicate) {
-    this.#hasService = hasService;
-    this.#hasWorkload = hasWorkload;
+  constructor(within: (changes: Changes) => Changes) {
+    this.#within = within;
   }
 
-  append({ services, facts, workloads }: Changes): void {
+  append(changes: Changes): void {
+    const { services, facts, workloads } = this.#within(changes);
     this.#facts.append(facts);
-    this.#services.append(services.map((change) => within(change, this.#hasService)));
-    this.#workloads.append(workloads.map((change) => within(change, this.#hasWorkload)));
+    this.#services.append(services);
+    this.#workloads.append(workloads);
   }
 
   contents(): Changes {
@@ -153,9 +161,7 @@ class LogSet {
   }
 }
 
-/** What leaves a scope is deleted there; of what was never in it, a log knows nothing to delete. */
-const within = (change: ResourceChange, has: NamePredicate): ResourceChange =>
-  change.after === undefined || has(change.name) ? change : { name: change.name, after: undefined };
+const gone = ({ name }: ResourceChange): ResourceChange => ({ name, after: undefined });
 
 const contentsOf = (log: ResourceLog): readonly ResourceChange[] =>
   [...log.names()].map((name) => ({ name, after: log.get(name) }));
@@ -166,12 +172,10 @@ function mayHear({ granted, segment }: ExportScope, service: FederatedService | 
   return takesIn(granted, service.namespace, service.name);
 }
 
-/** A workload is known with any of its services, which are `namespace/name.namespace.domain`. */
-function maySee({ granted }: ExportScope, workload: Workload | undefined): boolean {
-  if (workload === undefined || granted === "everything") return workload !== undefined;
-  return workload.services.some(({ service }) => {
-    const [namespace = "", host = ""] = service.split("/");
-    const name = host.split(".")[0] ?? "";
-    return takesInNamespace(granted, namespace) && takesIn(granted, namespace, name);
-  });
+/** @param service as `namespace/name.namespace.domain`; an alias does not say whose it is, so only those have it who have all. */
+function isGranted(granted: Granted, service: string): boolean {
+  if (granted === "everything") return true;
+  const [namespace = "", host = ""] = service.split("/");
+  const [name = "", second] = host.split(".");
+  return second === namespace && takesIn(granted, namespace, name);
 }

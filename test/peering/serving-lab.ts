@@ -1,7 +1,16 @@
 import type { Credentials } from "../../src/caller.ts";
 import { TrustBundles } from "../../src/ca/trust-bundles.ts";
 import { MeshError } from "../../src/errors.ts";
-import { clusterId, networkId, objectKey, type ClusterId, type ObjectKey, type WorkloadUid } from "../../src/names.ts";
+import {
+  clusterId,
+  networkId,
+  objectKey,
+  podUid,
+  serviceName,
+  type ClusterId,
+  type ObjectKey,
+  type WorkloadUid,
+} from "../../src/names.ts";
 import { PeerAdmission, type ServedPeers } from "../../src/peering/admission.ts";
 import { ExportLogs } from "../../src/peering/export.ts";
 import { Graph } from "../../src/registry/collection/graph.ts";
@@ -32,6 +41,26 @@ export const sharedService = (
   ...{ waypoint: undefined, waypointPolicy: "once", takeover: false, distribution: undefined },
   ...{ labels: [], annotations: [], createdMs: 0 },
   ...said,
+});
+
+/** A pod of a flat network, which serves `services` of its namespace. */
+export const flatPod = (namespace: string, name: string, ...services: readonly string[]): Workload => ({
+  ...{ uid: podUid(east, namespace, name), name, namespace, cluster: east, network: networkId("east-net") },
+  ...{ addresses: ["10.0.0.1"], hostname: "", tunnel: "hbone", nativeTunnel: false, trustDomain: "cluster.local" },
+  ...{
+    serviceAccount: name,
+    node: "n1",
+    canonicalName: name,
+    canonicalRevision: "",
+    workloadName: name,
+    healthy: true,
+  },
+  ...{ hostNetwork: false, locality: undefined, waypoint: undefined, networkGateway: undefined, policies: [] },
+  ...{ applicationTunnel: undefined, capacity: undefined },
+  services: services.map((service) => ({
+    service: serviceName(namespace, `${service}.${namespace}.mesh.internal`),
+    ports: [{ servicePort: 80, targetPort: 8080 }],
+  })),
 });
 
 export const ownFacts: ClusterFacts = {

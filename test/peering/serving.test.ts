@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { before, test } from "mocha";
 import { envoy } from "../../proto/gen/mesh.js";
+import { decodeWorkload } from "../../src/xds/types/address.ts";
 import { encodeClientConfig } from "../../src/xds/types/client-config.ts";
 import { TestAuthority } from "../kits/tls.ts";
 import { clusterId } from "../../src/names.ts";
@@ -9,6 +10,7 @@ import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from "../../src/xds/resource.ts";
 import {
   type Authorities,
   authorities,
+  flatPod,
   gatewayTo,
   ISTIOD,
   ownFacts,
@@ -212,6 +214,29 @@ test("a peer reads what its grant takes in, and a change of the grant is a chang
   lab.settle();
   assert.deepEqual(west.take(), ["east/shop/cart"]);
   assert.equal(lab.exports.sets, 1, "logs that nobody reads are dropped");
+});
+
+test("a pod is told of with those of its services that are granted, and with no others", async () => {
+  const { lab, west } = await linked();
+  const tell = (...services: readonly string[]): void => {
+    const pod = flatPod("shop", "cart-0", ...services);
+    lab.workloads.set(pod.uid, pod);
+    lab.settle();
+  };
+  tell("cart", "stock");
+  lab.grant("west", { cluster: clusterId("west"), exports: { namespaces: ["shop"], services: ["cart"] } });
+  west.ask("WDS", "west");
+  const [response] = west.read();
+  const body = response!.resources[0]!.resource!.value!;
+  assert.deepEqual(
+    decodeWorkload(body).services.map(({ service }) => service as string),
+    ["shop/cart.shop.mesh.internal"],
+  );
+  west.ack(response!);
+  tell("stock");
+  assert.deepEqual(west.take(), ["-east//Pod/shop/cart-0"]);
+  lab.grant("west", { cluster: clusterId("west"), exports: undefined });
+  assert.deepEqual(west.take(), ["east//Pod/shop/cart-0"]);
 });
 
 test("peers with the same grant share one set of logs, and it goes with the last of them", async () => {
