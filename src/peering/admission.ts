@@ -1,3 +1,4 @@
+import { LRUCache } from "lru-cache";
 import type { Caller, Credentials } from "../caller.ts";
 import { MeshError } from "../errors.ts";
 import type { Clock, EpochMs, Gauge, Host } from "../host.ts";
@@ -20,6 +21,8 @@ import { SendRate } from "./send-rate.ts";
 
 /** Streams of one cluster: replicas that each have one, twice over while they reconnect. */
 const STREAMS_MAX = 16;
+/** Of how many clusters it is remembered how much they were sent. */
+const RATES_MAX = 4_096;
 /** How often it is looked whether a certificate has ended; longer timers than 24 days do not exist. */
 const EXPIRY_CHECK_MS = 3_600_000;
 
@@ -70,9 +73,11 @@ export class PeerAdmission implements PeerGate {
   readonly #clock: Clock;
   readonly #options: AdmissionOptions;
   readonly #guests = new Set<Guest>();
-  readonly #rates = new Map<ClusterId, SendRate>();
+  /** They outlast streams: who comes again has not got more for it. */
+  readonly #rates = new LRUCache<ClusterId, SendRate>({ max: RATES_MAX });
   readonly #refusals: RefusalBook;
   readonly #streams: Gauge;
+  /** Changes with each start. */
   readonly #epoch: string;
   readonly #observing: readonly Disposable[];
 
@@ -82,14 +87,17 @@ export class PeerAdmission implements PeerGate {
     this.#refusals = new RefusalBook(host);
     this.#streams = host.metrics.gauge("peer_streams_served", "Streams of peers that read what we share.", ["peer"]);
     this.#epoch = Buffer.from(host.random.bytes(8)).toString("hex");
-    const again = (): void => this.#lookAgain();
     const { gateways, grants, facts, trust } = options;
-    this.#observing = [gateways, grants, facts, trust].map((said) => said.observe(again));
-  }
-
-  /** Changes with each start. */
-  get epoch(): string {
-    return this.#epoch;
+    const anyone = (): boolean => true;
+    this.#observing = [
+      gateways.observe(() => this.#lookAgain(anyone)),
+      grants.observe(() => this.#lookAgain(anyone)),
+      facts.observe((batch) => {
+        const clusters = new Set(batch.map(({ key }) => key));
+        this.#lookAgain(({ cluster }) => clusters.has(cluster));
+      }),
+      trust.observe(() => this.#verifyAgain()),
+    ];
   }
 
   served(): readonly ServedPeer[] {
@@ -172,7 +180,7 @@ export class PeerAdmission implements PeerGate {
   #leave(guest: Guest): void {
     if (!this.#guests.delete(guest)) return;
     guest.lease[Symbol.dispose]();
-    if (this.#count(guest.cluster) === 0) this.#rates.delete(guest.cluster);
+    this.#count(guest.cluster);
   }
 
   /** A stream does not outlive what it was opened with. */
@@ -244,31 +252,37 @@ export class PeerAdmission implements PeerGate {
       if (guest.cluster === cluster && !isSame(guest.proof, proof)) guest.visitor.expel(error);
   }
 
-  #lookAgain(): void {
-    for (const guest of [...this.#guests]) {
-      try {
-        this.#options.trust.verify(guest.proof.chain, "client", this.#clock.now());
-        const scope = this.#scopeOf(guest.cluster, guest.proof);
-        const lease = this.#options.exports.lease(scope);
+  #lookAgain(concerned: (guest: Guest) => boolean): void {
+    for (const guest of [...this.#guests].filter(concerned))
+      this.#orExpel(guest, () => {
         const before = guest.lease;
-        guest.scope = scope;
-        guest.lease = lease;
-        if (lease.logs !== before.logs) guest.visitor.follow(lease.logs);
+        guest.scope = this.#scopeOf(guest.cluster, guest.proof);
+        guest.lease = this.#options.exports.lease(guest.scope);
+        if (guest.lease.logs !== before.logs) guest.visitor.follow(guest.lease.logs);
         before[Symbol.dispose]();
-      } catch (thrown) {
-        const error = MeshError.from(thrown);
-        this.#refusals.note(guest.cluster, guest.proof, error);
-        guest.visitor.expel(error);
-      }
+      });
+  }
+
+  #verifyAgain(): void {
+    for (const guest of [...this.#guests])
+      this.#orExpel(guest, () => this.#options.trust.verify(guest.proof.chain, "client", this.#clock.now()));
+  }
+
+  #orExpel(guest: Guest, check: () => void): void {
+    try {
+      check();
+    } catch (thrown) {
+      const error = MeshError.from(thrown);
+      this.#refusals.note(guest.cluster, guest.proof, error);
+      guest.visitor.expel(error);
     }
   }
 
-  #count(cluster: ClusterId): number {
+  #count(cluster: ClusterId): void {
     let count = 0;
     for (const guest of this.#guests) if (guest.cluster === cluster) count += 1;
     if (count === 0) this.#streams.remove({ peer: cluster });
     else this.#streams.set(count, { peer: cluster });
-    return count;
   }
 }
 
