@@ -76,6 +76,7 @@ export class OpenedPeer {
   #dialling = false;
   #gone = false;
   #changed = false;
+  #wasConnected = false;
   #savedMs: number | undefined;
   #ticking: Disposable;
 
@@ -153,12 +154,14 @@ export class OpenedPeer {
     this.#records.follow(this.#rulesOf(target));
     this.#link.retarget(target);
     if (this.#dialling && !this.#loading) this.#addresses.follow(target.hosts);
+    this.#changed = true;
     this.#noteChange();
   }
 
   /** After grants changed: what may not be here goes, and what may come now is asked for. */
   recheck(): void {
     if (this.#records.follow(this.#rulesOf(this.target))) this.#link.refresh();
+    this.#changed = true;
     this.#noteChange();
   }
 
@@ -213,7 +216,9 @@ export class OpenedPeer {
   }
 
   #noteChange(): void {
-    this.#changed = true;
+    // Who is away says nothing new; when it left is worth keeping.
+    this.#changed ||= this.connected || this.#wasConnected;
+    this.#wasConnected = this.connected;
     this.#publish();
   }
 

@@ -159,3 +159,22 @@ test("readiness waits for a peer that answers, for thirty seconds at most, and f
   live.call.ended();
   assert.equal(live.peers.whySettling(), undefined, "once ready, a peer that leaves changes nothing");
 });
+
+test("who is away is not saved again and again, but when it left is", async () => {
+  await using folder = await folderOf({});
+  await using store = storeIn(folder.path);
+  let saves = 0;
+  const save = store.save.bind(store);
+  store.save = (...what) => ((saves += 1), save(...what));
+  const lab = await linked(store);
+  lab.call.connected();
+  lab.call.sayAll([serviceOf("payments")]);
+  await lab.pass(60_000);
+  const before = saves;
+  const leftAt = lab.host.clock.now();
+  lab.call.ended();
+  await lab.pass(600_000);
+  assert.equal(saves, before + 1);
+  await store.settled();
+  assert.match(await readFile(folder.at("west.json"), "utf8"), new RegExp(`"heardAt":${leftAt}`));
+});
