@@ -1,5 +1,4 @@
-import type { ClusterId, Hostname, ObjectKey } from "../names.ts";
-import { objectKey } from "../names.ts";
+import { objectKey, type ClusterId, type Hostname, type ObjectKey } from "../names.ts";
 import type { Collection } from "./collection/collection.ts";
 import { derive } from "./collection/derive.ts";
 import { filter } from "./collection/filter.ts";
@@ -80,7 +79,8 @@ function memberOf(record: FederatedService, standing: PeerStanding, names: Globa
     via: "peer",
     names,
     ports: sharedPorts(record.ports.filter(({ protocol }) => protocol !== "UDP")),
-    identities: sharedIdentities(identities),
+    // Whoever is called directly is known by its own identity, and by no other.
+    identities: sharedIdentities(standing.onLocalNetwork ? [] : identities),
     refusedIdentities: claimed.length - identities.length,
     waypointPolicy,
     distribution: distribution === undefined ? undefined : distributionOf(distribution),

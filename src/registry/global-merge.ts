@@ -27,6 +27,8 @@ export interface GlobalHost {
   readonly distribution: TrafficDistribution | undefined;
   readonly waypointPolicy: WaypointPolicy;
   readonly conflicts: readonly PortConflict[];
+  /** Clusters that want L7 to be enforced elsewhere than the base does, as `both in west`. */
+  readonly otherPolicies: readonly string[];
   /** Other services that wanted this name, as `name of cluster`. */
   readonly rivals: readonly string[];
 }
@@ -84,8 +86,8 @@ class GlobalHosts<K extends string> extends CollectionNode<ServiceName, GlobalHo
     if (groups.size === 0) this.#groups.delete(name.service);
   }
 
-  #groupOf({ name, via, ports, names: [first] }: GlobalMember, { kind }: MemberName): string {
-    return [kind, via === "local", name, first.service, this.#portIds.of(ports)].join(" ");
+  #groupOf({ name, via, ports, waypointPolicy, names: [first] }: GlobalMember, { kind }: MemberName): string {
+    return [kind, via === "local", name, first.service, waypointPolicy, this.#portIds.of(ports)].join(" ");
   }
 }
 
@@ -150,6 +152,10 @@ function mergedHost(key: ServiceName, groups: readonly Group[]): GlobalHost {
     distribution: base.distribution,
     waypointPolicy: base.waypointPolicy,
     conflicts: conflicts.slice(0, NAMED_MAX),
+    otherPolicies: own
+      .filter(({ oldest }) => oldest.waypointPolicy !== base.waypointPolicy)
+      .slice(0, NAMED_MAX)
+      .map(({ oldest }) => `${oldest.waypointPolicy} in ${oldest.cluster}`),
     rivals: rivals
       .sort(compareGroups)
       .slice(0, NAMED_MAX)

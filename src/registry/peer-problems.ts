@@ -182,42 +182,58 @@ function hostProblems(graph: Graph, hosts: Collection<ServiceName, GlobalHost>):
     graph,
     "contested-hosts",
     hosts,
-    ({ conflicts, rivals, kind }) => (kind === "global" && conflicts.length > 0) || rivals.length > 0,
+    // What is wrong with a service is said once, of its global name.
+    ({ conflicts, otherPolicies, rivals, kind }) =>
+      rivals.length > 0 || (kind === "global" && (conflicts.length > 0 || otherPolicies.length > 0)),
   );
   return derive(graph, {
     name: "global-host-problems",
     distinct: true,
     from: contested,
     reads: {},
-    to: ({ conflicts, rivals, kind, namespace, name, host, base }, _reads, key): Found => {
-      const object = `Service ${namespace}/${name}`;
-      const found: (readonly [string, Problem])[] = (kind === "global" ? conflicts : []).map(
-        ({ cluster, number, protocol, counts }) => [
-          `Global ${key}#port-${number}-${cluster}`,
-          warning(
-            object,
-            "spec.ports",
-            `PortConflict: port ${number} of ${host} is ${protocol} in cluster ${cluster} and ${counts} in ${base}, ` +
-              `which counts; make them equal.`,
-          ),
-        ],
-      );
+    to: (global, _reads, key): Found => {
+      const { rivals, kind, namespace, name, host } = global;
+      const found: (readonly [string, string])[] = kind === "global" ? disagreements(global) : [];
       if (rivals.length > 0)
         found.push([
-          `Global ${key}#rivals`,
-          warning(
-            object,
-            "",
-            `The alias ${host} is that of Service ${name}, and is wanted by ${rivals.join(", ")}, too, which do not have ` +
-              "it; make the patterns of the Segment tell them apart.",
-          ),
+          "rivals",
+          `The alias ${host} is that of Service ${name}, and is wanted by ${rivals.join(", ")}, too, which do not have ` +
+            "it; make the patterns of the Segment tell them apart.",
         ]);
-      return found;
+      return found.map(([what, message]) => [
+        `Global ${key}#${what}`,
+        warning(`Service ${namespace}/${name}`, FIELDS.get(what) ?? "spec.ports", message),
+      ]);
     },
   });
 }
 
+const FIELDS: ReadonlyMap<string, string> = new Map([
+  ["rivals", ""],
+  ["policy", "metadata.annotations[peering.causeway.dev/waypoint-policy]"],
+]);
 const KNOWN = "use PreferNetwork, PreferRegion, PreferClose, PreferSameZone, PreferSameNode or Any";
+
+function disagreements({
+  conflicts,
+  otherPolicies,
+  waypointPolicy,
+  host,
+  base,
+}: GlobalHost): (readonly [string, string])[] {
+  const found = conflicts.map(({ cluster, number, protocol, counts }): readonly [string, string] => [
+    `port-${number}-${cluster}`,
+    `PortConflict: port ${number} of ${host} is ${protocol} in cluster ${cluster} and ${counts} in ${base}, which counts; ` +
+      "make them equal.",
+  ]);
+  if (otherPolicies.length > 0)
+    found.push([
+      "policy",
+      `The waypoint policy of ${host} is ${waypointPolicy} in cluster ${base}, which counts, and ${otherPolicies.join(", ")}; ` +
+        "make them equal, or requests may pass two waypoints or none.",
+    ]);
+  return found;
+}
 
 /** Names that nobody can call: one problem, however many they are. */
 function addressProblems(

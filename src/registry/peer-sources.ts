@@ -13,7 +13,7 @@ export interface PeerSources {
   /** Under `cluster/namespace/name` of the exporter. */
   readonly federated: Source<ObjectKey, FederatedService>;
   readonly facts: Source<ClusterId, ClusterFacts>;
-  /** Pods of a flat network, and nodes of a peer that is reached by node ports; under `cluster/…`. */
+  /** Pods of a flat network, under `cluster/…`; the nodes of a peer that is reached by node ports are among its doors. */
   readonly workloads: Source<WorkloadUid, Workload>;
   readonly statuses: Source<ClusterId, PeerStatus>;
   /** Services that a peer told us of, and that were not taken; under what would be their key in `federated`. */

@@ -218,6 +218,14 @@ test("what is to be enforced at the destination passes no waypoint here, unless 
   assert.equal(taken(), true);
 });
 
+test("clusters that want L7 to be enforced at different ends are a problem that names both", () => {
+  const mesh = peered(["north", "west"]);
+  mesh.hear(federated("north", { createdMs: 1 }), federated("west", { createdMs: 2, waypointPolicy: "destination" }));
+  assert.match(mesh.problems().join("\n"), /is once in cluster north, which counts, and destination in west/);
+  mesh.hear(federated("west"));
+  assert.deepEqual(mesh.problems(), []);
+});
+
 const west = (network: string): readonly KubeObject[] => [
   system(network),
   eastWest(network, ["198.51.100.1"]),
@@ -296,6 +304,7 @@ test("pods of a peer on our own network are endpoints one by one, as themselves,
   const [first, ...others] = found();
   assert.match(String(first?.[0]), /^autogenflat\.west\.shop\.cart-1\.[0-9a-f]{12}$/);
   assert.deepEqual([first?.slice(1), others], [[["10.9.0.1"], undefined], []]);
+  assert.deepEqual(mesh.service(CART)?.subjectAltNames, [], "who is called directly is known by its own name");
   write(flat("cart-1", "10.9.0.1", { network: networkId("net9") }));
   assert.deepEqual(found(), [], "an address on another network is out of reach");
   write(flat("cart-1", "10.9.0.1", { trustDomain: "other.example" }));

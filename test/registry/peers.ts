@@ -1,4 +1,4 @@
-import { clusterId, hostname, networkId, objectKey, serviceName, type ServiceName } from "../../src/names.ts";
+import { clusterId, networkId, objectKey, type ServiceName } from "../../src/names.ts";
 import type { KubeObject } from "../../src/kube/object.ts";
 import { federatedKey, type FederatedService } from "../../src/registry/model/federated-service.ts";
 import type { ClusterFacts, PeerStatus } from "../../src/registry/model/peer.ts";
@@ -151,5 +151,4 @@ export function peered(
   };
 }
 
-export const globalName = (host: string, namespace = "shop"): ServiceName => serviceName(namespace, hostname(host));
 export const recordKey = (cluster: string, name = "cart") => objectKey(clusterId(cluster), "shop", name);
