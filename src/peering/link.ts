@@ -85,9 +85,9 @@ export class Link {
     if (!this.#connected) return this.#everSynced ? "stale" : "connecting";
     return this.#subscriptions.every(({ whole }) => whole) ? "live" : "syncing";
   }
-  /** Until when the peer confirmed what it said, by less than a keepalive; undefined until it has spoken. */
+  /** Until when the peer confirmed all that is held, by less than a keepalive; undefined if it never has. */
   get heardAt(): EpochMs | undefined {
-    return this.#connected ? this.#host.clock.now() : this.#heardAt;
+    return this.state === "live" ? this.#host.clock.now() : this.#heardAt;
   }
   /** For how long nobody has confirmed what is held, in milliseconds; 0 while the peer is live. */
   get ageMs(): number {
@@ -290,7 +290,7 @@ export class Link {
 
   /** The stream is gone, or about to be; what came by it is as it was. */
   #lost(): void {
-    this.#heardAt = this.#host.clock.now();
+    this.#heardAt = this.heardAt;
     this.#options.metrics.connected(false);
     if (this.#everSynced) this.#wentStale();
   }

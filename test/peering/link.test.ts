@@ -259,3 +259,18 @@ test("a peer whose clock is minutes from ours is said to be", async () => {
   lab.call.sayAll();
   assert.ok(lab.host.lines.some((line) => /the clock of peer west is 30\d s behind ours/.test(line)));
 });
+
+test("a peer that is back and has not confirmed what is held makes it no younger", async () => {
+  const lab = await LinkLab.live([serviceOf("payments")]);
+  const leftAt = lab.host.clock.now();
+  lab.call.ended();
+  await lab.pass(60_000);
+  await lab.reconnect();
+  await lab.pass(10_000);
+  const [syncing] = lab.peers.views();
+  assert.deepEqual([syncing!.state, syncing!.heardAt, syncing!.staleness], ["syncing", leftAt, "within-grace"]);
+  assert.ok(syncing!.ageMs >= 70_000);
+  lab.call.ended();
+  await lab.pass(0);
+  assert.equal(lab.peers.views()[0]!.heardAt, leftAt);
+});
