@@ -14,6 +14,7 @@ import {
   gatewayTo,
   ISTIOD,
   ownFacts,
+  PeerEnd,
   ServingLab,
   sharedService,
   shownBy,
@@ -117,6 +118,19 @@ for (const [what, asked, why, message] of misbehaviours)
     assert.deepEqual([west.why, west.take()], [why, []]);
     assert.match((west.ended as Error).message, message);
   });
+
+test("on the port without TLS nobody is a control plane, and nobody gets what is for one", async () => {
+  const { lab } = await linked();
+  for (const [type, cluster] of [
+    ["FSDS", "west"],
+    ["WDS", "west"],
+  ] as const) {
+    const end = new PeerEnd(await shownBy(made.west));
+    end.receiver = await lab.server.methods(undefined)[0]!.open(end);
+    end.ask(type, cluster);
+    assert.deepEqual([end.why, end.take()], ["denied NotAPeer", []]);
+  }
+});
 
 test("a control plane that says it is a ztunnel gets nothing", async () => {
   const { west } = await linked();
