@@ -38,7 +38,7 @@ export const FIXED_VARIABLES: readonly FixedVariable[] = [
     PILOT_AUTO_ALLOW_WAYPOINT_POLICY: `no policy is made for waypoints; ${REMOVE}, and write an AuthorizationPolicy that allows their service accounts`,
     PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER: `Causeway deploys no gateways or waypoints; set it to false, and deploy them yourself`,
     PILOT_ENABLE_GATEWAY_API_GATEWAYCLASS_CONTROLLER: `Causeway makes no GatewayClasses; set it to false, and apply those that you use`,
-    PILOT_ENABLE_GATEWAY_API_STATUS: `Causeway writes no status to Gateways; set it to false`,
+    PILOT_ENABLE_GATEWAY_API_STATUS: `Causeway writes status only to Gateways of class istio-remote, whatever the variable says; set it to false`,
     PILOT_ENABLE_NODE_UNTAINT_CONTROLLERS: `taints of nodes would stay, as Causeway does not remove them; set it to false, and leave such taints out`,
     UNSAFE_ENABLE_ADMIN_ENDPOINTS: `there are no such pages, as pages only read; ${REMOVE}`,
     USE_CACERTS_FOR_SELF_SIGNED_CA: `a root of our own is kept in Secret istio-ca-secret, and one that istiod left in cacerts is used as it is; ${REMOVE}`,

@@ -1,8 +1,11 @@
 import type { Environment, Options } from "./command.ts";
 import { parseDurationMs } from "./duration.ts";
-import { commaListOf, given, type Given, refuse, type Setting, setting, truthOf } from "./settings.ts";
+import { commaListOf, given, type Given, matching, refuse, type Setting, setting, truthOf } from "./settings.ts";
 
 const SERVED_PEERS = ["any", "listed"] as const;
+const OBJECT_MODES = ["off", "summary", "full"] as const;
+/** As Kubernetes has them: a DNS name and a slash. */
+const CONDITION_PREFIX = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\/$/;
 const STALE_POLICIES = ["retain", "unhealthy", "remove"] as const;
 
 /** All that settles how we read other control planes, and which of them read us. */
@@ -23,6 +26,10 @@ export interface PeeringConfig {
   readonly namespaceTakeover: boolean;
   /** Peers are told of single pods: always, never, or where a Gateway leads to a peer on our own network. */
   readonly flatPeering: "on" | "off" | "auto";
+  /** What of peers is shown as objects of Kubernetes (contract peering.md 2.17). */
+  readonly objects: (typeof OBJECT_MODES)[number];
+  /** Before the types of the conditions of peers, as `gloo.solo.io/`; empty for none. */
+  readonly conditionPrefix: string;
 }
 
 export const PEERING_SETTINGS = {
@@ -50,6 +57,8 @@ export const PEERING_SETTINGS = {
   dnsNameSuffices: { variable: "PEERING_ALLOW_DNS_NAME" },
   namespaceTakeover: { variable: "PEERING_NAMESPACE_TAKEOVER" },
   flatPeering: { variable: "PEERING_FLAT_NETWORK" },
+  objects: { variable: "PEERING_KUBERNETES_OBJECTS" },
+  conditionPrefix: { variable: "PEERING_CONDITION_PREFIX" },
 } as const satisfies Readonly<Record<string, Setting>>;
 
 /** @throws UsageError naming the flag or variable, its value and what would be right. */
@@ -69,6 +78,9 @@ export function loadPeeringConfig(options: Options, environment: Environment, sy
     dnsNameSuffices: read("dnsNameSuffices", truthOf, false),
     namespaceTakeover: read("namespaceTakeover", truthOf, false),
     flatPeering: read("flatPeering", (value) => (truthOf(value) ? "on" : "off"), "auto"),
+    objects: read("objects", objectsOf, "summary"),
+    // What `multicluster check` and people of the product look for.
+    conditionPrefix: read("conditionPrefix", prefixOf, "gloo.solo.io/"),
   };
 }
 
@@ -86,6 +98,13 @@ function policyOf(value: Given): PeeringConfig["stalePolicy"] {
   const right = `use ${STALE_POLICIES.join(", ")}`;
   return STALE_POLICIES.find((policy) => policy === value.text) ?? refuse(value, right);
 }
+
+function objectsOf(value: Given): PeeringConfig["objects"] {
+  return OBJECT_MODES.find((mode) => mode === value.text) ?? refuse(value, `use ${OBJECT_MODES.join(", ")}`);
+}
+
+const prefixOf = (value: Given): string =>
+  matching(value, CONDITION_PREFIX, "give a DNS name and a slash, as gloo.solo.io/");
 
 function accountsOf(value: Given): readonly string[] {
   const accounts = commaListOf(value);

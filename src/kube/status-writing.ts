@@ -13,6 +13,8 @@ export interface StatusWritingOptions {
   /** Replicas of one revision share a Lease, so that two revisions can run side by side. */
   readonly revision: string;
   readonly podName: string;
+  /** Another Lease than that of statuses; with it, whose writes these are in metrics. */
+  readonly lease?: { readonly name: string; readonly writer: string };
   readonly leaseTimes?: LeaseTimes;
   readonly limits?: WriteLimits;
 }
@@ -24,11 +26,11 @@ export class StatusWriting {
   readonly #following: Disposable;
 
   constructor(host: Host, api: KubeApi, options: StatusWritingOptions) {
-    const { wanted, systemNamespace, revision, podName, leaseTimes, limits } = options;
-    this.#writer = new Writer(host, api, wanted, limits);
+    const { wanted, systemNamespace, revision, podName, lease, leaseTimes, limits } = options;
+    this.#writer = new Writer(host, api, wanted, limits, lease?.writer);
     this.#election = new LeaderElection(host, api, {
       namespace: systemNamespace,
-      name: leaseName(revision),
+      name: lease?.name ?? leaseName(revision),
       podName,
       ...(leaseTimes !== undefined && { times: leaseTimes }),
     });
@@ -59,5 +61,11 @@ export class StatusWriting {
     this.#following[Symbol.dispose]();
   }
 }
+
+/**
+ * What is written of peers is about the whole cluster, whatever the revision, so there is one Lease for all (contract
+ * peering.md 2.17).
+ */
+export const PEERING_LEASE = { name: "causeway-peering-writer", writer: "peering" };
 
 export const leaseName = (revision: string): string => `causeway-status-${revision}`;

@@ -11,6 +11,9 @@ export interface WantedObject {
   readonly resourceVersion?: string;
   readonly subresource?: "status";
   readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+  /** Goes with it: an object of the same namespace. */
+  readonly owner?: WantedOwner;
   /** All else that is ours in it, but conditions, by its top-level field. What is no longer named is withdrawn. */
   readonly fields?: Fields;
   /** Of its status, sorted by type. */
@@ -23,9 +26,16 @@ export interface WantedObject {
   readonly found: "same" | "different" | "unseen";
 }
 
+export interface WantedOwner {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly uid: string;
+}
+
 export interface WantedCondition {
   readonly type: string;
-  readonly status: "True" | "False";
+  readonly status: "True" | "False" | "Unknown";
   readonly reason: string;
   readonly message: string;
   /** The generation of the object that it speaks of; undefined for kinds that have none. */
@@ -68,7 +78,7 @@ const preconditions = ({ resourceVersion }: WantedObject): Fields => ({
 });
 
 function bodyOf(wanted: WantedObject, version: string, wallTime: string): Fields {
-  const { type, namespace, name, resourceVersion, labels, fields = {} } = wanted;
+  const { type, namespace, name, resourceVersion, labels, annotations, owner, fields = {} } = wanted;
   const conditions = [...(wanted.othersConditions ?? []), ...(wanted.conditions ?? []).map(conditionAt(wallTime))];
   const status = { ...(fields["status"] as Fields | undefined), ...(conditions.length > 0 && { conditions }) };
   return {
@@ -79,6 +89,8 @@ function bodyOf(wanted: WantedObject, version: string, wallTime: string): Fields
       ...(type.namespaced && { namespace }),
       ...(resourceVersion !== undefined && { resourceVersion }),
       ...(labels !== undefined && { labels }),
+      ...(annotations !== undefined && { annotations }),
+      ...(owner !== undefined && { ownerReferences: [owner] }),
     },
     ...fields,
     ...(Object.keys(status).length > 0 && { status }),

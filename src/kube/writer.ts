@@ -11,6 +11,7 @@ const COMPLAINT_MS = 60_000;
 
 /** Makes what is there what is wanted, for as long as this replica leads. */
 export class Writer {
+  readonly #name: string;
   readonly #host: Host;
   readonly #api: KubeApi;
   readonly #queue: WriteQueue;
@@ -25,14 +26,18 @@ export class Writer {
   #term: Term | undefined;
   #timer: Disposable | undefined;
 
-  constructor(host: Host, api: KubeApi, wanted: WantedObjects, limits: WriteLimits = WRITE_LIMITS) {
+  /** @param name tells writers of one process apart. */
+  constructor(host: Host, api: KubeApi, wanted: WantedObjects, limits: WriteLimits = WRITE_LIMITS, name = "status") {
+    this.#name = name;
     this.#host = host;
     this.#api = api;
     this.#wanted = wanted;
     this.#queue = new WriteQueue(wanted, host.random, limits);
     this.#log = host.log.scope("status");
     this.#writes = host.metrics.counter("status_writes_total", "Statuses and objects written", ["kind", "result"]);
-    this.#pending = host.metrics.gauge("status_writes_pending", "Statuses and objects that wait to be written");
+    this.#pending = host.metrics.gauge("status_writes_pending", "Statuses and objects that wait to be written", [
+      "writer",
+    ]);
   }
 
   /** We lead while `term` lives: all that is not as wanted is written. */
@@ -50,7 +55,7 @@ export class Writer {
     this.#timer?.[Symbol.dispose]();
     this.#following = this.#timer = this.#term = undefined;
     this.#queue.end();
-    this.#pending.set(0);
+    this.#pending.set(0, { writer: this.#name });
   }
 
   #changed(batch: readonly { readonly key: string }[]): void {
@@ -69,7 +74,7 @@ export class Writer {
       void this.#write(write, term);
     const waitMs = this.#queue.waitMs(nowMs);
     if (waitMs !== undefined) this.#timer = this.#host.clock.after(waitMs, () => this.#pump());
-    this.#pending.set(this.#queue.pending);
+    this.#pending.set(this.#queue.pending, { writer: this.#name });
   }
 
   async #write(write: Write, term: Term): Promise<void> {

@@ -1,6 +1,6 @@
 import type { EpochMs, Host, Logger } from "../host.ts";
 import { printable } from "../printable.ts";
-import type { PeerStatus } from "../registry/model/peer.ts";
+import type { PeerError, PeerStatus } from "../registry/model/peer.ts";
 import type { DeltaUpdate } from "../xds/delta-client.ts";
 import type { ClientNode } from "../xds/resource.ts";
 import type { DecodedSnapshotEnd } from "../xds/types/snapshot-end.ts";
@@ -55,6 +55,7 @@ export class Link {
   #stream: LinkStream | undefined;
   #connected = false;
   #failure: LinkFailure | undefined;
+  #lastError: PeerError | undefined;
   #everSynced = false;
   #heardAt: EpochMs | undefined;
   #epoch: string | undefined;
@@ -111,6 +112,7 @@ export class Link {
       state,
       everSynced: this.#everSynced,
       ...this.#reason(state),
+      lastError: this.#lastError,
       sinceMs: this.#since.atMs,
       staleness: this.#everSynced ? this.#staleness.verdict : "fresh",
     };
@@ -137,7 +139,7 @@ export class Link {
   /** The peer's names could not be looked up, and there is nothing to fall back to. */
   unresolved(message: string): void {
     if (this.#ips.length > 0 || this.#closed) return;
-    this.#failure = { reason: "AddressUnresolved", message };
+    this.#noteFailure({ reason: "AddressUnresolved", message });
     this.#options.onChange();
   }
 
@@ -269,7 +271,7 @@ export class Link {
 
   #fail(failure: LinkFailure): void {
     if (this.#connected) this.#lost();
-    this.#failure = failure;
+    this.#noteFailure(failure);
     this.#hangUp();
     // Other addresses of the peer are tried before anybody waits.
     const retryMs = this.#tried > 0 && this.#tried < this.#ips.length ? 0 : this.#backoff.next();
@@ -286,6 +288,13 @@ export class Link {
       target: linkName(cluster),
     });
     this.#options.onChange();
+  }
+
+  #noteFailure(failure: LinkFailure): void {
+    const { reason, message } = failure;
+    const again = this.#failure?.reason === reason && this.#failure.message === message;
+    if (!again || this.#lastError === undefined) this.#lastError = { reason, message, atMs: this.#host.clock.now() };
+    this.#failure = failure;
   }
 
   /** The stream is gone, or about to be; what came by it is as it was. */

@@ -3,7 +3,7 @@ import type { Authenticator } from "../caller.ts";
 import { TokenReviewAuthenticator } from "../ca/token-review-authenticator.ts";
 import type { EpochMs } from "../host.ts";
 import type { ClusterId } from "../names.ts";
-import { StatusWriting } from "../kube/status-writing.ts";
+import { PEERING_LEASE, StatusWriting } from "../kube/status-writing.ts";
 import { KubeTokenReviewer } from "../kube/token-reviewer.ts";
 import { Source } from "../registry/collection/source.ts";
 import { KubeCluster } from "../registry/kube/cluster.ts";
@@ -13,6 +13,7 @@ import { LivePods } from "../registry/live-pods.ts";
 import type { Problem } from "../registry/model/problem.ts";
 import { type FoundLists, foundLists, type GivenLists, givenLists } from "../registry/wanted/revocation-lists.ts";
 import { wantedObjects } from "../registry/wanted/wanted-objects.ts";
+import { wantedOfPeering } from "../registry/wanted/wanted-of-peering.ts";
 import type { ClusterContext, Clusters } from "./clusters.ts";
 import type { KubernetesAccess } from "./kubernetes-access.ts";
 import { NamedConfigMaps } from "./named-config-maps.ts";
@@ -36,6 +37,8 @@ export class KubernetesClusters implements Clusters {
   readonly #listMaps: NamedConfigMaps<FoundLists> | undefined;
   readonly #bundle: TrustBundleWatch | undefined;
   readonly #writing: StatusWriting;
+  /** Of what is known of peers; undefined if peering is off. */
+  readonly #peerWriting: StatusWriting | undefined;
   #started = false;
   #writes = false;
   #since: EpochMs;
@@ -75,6 +78,13 @@ export class KubernetesClusters implements Clusters {
       wanted: wantedObjects(graph, registry.statusInputs, options),
       ...config,
     });
+    this.#peerWriting = config.peering.enabled
+      ? new StatusWriting(host, api, {
+          wanted: wantedOfPeering(graph, registry.peeringViewInputs, config.peering),
+          lease: PEERING_LEASE,
+          ...config,
+        })
+      : undefined;
     access.onMeshConfig = (mesh) => {
       registry.meshConfig.set("mesh", mesh);
       context.noteMesh(mesh);
@@ -119,6 +129,7 @@ export class KubernetesClusters implements Clusters {
     if (this.#writes) return;
     this.#writes = true;
     this.#writing.start();
+    this.#peerWriting?.start();
     this.#listMaps?.start();
     this.#bundle?.start();
   }
@@ -154,6 +165,7 @@ export class KubernetesClusters implements Clusters {
   async close(): Promise<void> {
     this.#look?.[Symbol.dispose]();
     await this.#writing.close();
+    await this.#peerWriting?.close();
     await this.#listMaps?.close();
     await this.#bundle?.close();
     await this.#remote?.close();

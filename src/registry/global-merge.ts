@@ -24,6 +24,8 @@ export interface GlobalHost {
   /** The names under which identities of its members are counted: one, unless segments share an alias. */
   readonly firsts: readonly ServiceName[];
   readonly ports: readonly Port[];
+  /** Of each of them, as `HTTP`; empty if nobody says. */
+  readonly protocols: readonly string[];
   readonly distribution: TrafficDistribution | undefined;
   readonly waypointPolicy: WaypointPolicy;
   readonly conflicts: readonly PortConflict[];
@@ -137,7 +139,7 @@ function mergedHost(key: ServiceName, groups: readonly Group[]): GlobalHost {
   const [{ oldest: base, name }] = own as [Group, ...Group[]];
   const rivals = groups.filter(({ oldest }) => oldest.name !== best.name);
   const declaring = own.map(({ oldest, size }) => ({ cluster: oldest.cluster, ports: oldest.ports, size }));
-  const { ports, conflicts } = mergedPorts(declaring);
+  const { ports, protocols, conflicts } = mergedPorts(declaring);
   return {
     key,
     host: name.host,
@@ -149,6 +151,7 @@ function mergedHost(key: ServiceName, groups: readonly Group[]): GlobalHost {
     local: base.via === "local",
     firsts: [...new Set(own.map(({ oldest }) => oldest.names[0].service))].sort(byCodeUnit),
     ports,
+    protocols,
     distribution: base.distribution,
     waypointPolicy: base.waypointPolicy,
     conflicts: conflicts.slice(0, NAMED_MAX),

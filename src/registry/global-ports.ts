@@ -24,6 +24,8 @@ export interface PortConflict {
 
 export interface MergedPorts {
   readonly ports: readonly Port[];
+  /** Of each of them, as `HTTP`; empty if nobody says. */
+  readonly protocols: readonly string[];
   /** Where clusters mean different protocols by one number. */
   readonly conflicts: readonly PortConflict[];
 }
@@ -63,11 +65,10 @@ export function mergedPorts(groups: readonly Declaring[]): MergedPorts {
     }
   }
   const all = groups.reduce((sum, { size }) => sum + size, 0);
-  const ports = [...found]
-    .sort(([a], [b]) => a - b)
-    .map(([servicePort, { targetPort, count }]) => ({
-      servicePort,
-      targetPort: count === all ? targetPort : 0,
-    }));
-  return { ports, conflicts };
+  const sorted = [...found].sort(([a], [b]) => a - b);
+  const ports = sorted.map(([servicePort, { targetPort, count }]) => ({
+    servicePort,
+    targetPort: count === all ? targetPort : 0,
+  }));
+  return { ports, protocols: sorted.map(([, { protocol }]) => protocol), conflicts };
 }

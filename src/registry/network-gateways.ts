@@ -11,14 +11,13 @@ import { byCodeUnit, type Collection } from "./collection/collection.ts";
 import { derive } from "./collection/derive.ts";
 import type { Graph } from "./collection/graph.ts";
 import { merge } from "./collection/merge.ts";
-import type { KubeGateway } from "./kube/gateway.ts";
+import { REMOTE_CLASS, type KubeGateway } from "./kube/gateway.ts";
 import type { Objects } from "./kube/objects.ts";
 import type { GatewayAddress, GatewayHost } from "./model/address.ts";
 import type { MeshSettings } from "./model/mesh.ts";
 import type { PeerGateway } from "./model/peer.ts";
 import type { Workload } from "./model/workload.ts";
 import type { RegistryOptions } from "./options.ts";
-import { REMOTE_CLASS } from "./peer-gateways.ts";
 import { bareWorkload, DEFAULT_NETWORK } from "./workload-shape.ts";
 
 /** HBONE's own port. */

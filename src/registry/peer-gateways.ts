@@ -4,13 +4,12 @@ import { derive } from "./collection/derive.ts";
 import { filter } from "./collection/filter.ts";
 import type { Graph } from "./collection/graph.ts";
 import { merge } from "./collection/merge.ts";
-import type { KubeGateway, Listener } from "./kube/gateway.ts";
+import { REMOTE_CLASS, type KubeGateway, type Listener } from "./kube/gateway.ts";
 import type { Objects } from "./kube/objects.ts";
 import type { DataPlaneServiceType, PeerGateway, PeerGatewayReason } from "./model/peer.ts";
 import type { Problem } from "./model/problem.ts";
 import type { RegistryOptions } from "./options.ts";
 
-export const REMOTE_CLASS = "istio-remote";
 /** What a chart calls the account of a peer's east-west gateway (contract peering.md 2.2). */
 const EAST_WEST_ACCOUNT = "istio-eastwest";
 

@@ -40,6 +40,7 @@ import { forgetfulStore } from "./virtual-ips.ts";
 import { policyTargetProblems } from "./policy-target-problems.ts";
 import { waypointProblems } from "./waypoint-problems.ts";
 import { waypoints } from "./waypoints.ts";
+import type { PeeringViewInputs } from "./wanted/peering-view-inputs.ts";
 import type { StatusInputs } from "./wanted/status-inputs.ts";
 import { DEFAULT_NETWORK } from "./workload-shape.ts";
 
@@ -76,6 +77,8 @@ export class Registry {
   readonly problems: Collection<string, Problem>;
   /** For `wantedObjects`. */
   readonly statusInputs: StatusInputs;
+  /** For `wantedOfPeering`. */
+  readonly peeringViewInputs: PeeringViewInputs;
   readonly #options: RegistryOptions;
 
   constructor(graph: Graph, settings: RegistrySettings) {
@@ -129,6 +132,7 @@ export class Registry {
     const { tallies } = all;
     const asked = { ...found, objects, peerGateways: links.all, tallies, workloadsByService, options };
     this.globalCandidates = new GlobalCandidates(asked);
+    this.peeringViewInputs = { ...found, ...this.peering, objects, options, services: this.services };
     this.problems = union<string, Problem>(graph, "problems", [
       objects.unreadable,
       policyProblems(graph, compiled),
@@ -178,7 +182,8 @@ export class Registry {
    * policies could ever be read. One that is held shows nothing until it joins.
    */
   intake(cluster: ClusterId, held: "held" | "live" = "live"): Intake {
-    return new Intake(cluster, this.objects, this.#options.revision, held === "held");
+    const { revision, systemNamespace } = this.#options;
+    return new Intake(cluster, this.objects, revision, held === "held", systemNamespace);
   }
 }
 

@@ -36,6 +36,8 @@ const source = join(root, "test", "conformance");
 export const CRDS = join(source, "crds");
 export const EXAMPLES = join(root, "examples", "shop");
 export const RBAC = join(root, "deploy", "rbac", "causeway.yaml");
+/** What is written of peers. */
+const PEERING_RBAC = join(root, "deploy", "rbac", "peering.yaml");
 /** What one variable needs besides. */
 export const TRUST_BUNDLE_RBAC = join(root, "deploy", "rbac", "cluster-trust-bundle.yaml");
 const SYSTEM = "istio-system";
@@ -94,7 +96,7 @@ export class KubeLab {
     const cluster = new KubeCluster(name, api, folder);
     this.#clusters.push(cluster);
     await cluster.client.put(NAMESPACES, { metadata: { name: SYSTEM } });
-    await cluster.client.kubectl("apply", "-f", RBAC);
+    await cluster.client.kubectl("apply", "-f", RBAC, "-f", PEERING_RBAC);
     return cluster;
   }
 

@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
-import { CLUSTER_TRUST_BUNDLES, CONFIG_MAPS, NAMESPACES, SECRETS } from "../../src/kube/resource-types.ts";
+import * as types from "../../src/kube/resource-types.ts";
 import { SIGNS_LISTS, TestAuthority } from "../kits/tls.ts";
 import { eventually } from "./causeway-process.ts";
 import { FaultyApi } from "./faulty-api.ts";
 import { CRDS, TRUST_BUNDLE_RBAC, type KubeCluster, KubeLab, type RbacUsage } from "./kube-lab.ts";
 import { MeshWatcher } from "./mesh-watcher.ts";
+
+const { CLUSTER_TRUST_BUNDLES, CONFIG_MAPS, GATEWAYS, NAMESPACES, SECRETS, SERVICE_ENTRIES, SERVICES } = types;
 
 type Texts = Readonly<Record<string, string>>;
 
@@ -82,6 +84,7 @@ suite("What Causeway is allowed to do on Kubernetes", () => {
       return (data as Record<string, string>)["root-cert.pem"]!.includes("BEGIN CERTIFICATE");
     });
     await revokeAndForget(east);
+    await shareAndForget(east);
     await eventually("every rule was used", 60_000, async () => {
       const idle = [...unused(await usageOf(east, /istiod/)), ...unused(await usageOf(west, /reader/))];
       if (idle.length > 0) throw new Error(`unused: ${idle.join("; ")}`);
@@ -92,6 +95,27 @@ suite("What Causeway is allowed to do on Kubernetes", () => {
     assert.ok(count > 40);
     console.log(`      ${count} parts of rules, all used; no request denied; root of trust after ${root} ms`);
   });
+
+  /** Names a peer, shares a service, sees both shown, and takes the service back. */
+  async function shareAndForget(east: KubeCluster): Promise<void> {
+    const labels = { "topology.istio.io/network": "north", "topology.istio.io/cluster": "north" };
+    const metadata = { name: "north", namespace: "istio-system", labels };
+    const listeners = [{ name: "xds", port: 15012, protocol: "TLS", tls: { mode: "Passthrough" } }];
+    const addresses = [{ type: "IPAddress", value: "127.0.0.1" }];
+    await east.client.put(GATEWAYS, { metadata, spec: { gatewayClassName: "istio-remote", addresses, listeners } });
+    await eventually("the peer has conditions", 30_000, async () => {
+      const { status } = await east.client.get(GATEWAYS, "north", "istio-system");
+      return (status as { conditions?: readonly unknown[] } | undefined)?.conditions?.length === 5;
+    });
+    const reviews = { metadata: { name: "reviews", namespace: "bookshop" } };
+    const scope = (value: string | null) =>
+      east.client.merge(SERVICES, reviews, { metadata: { labels: { "solo.io/service-scope": value } } });
+    const isShown = async () => (await east.client.list(SERVICE_ENTRIES, "istio-system")).length > 0;
+    await scope("global");
+    await eventually("the service has an entry", 30_000, isShown);
+    await scope(null);
+    await eventually("the entry is gone", 30_000, async () => !(await isShown()));
+  }
 
   /** Revokes something, sees it handed on beside the roots, and takes the list away again. */
   async function revokeAndForget(east: KubeCluster): Promise<void> {

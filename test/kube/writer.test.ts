@@ -85,9 +85,9 @@ test("what cannot be seen is written again about every ten minutes, spread, so a
   const { host, server, wanted, begin, writes, clock } = lab();
   for (let at = 0; at < 200; at++) wanted.set(`roots-${at}`, wantedRoots(`ns-${at}`, "PEM"));
   begin();
-  assert.ok(host.metric("status_writes_pending") > 150);
+  assert.ok(host.metric("status_writes_pending{writer=status}") > 150);
   await clock.pass(10_000);
-  assert.equal(host.metric("status_writes_pending"), 0);
+  assert.equal(host.metric("status_writes_pending{writer=status}"), 0);
   assert.equal(writes().length, 200);
   assert.deepEqual(server.get(CONFIG_MAPS, "ns-7", "istio-ca-root-cert")?.["data"], { "root-cert.pem": "PEM" });
   const metadata = { name: "istio-ca-root-cert", namespace: "ns-7" };
@@ -136,7 +136,7 @@ test("what waits when a term ends is dropped, and what is under way is cut off",
   await clock.pass(60_000);
   assert.equal(writes().length, WRITE_LIMITS.inFlightMax);
   assert.equal(conditions("s0"), undefined);
-  assert.equal(host.metric("status_writes_pending"), 0);
+  assert.equal(host.metric("status_writes_pending{writer=status}"), 0);
   assert.equal(clock.pending, 0);
 });
 

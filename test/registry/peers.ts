@@ -88,6 +88,7 @@ export const status = (cluster: string, said: Partial<PeerStatus> = {}): PeerSta
   everSynced: true,
   reason: undefined,
   message: "",
+  lastError: undefined,
   sinceMs: 0,
   dataPlane: "open",
   staleness: "fresh",

@@ -5,8 +5,11 @@ import { FieldError, fieldsOf, integerOf, isFields, listOf, textOf, type Fields 
 import { labelSelectorOf, type LabelSelector } from "./labels.ts";
 import { idOf, type Metadata, type ObjectId } from "./metadata.ts";
 import { localityOf } from "./namespace.ts";
+import { readStatus, type ObjectStatus } from "./object-status.ts";
 import { isHostname } from "./workload-entry.ts";
 
+/** The class of Gateways that say where a peer, or another network, is (contract peering.md 2.2). */
+export const REMOTE_CLASS = "istio-remote";
 const TRUST_DOMAIN = "gateway.istio.io/trust-domain";
 
 /** A Gateway of the Gateway API: a waypoint, or a way into another network. */
@@ -34,6 +37,10 @@ export interface KubeGateway {
   readonly serviceType: string | undefined;
   /** Counts changes of the spec; 0 if it does not say. */
   readonly generation: number;
+  /** Empty for one that is in no API server. */
+  readonly uid: string;
+  /** Of class `istio-remote` only: to others we write none. */
+  readonly status: ObjectStatus | undefined;
 }
 
 export interface Listener {
@@ -50,9 +57,10 @@ export interface Listener {
 export function readGateway(metadata: Metadata, object: Fields): KubeGateway {
   const spec = fieldsOf(object["spec"], "spec");
   const status = fieldsOf(object["status"], "status");
+  const className = textOf(spec["gatewayClassName"], "spec.gatewayClassName", 253);
   return {
     id: idOf(metadata),
-    className: textOf(spec["gatewayClassName"], "spec.gatewayClassName", 253),
+    className,
     addresses: hostsOf(status["addresses"], "status.addresses"),
     wantedAddresses: hostsOf(spec["addresses"], "spec.addresses"),
     listeners: listOf(spec["listeners"], "spec.listeners", 64).map((item, at) =>
@@ -68,6 +76,8 @@ export function readGateway(metadata: Metadata, object: Fields): KubeGateway {
     preferredServiceType: metadata.annotations("peering.solo.io/preferred-data-plane-service-type"),
     serviceType: metadata.annotations("peering.solo.io/data-plane-service-type"),
     generation: metadata.generation,
+    uid: metadata.uid,
+    status: className === REMOTE_CLASS ? readStatus(metadata, object, true, () => true) : undefined,
   };
 }
 

@@ -3,6 +3,7 @@ import { clusterPrefix, objectKey, type ClusterId, type ObjectKey } from "../../
 import type { Source } from "../collection/source.ts";
 import type { Problem } from "../model/problem.ts";
 import { describe, FieldError } from "./fields.ts";
+import { readGenerated } from "./generated.ts";
 import { HeldObjects } from "./held-objects.ts";
 import { bareMetadata, bookName, metadataOf, placeOf, type Metadata } from "./metadata.ts";
 import type { KubeObject, ObjectReference, ObjectSink } from "../../kube/object.ts";
@@ -30,6 +31,8 @@ export class Intake implements ObjectSink {
     readonly revision: string,
     /** True if nothing of it may show before `join`. */
     held = false,
+    /** Where control planes keep what they generate. */
+    readonly systemNamespace = "istio-system",
   ) {
     this.#held = held ? new HeldObjects() : undefined;
     this.#kinds = new Map(kindsOf(objects).map((kind) => [kind.kind, kind]));
@@ -50,7 +53,8 @@ export class Intake implements ObjectSink {
       const key = objectKey(this.cluster, metadata.namespace, metadata.name);
       const revision = metadata.labels.map.get("istio.io/rev");
       const ours = !kind.revisioned || revision === undefined || revision === this.revision;
-      this.#write(kind.source, key, ours ? kind.read(metadata, object) : undefined);
+      const apart = this.#setApart(kind, key, metadata, object);
+      this.#write(kind.source, key, ours && !apart ? kind.read(metadata, object) : undefined);
       // Of a hundred thousand pods none is here, usually.
       if (kind.guards || this.#refused.size > 0) this.#accept(kind, metadata);
     } catch (error) {
@@ -65,7 +69,9 @@ export class Intake implements ObjectSink {
     const place = placeOf(metadata, kind?.clusterWide ?? false);
     if (!kind || !place) return;
     const problem = this.#problemKey(kind, place);
-    this.#write(kind.source, objectKey(this.cluster, place.namespace, bookName(place.name)), undefined);
+    const key = objectKey(this.cluster, place.namespace, bookName(place.name));
+    this.#write(kind.source, key, undefined);
+    if (kind.generated) this.#write(kind.generated as AnySource, key, undefined);
     this.#readBefore.delete(problem);
     this.#settle(problem);
   }
@@ -85,7 +91,18 @@ export class Intake implements ObjectSink {
   }
 
   #sources(): readonly AnySource[] {
-    return [...Array.from(this.#kinds.values(), ({ source }) => source), this.objects.unreadable as AnySource];
+    const kinds = Array.from(this.#kinds.values(), ({ source, generated }) =>
+      generated ? [source, generated as AnySource] : [source],
+    );
+    return [...kinds.flat(), this.objects.unreadable as AnySource];
+  }
+
+  /** @returns true for an object that a control plane generated: it shows something, and asks for nothing. */
+  #setApart({ generated }: Kind, key: ObjectKey, metadata: Metadata, object: KubeObject): boolean {
+    if (!generated) return false;
+    const found = metadata.namespace === this.systemNamespace ? readGenerated(metadata, object) : undefined;
+    this.#write(generated as AnySource, key, found);
+    return found !== undefined;
   }
 
   #write(source: AnySource, key: ObjectKey, value: unknown): void {

@@ -31,7 +31,8 @@ export const WAYPOINT_MISSING = "istio.io/WaypointMissing";
 export const ZTUNNEL_ACCEPTED = "ZtunnelAccepted";
 export const WAYPOINT_ACCEPTED = "WaypointAccepted";
 
-const OURS: readonly unknown[] = [WAYPOINT_BOUND, WAYPOINT_MISSING, ZTUNNEL_ACCEPTED, WAYPOINT_ACCEPTED];
+const OURS: readonly string[] = [WAYPOINT_BOUND, WAYPOINT_MISSING, ZTUNNEL_ACCEPTED, WAYPOINT_ACCEPTED];
+const isOurs = (type: string): boolean => OURS.includes(type);
 /** A status with more conditions than this is not touched, rather than kept. */
 const CONDITIONS_MAX = 32;
 
@@ -39,20 +40,26 @@ const CONDITIONS_MAX = 32;
  * Never throws: a status that cannot be read must not take the object with it. Undefined for an object that is in no
  * API server, or whose status is beyond us: then nobody can write one.
  * @param byType true for the kinds of Kubernetes itself, whose conditions can be owned one by one. Istio's do not say so.
+ * @param ours the types that we write to this kind.
  */
-export function readStatus(metadata: Metadata, object: Fields, byType = false): ObjectStatus | undefined {
+export function readStatus(
+  metadata: Metadata,
+  object: Fields,
+  byType = false,
+  ours: (type: string) => boolean = isOurs,
+): ObjectStatus | undefined {
   if (metadata.uid === "") return undefined;
   const { generation, resourceVersion } = isFields(object["metadata"]) ? object["metadata"] : {};
   const { conditions } = isFields(object["status"]) ? object["status"] : {};
   const all = Array.isArray(conditions) ? conditions.filter(isFields) : [];
   if (all.length > CONDITIONS_MAX) return undefined;
-  const others = byType ? [] : all.filter(({ type }) => !OURS.includes(type));
+  const others = byType ? [] : all.filter(({ type }) => typeof type !== "string" || !ours(type));
   const counted = integerIn(generation);
   // So it is with most Services.
   if (all.length === 0 && counted === undefined) return BLANK;
   return {
     generation: counted,
-    conditions: all.filter(({ type }) => OURS.includes(type)).map(readCondition),
+    conditions: all.filter(({ type }) => typeof type === "string" && ours(type)).map(readCondition),
     others,
     resourceVersion: others.length > 0 && typeof resourceVersion === "string" ? resourceVersion : undefined,
   };

@@ -6,6 +6,7 @@ import { readAuthorizationPolicy, readDoubtfulPolicy, type AuthorizationPolicy }
 import { readEndpointSlice, type EndpointSlice } from "./endpoint-slice.ts";
 import type { Fields } from "./fields.ts";
 import { readGateway, type KubeGateway } from "./gateway.ts";
+import type { GeneratedEntry } from "./generated.ts";
 import type { Metadata } from "./metadata.ts";
 import {
   readGatewayClass,
@@ -39,6 +40,9 @@ export interface Objects {
   readonly gatewayClasses: Source<ObjectKey, GatewayClass>;
   readonly serviceEntries: Source<ObjectKey, ServiceEntry>;
   readonly workloadEntries: Source<ObjectKey, WorkloadEntry>;
+  /** Those that only show what a control plane knows; they are in no other source. */
+  readonly generatedServiceEntries: Source<ObjectKey, GeneratedEntry>;
+  readonly generatedWorkloadEntries: Source<ObjectKey, GeneratedEntry>;
   readonly authorizationPolicies: Source<ObjectKey, AuthorizationPolicy>;
   readonly peerAuthentications: Source<ObjectKey, PeerAuthentication>;
   readonly serviceAccounts: Source<ObjectKey, ServiceAccount>;
@@ -58,6 +62,8 @@ export function objectSources(graph: Graph): Objects {
     gatewayClasses: new Source(graph, "gateway-classes"),
     serviceEntries: new Source(graph, "service-entries"),
     workloadEntries: new Source(graph, "workload-entries"),
+    generatedServiceEntries: new Source(graph, "generated-service-entries"),
+    generatedWorkloadEntries: new Source(graph, "generated-workload-entries"),
     authorizationPolicies: new Source(graph, "authorization-policies"),
     peerAuthentications: new Source(graph, "peer-authentications"),
     serviceAccounts: new Source(graph, "service-accounts"),
@@ -82,6 +88,8 @@ export interface Kind {
   /** For policies: what holds of one whose metadata never could be read. */
   readonly readDoubtful: Read<unknown> | undefined;
   readonly source: Source<ObjectKey, unknown>;
+  /** Where those go that a control plane made; undefined for kinds of which none does. */
+  readonly generated: Source<ObjectKey, GeneratedEntry> | undefined;
 }
 
 type Read<V> = (metadata: Metadata, object: Fields) => V | undefined;
@@ -105,8 +113,14 @@ export function kindsOf(objects: Objects): readonly Kind[] {
     kind("EndpointSlice", "discovery.k8s.io", ["v1"], NAMESPACED, objects.endpointSlices, readEndpointSlice),
     kind("Gateway", gatewayApi, ["v1", "v1beta1"], GUARD, objects.gateways, readGateway),
     kind("GatewayClass", gatewayApi, ["v1", "v1beta1"], CLUSTER_WIDE_GUARD, objects.gatewayClasses, readGatewayClass),
-    kind("ServiceEntry", "networking.istio.io", istio, REVISIONED, objects.serviceEntries, readServiceEntry),
-    kind("WorkloadEntry", "networking.istio.io", istio, REVISIONED, objects.workloadEntries, readWorkloadEntry),
+    {
+      ...kind("ServiceEntry", "networking.istio.io", istio, REVISIONED, objects.serviceEntries, readServiceEntry),
+      generated: objects.generatedServiceEntries,
+    },
+    {
+      ...kind("WorkloadEntry", "networking.istio.io", istio, REVISIONED, objects.workloadEntries, readWorkloadEntry),
+      generated: objects.generatedWorkloadEntries,
+    },
     kind(
       "AuthorizationPolicy",
       "security.istio.io",
@@ -157,5 +171,6 @@ function kind<V>(
     read,
     readDoubtful,
     source: source as unknown as Kind["source"],
+    generated: undefined,
   };
 }

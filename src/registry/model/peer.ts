@@ -71,12 +71,21 @@ export interface PeerStatus {
   readonly reason: PeerReason | undefined;
   /** One sentence for the person who can mend it; empty if nothing is wrong. */
   readonly message: string;
+  /** Why the link was last lost, or not made; stays when it is there again. */
+  readonly lastError: PeerError | undefined;
   /** Wall time in milliseconds from which `state` has held. */
   readonly sinceMs: number;
   /** Whether the peer's HBONE port takes connections from here; unknown until it was tried. */
   readonly dataPlane: "unknown" | "open" | "closed";
   /** What to do with what a peer said that has been stale for longer than its grace: nothing within it. */
   readonly staleness: "fresh" | "within-grace" | "retain" | "unhealthy" | "remove";
+}
+
+export interface PeerError {
+  readonly reason: PeerReason;
+  readonly message: string;
+  /** Wall time in milliseconds at which it came first: what is tried again and fails alike is one error. */
+  readonly atMs: number;
 }
 
 export type PeerReason =

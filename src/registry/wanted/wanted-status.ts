@@ -6,7 +6,8 @@ import type { ObjectId } from "../kube/metadata.ts";
 /** What a condition is to say; `message` is one or more sentences for the person who wrote the object. */
 export interface Verdict {
   readonly type: string;
-  readonly holds: boolean;
+  /** Undefined while nobody knows. */
+  readonly holds: boolean | undefined;
   readonly reason: string;
   readonly message: string;
 }
@@ -52,7 +53,7 @@ export function wantedStatus(
 }
 
 function conditionOf({ type, holds, reason, message }: Verdict, found: ObjectStatus): WantedCondition {
-  const status = holds ? "True" : "False";
+  const status = holds === undefined ? "Unknown" : holds ? "True" : "False";
   const before = found.conditions.find((condition) => condition.type === type && condition.status === status);
   return {
     type,

@@ -1,0 +1,56 @@
+import { GATEWAYS } from "../../kube/resource-types.ts";
+import type { WantedObject } from "../../kube/wanted-object.ts";
+import type { Collection } from "../collection/collection.ts";
+import { derive } from "../collection/derive.ts";
+import { filter } from "../collection/filter.ts";
+import type { Graph } from "../collection/graph.ts";
+import { REMOTE_CLASS } from "../kube/gateway.ts";
+import { isFlat } from "../peer-standings.ts";
+import { peerConditions } from "./peer-conditions.ts";
+import type { PeeringViewInputs } from "./peering-view-inputs.ts";
+import { wantedStatus } from "./wanted-status.ts";
+
+/** How each peer is, at the Gateway that leads to it; nothing that others say there is touched. */
+export function peerGatewayStatuses(
+  graph: Graph,
+  { objects, peerGateways, peers, paths, options }: PeeringViewInputs,
+  prefix: string,
+): Collection<string, WantedObject> {
+  const remote = filter(
+    graph,
+    "remote-gateways-here",
+    objects.gateways,
+    ({ id, className }) => id.cluster === options.localCluster && className === REMOTE_CLASS,
+  );
+  const { facts, statuses } = peers;
+  const { standings, doors } = paths;
+  return derive(graph, {
+    name: "peer-gateway-statuses",
+    from: remote,
+    reads: { peerGateways, statuses, facts, standings, doors },
+    distinct: true,
+    to: (gateway, reads, key) => {
+      const { id, status: held } = gateway;
+      if (held === undefined) return [];
+      const peer = reads.peerGateways.get(key);
+      const cluster = peer?.refused === undefined ? peer?.cluster : undefined;
+      const standing = cluster && reads.standings.get(cluster);
+      const verdicts = peerConditions(
+        {
+          gateway,
+          peer,
+          status: cluster && reads.statuses.get(cluster),
+          standing,
+          facts: cluster && reads.facts.get(cluster),
+          doors: reads.doors.get(key),
+          flat: standing !== undefined && isFlat(standing, options),
+        },
+        prefix,
+      );
+      const types = new Set(verdicts.map(({ type }) => type));
+      const ours = { ...held, conditions: held.conditions.filter(({ type }) => types.has(type)) };
+      const wanted = wantedStatus({ type: GATEWAYS, id, status: ours }, verdicts);
+      return wanted ? [[`Gateway ${id.namespace}/${id.name}`, wanted] as const] : [];
+    },
+  });
+}
