@@ -151,7 +151,7 @@ export function remoteIdentities(
 }
 
 class Identities extends CollectionNode<ServiceName, readonly string[]> {
-  readonly #uses = new Map<ServiceName, Map<string, number>>();
+  readonly #uses = new Map<ServiceName, IdentityUses>();
 
   constructor(
     readonly inputs: readonly Collection<string, RemoteIdentity>[],
@@ -174,10 +174,7 @@ class Identities extends CollectionNode<ServiceName, readonly string[]> {
       if (after) this.#useAll(after, 1, touched);
       if (before) this.#useAll(before, -1, touched);
     }
-    for (const service of touched) {
-      const uses = this.#uses.get(service);
-      this.write(service, uses && [...uses.keys()].sort(byCodeUnit));
-    }
+    for (const service of touched) this.write(service, this.#uses.get(service)?.sorted);
   }
 
   #useOne({ services, identity }: RemoteIdentity, step: 1 | -1, touched: Set<ServiceName>): void {
@@ -190,12 +187,38 @@ class Identities extends CollectionNode<ServiceName, readonly string[]> {
 
   /** Touches a service only where an identity comes or goes, not for each endpoint that has it. */
   #use(service: ServiceName, identity: string, step: 1 | -1, touched: Set<ServiceName>): void {
-    const uses = this.#uses.get(service) ?? new Map<string, number>();
-    const count = (uses.get(identity) ?? 0) + step;
-    if (count === 0) uses.delete(identity);
-    else uses.set(identity, count);
-    if (uses.size === 0) this.#uses.delete(service);
-    else this.#uses.set(service, uses);
-    if (count === 0 || (count === 1 && step === 1)) touched.add(service);
+    let uses = this.#uses.get(service);
+    if (uses === undefined) this.#uses.set(service, (uses = new IdentityUses()));
+    if (uses.step(identity, step)) touched.add(service);
+    if (uses.sorted.length === 0) this.#uses.delete(service);
   }
+}
+
+/** How often each identity is used. Five hundred peers may have one each, so the list is kept in order, not put in order. */
+class IdentityUses {
+  readonly #counts = new Map<string, number>();
+  sorted: readonly string[] = [];
+
+  /** @returns true if the identity came or went. */
+  step(identity: string, step: 1 | -1): boolean {
+    const count = (this.#counts.get(identity) ?? 0) + step;
+    if (count > 0) this.#counts.set(identity, count);
+    else this.#counts.delete(identity);
+    if (count > 1 || (count === 1 && step === -1)) return false;
+    const at = placeOf(this.sorted, identity);
+    const added = count === 0 ? [] : [identity];
+    this.sorted = [...this.sorted.slice(0, at), ...added, ...this.sorted.slice(at + 1 - added.length)];
+    return true;
+  }
+}
+
+/** Where `text` is, or belongs. */
+function placeOf(sorted: readonly string[], text: string): number {
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (sorted[middle]! < text) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

@@ -4,6 +4,7 @@ import { derive } from "./collection/derive.ts";
 import type { Graph } from "./collection/graph.ts";
 import { globalOwner } from "./global-members.ts";
 import type { GlobalHost } from "./global-merge.ts";
+import { ownNetworkFirst } from "./global-offers.ts";
 import type { Objects } from "./kube/objects.ts";
 import type { KubeService } from "./kube/service.ts";
 import type { LoadBalancing, Service } from "./model/service.ts";
@@ -99,8 +100,6 @@ function loadBalancingOf(
 /** The service of a cluster-local name that was taken over, as the local cluster has it (contract peering.md 2.8). */
 export function takenOver(own: Offer, { service, global }: Offer): Offer {
   const { loadBalancing } = own.service;
-  const spread = own.spread
-    ? loadBalancing
-    : { ...service.loadBalancing!, healthPolicy: loadBalancing?.healthPolicy ?? "only-healthy" };
+  const spread = own.spread ? loadBalancing : ownNetworkFirst(loadBalancing);
   return { ...own, service: { ...own.service, ports: service.ports, loadBalancing: spread }, global: global! };
 }

@@ -83,7 +83,7 @@ export function mergedOffer(base: Offer, others: readonly Offer[]): Offer {
 const addressText = ({ network, ip, prefixLength }: NetworkAddress): string => `${network}/${ip}/${prefixLength ?? ""}`;
 
 /** Across networks traffic stays in its own while it can, unless somebody wants otherwise (contract peering.md 3.2). */
-function ownNetworkFirst(said: LoadBalancing | undefined): LoadBalancing {
+export function ownNetworkFirst(said: LoadBalancing | undefined): LoadBalancing {
   return { mode: "failover", preference: ["network"], healthPolicy: said?.healthPolicy ?? "only-healthy" };
 }
 

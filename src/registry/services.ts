@@ -121,12 +121,17 @@ export function services(
       const addresses = offer.service.addresses.filter((address) => owners.get(addressId(address)) === offer.owner);
       const isCanonical = canonical.get(offer.service.hostname) === name;
       const counted = [name, ...(offer.global?.firsts ?? []).filter((first) => first !== name)];
-      const remote = [...counted.flatMap((each) => identities.get(each) ?? []), ...waypointIdentities(offer)];
-      const { subjectAltNames } = offer.service;
-      const names = remote.length === 0 ? subjectAltNames : sortedUnion([subjectAltNames, remote]);
+      const lists = [offer.service.subjectAltNames, ...counted.map((each) => identities.get(each) ?? [])];
+      const names = unionOf([...lists, waypointIdentities(offer)]);
       return [[name, { ...offer.service, subjectAltNames: names, addresses, canonical: isCanonical }]];
     },
   });
+}
+
+/** All of the lists but one are empty for nearly all services: then that one will do, which may be long. */
+function unionOf(lists: readonly (readonly string[])[]): readonly string[] {
+  const [first = [], ...others] = lists.filter((list) => list.length > 0);
+  return others.length === 0 ? first : sortedUnion([first, ...others]);
 }
 
 /** On another network a waypoint may answer for the service (contract operations.md 3.2). */
