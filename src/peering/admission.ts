@@ -1,7 +1,7 @@
 import { LRUCache } from "lru-cache";
 import type { Caller, Credentials } from "../caller.ts";
 import { MeshError } from "../errors.ts";
-import type { Clock, EpochMs, Gauge, Host } from "../host.ts";
+import type { Clock, EpochMs, Gauge, Host, Labels } from "../host.ts";
 import { type ClusterId, clusterId, isClusterId, type ObjectKey } from "../names.ts";
 import { printable } from "../printable.ts";
 import type { Collection } from "../registry/collection/collection.ts";
@@ -11,10 +11,11 @@ import { formatServiceAccountId } from "../spiffe.ts";
 import type { Trust } from "../trust.ts";
 import { checkNodeIdentity } from "../xds/identity-check.ts";
 import type { PeerGate, PeerProof, PeerVisit, PeerVisitor } from "../xds/peer-gate.ts";
-import type { ClientNode } from "../xds/resource.ts";
+import { type ClientNode, FSDS_TYPE } from "../xds/resource.ts";
 import { snapshotEnd } from "../xds/types/snapshot-end.ts";
 import type { ExportLease, ExportLogs, ExportScope } from "./export.ts";
 import { exportsTo, isNamedBy } from "./grants.ts";
+import { servicesGauge } from "./metrics.ts";
 import { peerProof } from "./peer-proof.ts";
 import { RefusalBook } from "./refusal-book.ts";
 import { SendRate } from "./send-rate.ts";
@@ -77,6 +78,7 @@ export class PeerAdmission implements PeerGate {
   readonly #rates = new LRUCache<ClusterId, SendRate>({ max: RATES_MAX });
   readonly #refusals: RefusalBook;
   readonly #streams: Gauge;
+  readonly #shared: Gauge;
   /** Changes with each start. */
   readonly #epoch: string;
   readonly #observing: readonly Disposable[];
@@ -86,6 +88,7 @@ export class PeerAdmission implements PeerGate {
     this.#options = options;
     this.#refusals = new RefusalBook(host);
     this.#streams = host.metrics.gauge("peer_streams_served", "Streams of peers that read what we share.", ["peer"]);
+    this.#shared = servicesGauge(host.metrics);
     this.#epoch = Buffer.from(host.random.bytes(8)).toString("hex");
     const { gateways, grants, facts, trust } = options;
     const anyone = (): boolean => true;
@@ -155,6 +158,7 @@ export class PeerAdmission implements PeerGate {
     const lease = this.#options.exports.lease(scope);
     const guest = { cluster, proof, node, visitor, since: this.#clock.now(), lease, scope };
     this.#guests.add(guest);
+    this.#countShared(guest);
     this.#count(cluster);
     return guest;
   }
@@ -259,6 +263,7 @@ export class PeerAdmission implements PeerGate {
         guest.scope = this.#scopeOf(guest.cluster, guest.proof);
         guest.lease = this.#options.exports.lease(guest.scope);
         if (guest.lease.logs !== before.logs) guest.visitor.follow(guest.lease.logs);
+        this.#countShared(guest);
         before[Symbol.dispose]();
       });
   }
@@ -278,11 +283,26 @@ export class PeerAdmission implements PeerGate {
     }
   }
 
+  /** After what is shared changed: how much of it each peer that is here may read. */
+  recount(): void {
+    for (const guest of this.#guests) this.#countShared(guest);
+  }
+
+  #countShared({ cluster, lease }: Guest): void {
+    this.#shared.set(lease.logs.get(FSDS_TYPE)?.size ?? 0, this.#exportedTo(cluster));
+  }
+
+  #exportedTo(peer: ClusterId): Labels {
+    return { source: this.#options.localCluster, peer, direction: "exported" };
+  }
+
   #count(cluster: ClusterId): void {
     let count = 0;
     for (const guest of this.#guests) if (guest.cluster === cluster) count += 1;
-    if (count === 0) this.#streams.remove({ peer: cluster });
-    else this.#streams.set(count, { peer: cluster });
+    if (count === 0) {
+      this.#streams.remove({ peer: cluster });
+      this.#shared.remove(this.#exportedTo(cluster));
+    } else this.#streams.set(count, { peer: cluster });
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Metrics } from "../host.ts";
+import type { Gauge, Metrics } from "../host.ts";
 import type { ClusterId } from "../names.ts";
 import type { PeerReason } from "../registry/model/peer.ts";
 import { ADDRESS_TYPE, FSDS_TYPE, SGDS_TYPE, type TypeUrl } from "../xds/resource.ts";
@@ -12,6 +12,10 @@ const SHORT_NAMES = new Map<string, string>([
   [SGDS_TYPE, "SGDS"],
   [ADDRESS_TYPE, "WDS"],
 ]);
+
+/** `imported` are those that a peer shares with us, `exported` those that it may read here. */
+export const servicesGauge = (metrics: Metrics): Gauge =>
+  metrics.gauge("peer_services", "Services by peer and direction.", ["source", "peer", "direction"]);
 
 /** What is counted of links, under the names of contract peering.md 2.15; one for each control plane. */
 export class PeeringMetrics {
@@ -45,7 +49,7 @@ export class PeeringMetrics {
       "For how long a peer has not confirmed what is held of it.",
       link,
     );
-    this.#services = metrics.gauge("peer_services", "Services by peer and direction.", [...link, "direction"]);
+    this.#services = servicesGauge(metrics);
     this.#reconnects = metrics.counter("peer_reconnects_total", "Streams to peers that ended, or never began.", [
       ...link,
       "reason",

@@ -46,7 +46,10 @@ export class PeerServing {
     const { enabled, served, accounts } = config.peering;
     this.#trust = trust;
     this.#plane = plane;
-    this.#exports = new ExportLogs(graph, host.clock, registry.exports, () => plane.discovery.changed());
+    this.#exports = new ExportLogs(graph, host.clock, registry.exports, () => {
+      this.admission.recount();
+      plane.discovery.changed();
+    });
     const whyNotJoined = (): string | undefined => clusters.readiness().flatMap(({ check }) => check() ?? [])[0];
     this.admission = new PeerAdmission(host, {
       ...{ localCluster, trust, whyNotJoined, exports: this.#exports },

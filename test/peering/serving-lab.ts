@@ -143,7 +143,10 @@ export class ServingLab {
 
   private constructor(served: ServedPeers) {
     const { services, facts, workloads, gateways, grants, graph, host } = this;
-    this.exports = new ExportLogs(graph, host.clock, { services, facts, workloads }, () => this.server.changed());
+    this.exports = new ExportLogs(graph, host.clock, { services, facts, workloads }, () => {
+      this.admission.recount();
+      this.server.changed();
+    });
     this.admission = new PeerAdmission(host, {
       ...{ localCluster: east, served, gateways, grants, facts: this.peerFacts, exports: this.exports },
       accounts: new Set(["istio-system/istiod"]),

@@ -390,3 +390,21 @@ test("peers are clients like others on the pages that show clients", async () =>
     [["west", "istiod-west.istio-system"]],
   );
 });
+
+test("how many services each peer may read is counted while it is here", async () => {
+  const { lab, west } = await linked();
+  const exported = (): number => lab.host.metric("peer_services{source=east,peer=west,direction=exported}");
+  west.ask("FSDS", "west");
+  west.take();
+  const before = exported();
+  assert.equal(before, lab.services.size);
+  lab.share(sharedService("shop", "one-more"));
+  assert.equal(exported(), before + 1);
+  lab.grant("west", { cluster: clusterId("west"), exports: only("nothing-of-this-name") });
+  assert.equal(exported(), 0);
+  west.receiver?.closed();
+  assert.equal(
+    lab.host.series.some((series) => series.startsWith("peer_services")),
+    false,
+  );
+});
