@@ -181,6 +181,7 @@ class GrpcStream implements LinkStream {
 
   /** TLS has verified the chain to some root; whose, and to whom it belongs, is for us to say. */
   #check(name: string, certificate: PeerCertificate): Error | undefined {
+    if (this.#done) return new Error("nobody waits for this handshake any more");
     const chain = chainOf(certificate);
     this.#refusal = this.#whyNot(chain);
     if (

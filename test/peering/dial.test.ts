@@ -5,6 +5,7 @@ import { TrustBundles } from "../../src/ca/trust-bundles.ts";
 import { MeshError } from "../../src/errors.ts";
 import type { MessageChannel, StreamMethod } from "../../src/grpc/method.ts";
 import { GrpcServer } from "../../src/grpc/server.ts";
+import type { Clock } from "../../src/host.ts";
 import { clusterId, networkId } from "../../src/names.ts";
 import { type ClientMaterial, GrpcLinks, type GrpcLinksOptions } from "../../src/peering/dial.ts";
 import type { PeerTarget } from "../../src/peering/peer.ts";
@@ -257,6 +258,41 @@ test("each stream shows the certificate of its day", async () => {
   await until(() => west.requests.length === 2);
   const shown = west.channels.map(({ credentials }) => Buffer.from(credentials.certificateChain[0]!));
   assert.deepEqual(shown, [derOf(own.certificate), derOf(renewed.certificate)]);
+});
+
+test("a stream that is given up during its handshake leaves nothing behind", async () => {
+  const west = await peer(await root.issue([ID("west.local")]));
+  const wire = await TcpProxy.start(west.port);
+  cleanups.push(() => wire.close());
+  const host = realHost();
+  let waiting = 0;
+  const after: Clock["after"] = (delayMs, task) => {
+    waiting += 1;
+    const timer = host.clock.after(delayMs, task);
+    return { [Symbol.dispose]: () => ((waiting -= 1), timer[Symbol.dispose]()) };
+  };
+  const clock: Clock = { now: () => host.clock.now(), elapsedMs: () => host.clock.elapsedMs(), after };
+  const { trust } = new Dialler();
+  let checks = 0;
+  const links = new GrpcLinks(
+    { ...host, clock },
+    {
+      ...{ cluster: clusterId("east"), systemNamespace: "istio-system", dnsNameSuffices: false },
+      ...{ material: () => ({ chain: own.certificate, key: own.key }), accounts: new Set(["istio-system/istiod"]) },
+      trust: {
+        rootsOf: (domain) => trust.rootsOf(domain),
+        pooledRoots: trust.pooledRoots,
+        verify: (...asked) => ((checks += 1), trust.verify(...asked)),
+      },
+    },
+  );
+  const nobody = { connected: () => {}, received: () => {}, ended: () => {} };
+  const opened = links.open(targetAt(wire.port), "127.0.0.1", nobody);
+  opened.send(request);
+  await until(() => wire.accepted > 0);
+  opened.close();
+  await until(() => wire.open === 0);
+  assert.deepEqual([waiting, checks], [0, 0]);
 });
 
 test("without a certificate of our own nobody is called", async () => {
