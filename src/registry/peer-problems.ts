@@ -6,6 +6,7 @@ import type { Graph } from "./collection/graph.ts";
 import { isReserved } from "./federated-members.ts";
 import { isShadowed } from "./global-members.ts";
 import type { AllOffers } from "./all-offers.ts";
+import { foreignWriterProblems } from "./foreign-writers.ts";
 import type { GlobalHost } from "./global-merge.ts";
 import { merge } from "./collection/merge.ts";
 import type { Objects } from "./kube/objects.ts";
@@ -42,6 +43,7 @@ export function peerProblems(
     doorProblems(graph, inputs.paths.doors),
     memberProblems(graph, inputs),
     hostProblems(graph, inputs.offers.hosts),
+    foreignWriterProblems(graph, objects, inputs.offers.hosts, options),
     addressProblems(graph, inputs.offers.named, options),
   ]);
 }

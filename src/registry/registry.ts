@@ -132,7 +132,7 @@ export class Registry {
     const { tallies } = all;
     const asked = { ...found, objects, peerGateways: links.all, tallies, workloadsByService, options };
     this.globalCandidates = new GlobalCandidates(asked);
-    this.peeringViewInputs = { ...found, ...this.peering, objects, options, services: this.services };
+    this.peeringViewInputs = { ...found, ...this.peering, objects, options, services: this.services, workloads };
     this.problems = union<string, Problem>(graph, "problems", [
       objects.unreadable,
       policyProblems(graph, compiled),

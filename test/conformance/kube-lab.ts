@@ -38,7 +38,8 @@ export const EXAMPLES = join(root, "examples", "shop");
 export const RBAC = join(root, "deploy", "rbac", "causeway.yaml");
 /** What is written of peers. */
 const PEERING_RBAC = join(root, "deploy", "rbac", "peering.yaml");
-/** What one variable needs besides. */
+/** What single variables need besides. */
+export const PEERING_ENTRIES_RBAC = join(root, "deploy", "rbac", "peering-workload-entries.yaml");
 export const TRUST_BUNDLE_RBAC = join(root, "deploy", "rbac", "cluster-trust-bundle.yaml");
 const SYSTEM = "istio-system";
 

@@ -1,10 +1,18 @@
 import assert from "node:assert/strict";
 import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
 import { parse } from "yaml";
-import { GATEWAYS, LEASES, NAMESPACES, SECRETS, SERVICE_ENTRIES, SERVICES } from "../../src/kube/resource-types.ts";
+import {
+  GATEWAYS,
+  LEASES,
+  NAMESPACES,
+  SECRETS,
+  SERVICE_ENTRIES,
+  SERVICES,
+  WORKLOAD_ENTRIES,
+} from "../../src/kube/resource-types.ts";
 import { SIGNS_LISTS, TestAuthority } from "../kits/tls.ts";
 import { eventually } from "./causeway-process.ts";
-import { KubeLab } from "./kube-lab.ts";
+import { KubeLab, PEERING_ENTRIES_RBAC } from "./kube-lab.ts";
 import { TcpProxy } from "./tcp-proxy.ts";
 import { Site } from "./three-sites.ts";
 
@@ -41,14 +49,14 @@ suite("What Kubernetes shows of peers", () => {
     this.timeout(180_000);
     const root = await TestAuthority.create({ name: "CN=root", usages: SIGNS_LISTS });
     east = await siteUnder(root, "east", 1);
-    west = await siteUnder(root, "west", 2);
+    west = await siteUnder(root, "west", 2, { PEERING_KUBERNETES_OBJECTS: "full" });
     wire = await link(east, west);
     await link(west, east);
   });
   after(() => lab?.close());
 
   /** A cluster on a network of its own, with an authority of its own. */
-  async function siteUnder(root: TestAuthority, name: string, at: number): Promise<Site> {
+  async function siteUnder(root: TestAuthority, name: string, at: number, environment = {}): Promise<Site> {
     const site = await Site.open(lab, name, at);
     const { client } = site.cluster;
     const own = await TestAuthority.create(`CN=${name}`, root);
@@ -61,7 +69,8 @@ suite("What Kubernetes shows of peers", () => {
     await client.put(SECRETS, { metadata: { name: "cacerts", namespace: SYSTEM }, stringData });
     const labels = { "topology.istio.io/network": `net-${name}` };
     await client.merge(NAMESPACES, { metadata: { name: SYSTEM } }, { metadata: { labels } });
-    await site.serve();
+    await client.kubectl("apply", "-f", PEERING_ENTRIES_RBAC);
+    await site.serve(environment);
     return site;
   }
 
@@ -168,6 +177,24 @@ suite("What Kubernetes shows of peers", () => {
     assert.equal((await condition("Accepted")).lastTransitionTime, accepted.lastTransitionTime);
   });
 
+  const workloads = async (site: Site): Promise<readonly string[]> =>
+    (await site.cluster.client.list(WORKLOAD_ENTRIES, SYSTEM)).map(({ metadata }) => metadata.name).sort();
+
+  test("with full objects what a peer has of each service is a WorkloadEntry, without a pod of it", async () => {
+    const expected = ["autogen.east.shop.books-east", "autogen.east.shop.cart"];
+    await eventually("they are there", 10_000, async () => (await workloads(west)).join() === expected.join());
+    const { spec } = await west.cluster.client.get(WORKLOAD_ENTRIES, "autogen.east.shop.cart", SYSTEM);
+    const { network, address, weight } = spec as Record<string, unknown>;
+    assert.deepEqual([network, address, weight], ["net-east", undefined, 2]);
+    assert.deepEqual(await workloads(east), []);
+    // A pod more is more of the same entry.
+    await east.pod("cart", "cart-3", 9);
+    await eventually("its weight is more", 15_000, async () => {
+      const { spec } = await west.cluster.client.get(WORKLOAD_ENTRIES, "autogen.east.shop.cart", SYSTEM);
+      return (spec as { readonly weight?: number }).weight === 3;
+    });
+  });
+
   test("a service that is no longer shared loses its entry in both clusters", async () => {
     const books = { metadata: { name: "books-east", namespace: "shop" } };
     await east.cluster.client.merge(SERVICES, books, { metadata: { labels: { "istio.io/global": null } } });
@@ -176,6 +203,9 @@ suite("What Kubernetes shows of peers", () => {
         const found = await cluster.client.list(SERVICE_ENTRIES, SYSTEM);
         return found.every(({ metadata }) => metadata.name !== "autogen.shop.books-east");
       });
+    await eventually("so is that of its endpoints", 10_000, async () => {
+      return (await workloads(west)).join() === "autogen.east.shop.cart";
+    });
   });
 
   test("with its Gateway all that a peer brought goes within two seconds", async () => {
@@ -190,8 +220,15 @@ suite("What Kubernetes shows of peers", () => {
     console.log(`      gone after ${ms} ms`);
   });
 
-  test("no request was denied", async () => {
+  test("every rule for peers was used, and no request was denied", async () => {
     for (const { cluster } of [east, west]) assert.deepEqual((await cluster.rbacUsage()).denied, []);
+    const { rules } = await west.cluster.rbacUsage();
+    const ours = rules.filter(({ binding }) => binding.includes("istiod-peering"));
+    assert.equal(ours.length, 7);
+    assert.deepEqual(
+      ours.filter(({ allowed }) => allowed === 0),
+      [],
+    );
   });
 });
 

@@ -53,11 +53,11 @@ export class Site {
   }
 
   /** Starts its control plane, again on the same state if it ran before. */
-  async serve(): Promise<void> {
+  async serve(environment: Readonly<Record<string, string>> = {}): Promise<void> {
     await this.#plane?.stop();
     const kubeconfig = await this.cluster.kubeconfigFor("istiod", { server: this.server });
     const folder = join(this.#lab.folder, `plane-${this.name}`);
-    this.#plane = await this.#lab.causeway({ kubeconfig, cluster: this.name, folder });
+    this.#plane = await this.#lab.causeway({ kubeconfig, cluster: this.name, folder, environment });
   }
 
   async watch(): Promise<MeshWatcher> {

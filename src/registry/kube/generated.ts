@@ -8,12 +8,14 @@ export const MANAGER = "causeway";
 export const SEGMENT = "admin.solo.io/segment";
 export const PARENT = "solo.io/parent-service";
 export const PARENT_NAMESPACE = "solo.io/parent-service-namespace";
+/** On entries for the nodes of a peer: which one. */
+export const CLUSTER = "topology.istio.io/cluster";
 /** Further hosts of a generated ServiceEntry, with commas between. */
 export const ALIASES = "solo.io/service-aliases";
 /** The clusters that a generated entry is there for, with commas between. */
 export const CLUSTERS = "peering.causeway.dev/clusters";
 
-const LABELS = [MANAGED_BY, SEGMENT, PARENT, PARENT_NAMESPACE] as const;
+const LABELS = [MANAGED_BY, SEGMENT, PARENT, PARENT_NAMESPACE, CLUSTER] as const;
 const ANNOTATIONS = [ALIASES, CLUSTERS] as const;
 const RESERVED = /^autogen(flat)?\./;
 

@@ -10,6 +10,7 @@ import {
   SEGMENT,
   type GeneratedEntry,
 } from "../kube/generated.ts";
+import type { Locality } from "../model/address.ts";
 
 /** What entries of clusters without a segment are labelled with (guide 001). */
 const DEFAULT_SEGMENT = "default";
@@ -55,3 +56,7 @@ export const withoutEntry = (
 export const clustersAnnotation = (clusters: readonly string[]): Readonly<Record<string, string>> => ({
   [CLUSTERS]: clusters.join(","),
 });
+
+/** As Istio writes it: `region/zone/subzone`, without what is not known at its end. */
+export const localityText = ({ region, zone, subzone }: Locality): string =>
+  [region, zone, subzone].join("/").replace(/\/+$/, "");

@@ -27,7 +27,7 @@ export function generatedServiceEntries(graph: Graph, inputs: PeeringViewInputs)
   const hosts = filter(graph, "hosts-shown", offers.hosts, ({ kind }) => kind === "global");
   const { standings } = inputs.paths;
   return derive(graph, {
-    name: "generated-service-entries-wanted",
+    name: "global-service-entries-wanted",
     from: hosts,
     reads: {
       ...{ services, standings, owners: names.owners, sharing: sharingOf(graph, inputs) },

@@ -1,4 +1,4 @@
-import type { ObjectKey, ServiceName } from "../../names.ts";
+import type { ObjectKey, ServiceName, WorkloadUid } from "../../names.ts";
 import type { AllOffers } from "../all-offers.ts";
 import type { Collection } from "../collection/collection.ts";
 import type { Exports } from "../exports.ts";
@@ -6,6 +6,7 @@ import type { Objects } from "../kube/objects.ts";
 import type { PeerGrant } from "../kube/peer-grant.ts";
 import type { PeerGateway } from "../model/peer.ts";
 import type { Service } from "../model/service.ts";
+import type { Workload } from "../model/workload.ts";
 import type { NetworkPaths } from "../network-paths.ts";
 import type { RegistryOptions } from "../options.ts";
 import type { PeerSources } from "../peer-sources.ts";
@@ -28,4 +29,5 @@ export interface PeeringViewInputs {
   /** Which object has each name. */
   readonly names: Pick<ServedNames, "owners">;
   readonly services: Collection<ServiceName, Service>;
+  readonly workloads: Collection<WorkloadUid, Workload>;
 }

@@ -1,10 +1,13 @@
-import { SERVICE_ENTRIES } from "../../kube/resource-types.ts";
+import { SERVICE_ENTRIES, WORKLOAD_ENTRIES } from "../../kube/resource-types.ts";
 import type { WantedObject } from "../../kube/wanted-object.ts";
 import type { Collection } from "../collection/collection.ts";
 import type { Graph } from "../collection/graph.ts";
 import { union } from "../union.ts";
 import { generatedOrphans, unsettledPeers } from "./generated-orphans.ts";
 import { generatedServiceEntries } from "./generated-service-entries.ts";
+import { flatEntries } from "./flat-entries.ts";
+import { nodeEntries, nodeServiceEntries } from "./node-entries.ts";
+import { peerEntries } from "./peer-entries.ts";
 import { peerGatewayStatuses } from "./peer-gateway-statuses.ts";
 import type { PeeringViewInputs } from "./peering-view-inputs.ts";
 
@@ -25,12 +28,28 @@ export function wantedOfPeering(
   { conditionPrefix, objects }: PeeringViewOptions,
 ): Collection<string, WantedObject> {
   const conditions = peerGatewayStatuses(graph, inputs, conditionPrefix);
-  return union(graph, "wanted-of-peering", [conditions, ...(objects === "off" ? [] : entriesOf(graph, inputs))]);
+  const entries = objects === "off" ? [] : entriesOf(graph, inputs, objects);
+  return union(graph, "wanted-of-peering", [conditions, ...entries]);
 }
 
-function entriesOf(graph: Graph, inputs: PeeringViewInputs): readonly Collection<string, WantedObject>[] {
+function entriesOf(
+  graph: Graph,
+  inputs: PeeringViewInputs,
+  mode: "summary" | "full",
+): readonly Collection<string, WantedObject>[] {
   const unsettled = unsettledPeers(graph, inputs);
-  const { generatedServiceEntries: found } = inputs.objects;
-  const services = generatedServiceEntries(graph, inputs);
-  return [services, generatedOrphans(graph, SERVICE_ENTRIES, found, services, unsettled, inputs)];
+  const { generatedServiceEntries: services, generatedWorkloadEntries: workloads } = inputs.objects;
+  const forServices = union(graph, "generated-service-entries-wanted", [
+    generatedServiceEntries(graph, inputs),
+    nodeServiceEntries(graph, inputs),
+  ]);
+  const forWorkloads = union(graph, "generated-workload-entries-wanted", [
+    ...(mode === "full" ? [peerEntries(graph, inputs), flatEntries(graph, inputs), nodeEntries(graph, inputs)] : []),
+  ]);
+  return [
+    forServices,
+    forWorkloads,
+    generatedOrphans(graph, SERVICE_ENTRIES, services, forServices, unsettled, inputs),
+    generatedOrphans(graph, WORKLOAD_ENTRIES, workloads, forWorkloads, unsettled, inputs),
+  ];
 }
