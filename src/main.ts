@@ -4,6 +4,7 @@ import type { Command, CommandGroup } from "./command.ts";
 import { caCommands } from "./commands/ca.ts";
 import { createRemoteSecretCommand } from "./commands/create-remote-secret.ts";
 import { demoCommand } from "./commands/demo.ts";
+import { explainCommand } from "./commands/explain.ts";
 import { policiesCommand } from "./commands/policies.ts";
 import { proxyStatusCommand } from "./commands/proxy-status.ts";
 import { remoteClustersCommand } from "./commands/remote-clusters.ts";
@@ -25,6 +26,7 @@ const commands: readonly (Command | CommandGroup)[] = [
   workloadsCommand,
   servicesCommand,
   policiesCommand,
+  explainCommand,
   proxyStatusCommand,
   remoteClustersCommand,
   createRemoteSecretCommand,

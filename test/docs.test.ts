@@ -50,6 +50,7 @@ test("cli.md names every setting and every command", () => {
     "workloads",
     "services",
     "policies",
+    "explain",
     "proxy-status",
     "remote-clusters",
     "create-remote-secret",

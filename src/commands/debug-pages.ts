@@ -14,6 +14,7 @@ import type { Problem } from "../registry/model/problem.ts";
 import type { Service } from "../registry/model/service.ts";
 import type { Workload } from "../registry/model/workload.ts";
 import type { NetworkGateway } from "../registry/network-gateways.ts";
+import type { Registry } from "../registry/registry.ts";
 import type { TypeUrl } from "../xds/resource.ts";
 import type { ResourceLog } from "../xds/resource-log.ts";
 import { type CertificatesViewed, certificateView } from "./certificate-view.ts";
@@ -21,6 +22,7 @@ import { adsz, type ClientsViewed, configDump, connections } from "./client-view
 import { clusterView } from "./cluster-view.ts";
 import { peerClientsView, peerClusterView, peerView } from "./peer-view.ts";
 import { policyView, serviceView, workloadView } from "./mesh-view.ts";
+import { explainView } from "./explain-view.ts";
 import { endpointShards } from "./shard-view.ts";
 import { syncView } from "./sync-view.ts";
 
@@ -43,7 +45,7 @@ export interface RegistryViewed extends MeshViewed {
 /** Where the pages look. Everything is read when a page is asked for, and nothing is changed. */
 export interface Viewed extends ClientsViewed, CertificatesViewed {
   readonly clock: Clock;
-  readonly registry: RegistryViewed;
+  readonly registry: Registry;
   readonly graph: Graph;
   readonly logs: ReadonlyMap<TypeUrl, ResourceLog>;
   readonly config: Config;
@@ -67,12 +69,18 @@ export function debugPages(viewed: Viewed): readonly DebugPage[] {
 
 type Page = (name: string, help: string, render: DebugPage["render"]) => DebugPage;
 
-function meshPages({ registry }: Viewed, page: Page): readonly DebugPage[] {
+function meshPages(viewed: Viewed, page: Page): readonly DebugPage[] {
+  const { registry } = viewed;
   return [
     page("ambientz", "Every workload, service and policy that ztunnels get", () => ambientz(registry)),
     page("registryz", "Services, with their endpoints", () => ambientz(registry).services),
     page("endpointShardz", "The endpoints of each service, by the cluster that has them", () =>
       endpointShards(registry),
+    ),
+    page(
+      "explain",
+      "Why a name has the endpoints that it has: ?host=cart.shop.mesh.internal&from=namespace/pod",
+      (query) => explainView(viewed, query),
     ),
     page("networkz", "Where other networks can be entered", () => networkz(registry.networkGateways)),
     page("authorizationz", "Authorization policies by namespace", () => authorizationz(registry)),

@@ -133,6 +133,10 @@ passes TLS through, as an east-west gateway does. No workload runs, so no traffi
 
 TRY, in another terminal
   npx causeway services --state ${state("edge")}        what edge's ztunnels hold, mesh.internal names among it
+  npx causeway explain agent.accounts.mesh.internal --from assistant/chatbot --state ${state("edge")} --peer-state ${state("bank")}
+                                             why the name has its endpoints, which way calls go, and who enforces what
+  npx causeway explain ledger.ledger --state ${state("edge")} --peer-state ${state("vendor")}
+                                             why that one has none, and what would give it some
   npx causeway proxy-status --state ${state("bank")}    who is connected to bank: its peers, too
   npx causeway watch wds --state ${state("edge")}       what arrives there, as it does
   edit ${join(dirname(manifests[0]!.folder), "vendor", "converter.yaml")}: more replicas, or no label, and see edge have it

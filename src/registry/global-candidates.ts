@@ -9,15 +9,16 @@ import { peerCandidate } from "./peer-candidates.ts";
  * be more than the mesh itself. What a peer does not export, and why, only that peer can say.
  */
 export class GlobalCandidates {
-  readonly #inputs: CandidateInputs;
+  /** What the answers are made of, for those who say more of it. */
+  readonly inputs: CandidateInputs;
 
   constructor(inputs: CandidateInputs) {
-    this.#inputs = inputs;
+    this.inputs = inputs;
   }
 
   /** The names that there are, whoever has them. */
   hosts(): readonly ServiceName[] {
-    return Array.from(this.#inputs.offers.hosts.entries(), ([key]) => key).sort(byCodeUnit);
+    return Array.from(this.inputs.offers.hosts.entries(), ([key]) => key).sort(byCodeUnit);
   }
 
   /**
@@ -26,31 +27,31 @@ export class GlobalCandidates {
    */
   of(host: string, port?: number): readonly Candidate[] {
     const question = this.#questionOf(hostname(host.toLowerCase()), port);
-    const { localCluster } = this.#inputs.options;
+    const { localCluster } = this.inputs.options;
     const remote = this.#remoteClusters();
     const peers = this.#peers();
     return [
-      kubeCandidate(question, localCluster, this.#inputs),
-      ...peers.map((cluster) => peerCandidate(question, cluster, this.#inputs)),
-      ...remote.map((cluster) => kubeCandidate(question, cluster, this.#inputs)),
+      kubeCandidate(question, localCluster, this.inputs),
+      ...peers.map((cluster) => peerCandidate(question, cluster, this.inputs)),
+      ...remote.map((cluster) => kubeCandidate(question, cluster, this.inputs)),
     ];
   }
 
   #questionOf(host: Hostname, port: number | undefined): CandidateQuestion {
-    for (const [key, global] of this.#inputs.offers.hosts.entries())
+    for (const [key, global] of this.inputs.offers.hosts.entries())
       if (global.host === host) return { key, host, name: global.name, namespace: global.namespace, port };
     const [name = "", namespace = ""] = host.split(".");
     return { key: serviceName(namespace, host), host, name, namespace, port };
   }
 
   #peers(): readonly ClusterId[] {
-    const gateways = Array.from(this.#inputs.peerGateways.entries(), ([, { cluster }]) => cluster);
+    const gateways = Array.from(this.inputs.peerGateways.entries(), ([, { cluster }]) => cluster);
     return [...new Set(gateways.filter((cluster) => cluster !== undefined))].sort(byCodeUnit);
   }
 
   /** Those that remote secrets are for: a cluster that is read has a system namespace. */
   #remoteClusters(): readonly ClusterId[] {
-    const { objects, options } = this.#inputs;
+    const { objects, options } = this.inputs;
     const found = new Set<ClusterId>();
     for (const [key, { name }] of objects.namespaces.entries())
       if (name === options.systemNamespace) found.add(clusterId(key.slice(0, key.indexOf("/"))));

@@ -52,7 +52,9 @@ test("ambientz shows what ztunnels get, of the moment it was asked for", () => {
 
 test("every field of a workload that steers traffic is shown", () => {
   const viewed = viewedMesh([pod("cart-1", "10.0.0.1")]);
-  const [[, workload]] = [...viewed.registry.workloads.entries()] as [[string, Parameters<typeof workloadView>[0]]];
+  const [[, workload]] = [...viewed.registry.workloads.entries()] as unknown as [
+    [string, Parameters<typeof workloadView>[0]],
+  ];
   const address = { network: networkId("n1"), ip: "10.9.0.1" };
   const view = workloadView({
     ...workload,

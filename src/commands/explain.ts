@@ -1,0 +1,56 @@
+import { stringify } from "yaml";
+import { type Command, textOption, UsageError } from "../command.ts";
+import { MeshError } from "../errors.ts";
+import type { Explanation } from "../explain/explanation.ts";
+import { ADMIN_FLAGS, fetchAdmin } from "./admin-client.ts";
+import { explanationText } from "./explanation-text.ts";
+import { askOtherEnds, explainPath } from "./other-ends.ts";
+
+/** Why a name leads where it does, or nowhere (contract peering.md 6.1); 1 if it has no endpoint, or a policy denies the caller. */
+export const explainCommand: Command = {
+  name: "explain",
+  summary: "why a name has the endpoints that it has, or none; exit code 1 if none, or if a policy denies the caller",
+  args: ["<host>"],
+  flags: [
+    { flags: "--from <pod>", description: "who calls, as namespace/pod; the beginning of the pod's name is enough" },
+    {
+      flags: "--peer-admin <url>",
+      description: "admin port of a peer's control plane, which is asked for its side; may be repeated",
+      repeated: true,
+    },
+    {
+      flags: "--peer-state <dir>",
+      description: "the same for one on this machine, by its state folder",
+      repeated: true,
+    },
+    {
+      flags: "-o, --output <format>",
+      description: "how to print",
+      choices: ["text", "json", "yaml"],
+      default: "text",
+    },
+    ...ADMIN_FLAGS,
+  ],
+  async run(call) {
+    const { args, options, printer } = call;
+    const from = textOption(options, "from") ?? "";
+    if (from !== "" && !/^[^/]+\/[^/]+$/.test(from))
+      throw new UsageError(`--from is "${from}": give a pod as namespace/name, as shop/web-7d4b-x2`);
+    const answer = await fetchAdmin(call, explainPath(args[0] ?? "", from === "" ? {} : { from }));
+    if (!isExplanation(answer))
+      throw new MeshError("unavailable", "the answer is no explanation: is it a Causeway of this release?");
+    const ends = await askOtherEnds(call, answer);
+    const format = textOption(options, "output");
+    const whole = { ...answer, otherEnds: ends };
+    if (format === "json") printer.out(`${JSON.stringify(whole, undefined, 2)}\n`);
+    else if (format === "yaml") printer.out(stringify(whole, { aliasDuplicateObjects: false }));
+    else printer.out(explanationText(answer, ends));
+    const denied = [answer, ...ends.flatMap(({ explanation }) => explanation ?? [])].some(({ caller }) =>
+      caller?.verdicts.some(({ allowed }) => !allowed),
+    );
+    return answer.reachable === 0 || denied ? 1 : 0;
+  },
+};
+
+const isExplanation = (answer: unknown): answer is Explanation =>
+  typeof answer === "object" && answer !== null && "contributions" in answer && "sharing" in answer;

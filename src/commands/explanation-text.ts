@@ -1,0 +1,141 @@
+import type {
+  CallerView,
+  Cause,
+  Contribution,
+  Explanation,
+  Path,
+  SharingView,
+  Verdict,
+} from "../explain/explanation.ts";
+import { printable } from "../printable.ts";
+import type { OtherEnd } from "./other-ends.ts";
+
+const LINE_CHARACTERS_MAX = 2_000;
+
+type Lines = readonly string[];
+
+/** An explanation for people: the answer first, then how it comes about. */
+export function explanationText(explanation: Explanation, ends: readonly OtherEnd[]): string {
+  const { answer, cluster, contributions, paths, caller, sharing, warnings } = explanation;
+  const sections: readonly (readonly [string, Lines])[] = [
+    [`name, as cluster ${cluster} has it`, nameLines(explanation)],
+    ["clusters", contributions.flatMap((contribution) => contributionLines(contribution, cluster, ends))],
+    ["paths", paths.flatMap(pathLines)],
+    [`caller ${caller?.caller ?? ""}`, caller === undefined ? [] : callerLines(caller, cluster, ends)],
+    [`what cluster ${cluster} tells its peers of Service ${sharing.service}`, sharingLines(sharing)],
+    ["look at this, too", warnings.flatMap((cause) => causeLines(cause))],
+    ["the other ends", ends.flatMap(({ where, error }) => (error === undefined ? [] : [`${where}: ${error}`]))],
+  ];
+  const shown = sections.filter(([, lines]) => lines.length > 0);
+  const lines = shown.flatMap(([title, lines]) => ["", title, ...lines.map((line) => `  ${line}`)]);
+  return `${[answer, ...lines].map((line) => printable(line, LINE_CHARACTERS_MAX)).join("\n")}\n`;
+}
+
+const KINDS: Readonly<Record<Explanation["name"]["kind"], string>> = {
+  global: "the global name",
+  alias: "an alias",
+  local: "the name within this cluster",
+  "taken over": "the name within this cluster, taken over: it leads to all clusters",
+  other: "a name of its own",
+  unknown: "not known to ztunnels here; by its parts it would be the name",
+};
+
+function nameLines({ name, waypoint }: Explanation): Lines {
+  const { kind, service, addresses, ports, others, segment, distribution, identities, owner } = name;
+  return [
+    ...row("is", `${KINDS[kind]} of Service ${service}${owner === "" ? "" : `; it belongs to ${owner}`}`),
+    ...row("addresses", addresses.join(", ") || (kind === "unknown" ? "" : "none")),
+    ...row("ports", ports.join(", ")),
+    ...row("also", others.join(", ")),
+    ...row("segment", segment),
+    ...row("spread", kind === "unknown" ? "" : distribution),
+    ...row("expects", identities.length === 0 ? "" : `${identities.join(", ")} behind gateways of other networks`),
+    ...row("waypoint", kind === "unknown" ? "" : `${waypoint.rule} (${waypoint.policy})`),
+  ];
+}
+
+const row = (title: string, text: string): Lines => (text === "" ? [] : [`${title.padEnd(9)} ${text}`]);
+
+function contributionLines(
+  { cluster, via, endpoints, healthy, through, cause, link }: Contribution,
+  ours: string,
+  ends: readonly OtherEnd[],
+): Lines {
+  const heard = via === "peer" ? `link ${link}` : via === "secret" ? "by its API server" : "this cluster";
+  const head = `${cluster} (${heard})`;
+  if (cause === undefined)
+    return [
+      `${head}: ${healthy} of ${endpoints} endpoints healthy${through.map((way) => `, through ${way}`).join("")}`,
+    ];
+  if (cause.reason === "absent") return [`${head}: ${cause.message}`];
+  const further = ends.filter((end) => end.cluster === cluster).flatMap((end) => farLines(end, ours));
+  return [
+    `${head}: no endpoint counts, ${cause.reason}`,
+    ...causeLines(cause, further.length > 0).map((line) => `  ${line}`),
+    ...further.map((line) => `  ${line}`),
+  ];
+}
+
+/** What the exporter itself says of why we have nothing of it. */
+function farLines({ cluster, explanation }: OtherEnd, ours: string): Lines {
+  if (explanation === undefined) return [];
+  const { sharing } = explanation;
+  const reader = sharing.readers.find((each) => each.cluster === ours);
+  const cause = sharing.cause ?? reader?.cause;
+  if (cause !== undefined) return [`${cluster} says: ${cause.reason}`, ...causeLines(cause).map((line) => `  ${line}`)];
+  if (reader === undefined) return [`${cluster} says: cluster ${ours} is not among those that read it`];
+  return [
+    `${cluster} says: it told us, ${reader.state}; ${sharing.ready} of ${sharing.total} endpoints are ready there`,
+  ];
+}
+
+/** With `brief` only what is wrong: somebody who knows better says what mends it. */
+function causeLines({ message, object, cluster, field, fix }: Cause, brief = false): Lines {
+  if (brief) return [message];
+  return [message, `at   ${object} of cluster ${cluster}${field === "" ? "" : `, ${field}`}`, `fix  ${fix}`];
+}
+
+const pathLines = ({ to, hops }: Path): Lines => [
+  `to ${to}`,
+  ...hops.map(
+    ({ cluster, what, enforces, note }, at) =>
+      `  ${at + 1} ${what} (${cluster}) enforces ${enforces}${note === "" ? "" : `; ${note}`}`,
+  ),
+];
+
+function callerLines({ identity, seen, note, verdicts }: CallerView, ours: string, ends: readonly OtherEnd[]): Lines {
+  const far = ends.flatMap(({ cluster, explanation }) => verdictLines(cluster, explanation?.caller?.verdicts ?? []));
+  return [
+    ...row("proves", identity === "" ? "nothing: it calls in plain text" : `to be ${identity}`),
+    ...row("seen as", seen === identity ? "" : seen),
+    ...(note === "" ? [] : [note]),
+    ...verdictLines(ours, verdicts),
+    ...far,
+  ];
+}
+
+/** Endpoints of one cluster, those of which the same is so together. */
+function verdictLines(cluster: string, verdicts: readonly Verdict[]): Lines {
+  const groups = new Map<string, number>();
+  for (const { port, message } of verdicts) {
+    const text = `port ${port}: ${message}`;
+    groups.set(text, (groups.get(text) ?? 0) + 1);
+  }
+  return Array.from(
+    groups,
+    ([text, count]) => `L4 at ${count} ${count === 1 ? "endpoint" : "endpoints"} in ${cluster}, ${text}`,
+  );
+}
+
+function sharingLines({ cause, scope, saidBy, hosts, ready, total, readers }: SharingView): Lines {
+  if (cause?.reason === "absent") return [];
+  if (cause !== undefined) return [`nothing: ${cause.reason}`, ...causeLines(cause)];
+  return [
+    `${ready} of ${total} endpoints ready, scope ${scope} by ${saidBy}, as ${hosts.join(", ")}`,
+    ...(readers.length === 0 ? ["no peer reads this cluster"] : []),
+    ...readers.flatMap(({ cluster, state, cause }) => [
+      `${cluster}: ${state}${cause === undefined ? "" : `, ${cause.reason}`}`,
+      ...(cause === undefined ? [] : causeLines(cause).map((line) => `  ${line}`)),
+    ]),
+  ];
+}

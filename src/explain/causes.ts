@@ -1,0 +1,226 @@
+import type { ClusterId } from "../names.ts";
+import { parseServiceAccountId } from "../spiffe.ts";
+import { recordKey, type Candidate, type Exclusion, type ExclusionReason } from "../registry/global-candidate.ts";
+import { SCOPE_LABEL } from "../registry/kube/scope-labels.ts";
+import { SEGMENT_LABEL } from "../registry/kube/segment.ts";
+import type { Cause, ExplainFacts, Place } from "./explanation.ts";
+import { whyDenied } from "./denied.ts";
+import { atGateway, trustDomainPlace } from "./gateway-place.ts";
+import { kubectl, labelService } from "./kubectl.ts";
+import { remedyOfGateway, remedyOfLink } from "./link-causes.ts";
+import { scopeField, whyNotShared } from "./not-shared.ts";
+import type { Question } from "./question.ts";
+
+type Locate = (candidate: Candidate, question: Question, facts: ExplainFacts) => Place;
+
+/** Why a cluster adds nothing to a name, with the object, the field and what mends it (contract peering.md 6.1). */
+export function causeOf(candidate: Candidate, question: Question, facts: ExplainFacts): Cause | undefined {
+  const { excluded, via, cluster } = candidate;
+  if (excluded === undefined || isServed(candidate, question)) return undefined;
+  const { reason } = excluded;
+  const { namespace, name } = question;
+  if (via !== "peer" && (reason === "absent" || reason === "not exported"))
+    return whyNotShared(facts.registry, cluster, namespace, name);
+  if (reason === "import denied") return whyDenied(cluster, question, facts);
+  return { reason, message: messageOf(candidate, excluded, question), ...PLACES[reason](candidate, question, facts) };
+}
+
+/** By its cluster-local name a cluster behind a remote secret is reached without sharing it under another (contract ztunnel.md 5.9). */
+const isServed = ({ excluded, via, healthy }: Candidate, { isLocal }: Question): boolean =>
+  isLocal && via === "secret" && excluded?.reason === "other name" && healthy > 0;
+
+/** Of what people ask most we say more: the trap of the local name (contract peering.md 1.1, A16), and what only the peer knows. */
+function messageOf(
+  { cluster, via }: Candidate,
+  { reason, message }: Exclusion,
+  { isLocal, host, namespace, name }: Question,
+): string {
+  if (isLocal && reason === "other name")
+    return `${host} is the name of each cluster's own endpoints, so nothing of cluster ${cluster} is behind it.`;
+  if (via === "peer" && reason === "not exported")
+    return `Cluster ${cluster} tells us of no Service ${namespace}/${name}: it has none, does not share it, or not with us; only that cluster knows.`;
+  return message;
+}
+
+const serviceOf = ({ namespace, name }: Question): string => `Service ${namespace}/${name}`;
+const ofService =
+  (field: string, fix: (cluster: ClusterId, question: Question) => string): Locate =>
+  ({ cluster }, question) => ({ object: serviceOf(question), cluster, field, fix: fix(cluster, question) });
+
+const PLACES: Readonly<Record<ExclusionReason, Locate>> = {
+  absent: ofService("", () => "create it there"),
+  "not exported": notExported,
+  ExternalName: ofService(
+    "spec.type",
+    () => "call what spec.externalName names, or make it a Service with a selector and a cluster IP",
+  ),
+  headless: ofService(
+    "spec.clusterIP",
+    () =>
+      "add a second Service of another name with the same selector and a cluster IP, and share that: a cluster IP cannot be given later",
+  ),
+  "segment differs": segmentDiffers,
+  "reserved domain": ({ cluster }, _question, { registry }) => ({
+    object: `Segment ${registry.globalCandidates.inputs.paths.standings.get(cluster)?.segment ?? ""}`,
+    cluster,
+    field: "spec.domain",
+    fix: "spec: {domain: <one that is in no cluster's own domain, nor in that of another Segment>}, in both clusters",
+  }),
+  "other name": otherName,
+  "name taken": nameTaken,
+  "import denied": ({ cluster }, question) => ({ object: serviceOf(question), cluster, field: "", fix: "" }),
+  "no link": noLink,
+  "never synced": linkDown,
+  "peer stale": linkDown,
+  "network mismatch": networkMismatch,
+  "no door": noDoor,
+  "SAN refused": sanRefused,
+  "no ready pods": noReadyPods,
+  "port mismatch": ofService(
+    "spec.ports",
+    (_cluster, { port }) => `spec: {ports: [{port: ${port}, …}]}, or call one that it has`,
+  ),
+  shadowed: ({ cluster }, _question, { registry }) => ({
+    object: `Secret istio-remote-secret-${cluster}`,
+    cluster: registry.globalCandidates.inputs.options.localCluster,
+    field: "",
+    fix: kubectl(
+      registry.globalCandidates.inputs.options.localCluster,
+      `-n ${registry.globalCandidates.inputs.options.systemNamespace} delete secret istio-remote-secret-${cluster}`,
+    ),
+  }),
+};
+
+function notExported({ cluster }: Candidate, question: Question, { registry }: ExplainFacts): Place {
+  const { paths, shared, options } = registry.globalCandidates.inputs;
+  const { namespace, name } = question;
+  const theirs = paths.standings.get(cluster)?.segment ?? "";
+  const ours = shared.segments.ofCluster.get(options.localCluster)?.segment ?? "";
+  const apart =
+    theirs === ours
+      ? ""
+      : ` It is in segment ${theirs || '""'}, and we are in ${ours || "none"}: what it scopes to its segment we do not hear of.`;
+  return {
+    ...{ object: serviceOf(question), cluster, field: scopeField },
+    fix:
+      `ask it: causeway explain ${name}.${namespace} --admin <admin port of cluster ${cluster}>, or give that here as --peer-admin; ` +
+      `if it has the Service: ${labelService(cluster, namespace, name, `${SCOPE_LABEL}=global`)}.${apart}`,
+  };
+}
+
+function segmentDiffers({ cluster }: Candidate, question: Question, { registry }: ExplainFacts): Place {
+  const { paths, options } = registry.globalCandidates.inputs;
+  const segment = paths.standings.get(cluster)?.segment ?? "";
+  const { localCluster, systemNamespace } = options;
+  const join = kubectl(localCluster, `label namespace ${systemNamespace} ${SEGMENT_LABEL}=${segment} --overwrite`);
+  const share = labelService(cluster, question.namespace, question.name, `${SCOPE_LABEL}=global`);
+  return {
+    object: `Namespace ${systemNamespace}`,
+    cluster: localCluster,
+    field: `metadata.labels[${SEGMENT_LABEL}]`,
+    fix: segment === "" ? share : `${join}; or, for all segments, ${share}`,
+  };
+}
+
+function otherName({ cluster, via }: Candidate, question: Question, { registry }: ExplainFacts): Place {
+  const { offers, shared, options } = registry.globalCandidates.inputs;
+  const key = recordKey(cluster, question);
+  const hosts =
+    via === "peer"
+      ? (offers.federated.get(key)?.names ?? []).map(({ host }) => host)
+      : (shared.wishes.get(key)?.hosts ?? []).map(({ host }) => host);
+  const call = `call ${hosts[0] ?? "it by another name"}`;
+  const { localCluster } = options;
+  const takeover = labelService(localCluster, question.namespace, question.name, "solo.io/service-takeover=true");
+  return {
+    object: serviceOf(question),
+    cluster: question.isLocal ? localCluster : cluster,
+    field: question.isLocal ? "metadata.labels[solo.io/service-takeover]" : "",
+    fix: question.isLocal
+      ? `${call}; or have all callers of cluster ${localCluster} sent to all clusters: ${takeover}`
+      : `${call}, or have both clusters in one segment`,
+  };
+}
+
+function nameTaken(_candidate: Candidate, { key, host }: Question, { registry }: ExplainFacts): Place {
+  const { owners, options } = registry.globalCandidates.inputs;
+  const [kind = "", where = ""] = (owners.get(key) ?? "").split(" ");
+  const [, namespace = "", name = ""] = where.split("/");
+  return {
+    object: `${kind} ${namespace}/${name}`,
+    cluster: options.localCluster,
+    field: "spec.hosts",
+    fix: `take ${host} out of its hosts, or delete it: ${kubectl(options.localCluster, `-n ${namespace} delete ${kind.toLowerCase()} ${name}`)}`,
+  };
+}
+
+function noLink(candidate: Candidate, _question: Question, facts: ExplainFacts): Place {
+  const { options } = facts.registry.globalCandidates.inputs;
+  if (!options.peeringDiscovery)
+    return {
+      object: "control plane",
+      cluster: options.localCluster,
+      field: "ENABLE_PEERING_DISCOVERY",
+      fix: "ENABLE_PEERING_DISCOVERY=true in its environment, or leave the variable out",
+    };
+  return atGateway(candidate.cluster, facts, remedyOfGateway);
+}
+
+function linkDown(candidate: Candidate, _question: Question, facts: ExplainFacts): Place {
+  const view = facts.registry.peers.statuses.get(candidate.cluster);
+  return atGateway(candidate.cluster, facts, (gateway, local) => remedyOfLink(view?.reason, gateway, local));
+}
+
+function networkMismatch(candidate: Candidate, _question: Question, facts: ExplainFacts): Place {
+  const said = facts.registry.peers.facts.get(candidate.cluster)?.network ?? "<network of the peer>";
+  return atGateway(candidate.cluster, facts, ({ namespace, name }, local) => ({
+    field: "metadata.labels[topology.istio.io/network]",
+    fix: kubectl(local, `-n ${namespace} label gateway ${name} topology.istio.io/network=${said} --overwrite`),
+  }));
+}
+
+function noDoor(candidate: Candidate, _question: Question, facts: ExplainFacts): Place {
+  if (candidate.via !== "peer")
+    return {
+      ...{ object: "Gateway of class istio-east-west", cluster: candidate.cluster, field: "status.addresses" },
+      fix: `create one in cluster ${candidate.cluster} with a listener of protocol HBONE, and give it an address`,
+    };
+  return atGateway(candidate.cluster, facts, ({ namespace, name, cluster = "", preferred }, local) =>
+    preferred === "nodeport"
+      ? {
+          field: "metadata.annotations[peering.solo.io/preferred-data-plane-service-type]",
+          fix: `annotate the east-west gateway of cluster ${cluster} peering.solo.io/data-plane-service-type=nodeport, or drop the preference here: ${kubectl(local, `-n ${namespace} annotate gateway ${name} peering.solo.io/preferred-data-plane-service-type-`)}`,
+        }
+      : { field: "spec.addresses", fix: kubectl(local, `-n ${namespace} edit gateway ${name}`) },
+  );
+}
+
+function sanRefused(candidate: Candidate, question: Question, facts: ExplainFacts): Place {
+  const record = facts.registry.peers.federated.get(recordKey(candidate.cluster, question));
+  const found = record?.identities.map(trustDomainOf).find((domain) => domain !== "");
+  return trustDomainPlace(candidate.cluster, found, facts);
+}
+
+function trustDomainOf(identity: string): string {
+  try {
+    return parseServiceAccountId(identity).trustDomain;
+  } catch {
+    return "";
+  }
+}
+
+function noReadyPods({ cluster, via }: Candidate, question: Question, { registry }: ExplainFacts): Place {
+  const { namespace, name } = question;
+  const kube = via === "peer" ? undefined : registry.objects.services.get(recordKey(cluster, question));
+  const selector = kube?.selector?.pairs.map(([key, value]) => `${key}=${value}`).join(",");
+  const look =
+    selector === undefined
+      ? `-n ${namespace} get service,endpointslices,pods -o wide`
+      : `-n ${namespace} get pods -l ${selector} -o wide`;
+  return {
+    object: serviceOf({ ...question, name }),
+    cluster,
+    field: "spec.selector",
+    fix: `have pods that it selects become ready: ${kubectl(cluster, look)}`,
+  };
+}

@@ -1,0 +1,69 @@
+import type { ClusterId } from "../names.ts";
+import { isFor } from "../peering/grants.ts";
+import { recordKey } from "../registry/global-candidate.ts";
+import type { PeerGrant } from "../registry/kube/peer-grant.ts";
+import { trustDomainPlace } from "./gateway-place.ts";
+import type { Cause, ExplainFacts, Place } from "./explanation.ts";
+import { kubectl } from "./kubectl.ts";
+import type { Question } from "./question.ts";
+
+/** Why what a peer said of a service was not taken: it is the word of an import rule, and each has its own remedy. */
+export function whyDenied(cluster: ClusterId, question: Question, facts: ExplainFacts): Cause {
+  const { namespace, name } = question;
+  const { registry } = facts;
+  const { localCluster } = registry.globalCandidates.inputs.options;
+  const denial = registry.peers.denied.get(recordKey(cluster, question));
+  const message = `What cluster ${cluster} says of Service ${namespace}/${name} is not taken: ${denial?.message ?? ""}.`;
+  const service = { object: `Service ${namespace}/${name}`, cluster, field: "" };
+  switch (denial?.reason) {
+    case "namespace":
+      return { reason: "import denied", message, ...grantPlace(cluster, question, "import", facts) };
+    case "trust-domain": {
+      const [, found] = /spiffe:\/\/([a-z0-9._-]+)\//.exec(denial.message) ?? [];
+      return { reason: "SAN refused", message, ...trustDomainPlace(cluster, found, facts) };
+    }
+    case "quota":
+      return {
+        ...{ reason: "quota", message, ...service },
+        fix: `share less in cluster ${cluster}, or let it bring less here: a PeerGrant with spec.cluster: ${cluster} and spec.import.namespaces`,
+      };
+    default:
+      return {
+        ...{ reason: "import denied", message, ...service },
+        fix: `run the same release of Causeway in cluster ${cluster} and in ${localCluster}; if that is so, report it`,
+      };
+  }
+}
+
+/** The grants that leave a service out, and what would take it in. */
+export function grantPlace(
+  peer: string,
+  { namespace, name }: Pick<Question, "namespace" | "name">,
+  direction: "import" | "export",
+  { registry, readers }: ExplainFacts,
+): Place {
+  const { localCluster, systemNamespace } = registry.globalCandidates.inputs.options;
+  const gateway = Array.from(registry.peerGateways.entries(), ([, each]) => each).find(
+    ({ cluster }) => cluster === peer,
+  );
+  const reader = readers.find(({ cluster }) => cluster === peer);
+  const [, proven] = /^spiffe:\/\/([^/]+)\//.exec(reader?.identity ?? "") ?? [];
+  const trustDomain = direction === "export" ? (proven ?? "") : (gateway?.trustDomain ?? proven ?? "");
+  const scopeOf = ({ imports, exports }: PeerGrant) => (direction === "import" ? imports : exports);
+  const limiting = Array.from(registry.peerGrants.entries(), ([, grant]) => grant).filter(
+    (grant) => scopeOf(grant) !== undefined && isFor(grant, { cluster: peer as ClusterId, trustDomain }),
+  );
+  const [grant] = limiting;
+  const named = limiting.map(({ id }) => `${id.namespace}/${id.name}`).join(", ");
+  return {
+    object: `PeerGrant ${named || `for cluster ${peer}`}`,
+    cluster: localCluster,
+    field: `spec.${direction}`,
+    fix:
+      `spec: {${direction}: {namespaces: [${namespace}], services: [${name}]}}, beside what it has: ` +
+      kubectl(
+        localCluster,
+        `-n ${grant?.id.namespace ?? systemNamespace} edit peergrant ${grant?.id.name ?? ""}`,
+      ).trim(),
+  };
+}

@@ -1,0 +1,59 @@
+import { callerView, type CallerQuestion } from "./caller.ts";
+import { contributionsTo, reachableIn } from "./contributions.ts";
+import type { CallerView, Contribution, Explanation, ExplainFacts } from "./explanation.ts";
+import { pathsTo, waypointView } from "./layers.ts";
+import { nameView } from "./name-view.ts";
+import { questionOf, type Question } from "./question.ts";
+import { sharingOf } from "./sharing.ts";
+import { warningsOf } from "./warnings.ts";
+
+export interface Asked extends CallerQuestion {
+  /** A host, with `:port` if that matters. */
+  readonly host: string;
+}
+
+/**
+ * The decision chain of a name as this cluster's ztunnels have it, and what peers are told of it (contract peering.md 6.1).
+ * Nothing but `facts` is read. @throws MeshError `invalid` or `absent` if there is no such question.
+ */
+export function explain(asked: Asked, facts: ExplainFacts): Explanation {
+  const { registry } = facts;
+  const question = questionOf(asked.host, registry);
+  const contributions = contributionsTo(question, facts);
+  const waypoint = waypointView(question, facts);
+  const caller = callerView(asked, question, waypoint, facts);
+  const sharing = sharingOf(question, facts);
+  const reachable = reachableIn(contributions);
+  const name = nameView(question, facts);
+  return {
+    cluster: registry.globalCandidates.inputs.options.localCluster,
+    asked: asked.host,
+    name,
+    contributions,
+    waypoint,
+    paths: pathsTo(question, contributions, waypoint, facts),
+    caller,
+    sharing,
+    warnings: warningsOf(question, { contributions, waypoint, sharing }, facts),
+    reachable,
+    answer: answerOf(question, contributions, caller, name.kind === "unknown"),
+  };
+}
+
+function answerOf(
+  { host }: Question,
+  contributions: readonly Contribution[],
+  caller: CallerView | undefined,
+  unknown: boolean,
+): string {
+  const ends = contributions.filter(({ cause, healthy }) => cause === undefined && healthy > 0);
+  const denied = caller?.verdicts.filter(({ allowed }) => !allowed).length ?? 0;
+  const refused =
+    denied === 0
+      ? ""
+      : `; policies here deny ${caller!.caller} at ${denied} of ${caller!.verdicts.length} ports of endpoints`;
+  if (ends.length > 0)
+    return `${host} leads to ${ends.map(({ cluster, healthy }) => `${healthy} ${healthy === 1 ? "endpoint" : "endpoints"} in ${cluster}`).join(", ")}${refused}.`;
+  const looked = contributions.map(({ cluster, cause }) => `${cluster}: ${cause?.reason ?? "no endpoints"}`).join("; ");
+  return unknown ? `Nobody here knows ${host} (${looked}).` : `${host} is known, and leads to no endpoint (${looked}).`;
+}

@@ -1,0 +1,84 @@
+import { objectKey, type ClusterId } from "../names.ts";
+import { nearestName } from "../nearest-name.ts";
+import type { Namespace } from "../registry/kube/namespace.ts";
+import { SCOPE_LABEL, unknownScopeOf } from "../registry/kube/scope-labels.ts";
+import type { LabelSet } from "../registry/kube/labels.ts";
+import type { KubeService } from "../registry/kube/service.ts";
+import type { Registry } from "../registry/registry.ts";
+import type { Cause } from "./explanation.ts";
+import { kubectl, labelService } from "./kubectl.ts";
+
+export const scopeField = `metadata.labels[${SCOPE_LABEL}]`;
+const SCOPE_WORDS = ["global", "segment", "cluster", "local", "global-only"];
+
+/** What settles the scope of a Service, as `label solo.io/service-scope of Namespace shop`; what its labels say goes first. */
+export function saidBy(kube: KubeService, home: Namespace | undefined): string {
+  const { namespace, name } = kube.id;
+  const of = (labels: LabelSet): string => (labels.map.has(SCOPE_LABEL) ? SCOPE_LABEL : "istio.io/global");
+  if (kube.scope !== undefined) return `label ${of(kube.labels)} of Service ${namespace}/${name}`;
+  if (home?.scope !== undefined) return `label ${of(home.labels)} of Namespace ${namespace}`;
+  return "";
+}
+
+/** Why a Service of a cluster whose objects we read is shared with nobody: only where its labels are can this be known. */
+export function whyNotShared(registry: Registry, cluster: ClusterId, namespace: string, name: string): Cause {
+  const { objects } = registry;
+  const kube = objects.services.get(objectKey(cluster, namespace, name));
+  const home = objects.namespaces.get(objectKey(cluster, "", namespace));
+  const service = { reason: "not exported", object: `Service ${namespace}/${name}`, cluster, field: scopeField };
+  const fix = labelService(cluster, namespace, name, `${SCOPE_LABEL}=global`);
+  if (kube === undefined) return absent(registry, cluster, namespace, name);
+  for (const [labels, object, again] of [
+    [kube.labels, service.object, fix],
+    [home?.labels, `Namespace ${namespace}`, labelNamespace(cluster, namespace)],
+  ] as const) {
+    if (labels === undefined) continue;
+    const unknown = unknownScopeOf(labels);
+    if (unknown !== undefined) return { ...service, object, fix: again, message: unknownScope(object, unknown) };
+    const typo = mistypedLabel(labels);
+    if (typo !== undefined && kube.scope === undefined && home?.scope === undefined)
+      return {
+        ...service,
+        ...{ object, field: `metadata.labels[${typo}]`, fix: again },
+        message: `${object} has the label ${typo}, which means nothing; ${SCOPE_LABEL} is what shares a service.`,
+      };
+  }
+  const said = saidBy(kube, home);
+  const why =
+    said === ""
+      ? `neither it, nor Namespace ${namespace}, nor a rule of the mesh config says that it is to be`
+      : `the ${said} keeps it in its own cluster`;
+  return { ...service, fix, message: `${service.object} of cluster ${cluster} is not shared: ${why}.` };
+}
+
+const labelNamespace = (cluster: string, namespace: string): string =>
+  kubectl(cluster, `label namespace ${namespace} ${SCOPE_LABEL}=global --overwrite`);
+
+const unknownScope = (object: string, value: string): string => {
+  const meant = nearestName(value, SCOPE_WORDS);
+  const guess = meant === undefined ? "" : `; was ${meant} meant?`;
+  return `${object} has the label ${SCOPE_LABEL} with the value ${JSON.stringify(value)}, which nobody knows and which shares nothing${guess}`;
+};
+
+/** A label that is almost the one that shares, as `solo.io/service-scopes`. */
+function mistypedLabel(labels: LabelSet): string | undefined {
+  for (const key of labels.map.keys())
+    if (key !== SCOPE_LABEL && !key.startsWith("solo.io/service-t") && nearestName(key, [SCOPE_LABEL]) !== undefined)
+      return key;
+  return undefined;
+}
+
+function absent({ objects }: Registry, cluster: ClusterId, namespace: string, name: string): Cause {
+  const prefix = `${cluster}/${namespace}/`;
+  const names = Array.from(objects.services.entries(), ([key]) => key)
+    .filter((key) => key.startsWith(prefix))
+    .map((key) => key.slice(prefix.length));
+  const meant = nearestName(name, names);
+  const there = objects.namespaces.get(objectKey(cluster, "", namespace)) !== undefined || names.length > 0;
+  const lacks = there ? `no Service ${name} in namespace ${namespace}` : `no namespace ${namespace}`;
+  return {
+    ...{ reason: "absent", object: `Service ${namespace}/${name}`, cluster, field: "" },
+    message: `Cluster ${cluster} has ${lacks}, and needs none to call it${meant === undefined ? "." : `; was ${meant} meant?`}`,
+    fix: `only if pods of cluster ${cluster} shall be behind the name: a Service ${namespace}/${name} there with the label ${SCOPE_LABEL}: global`,
+  };
+}

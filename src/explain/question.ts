@@ -1,0 +1,60 @@
+import { MeshError } from "../errors.ts";
+import { hostname, serviceName, type Hostname, type ServiceName } from "../names.ts";
+import { printable } from "../printable.ts";
+import { globalHostname } from "../registry/global-hosts.ts";
+import type { Registry } from "../registry/registry.ts";
+import { NO_SEGMENT } from "../registry/segments.ts";
+
+/** One name, and one of its ports if that matters. */
+export interface Question {
+  readonly asked: string;
+  readonly host: Hostname;
+  readonly key: ServiceName;
+  readonly namespace: string;
+  /** Of the Services that it is made of. */
+  readonly name: string;
+  readonly port: number | undefined;
+  /** True for the cluster's own name, as `cart.shop.svc.cluster.local`. */
+  readonly isLocal: boolean;
+}
+
+const HOST = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
+
+/**
+ * `cart.shop.mesh.internal`, an alias, `cart.shop.svc.cluster.local`, or `cart.shop` for the name that peers share; any
+ * with `:port`. @throws MeshError `invalid` if it is none of these.
+ */
+export function questionOf(asked: string, registry: Registry): Question {
+  const [, text = "", digits] = /^(.*?)(?::([0-9]{1,5}))?$/.exec(asked.toLowerCase().replace(/\.$/, "")) ?? [];
+  const port = digits === undefined ? undefined : Number(digits);
+  if (!HOST.test(text) || !text.includes(".") || port === 0 || (port ?? 1) > 65_535)
+    throw new MeshError(
+      "invalid",
+      `"${printable(asked, 120)}" is no host: give one as cart.shop.mesh.internal, cart.shop.svc.cluster.local or cart.shop, with :port if that matters`,
+    );
+  return { asked, port, ...meaningOf(text, registry) };
+}
+
+function meaningOf(text: string, registry: Registry): Omit<Question, "asked" | "port"> {
+  const { offers, options, shared } = registry.globalCandidates.inputs;
+  const { localCluster, mesh } = options;
+  const [name = "", namespace = "", ...rest] = text.split(".");
+  const suffix = rest.join(".");
+  const isLocal = suffix === "svc" || suffix === `svc.${mesh.clusterDomain}`;
+  if (isLocal) return named(`${name}.${namespace}.svc.${mesh.clusterDomain}`, namespace, name, true);
+  if (suffix === "") {
+    const { domain } = shared.segments.ofCluster.get(localCluster) ?? NO_SEGMENT;
+    return named(globalHostname(name, namespace, domain), namespace, name, false);
+  }
+  for (const [, global] of offers.hosts.entries())
+    if (global.host === text) return named(text, global.namespace, global.name, global.kind === "local");
+  return named(text, namespace, name, false);
+}
+
+const named = (host: string, namespace: string, name: string, isLocal: boolean) => ({
+  host: hostname(host),
+  key: serviceName(namespace, host),
+  namespace,
+  name,
+  isLocal,
+});

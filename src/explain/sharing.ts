@@ -1,0 +1,135 @@
+import { objectKey } from "../names.ts";
+import { takesIn } from "../peering/grants.ts";
+import type { FederatedService } from "../registry/model/federated-service.ts";
+import { grantPlace } from "./denied.ts";
+import type { Cause, ExplainFacts, PeerReader, ReaderView, SharingView } from "./explanation.ts";
+import { withoutGateway } from "./gateway-place.ts";
+import { saidBy, scopeField, whyNotShared } from "./not-shared.ts";
+import { labelService } from "./kubectl.ts";
+import type { Question } from "./question.ts";
+
+/** What this cluster tells peers of its own Service of that name, and what became of it: only the exporter knows. */
+export function sharingOf(question: Question, facts: ExplainFacts): SharingView {
+  const { registry } = facts;
+  const { shared, objects, options } = registry.globalCandidates.inputs;
+  const { namespace, name } = question;
+  const { localCluster } = options;
+  const key = objectKey(localCluster, namespace, name);
+  const record = registry.exports.services.get(key);
+  const wish = shared.wishes.get(key);
+  const kube = objects.services.get(key);
+  const home = objects.namespaces.get(objectKey(localCluster, "", namespace));
+  return {
+    service: `${namespace}/${name}`,
+    scope: wish?.scope ?? "cluster",
+    saidBy:
+      kube === undefined
+        ? ""
+        : saidBy(kube, home) || (wish === undefined ? "" : "serviceScopeConfigs of the mesh config"),
+    hosts: (registry.shared.get(key)?.hosts ?? []).map(({ host }) => host),
+    ready: record?.ready ?? 0,
+    total: record?.total ?? 0,
+    cause:
+      record !== undefined
+        ? undefined
+        : wish?.refused === undefined
+          ? whyNotShared(registry, localCluster, namespace, name)
+          : refusedOf(wish.refused, question, localCluster),
+    readers: record === undefined ? [] : readersOf(record, question, facts),
+  };
+}
+
+function refusedOf(refused: "ExternalName" | "HeadlessNotExported", question: Question, cluster: string): Cause {
+  const { namespace, name } = question;
+  const at = { object: `Service ${namespace}/${name}`, cluster };
+  return refused === "ExternalName"
+    ? {
+        ...at,
+        reason: "ExternalName",
+        message: `Service ${namespace}/${name} of cluster ${cluster} only renames another host, so it is not shared.`,
+        field: "spec.type",
+        fix: "call what spec.externalName names, or make it a Service with a selector and a cluster IP",
+      }
+    : {
+        ...at,
+        reason: "headless",
+        message: `Service ${namespace}/${name} of cluster ${cluster} is headless, and only pods of its own cluster can be called by it (HeadlessNotExported).`,
+        field: "spec.clusterIP",
+        fix: "add a second Service of another name with the same selector and a cluster IP, and share that: a cluster IP cannot be given later",
+      };
+}
+
+/** Those that read, those that may not, and those that we read and that do not read us. */
+function readersOf(record: FederatedService, question: Question, facts: ExplainFacts): readonly ReaderView[] {
+  const { registry, readers, refused } = facts;
+  const { localCluster } = registry.globalCandidates.inputs.options;
+  const newest = new Map<string, PeerReader>();
+  for (const reader of readers) newest.set(reader.cluster, reader);
+  const refusals = refused.filter(({ cluster }) => !newest.has(cluster));
+  const silent = Array.from(registry.peerGateways.entries(), ([, { cluster }]) => cluster).filter(
+    (cluster) =>
+      cluster !== undefined &&
+      cluster !== localCluster &&
+      !newest.has(cluster) &&
+      !refusals.some((refusal) => refusal.cluster === cluster),
+  );
+  return [
+    ...[...newest.values()].map((reader) => readerOf(reader, record, question, facts)),
+    ...refusals.map((refusal) => refusedReader(refusal, localCluster)),
+    ...[...new Set(silent)].map((cluster) => notConnected(cluster!, localCluster)),
+  ].sort((a, b) => (a.cluster < b.cluster ? -1 : 1));
+}
+
+function readerOf(
+  { cluster, granted, acknowledged }: PeerReader,
+  record: FederatedService,
+  question: Question,
+  facts: ExplainFacts,
+): ReaderView {
+  const { namespace, name } = question;
+  const what = `Service ${namespace}/${name}`;
+  if (!takesIn(granted, namespace, name))
+    return {
+      ...{ cluster, state: "withheld" },
+      cause: {
+        reason: "export denied",
+        message: `Cluster ${cluster} is not told of ${what}: no PeerGrant that limits what it may read takes that in.`,
+        ...grantPlace(cluster, question, "export", facts),
+      },
+    };
+  const theirs = facts.registry.peers.facts.get(cluster as FederatedService["cluster"])?.segment;
+  if (record.scope === "segment" && theirs !== undefined && theirs !== record.segment)
+    return { cluster, state: "withheld", cause: otherSegment(cluster, theirs, record) };
+  return { cluster, state: acknowledged ? "acknowledged" : "under way", cause: undefined };
+}
+
+const otherSegment = (cluster: string, theirs: string, record: FederatedService): Cause => ({
+  reason: "segment differs",
+  message: `Cluster ${cluster} is not told of Service ${record.namespace}/${record.name}: that is only for segment ${record.segment || '""'}, and ${cluster} is in ${theirs || "none"}.`,
+  object: `Service ${record.namespace}/${record.name}`,
+  cluster: record.cluster,
+  field: scopeField,
+  fix: `${labelService(record.cluster, record.namespace, record.name, "solo.io/service-scope=global")}; or have both clusters in one segment`,
+});
+
+const refusedReader = (
+  { cluster, reason, message }: ExplainFacts["refused"][number],
+  localCluster: string,
+): ReaderView => ({
+  ...{ cluster, state: "refused" },
+  cause: {
+    reason: `refused: ${reason}`,
+    message: `Cluster ${cluster} asked to read what we share, and may not: ${message}.`,
+    ...{ object: "control plane", cluster: localCluster, field: "" },
+    fix: 'do what the message says; docs/peering.md, "Who may read what", has each reason',
+  },
+});
+
+const notConnected = (cluster: string, localCluster: string): ReaderView => ({
+  ...{ cluster, state: "not connected" },
+  cause: {
+    reason: "no link",
+    message: `Cluster ${cluster} does not read us: it has no Gateway that leads here, or cannot connect.`,
+    ...withoutGateway(localCluster, cluster),
+  },
+});
