@@ -32,6 +32,7 @@ export const AUTHORIZATION_POLICIES = type(SECURITY, ["v1", "v1beta1"], "Authori
 export const PEER_AUTHENTICATIONS = type(SECURITY, ["v1", "v1beta1"], "PeerAuthentication", "peerauthentications");
 export const SEGMENTS = type("admin.solo.io", ["v1alpha1"], "Segment", "segments");
 export const PEER_GRANTS = type("peering.causeway.dev", ["v1alpha1"], "PeerGrant", "peergrants");
+export const PEER_STATUSES = type("peering.causeway.dev", ["v1alpha1"], "PeerStatus", "peerstatuses");
 export const LEASES = type("coordination.k8s.io", ["v1"], "Lease", "leases");
 export const TOKEN_REVIEWS = type("authentication.k8s.io", ["v1"], "TokenReview", "tokenreviews", false);
 export const CLUSTER_TRUST_BUNDLES = type(

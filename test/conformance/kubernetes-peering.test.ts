@@ -123,6 +123,10 @@ suite("What Kubernetes shows of peers", () => {
         assert.equal(observedGeneration, 1);
       }
     }
+    await eventually("kubectl shows how many services go either way", 10_000, async () => {
+      const text = await east.cluster.client.kubectl("get", "peerstatus", "-n", SYSTEM);
+      return /^istio-remote-peer-west +west +live +2 +2 *$/m.test(text);
+    });
     const { spec } = await east.cluster.client.get(LEASES, "causeway-peering-writer", SYSTEM);
     assert.match(String((spec as Record<string, unknown>)["holderIdentity"]), /^istiod/);
   });
@@ -224,7 +228,7 @@ suite("What Kubernetes shows of peers", () => {
     for (const { cluster } of [east, west]) assert.deepEqual((await cluster.rbacUsage()).denied, []);
     const { rules } = await west.cluster.rbacUsage();
     const ours = rules.filter(({ binding }) => binding.includes("istiod-peering"));
-    assert.equal(ours.length, 7);
+    assert.equal(ours.length, 9);
     assert.deepEqual(
       ours.filter(({ allowed }) => allowed === 0),
       [],

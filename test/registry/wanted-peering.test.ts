@@ -3,6 +3,7 @@ import { test } from "mocha";
 import type { KubeObject } from "../../src/kube/object.ts";
 import type { WantedCondition } from "../../src/kube/wanted-object.ts";
 import { clusterId, networkId } from "../../src/names.ts";
+import { object, service } from "./mesh.ts";
 import { facts, HBONE, peerGateway, status } from "./peers.ts";
 import { namedNetwork, peeringView } from "./peering-view.ts";
 import { statusAfter, stored } from "./wanted-mesh.ts";
@@ -127,4 +128,58 @@ test("the prefix of the peer conditions can be another", () => {
   report(status("west"));
   assert.equal(verdicts(KEY)[2], "causeway.dev/PeerConnected=True Connected");
   assert.equal(clusterId("west"), "west");
+});
+
+const STATUS = "PeerStatus istio-eastwest/istio-remote-peer-west";
+const said = (view: ReturnType<typeof peeringView>): unknown => view.wanted.get(STATUS)?.fields?.["status"];
+
+test("how many services go either way, and since when a peer is stale, is beside its Gateway, and goes with it", () => {
+  const labels = { "solo.io/service-scope": "global" };
+  const shared = [service("a", "10.96.0.1", {}, { labels }), service("b", "10.96.0.2", {}, { labels })];
+  const view = peeringView([namedNetwork("net1"), west(), ...shared]);
+  view.learn(facts("west"));
+  view.report(status("west"));
+  assert.deepEqual(said(view), { cluster: "west", state: "live", imported: 0, exported: 2 });
+  view.hear("west");
+  view.hear("west", { name: "books" });
+  const before = view.wanted.get(STATUS)!;
+  assert.deepEqual(said(view), { cluster: "west", state: "live", imported: 2, exported: 2 });
+  view.hear("west", { ready: 1 });
+  assert.equal(view.wanted.get(STATUS), before, "an endpoint is no reason to write");
+  view.forget("west", { name: "books" });
+  view.report(status("west", { state: "stale", ...NEWS, lastError, sinceMs: lastError.atMs }));
+  const time = "2026-01-02T03:04:05Z";
+  assert.deepEqual(said(view), {
+    ...{ cluster: "west", state: "stale", imported: 1, exported: 2, staleSince: time },
+    lastError: { ...NEWS, time },
+  });
+  assert.deepEqual(view.wanted.get(STATUS)!.owner, {
+    apiVersion: "gateway.networking.k8s.io/v1",
+    kind: "Gateway",
+    name: "istio-remote-peer-west",
+    uid: "uid-of-istio-eastwest-istio-remote-peer-west",
+  });
+  view.remove(west());
+  assert.equal(view.wanted.get(STATUS), undefined);
+});
+
+test("what a grant withholds, or is for another segment, is not counted as exported", () => {
+  const labels = { "solo.io/service-scope": "global" };
+  const within = { labels: { "solo.io/service-scope": "segment" } };
+  const grant = object(
+    "peering.causeway.dev/v1alpha1",
+    "PeerGrant",
+    { name: "west", namespace: "istio-system" },
+    { spec: { cluster: "west", export: { services: ["a*"] } } },
+  );
+  const shared = [service("a", "10.96.0.1", {}, { labels }), service("b", "10.96.0.2", {}, { labels })];
+  const view = peeringView([namedNetwork("net1"), west(), ...shared, service("ab", "10.96.0.3", {}, within)]);
+  const exported = (): unknown => (said(view) as { readonly exported: number }).exported;
+  view.learn(facts("west"));
+  view.report(status("west"));
+  assert.equal(exported(), 3);
+  view.apply(grant);
+  assert.equal(exported(), 2);
+  view.learn(facts("west", { segment: "gold" }));
+  assert.equal(exported(), 1);
 });

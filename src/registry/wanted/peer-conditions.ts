@@ -116,7 +116,8 @@ function dataPlaneProgrammed({ peer, status, standing, facts, doors, flat }: Pee
 
 const notAccepted = (reason: string): Answer => no(reason, "There is no link, as the Gateway is not accepted.");
 
-const timeText = (ms: number): string => new Date(ms).toISOString().replace(/\.[0-9]+Z$/, "Z");
+/** RFC 3339, in seconds. */
+export const timeText = (ms: number): string => new Date(ms).toISOString().replace(/\.[0-9]+Z$/, "Z");
 
 /** With a capital and one full stop. */
 function sentence(text: string): string {

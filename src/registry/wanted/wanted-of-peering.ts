@@ -9,6 +9,7 @@ import { flatEntries } from "./flat-entries.ts";
 import { nodeEntries, nodeServiceEntries } from "./node-entries.ts";
 import { peerEntries } from "./peer-entries.ts";
 import { peerGatewayStatuses } from "./peer-gateway-statuses.ts";
+import { peerStatusObjects } from "./peer-status-objects.ts";
 import type { PeeringViewInputs } from "./peering-view-inputs.ts";
 
 export interface PeeringViewOptions {
@@ -47,6 +48,7 @@ function entriesOf(
     ...(mode === "full" ? [peerEntries(graph, inputs), flatEntries(graph, inputs), nodeEntries(graph, inputs)] : []),
   ]);
   return [
+    peerStatusObjects(graph, inputs),
     forServices,
     forWorkloads,
     generatedOrphans(graph, SERVICE_ENTRIES, services, forServices, unsettled, inputs),
