@@ -40,7 +40,7 @@ export function failureOf(code: status, details: string, where: string, word = "
   if (told !== undefined) return { reason: told, message: `${where} refuses us: ${said}` };
   if (code === status.PERMISSION_DENIED) return { reason: "PermissionDenied", message: `${where} refuses us: ${said}` };
   if (code === status.UNAUTHENTICATED)
-    return { reason: unauthenticated(said), message: `${where} does not believe our certificate: ${said}` };
+    return { reason: reasonUnproven(said), message: `${where} does not believe our certificate: ${said}` };
   if (code === status.UNIMPLEMENTED || code === status.INVALID_ARGUMENT)
     return { reason: "VersionSkew", message: `${where} does not speak our protocol: ${said}` };
   const [, reason, words] = CAUSES.find(([pattern]) => pattern.test(details)) ?? [];
@@ -48,9 +48,10 @@ export function failureOf(code: status, details: string, where: string, word = "
   return { reason, message: `${where}: ${words} (${said})` };
 }
 
-function unauthenticated(said: string): PeerReason {
+/** What is wrong with a certificate of which `said` says why it proves nobody: ours, to the peer, or the peer's. */
+export function reasonUnproven(said: string): PeerReason {
   if (/trust domain/i.test(said)) return "TrustDomainUnknown";
-  return /\broot\b|authority/i.test(said) ? "TLSUnknownAuthority" : "TLSBadCertificate";
+  return /\broots?\b|authority/i.test(said) ? "TLSUnknownAuthority" : "TLSBadCertificate";
 }
 
 /** grpc-js wraps why it could not connect in words about its resolver. */

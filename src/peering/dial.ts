@@ -8,7 +8,7 @@ import { formatServiceAccountId } from "../spiffe.ts";
 import type { Trust } from "../trust.ts";
 import type { DeltaRequest } from "../xds/resource.ts";
 import { decodeDeltaResponse, encodeDeltaRequest } from "../xds/wire.ts";
-import { failureOf } from "./dial-failure.ts";
+import { failureOf, reasonUnproven } from "./dial-failure.ts";
 import type { PeerTarget } from "./peer.ts";
 import type { LinkFailure, LinkReceiver, LinkStream, LinkTransport } from "./transport.ts";
 
@@ -208,9 +208,17 @@ class GrpcStream implements LinkStream {
       this.#watch(expiresAt);
       return undefined;
     } catch (thrown) {
-      const message = `${this.#where}: ${messageOf(thrown)}`;
-      return { reason: /\broots?\b/.test(message) ? "TLSUnknownAuthority" : "TLSBadCertificate", message };
+      return this.#unproven(messageOf(thrown));
     }
+  }
+
+  #unproven(why: string): LinkFailure {
+    const reason = reasonUnproven(why);
+    const message = `${this.#where}: ${why}`;
+    if (reason !== "TrustDomainUnknown") return { reason, message };
+    const { cluster, trustDomain } = this.#target;
+    const expected = `annotation gateway.istio.io/trust-domain of the Gateway to ${cluster}, or our own, is ${trustDomain}`;
+    return { reason, message: `${message}; ${expected}` };
   }
 
   /** A peer is believed for as long as its certificate is. */

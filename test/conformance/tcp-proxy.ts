@@ -1,10 +1,11 @@
 import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { Transform } from "node:stream";
 
 type Mode = "pass" | "cut" | "swallow";
 
 /** A wire to a port of this machine that can be cut, or that can swallow what is sent without a word. */
 export class TcpProxy {
-  readonly #target: number;
+  readonly #target: () => number;
   readonly #server: Server;
   readonly #wires = new Set<readonly [client: Socket, server: Socket]>();
   /** Swallowed ones too, of which one end may have gone. */
@@ -12,14 +13,17 @@ export class TcpProxy {
   #mode: Mode = "pass";
   /** Connections that were asked for so far. */
   accepted = 0;
+  /** How long each piece takes, in either direction, in milliseconds. */
+  lagMs = 0;
 
-  private constructor(target: number) {
+  private constructor(target: () => number) {
     this.#target = target;
     this.#server = createServer((client) => this.#accept(client));
   }
 
-  static async start(target: number): Promise<TcpProxy> {
-    const proxy = new TcpProxy(target);
+  /** @param target a port, or what it is by then. */
+  static async start(target: number | (() => number)): Promise<TcpProxy> {
+    const proxy = new TcpProxy(typeof target === "number" ? () => target : target);
     await new Promise<void>((resolve) => proxy.#server.listen(0, "127.0.0.1", resolve));
     return proxy;
   }
@@ -56,7 +60,7 @@ export class TcpProxy {
   #accept(client: Socket): void {
     this.accepted += 1;
     if (this.#mode === "cut") return void client.destroy();
-    const server = connect(this.#target, "127.0.0.1");
+    const server = connect(this.#target(), "127.0.0.1");
     const wire = [client, server] as const;
     this.#wires.add(wire);
     for (const socket of wire) {
@@ -69,9 +73,17 @@ export class TcpProxy {
         if (this.#mode !== "swallow" && !silenced.has(socket)) for (const other of wire) other.destroy();
       });
     }
-    client.pipe(server);
-    server.pipe(client);
+    client.pipe(this.#lag()).pipe(server);
+    server.pipe(this.#lag()).pipe(client);
     if (this.#mode === "swallow") for (const socket of wire) silence(socket);
+  }
+
+  #lag(): Transform {
+    const transform = (piece: Buffer, _: string, done: (error: null, piece: Buffer) => void): void => {
+      if (this.lagMs === 0) done(null, piece);
+      else setTimeout(done, this.lagMs, null, piece);
+    };
+    return new Transform({ transform });
   }
 }
 

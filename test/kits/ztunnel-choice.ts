@@ -1,4 +1,3 @@
-import type { Registry } from "../../src/registry/registry.ts";
 import type { NetworkId } from "../../src/names.ts";
 import type { GatewayAddress, Locality } from "../../src/registry/model/address.ts";
 import type { LoadBalancingScope, Service } from "../../src/registry/model/service.ts";
@@ -20,11 +19,16 @@ export interface Choice {
   readonly targetPort: number;
 }
 
-type Clients = Pick<Registry, "workloads" | "workloadsByService" | "services">;
+/** What a client holds: a registry's own, or what came over a wire. */
+export interface Held {
+  readonly workloads: { entries(): Iterable<readonly [string, Workload]> };
+  readonly workloadsByService: { get(service: string): readonly Workload[] };
+  readonly services: { get(key: Service["key"]): Service | undefined };
+}
 
 /** How ztunnel spreads calls to one port of a service, worked out from contract ztunnel.md 6.5. */
 export function choices(
-  { workloadsByService }: Clients,
+  { workloadsByService }: Held,
   service: Service,
   port: number,
   caller: Caller,
@@ -74,7 +78,7 @@ function placeOf({ network, cluster = "", node = "", locality }: Placed, scope: 
 
 /** The workloads that stand for a gateway; none if ztunnel would call it unknown (contract ztunnel.md 6.4). */
 export function gatewaysAt(
-  { workloads, workloadsByService, services }: Clients,
+  { workloads, workloadsByService, services }: Held,
   { destination, hbonePort }: GatewayAddress,
 ): readonly Workload[] {
   const all = [...workloads.entries()].map(([, workload]) => workload);

@@ -149,8 +149,11 @@ test("a root that is believed for another trust domain does not vouch for the pe
   const east = new Dialler();
   east.trust.offer("mesh-config", [{ trustDomain: "other.local", roots: [derOf(stranger.root)] }]);
   const { reason, message } = await east.failed(targetAt(west.port));
-  assert.equal(reason, "TLSUnknownAuthority");
-  assert.match(message, /its root vouches for trust domain other\.local only/);
+  assert.equal(reason, "TrustDomainUnknown");
+  assert.match(
+    message,
+    /its root vouches for trust domain other\.local only; annotation .* to west, or our own, is west\.local/,
+  );
 });
 
 test("who is not the control plane of the peer's trust domain is not asked, with both names", async () => {
@@ -215,7 +218,7 @@ test("a stream ends once the roots that let its peer in are gone", async () => {
   await until(() => east.connected);
   east.trust.offer("peer/west", []);
   east.links.recheck();
-  assert.equal(east.failure?.reason, "TLSUnknownAuthority");
+  assert.equal(east.failure?.reason, "TrustDomainUnknown");
 });
 
 test("a stream ends once the certificate of its peer is revoked, and no other does", async () => {

@@ -16,9 +16,10 @@ export function syntheticNodes(cluster: ClusterId, count: number): readonly Decl
 
 /** The address that a manifest states for a node itself. */
 export function statedNodeAddress(node: KubeObject): string {
-  const addresses = listOf(fieldsOf(node["status"])["addresses"]).filter(isFields);
-  return textOf(addresses.find((address) => address["type"] === "InternalIP")?.["address"]);
+  return textOf(statedAddresses(node).find(({ type }) => type === "InternalIP")?.["address"]);
 }
+
+const statedAddresses = (node: KubeObject) => listOf(fieldsOf(node["status"])["addresses"]).filter(isFields);
 
 /** Gives nodes what a kubelet would: an address, readiness and the label with their own name. */
 export class Kubelets {
@@ -44,7 +45,10 @@ export class Kubelets {
 function registeredNode(node: KubeObject, address: string): KubeObject {
   const { name } = node.metadata;
   const status = fieldsOf(node["status"]);
-  const addresses = [...(address === "" ? [] : [{ type: "InternalIP", address }]), { type: "Hostname", address: name }];
+  // What a cloud adds, as an ExternalIP, stays.
+  const stated = statedAddresses(node).filter(({ type }) => type !== "InternalIP" && type !== "Hostname");
+  const own = address === "" ? [] : [{ type: "InternalIP", address }];
+  const addresses = [...own, ...stated, { type: "Hostname", address: name }];
   return {
     ...node,
     metadata: { ...node.metadata, labels: { "kubernetes.io/hostname": name, ...node.metadata.labels } },

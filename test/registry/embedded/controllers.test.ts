@@ -237,6 +237,21 @@ test("a waypoint gets a native tunnel pod, a Service with port 15008 and an addr
   assert.deepEqual(address, { type: "Hostname", value: "waypoint.shop.svc.cluster.local" });
 });
 
+test("a node that states where others reach it from outside keeps that beside the address it is given", () => {
+  const lab = new Lab().apply({
+    "n.yaml":
+      "apiVersion: v1\nkind: Node\nmetadata: {name: n1}\n" +
+      "status: {addresses: [{type: ExternalIP, address: 198.51.100.1}]}",
+  });
+  const addresses = listOf(fieldsOf(lab.get("Node//n1")!["status"])["addresses"]).map(fieldsOf);
+  assert.deepEqual(
+    addresses.map(({ type }) => type),
+    ["InternalIP", "ExternalIP", "Hostname"],
+  );
+  assert.match(String(addresses[0]!["address"]), /^172\.18\./);
+  assert.equal(addresses[1]!["address"], "198.51.100.1");
+});
+
 test("an east-west gateway that asks for an address has it, as from a load balancer", () => {
   const lab = new Lab().apply({
     "g.yaml":
