@@ -7,7 +7,7 @@ import type { Layout } from "./cacerts-check.ts";
 import { ISTIO, KUBERNETES, openCertificate } from "./cacerts.ts";
 import { CRL_FILE } from "./crl-check.ts";
 import { type Files, folderText } from "./folder-files.ts";
-import { pemBlocks } from "./pem.ts";
+import { beginnings, pemBlocks } from "./pem.ts";
 import { ROOT_LAYOUT } from "./root-folder.ts";
 import { readCertificate } from "./certificate-fields.ts";
 
@@ -82,7 +82,7 @@ export function brokenFiles({ layout, text }: AuthorityFolder): readonly string[
   return files.filter((name) => {
     // It may be empty where there is nothing between the certificate and the root.
     if (name === layout.chain && text.get(name)?.trim() === "") return false;
-    const blocks = pemBlocks(text.get(name) ?? "", "CERTIFICATE").length;
+    const blocks = beginnings(text.get(name) ?? "", "CERTIFICATE");
     return blocks === 0 || readable(text.get(name)!).length < blocks;
   });
 }

@@ -63,7 +63,7 @@ export class AuthoritySteps {
    * on with what signed before; one that begins has it no more.
    */
   whyNotYet(now: EpochMs, elapsed: ElapsedMs): string | undefined {
-    const under = [...this.#trusted.values()].filter(({ ders }) => isUnder(this.#signing, ders[0]));
+    const under = [...this.#trusted.values()].filter(({ ders }) => isUnder(this.#signing, ders));
     const others = [...this.#trusted.values()].filter(
       (root) =>
         !under.includes(root) && root.since + this.#waitMs <= elapsed && readCertificate(root.ders[0]).notAfter > now,
@@ -81,7 +81,7 @@ export class AuthoritySteps {
   remembered(now: EpochMs, elapsed: ElapsedMs): readonly RememberedRoot[] {
     const at = (when: ElapsedMs): EpochMs | undefined => (when === -Infinity ? undefined : now - (elapsed - when));
     return [...this.#trusted.values()].map(({ ders, since, signed }) => {
-      const signing = isUnder(this.#signing, ders[0]);
+      const signing = isUnder(this.#signing, ders);
       return { ders, since: at(since), signed: signing ? undefined : at(signed), signing };
     });
   }
@@ -91,7 +91,7 @@ export class AuthoritySteps {
     const at = (when: EpochMs | undefined): ElapsedMs =>
       when === undefined ? -Infinity : elapsed - Math.max(0, now - when);
     // Until when a process signed that is no more, nobody knows.
-    const untilNow = signing && !isUnder(this.#signing, ders[0]);
+    const untilNow = signing && !isUnder(this.#signing, ders);
     return { ders, since: at(since), signed: untilNow ? elapsed : at(signed) };
   }
 
@@ -122,7 +122,7 @@ export class AuthoritySteps {
   #sign(now: EpochMs, elapsed: ElapsedMs, waits: string[]): void {
     const next = this.#wanted;
     if (next === this.#signing) return;
-    const under = [...this.#trusted.values()].filter(({ ders }) => isUnder(next, ders[0]));
+    const under = [...this.#trusted.values()].filter(({ ders }) => isUnder(next, ders));
     const readyMs = Math.min(...under.map(({ since }) => since)) + this.#waitMs;
     if (readyMs > elapsed && this.#signing.notAfter > now) {
       const who = under[0] ? rootName(under[0].ders[0]) : "its root";
@@ -130,14 +130,15 @@ export class AuthoritySteps {
       waits.push(`${who} is new to workloads, so the signing certificate under it is used from ${from} on`);
       return;
     }
-    for (const root of this.#trusted.values()) if (isUnder(this.#signing, root.ders[0])) root.signed = elapsed;
+    for (const root of this.#trusted.values()) if (isUnder(this.#signing, root.ders)) root.signed = elapsed;
     this.#signing = next;
   }
 
   /** Whether certificates that have not ended may lead to a root that was taken out. */
-  #mayBeInUse({ ders: [der], signed }: Root, now: EpochMs, elapsed: ElapsedMs, waits: string[]): boolean {
+  #mayBeInUse({ ders, signed }: Root, now: EpochMs, elapsed: ElapsedMs, waits: string[]): boolean {
+    const [der] = ders;
     if (readCertificate(der).notAfter <= now) return false;
-    if (isUnder(this.#signing, der)) return true;
+    if (isUnder(this.#signing, ders)) return true;
     if (signed + this.#waitMs <= elapsed) return false;
     const until = minuteOf(now + signed + this.#waitMs - elapsed);
     waits.push(`${rootName(der)} was taken out, and stays trusted until ${until}, as it signed until lately`);

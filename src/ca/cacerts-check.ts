@@ -95,7 +95,8 @@ function checkLinks({ folder, layout, chain }: Material, now: EpochMs): void {
     );
   chain.forEach((certificate, at) => {
     const name = at === 0 ? layout.certificate : (layout.chain ?? layout.certificate);
-    checkIssuer(folder, name, certificate, at, now);
+    const why = whyUnfit(certificate, at, now);
+    if (why !== undefined) throw refusal(folder, name, why);
     const next = chain[at + 1];
     if (next === undefined || issued(next, certificate)) return;
     throw refusal(
@@ -106,40 +107,53 @@ function checkLinks({ folder, layout, chain }: Material, now: EpochMs): void {
   });
 }
 
-/** @returns when the last root ends that the chain leads to. */
+/**
+ * @returns when the last root ends that the chain leads to. ztunnel takes a root as it is; OpenSSL, Go and we hold it to
+ * what it says of itself (contract operations.md 4.4, 30).
+ */
 function checkAnchored({ folder, layout, chain, roots }: Material, now: EpochMs): EpochMs {
   const last = chain.at(-1)!;
   const anchors = roots.filter((root) => root.raw.equals(last.raw) || issued(root, last));
-  if (anchors.length === 0)
+  const [first] = anchors;
+  if (first === undefined)
     throw refusal(
       folder,
       layout.root,
       `no root in it issued ${nameOf(last)}; put its issuer "${oneLine(last.issuer)}" there`,
     );
-  const ends = Math.max(...anchors.map(({ raw }) => readCertificate(raw).notAfter));
-  if (ends > now) return ends;
-  throw refusal(folder, layout.root, `the root ${nameOf(anchors[0]!)} has expired; put one that is valid there`);
+  const alive = anchors.filter(({ raw }) => readCertificate(raw).notAfter > now);
+  if (alive.length === 0)
+    throw refusal(folder, layout.root, `the root ${nameOf(first)} has expired; put one that is valid there`);
+  const below = (root: X509Certificate): number => chain.length - (root.raw.equals(last.raw) ? 1 : 0);
+  const fit = alive.filter((root) => whyUnfit(root, below(root), now) === undefined);
+  if (fit.length > 0) return Math.max(...fit.map(({ raw }) => readCertificate(raw).notAfter));
+  throw refusal(folder, layout.root, whyUnfit(alive[0]!, below(alive[0]!), now)!);
 }
 
-function checkIssuer(folder: string, name: string, certificate: X509Certificate, below: number, now: EpochMs): void {
-  const refuse = (why: string): MeshError => refusal(folder, name, `${nameOf(certificate)} ${why}`);
+/** Why a certificate cannot have so many authorities below it, now, and what to do. */
+function whyUnfit(certificate: X509Certificate, below: number, now: EpochMs): string | undefined {
+  const why = whyNoIssuer(certificate, below, now);
+  return why && `${nameOf(certificate)} ${why}`;
+}
+
+function whyNoIssuer(certificate: X509Certificate, below: number, now: EpochMs): string | undefined {
   const fields = readCertificate(certificate.raw);
   const { ca, max } = pathLength(fields);
-  if (!ca) throw refuse("is no certificate authority; put one with CA:TRUE there, not a leaf");
+  if (!ca) return "is no certificate authority; put one with CA:TRUE there, not a leaf";
   if (max !== undefined && max < below)
-    throw refuse(`allows ${max} authorities below it, and ${below} follow; use one with a longer path`);
+    return `allows ${max} authorities below it, and ${below} follow; use one with a longer path`;
   const usage = fields.extensions.get(EXTENSION.keyUsage);
   const bits = usage && new DerReader(usage.value).next(TAG.bitString).content;
   if (bits !== undefined && (bits[1]! & 0x04) === 0)
-    throw refuse("may not sign certificates; use one with the key usage keyCertSign");
+    return "may not sign certificates; use one with the key usage keyCertSign";
   const uses = purposes(fields);
   if (uses !== undefined && !uses.includes(PURPOSE.any))
     if (!uses.includes(PURPOSE.serverAuth) || !uses.includes(PURPOSE.clientAuth))
-      throw refuse("is not for servers and clients both, so peers refuse what it signs; use one that names no purpose");
+      return "is not for servers and clients both, so peers refuse what it signs; use one that names no purpose";
   if (fields.notAfter <= now)
-    throw refuse(`expired at ${new Date(fields.notAfter).toISOString()}; put one that is valid there`);
-  if (fields.notBefore > now)
-    throw refuse(`is valid only from ${new Date(fields.notBefore).toISOString()}; check the clock`);
+    return `expired at ${new Date(fields.notAfter).toISOString()}; put one that is valid there`;
+  if (fields.notBefore > now) return `is valid only from ${new Date(fields.notBefore).toISOString()}; check the clock`;
+  return undefined;
 }
 
 /** Signs a leaf and has OpenSSL verify it: better now than at the first handshake of every workload. */

@@ -7,7 +7,7 @@ import type { Authority } from "./authority.ts";
 import { checkedAuthority, type Layout, refusal } from "./cacerts-check.ts";
 import { readCertificate } from "./certificate-fields.ts";
 import { CRL_FILE } from "./crl-check.ts";
-import { pemBlocks } from "./pem.ts";
+import { wholePemBlocks } from "./pem.ts";
 
 /** As istiod names the files, and as cert-manager does (contract ztunnel.md 4.7). */
 export const ISTIO: Layout = {
@@ -111,7 +111,7 @@ async function contentOf(folder: string, name: string): Promise<string> {
 }
 
 function certificatesIn(folder: string, name: string, text: string): readonly X509Certificate[] {
-  const blocks = pemBlocks(text, "CERTIFICATE");
+  const blocks = blocksIn(folder, name, text);
   if (blocks.length === 0) throw refusal(folder, name, "it holds no certificate in PEM");
   return blocks.map((bytes, at) => {
     try {
@@ -120,6 +120,14 @@ function certificatesIn(folder: string, name: string, text: string): readonly X5
       throw refusal(folder, name, `certificate ${at + 1} cannot be read: ${messageOf(thrown)}`);
     }
   });
+}
+
+function blocksIn(folder: string, name: string, text: string): readonly Uint8Array[] {
+  try {
+    return wholePemBlocks(text, "CERTIFICATE");
+  } catch (thrown) {
+    throw refusal(folder, name, messageOf(thrown));
+  }
 }
 
 /** @throws what says that it is no certificate, or that its key is none, which else shows only once the key is used. */

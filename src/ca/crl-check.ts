@@ -3,7 +3,7 @@ import { MeshError, messageOf } from "../errors.ts";
 import type { EpochMs } from "../host.ts";
 import { pathLength, readCertificate } from "./certificate-fields.ts";
 import { isSignedBy, readRevocationList, type RevocationList, type UnverifiedList } from "./crl.ts";
-import { pemBlocks } from "./pem.ts";
+import { wholePemBlocks } from "./pem.ts";
 
 /** Beside the other files, in each of their layouts (contract identity.md 3.4). */
 export const CRL_FILE = "ca-crl.pem";
@@ -28,7 +28,7 @@ export function checkedLists(
       "invalid",
       `it has ${text.length} bytes, and ${CRL_BYTES_MAX} fit; leave out what ended, and issue shorter lives`,
     );
-  const blocks = pemBlocks(text, "X509 CRL");
+  const blocks = wholePemBlocks(text, "X509 CRL");
   if (blocks.length === 0)
     throw new MeshError("invalid", "it holds no X509 CRL in PEM; put a list there, or remove it");
   return blocks.map((bytes, at) => {

@@ -12,6 +12,24 @@ export function pemBlocks(text: string, label: string): readonly Buffer[] {
 }
 
 /**
+ * The same of a text in which nothing may be missing: a block that is cut short or damaged is no block, and would go
+ * without a word.
+ * @throws MeshError `invalid` if one begins that cannot be read.
+ */
+export function wholePemBlocks(text: string, label: string): readonly Buffer[] {
+  const blocks = pemBlocks(text, label);
+  const begun = beginnings(text, label);
+  if (begun === blocks.length) return blocks;
+  throw new MeshError(
+    "invalid",
+    `${begun} blocks of ${label} begin in it, and ${blocks.length} can be read; put all of it there`,
+  );
+}
+
+/** How many blocks of a label begin in a text, whether or not they can be read. */
+export const beginnings = (text: string, label: string): number => text.split(`-----BEGIN ${label}-----`).length - 1;
+
+/**
  * The only block of a text that holds nothing else.
  * @throws MeshError `invalid` for none, several, another label, or anything around it.
  */

@@ -29,13 +29,18 @@ export function holds(outer: readonly Uint8Array[], inner: readonly Uint8Array[]
   return inner.every((root) => anchors.has(anchorOf(root)));
 }
 
-/** Whether what an authority signs is verified by a root. */
-export function isUnder({ chain, privateKey }: Pick<Authority, "chain" | "privateKey">, der: Uint8Array): boolean {
-  const root = new X509Certificate(der);
+/**
+ * Whether what an authority signs is verified by a root, by any of its certificates: what was issued under one may name
+ * its key identifier, or its serial number, and then is not under the others to OpenSSL.
+ */
+export function isUnder({ chain, privateKey }: Pick<Authority, "chain" | "privateKey">, ders: Ders): boolean {
+  const roots = ders.map((der) => new X509Certificate(der));
   const last = chain.at(-1);
-  if (last === undefined) return createPublicKey(privateKey).equals(root.publicKey);
+  if (last === undefined) return roots.some(({ publicKey }) => createPublicKey(privateKey).equals(publicKey));
   const certificate = new X509Certificate(last);
-  return certificate.raw.equals(root.raw) || (certificate.checkIssued(root) && certificate.verify(root.publicKey));
+  return roots.some(
+    (root) => certificate.raw.equals(root.raw) || (certificate.checkIssued(root) && certificate.verify(root.publicKey)),
+  );
 }
 
 export const rootName = (der: Uint8Array): string => `root "${new X509Certificate(der).subject.replace(/\n/g, ", ")}"`;

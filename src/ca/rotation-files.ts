@@ -33,7 +33,10 @@ export function withRoots(cluster: ClusterAuthority, roots: readonly Uint8Array[
 /** The cluster signs with a new key under `root`, and trusts what it trusted. */
 export async function withSuccessor(maker: Maker, cluster: ClusterAuthority, root: Root): Promise<FolderChange> {
   const shape = successorOf(cluster, root.trustDomain ?? "cluster.local");
-  return { cluster, files: await newIntermediate(maker, root, shape, cluster.roots) };
+  const made = await newIntermediate(maker, root, shape, cluster.roots);
+  // When its roots were written, waits are counted from: the same ones are not written anew.
+  const files = new Map([...made].filter(([name, text]) => name !== ISTIO.root || text !== cluster.text.get(name)));
+  return { cluster, files };
 }
 
 /** Notes with the root what it issued in place of others, under the names that those had. */

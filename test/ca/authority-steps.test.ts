@@ -44,6 +44,26 @@ test("a new root is published at once, and what it issued signs when the wait is
   assert.deepEqual([signing(then.authority), then.waits], ["CN=ib", []]);
 });
 
+test("a root that was renewed under another key identifier is still the one that its authorities are under", async () => {
+  const a = await rootOf("a");
+  const renewed = await TestAuthority.create({
+    name: "CN=a",
+    notAfterMs: end + HOUR_MS,
+    keyOf: a,
+    keyId: "0102030405060708",
+  });
+  const [ia, ia2] = [await under(a, "ia"), await under(a, "ia2")];
+  const steps = new AuthoritySteps(authority(ia, a, renewed), 24 * HOUR_MS);
+  assert.deepEqual(
+    steps.remembered(start, 0).map(({ signing }) => signing),
+    [true],
+  );
+  steps.offer(authority(ia2, a, renewed), start);
+  const { authority: now, waits } = at(steps, 1);
+  assert.deepEqual([signing(now), waits], ["CN=ia2", []]);
+  assert.match(steps.whyNotYet(start, HOUR_MS) ?? "none", /^none$/);
+});
+
 test("a root that is taken out stays trusted until what it issued has ended", async () => {
   const [a, b] = [await rootOf("a"), await rootOf("b")];
   const [ia, ib] = [await under(a, "ia"), await under(b, "ib")];

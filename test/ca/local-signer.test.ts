@@ -304,7 +304,34 @@ const unusable: readonly (readonly [string, () => Promise<Files>, RegExp])[] = [
     /cert-chain.pem: 7 certificates lead to the root, .* takes 6/,
   ],
   ["an authority that allows none below it", () => deep(0), /allows 0 authorities below it, and 1 follow/],
+  [
+    "a root that allows none below it",
+    () => rootedIn({ pathLength: 0 }),
+    /root-cert.pem: "CN=odd root" allows 0 authorities below it, and 1 follow/,
+  ],
+  [
+    "a root of tomorrow",
+    () => rootedIn({ notBeforeMs: Date.now() + day, notAfterMs: Date.now() + 2 * day }),
+    /root-cert.pem: "CN=odd root" is valid only from .*; check the clock/,
+  ],
+  [
+    "a second root that is cut short",
+    async () => files({}, { "root-cert.pem": `${(await root).root}\n${(await root).root.slice(0, 200)}` }),
+    /root-cert.pem: 2 blocks of CERTIFICATE begin in it, and 1 can be read; put all of it there/,
+  ],
+  [
+    "a second root that is damaged",
+    async () => files({}, { "root-cert.pem": `${(await root).root}\n${(await root).root.replace("MII", "M?I")}` }),
+    /root-cert.pem: 2 blocks of CERTIFICATE begin in it, and 1 can be read/,
+  ],
 ];
+
+/** An intermediate of a root like this. */
+async function rootedIn(shape: AuthorityShape): Promise<Files> {
+  const odd = await TestAuthority.create({ ...shape, name: "CN=odd root" });
+  const own = await TestAuthority.create({ name: "CN=intermediate" }, odd);
+  return { "ca-cert.pem": own.root, "ca-key.pem": own.key, "cert-chain.pem": own.root, "root-cert.pem": odd.root };
+}
 
 async function expiredRoot(): Promise<Files> {
   const old = await TestAuthority.create({ name: "CN=old root", notAfterMs: Date.now() - 1000 });
@@ -357,6 +384,19 @@ for (const [what, made, message] of unusable)
 test("two intermediates are sent in order, and six are taken", async () => {
   assert.equal((await load(await deep()))!.chain.length, 2);
   assert.equal((await load(await tower(6)))!.chain.length, 6);
+});
+
+test("one good certificate of a root is enough, whatever its others are like", async () => {
+  const good = await TestAuthority.create({ name: "CN=odd root" });
+  const own = await TestAuthority.create({ name: "CN=intermediate" }, good);
+  const other = await TestAuthority.create({ name: "CN=odd root", pathLength: 0, keyOf: good });
+  const authority = await load({
+    "ca-cert.pem": own.root,
+    "ca-key.pem": own.key,
+    "cert-chain.pem": own.root,
+    "root-cert.pem": `${other.root}\n${good.root}`,
+  });
+  assert.equal(authority!.roots.length, 2);
 });
 
 test("nothing lives longer than the root, though its intermediate does", async () => {

@@ -140,6 +140,22 @@ test("a step that is done does nothing when it is asked for again", async () => 
   }
 });
 
+test("clusters that switch one by one wait once: what a cluster trusts was not written anew", async () => {
+  await using lab = await caLab();
+  await mesh(lab);
+  assert.equal((await rotate(lab, "--step", "add-root")).code, 0);
+  const published = Math.floor(lab.now() / 1000) - 25 * 3_600;
+  for (const cluster of CLUSTERS) utimesSync(lab.at(`${cluster}/root-cert.pem`), published, published);
+  for (const cluster of CLUSTERS) {
+    const ran = await rotate(lab, "--step", "switch", "--only", `@${cluster}`);
+    assert.deepEqual([ran.code, /too early/.test(ran.err)], [0, false], ran.err);
+    assert.equal(statSync(lab.at(`${cluster}/root-cert.pem`)).mtimeMs, published * 1000);
+  }
+  assert.ok(
+    CLUSTERS.every((cluster) => own(lab, cluster).verify(new X509Certificate(read(lab, "b/root-cert.pem")).publicKey)),
+  );
+});
+
 test("a plan says what is done, what is next and what to wait for, and writes nothing", async () => {
   await using lab = await caLab();
   await mesh(lab);

@@ -28,6 +28,10 @@ export interface AuthorityShape {
   readonly uris?: readonly string[];
   /** In hexadecimal; 01 by default. */
   readonly serial?: string;
+  /** Whose key it has: a root that was renewed. */
+  readonly keyOf?: TestAuthority;
+  /** The subject key identifier in hexadecimal; by default it follows from the key. */
+  readonly keyId?: string;
 }
 
 export interface ListShape {
@@ -97,9 +101,14 @@ export class TestAuthority {
       constraints,
       purposes = [],
       serial = "01",
+      keyOf,
+      keyId,
     } = typeof shape === "string" ? ({ name: shape } as AuthorityShape) : shape;
     const own = ALGORITHMS[algorithm ?? "P-256"];
-    const keys = (await webcrypto.subtle.generateKey(own, true, ["sign", "verify"])) as webcrypto.CryptoKeyPair;
+    const keys =
+      keyOf === undefined
+        ? ((await webcrypto.subtle.generateKey(own, true, ["sign", "verify"])) as webcrypto.CryptoKeyPair)
+        : keyOf.#keys;
     const subject = name ?? "CN=test root";
     const certificate = await x509.X509CertificateGenerator.create({
       serialNumber: serial,
@@ -116,7 +125,9 @@ export class TestAuthority {
           : new x509.Extension("2.5.29.19", true, constraints),
         ...(purposes.length > 0 ? [new x509.ExtendedKeyUsageExtension([...purposes])] : []),
         new x509.KeyUsagesExtension(usages ?? x509.KeyUsageFlags.keyCertSign, true),
-        await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+        keyId === undefined
+          ? await x509.SubjectKeyIdentifierExtension.create(keys.publicKey)
+          : new x509.SubjectKeyIdentifierExtension(keyId),
         await x509.AuthorityKeyIdentifierExtension.create((issuer === undefined ? keys : issuer.#keys).publicKey),
         ...(uris.length > 0 ? [new x509.SubjectAlternativeNameExtension(uris.map(urlName))] : []),
       ],
