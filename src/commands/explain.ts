@@ -2,6 +2,8 @@ import { stringify } from "yaml";
 import { type Command, textOption, UsageError } from "../command.ts";
 import { MeshError } from "../errors.ts";
 import type { Explanation } from "../explain/explanation.ts";
+import { isAskable } from "../explain/question.ts";
+import { printable } from "../printable.ts";
 import { ADMIN_FLAGS, fetchAdmin } from "./admin-client.ts";
 import { explanationText } from "./explanation-text.ts";
 import { askOtherEnds, explainPath } from "./other-ends.ts";
@@ -36,6 +38,10 @@ export const explainCommand: Command = {
     const from = textOption(options, "from") ?? "";
     if (from !== "" && !/^[^/]+\/[^/]+$/.test(from))
       throw new UsageError(`--from is "${from}": give a pod as namespace/name, as shop/web-7d4b-x2`);
+    if (!isAskable(args[0] ?? ""))
+      throw new UsageError(
+        `"${printable(args[0] ?? "", 120)}" is no host: give one as cart.shop.mesh.internal, or cart.shop`,
+      );
     const answer = await fetchAdmin(call, explainPath(args[0] ?? "", from === "" ? {} : { from }));
     if (!isExplanation(answer))
       throw new MeshError("unavailable", "the answer is no explanation: is it a Causeway of this release?");

@@ -7,6 +7,7 @@ import type {
   SharingView,
   Verdict,
 } from "../explain/explanation.ts";
+import { formatDuration } from "../duration.ts";
 import { printable } from "../printable.ts";
 import type { OtherEnd } from "./other-ends.ts";
 
@@ -50,18 +51,19 @@ function nameLines({ name, waypoint }: Explanation): Lines {
     ...row("segment", segment),
     ...row("spread", kind === "unknown" ? "" : distribution),
     ...row("expects", identities.length === 0 ? "" : `${identities.join(", ")} behind gateways of other networks`),
-    ...row("waypoint", kind === "unknown" ? "" : `${waypoint.rule} (${waypoint.policy})`),
+    ...row("waypoint", kind === "unknown" ? "" : waypoint.rule),
   ];
 }
 
 const row = (title: string, text: string): Lines => (text === "" ? [] : [`${title.padEnd(9)} ${text}`]);
 
 function contributionLines(
-  { cluster, via, endpoints, healthy, through, cause, link }: Contribution,
+  { cluster, via, endpoints, healthy, through, cause, link, ageMs }: Contribution,
   ours: string,
   ends: readonly OtherEnd[],
 ): Lines {
-  const heard = via === "peer" ? `link ${link}` : via === "secret" ? "by its API server" : "this cluster";
+  const age = ageMs === 0 ? "" : `, last heard ${formatDuration(ageMs)} ago`;
+  const heard = via === "peer" ? `link ${link}${age}` : via === "secret" ? "by its API server" : "this cluster";
   const head = `${cluster} (${heard})`;
   if (cause === undefined)
     return [
@@ -70,7 +72,7 @@ function contributionLines(
   if (cause.reason === "absent") return [`${head}: ${cause.message}`];
   const further = ends.filter((end) => end.cluster === cluster).flatMap((end) => farLines(end, ours));
   return [
-    `${head}: no endpoint counts, ${cause.reason}`,
+    `${head}: no endpoints, ${cause.reason}`,
     ...causeLines(cause, further.length > 0).map((line) => `  ${line}`),
     ...further.map((line) => `  ${line}`),
   ];
@@ -133,8 +135,8 @@ function sharingLines({ cause, scope, saidBy, hosts, ready, total, readers }: Sh
   return [
     `${ready} of ${total} endpoints ready, scope ${scope} by ${saidBy}, as ${hosts.join(", ")}`,
     ...(readers.length === 0 ? ["no peer reads this cluster"] : []),
-    ...readers.flatMap(({ cluster, state, cause }) => [
-      `${cluster}: ${state}${cause === undefined ? "" : `, ${cause.reason}`}`,
+    ...readers.flatMap(({ cluster, state, cause, acknowledgedAt }) => [
+      `${cluster}: ${state}${acknowledgedAt === "" ? "" : `, last at ${acknowledgedAt}`}${cause === undefined ? "" : `, ${cause.reason}`}`,
       ...(cause === undefined ? [] : causeLines(cause).map((line) => `  ${line}`)),
     ]),
   ];

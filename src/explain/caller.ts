@@ -63,7 +63,12 @@ function podOf(from: string, { registry }: ExplainFacts): Workload {
   const exact = registry.workloads.get(podUid(localCluster, namespace, name));
   if (exact !== undefined) return exact;
   const prefix = podUid(localCluster, namespace, name);
-  for (const [uid, workload] of registry.workloads.entries()) if (uid.startsWith(prefix)) return workload;
+  const begun = Array.from(registry.workloads.entries(), ([, workload]) => workload).filter(({ uid }) =>
+    uid.startsWith(prefix),
+  );
+  // `web` is rather one of the Deployment web than one of web2.
+  const meant = begun.find(({ uid }) => uid.startsWith(`${prefix}-`)) ?? begun[0];
+  if (meant !== undefined) return meant;
   throw new MeshError(
     "absent",
     `cluster ${localCluster} has no pod ${printable(from, 120)} with an address; causeway workloads -n ${printable(namespace, 63)} lists those that it has`,

@@ -4,10 +4,10 @@ import { recordKey, type Candidate, type Exclusion, type ExclusionReason } from 
 import { SCOPE_LABEL } from "../registry/kube/scope-labels.ts";
 import { SEGMENT_LABEL } from "../registry/kube/segment.ts";
 import type { Cause, ExplainFacts, Place } from "./explanation.ts";
-import { whyDenied } from "./denied.ts";
-import { atGateway, trustDomainPlace } from "./gateway-place.ts";
+import { whyDenied, whyUnheard } from "./denied.ts";
+import { atGateway, linkPlace, networkPlace, trustDomainPlace } from "./gateway-place.ts";
 import { kubectl, labelService } from "./kubectl.ts";
-import { remedyOfGateway, remedyOfLink } from "./link-causes.ts";
+import { remedyOfGateway } from "./link-causes.ts";
 import { scopeField, whyNotShared } from "./not-shared.ts";
 import type { Question } from "./question.ts";
 
@@ -22,6 +22,7 @@ export function causeOf(candidate: Candidate, question: Question, facts: Explain
   if (via !== "peer" && (reason === "absent" || reason === "not exported"))
     return whyNotShared(facts.registry, cluster, namespace, name);
   if (reason === "import denied") return whyDenied(cluster, question, facts);
+  if (reason === "never synced") return whyUnheard(cluster, messageOf(candidate, excluded, question), facts);
   return { reason, message: messageOf(candidate, excluded, question), ...PLACES[reason](candidate, question, facts) };
 }
 
@@ -145,6 +146,11 @@ function otherName({ cluster, via }: Candidate, question: Question, { registry }
 function nameTaken(_candidate: Candidate, { key, host }: Question, { registry }: ExplainFacts): Place {
   const { owners, options } = registry.globalCandidates.inputs;
   const [kind = "", where = ""] = (owners.get(key) ?? "").split(" ");
+  if (kind === "GlobalService")
+    return {
+      ...{ object: `Service ${where}`, cluster: options.localCluster, field: "" },
+      fix: "have the patterns of the Segment tell the two apart, or one of them not select one of the two",
+    };
   const [, namespace = "", name = ""] = where.split("/");
   return {
     object: `${kind} ${namespace}/${name}`,
@@ -166,17 +172,12 @@ function noLink(candidate: Candidate, _question: Question, facts: ExplainFacts):
   return atGateway(candidate.cluster, facts, remedyOfGateway);
 }
 
-function linkDown(candidate: Candidate, _question: Question, facts: ExplainFacts): Place {
-  const view = facts.registry.peers.statuses.get(candidate.cluster);
-  return atGateway(candidate.cluster, facts, (gateway, local) => remedyOfLink(view?.reason, gateway, local));
+function linkDown({ cluster }: Candidate, _question: Question, facts: ExplainFacts): Place {
+  return linkPlace(cluster, facts);
 }
 
-function networkMismatch(candidate: Candidate, _question: Question, facts: ExplainFacts): Place {
-  const said = facts.registry.peers.facts.get(candidate.cluster)?.network ?? "<network of the peer>";
-  return atGateway(candidate.cluster, facts, ({ namespace, name }, local) => ({
-    field: "metadata.labels[topology.istio.io/network]",
-    fix: kubectl(local, `-n ${namespace} label gateway ${name} topology.istio.io/network=${said} --overwrite`),
-  }));
+function networkMismatch({ cluster }: Candidate, _question: Question, facts: ExplainFacts): Place {
+  return networkPlace(cluster, facts.registry.peers.facts.get(cluster)?.network, facts);
 }
 
 function noDoor(candidate: Candidate, _question: Question, facts: ExplainFacts): Place {
@@ -210,7 +211,12 @@ function trustDomainOf(identity: string): string {
 }
 
 function noReadyPods({ cluster, via }: Candidate, question: Question, { registry }: ExplainFacts): Place {
-  const { namespace, name } = question;
+  const { namespace } = question;
+  if (via === "peer" && (registry.peers.federated.get(recordKey(cluster, question))?.ready ?? 0) > 0)
+    return {
+      ...{ object: "control plane", cluster, field: "PEERING_FLAT_NETWORK" },
+      fix: `PEERING_FLAT_NETWORK=true in the environment of cluster ${cluster}'s control plane, or give it a Gateway that leads here`,
+    };
   const kube = via === "peer" ? undefined : registry.objects.services.get(recordKey(cluster, question));
   const selector = kube?.selector?.pairs.map(([key, value]) => `${key}=${value}`).join(",");
   const look =
@@ -218,7 +224,7 @@ function noReadyPods({ cluster, via }: Candidate, question: Question, { registry
       ? `-n ${namespace} get service,endpointslices,pods -o wide`
       : `-n ${namespace} get pods -l ${selector} -o wide`;
   return {
-    object: serviceOf({ ...question, name }),
+    object: serviceOf(question),
     cluster,
     field: "spec.selector",
     fix: `have pods that it selects become ready: ${kubectl(cluster, look)}`,

@@ -1,4 +1,3 @@
-import type { ServiceName } from "../names.ts";
 import { sharesOf } from "../registry/aggregate-workloads.ts";
 import { usableWays } from "../registry/coalesced-workloads.ts";
 import { recordKey, type Candidate } from "../registry/global-candidate.ts";
@@ -27,6 +26,7 @@ function contributionOf(candidate: Candidate, question: Question, facts: Explain
     ...{ cluster, via, endpoints, healthy, cause },
     through: cause === undefined ? waysTo(candidate, question, facts).map(wayText) : [],
     link: via === "peer" ? (facts.registry.peers.statuses.get(cluster)?.state ?? "none") : "",
+    ageMs: via === "peer" ? (facts.peers.find((peer) => peer.cluster === cluster)?.ageMs ?? 0) : 0,
   };
 }
 
@@ -38,7 +38,7 @@ function unheard(cluster: string, { registry }: ExplainFacts): Contribution {
     message: `Cluster ${cluster} reads what we share, and no Gateway here leads to it, so we do not hear what it shares.`,
     ...withoutGateway(cluster, localCluster),
   };
-  return { cluster, via: "peer", endpoints: 0, healthy: 0, through: [], cause, link: "none" };
+  return { cluster, via: "peer", endpoints: 0, healthy: 0, through: [], cause, link: "none", ageMs: 0 };
 }
 
 /** The gateways by which its endpoints are reached; none if they are on our own network. */
@@ -65,7 +65,3 @@ const wayText = ({ host, hbonePort, network }: NetworkGateway): string =>
 /** How many endpoints calls to the name end at. */
 export const reachableIn = (contributions: readonly Contribution[]): number =>
   contributions.reduce((sum, { cause, healthy }) => sum + (cause === undefined ? healthy : 0), 0);
-
-/** True if ztunnels here know the name at all. */
-export const isKnown = ({ registry }: ExplainFacts, key: ServiceName): boolean =>
-  registry.services.get(key) !== undefined;

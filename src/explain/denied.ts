@@ -2,7 +2,7 @@ import type { ClusterId } from "../names.ts";
 import { isFor } from "../peering/grants.ts";
 import { recordKey } from "../registry/global-candidate.ts";
 import type { PeerGrant } from "../registry/kube/peer-grant.ts";
-import { trustDomainPlace } from "./gateway-place.ts";
+import { linkPlace, networkPlace, trustDomainPlace } from "./gateway-place.ts";
 import type { Cause, ExplainFacts, Place } from "./explanation.ts";
 import { kubectl } from "./kubectl.ts";
 import type { Question } from "./question.ts";
@@ -32,6 +32,28 @@ export function whyDenied(cluster: ClusterId, question: Question, facts: Explain
         ...{ reason: "import denied", message, ...service },
         fix: `run the same release of Causeway in cluster ${cluster} and in ${localCluster}; if that is so, report it`,
       };
+  }
+}
+
+/**
+ * Why nothing of a peer counts yet: its link is not up; or it is, and what the cluster says of itself was not taken, as it
+ * is not what its Gateway says.
+ */
+export function whyUnheard(cluster: ClusterId, message: string, facts: ExplainFacts): Cause {
+  const denials = facts.peers.find((peer) => peer.cluster === cluster)?.denials ?? [];
+  const denial = denials.find(({ name }) => name === cluster);
+  const said = `What cluster ${cluster} says of itself is not taken: ${denial?.message ?? ""}.`;
+  switch (denial?.reason) {
+    case "network": {
+      const [, found] = /^it says network ([^,]*),/.exec(denial.message) ?? [];
+      return { reason: "network mismatch", message: said, ...networkPlace(cluster, found, facts) };
+    }
+    case "trust-domain": {
+      const [, found] = /^it says trust domain ([^,]*),/.exec(denial.message) ?? [];
+      return { reason: "SAN refused", message: said, ...trustDomainPlace(cluster, found, facts) };
+    }
+    default:
+      return { reason: "never synced", message: denial === undefined ? message : said, ...linkPlace(cluster, facts) };
   }
 }
 

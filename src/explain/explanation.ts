@@ -62,6 +62,8 @@ export interface Contribution {
   readonly cause: Cause | undefined;
   /** The state of the link to a peer, as `live`; empty if it is none. */
   readonly link: string;
+  /** For how long a peer has not confirmed what it said; 0 while it is live, and for others. */
+  readonly ageMs: number;
 }
 
 /** What the name is to ztunnels of this cluster. */
@@ -150,6 +152,8 @@ export interface ReaderView {
   readonly cluster: string;
   /** Whether it has what we say of the Service, as far as we know. */
   readonly state: "acknowledged" | "under way" | "withheld" | "refused" | "not connected";
+  /** When it last acknowledged anything of services, by the clock of this cluster; empty if it did not, or has none. */
+  readonly acknowledgedAt: string;
   readonly cause: Cause | undefined;
 }
 

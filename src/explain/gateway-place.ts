@@ -1,7 +1,8 @@
+import type { ClusterId } from "../names.ts";
 import type { PeerGateway } from "../registry/model/peer.ts";
 import type { ExplainFacts, Place } from "./explanation.ts";
 import { kubectl } from "./kubectl.ts";
-import type { Remedy } from "./link-causes.ts";
+import { type Remedy, remedyOfLink } from "./link-causes.ts";
 
 export const gatewayTo = (cluster: string, { registry }: ExplainFacts): PeerGateway | undefined => {
   const all = Array.from(registry.peerGateways.entries(), ([, gateway]) => gateway);
@@ -42,4 +43,20 @@ export function trustDomainPlace(cluster: string, found: string | undefined, fac
       `-n ${namespace} annotate gateway ${name} gateway.istio.io/trust-domain=${found ?? "<trust domain of the peer>"} --overwrite`,
     ),
   }));
+}
+
+/** The label that says which network a peer is on; `said` is what the peer says itself. */
+export const networkPlace = (cluster: string, said: string | undefined, facts: ExplainFacts): Place =>
+  atGateway(cluster, facts, ({ namespace, name }, local) => ({
+    field: "metadata.labels[topology.istio.io/network]",
+    fix: kubectl(
+      local,
+      `-n ${namespace} label gateway ${name} topology.istio.io/network=${said ?? "<network of the peer>"} --overwrite`,
+    ),
+  }));
+
+/** What keeps a link from being up. */
+export function linkPlace(cluster: string, facts: ExplainFacts): Place {
+  const status = facts.registry.peers.statuses.get(cluster as ClusterId);
+  return atGateway(cluster, facts, (gateway, local) => remedyOfLink(status?.reason, gateway, local));
 }

@@ -1,4 +1,5 @@
 import { objectKey, type ClusterId } from "../names.ts";
+import { formatServiceAccountId } from "../spiffe.ts";
 import { recordKey } from "../registry/global-candidate.ts";
 import type { WaypointPolicy } from "../registry/model/federated-service.ts";
 import { chosenWaypoint } from "../registry/waypoints.ts";
@@ -30,7 +31,9 @@ export function waypointView(question: Question, facts: ExplainFacts): WaypointV
   const policy: WaypointPolicy = offers.hosts.get(key)?.waypointPolicy ?? "once";
   const here = takes ? (chosen?.name ?? "") : "";
   const refused = chosen?.refused === undefined ? "" : `${chosen.name} ${chosen.refused}`;
-  return { here, refused, there, policy, rule: ruleOf(policy, here, there.length > 0) };
+  const ofOne = here === "" ? "none" : `${here} takes the calls and enforces L7`;
+  const rule = offers.hosts.get(key) === undefined ? ofOne : `${ruleOf(policy, here, there.length > 0)} (${policy})`;
+  return { here, refused, there, policy, rule };
 }
 
 function ruleOf(policy: WaypointPolicy, here: string, there: boolean): string {
@@ -66,7 +69,10 @@ export function pathsTo(
       to: contribution.cluster,
       hops:
         contribution.cluster === localCluster
-          ? [...fromCaller(waypoint, localCluster), ...arrival(localCluster, "the caller, or the waypoint before it")]
+          ? [
+              ...fromCaller(waypoint, localCluster),
+              ...arrival(localCluster, waypoint.here === "" ? "the caller" : "the waypoint"),
+            ]
           : [...fromCaller(waypoint, localCluster), ...abroad(contribution, question, waypoint, facts)],
     }));
 }
@@ -91,10 +97,13 @@ function abroad(
 ): readonly Hop[] {
   const theirs = there.find((each) => each.cluster === cluster)?.waypoint;
   const ways = waysTo({ cluster: cluster as ClusterId, via } as Parameters<typeof waysTo>[0], question, facts);
-  const identities = [...new Set(ways.map(({ namespace, serviceAccount }) => `ns/${namespace}/sa/${serviceAccount}`))];
+  const { mesh } = facts.registry.globalCandidates.inputs.options;
+  const identities = ways.map(({ namespace, serviceAccount, trustDomain = mesh.trustDomain }) =>
+    formatServiceAccountId({ trustDomain, namespace, serviceAccount }),
+  );
   const gateway: Hop = {
     ...{ cluster, what: `east-west gateway ${ways.map(({ host }) => hostText(host)).join(", ")}`, enforces: "nothing" },
-    note: `passes the inner tunnel on, unopened; it must prove to be ${identities.join(" or ")}`,
+    note: `passes the inner tunnel on, unopened; it must prove to be ${[...new Set(identities)].join(" or ")}`,
   };
   const enforces = policy === "both" || policy === "destination" || (policy === "once" && here === "");
   const waypoint: readonly Hop[] =

@@ -18,6 +18,9 @@ export interface Question {
   readonly isLocal: boolean;
 }
 
+/** Whether it could be asked at all. */
+export const isAskable = (asked: string): boolean => partsOf(asked) !== undefined;
+
 const HOST = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
 
 /**
@@ -25,14 +28,20 @@ const HOST = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
  * with `:port`. @throws MeshError `invalid` if it is none of these.
  */
 export function questionOf(asked: string, registry: Registry): Question {
-  const [, text = "", digits] = /^(.*?)(?::([0-9]{1,5}))?$/.exec(asked.toLowerCase().replace(/\.$/, "")) ?? [];
-  const port = digits === undefined ? undefined : Number(digits);
-  if (!HOST.test(text) || !text.includes(".") || port === 0 || (port ?? 1) > 65_535)
+  const parts = partsOf(asked);
+  if (parts === undefined)
     throw new MeshError(
       "invalid",
       `"${printable(asked, 120)}" is no host: give one as cart.shop.mesh.internal, cart.shop.svc.cluster.local or cart.shop, with :port if that matters`,
     );
-  return { asked, port, ...meaningOf(text, registry) };
+  return { asked, port: parts.port, ...meaningOf(parts.host, registry) };
+}
+
+function partsOf(asked: string): { readonly host: string; readonly port: number | undefined } | undefined {
+  const [, host = "", digits] = /^(.*?)\.?(?::([0-9]{1,5}))?$/.exec(asked.toLowerCase()) ?? [];
+  const port = digits === undefined ? undefined : Number(digits);
+  const fits = HOST.test(host) && host.includes(".") && port !== 0 && (port ?? 1) <= 65_535;
+  return fits ? { host, port } : undefined;
 }
 
 function meaningOf(text: string, registry: Registry): Omit<Question, "asked" | "port"> {

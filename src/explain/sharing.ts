@@ -81,7 +81,7 @@ function readersOf(record: FederatedService, question: Question, facts: ExplainF
 }
 
 function readerOf(
-  { cluster, granted, acknowledged }: PeerReader,
+  { cluster, granted, acknowledged, ackedAt }: PeerReader,
   record: FederatedService,
   question: Question,
   facts: ExplainFacts,
@@ -90,7 +90,7 @@ function readerOf(
   const what = `Service ${namespace}/${name}`;
   if (!takesIn(granted, namespace, name))
     return {
-      ...{ cluster, state: "withheld" },
+      ...{ cluster, state: "withheld", acknowledgedAt: "" },
       cause: {
         reason: "export denied",
         message: `Cluster ${cluster} is not told of ${what}: no PeerGrant that limits what it may read takes that in.`,
@@ -99,8 +99,9 @@ function readerOf(
     };
   const theirs = facts.registry.peers.facts.get(cluster as FederatedService["cluster"])?.segment;
   if (record.scope === "segment" && theirs !== undefined && theirs !== record.segment)
-    return { cluster, state: "withheld", cause: otherSegment(cluster, theirs, record) };
-  return { cluster, state: acknowledged ? "acknowledged" : "under way", cause: undefined };
+    return { cluster, state: "withheld", acknowledgedAt: "", cause: otherSegment(cluster, theirs, record) };
+  const acknowledgedAt = ackedAt === 0 ? "" : new Date(ackedAt).toISOString();
+  return { cluster, state: acknowledged ? "acknowledged" : "under way", acknowledgedAt, cause: undefined };
 }
 
 const otherSegment = (cluster: string, theirs: string, record: FederatedService): Cause => ({
@@ -116,7 +117,7 @@ const refusedReader = (
   { cluster, reason, message }: ExplainFacts["refused"][number],
   localCluster: string,
 ): ReaderView => ({
-  ...{ cluster, state: "refused" },
+  ...{ cluster, state: "refused", acknowledgedAt: "" },
   cause: {
     reason: `refused: ${reason}`,
     message: `Cluster ${cluster} asked to read what we share, and may not: ${message}.`,
@@ -126,7 +127,7 @@ const refusedReader = (
 });
 
 const notConnected = (cluster: string, localCluster: string): ReaderView => ({
-  ...{ cluster, state: "not connected" },
+  ...{ cluster, state: "not connected", acknowledgedAt: "" },
   cause: {
     reason: "no link",
     message: `Cluster ${cluster} does not read us: it has no Gateway that leads here, or cannot connect.`,
