@@ -140,6 +140,26 @@ export class PeerImport {
     return this.#of(typeUrl).knows(name);
   }
 
+  /**
+   * Why whoever says this is not our peer, though it has proven to be of the same trust domain: the peer's address may be
+   * another's by now, and what that one does not have the peer has not withdrawn. A peer always says what it is itself.
+   */
+  whyStranger(
+    typeUrl: TypeUrl,
+    resources: readonly ReceivedResource[],
+    removed: readonly string[],
+  ): string | undefined {
+    if (typeUrl !== SGDS_TYPE) return undefined;
+    const { cluster, gateway } = this.#rules.target;
+    const right = `Gateway ${gateway} leads to ${cluster}; correct its address, or its label topology.istio.io/cluster`;
+    const other = resources
+      .map(({ body }) => clusterIn(body))
+      .find((named) => named !== cluster && named !== undefined);
+    if (other !== undefined && !resources.some(({ name }) => name === cluster))
+      return `whoever answers is cluster ${other}, and ${right}`;
+    return removed.includes(cluster) ? `whoever answers is not cluster ${cluster} any more, and ${right}` : undefined;
+  }
+
   take(typeUrl: TypeUrl, resources: readonly ReceivedResource[], removed: readonly string[]): void {
     const records = this.#of(typeUrl);
     for (const name of removed) records.remove(name);
@@ -187,5 +207,14 @@ export class PeerImport {
 
   #of(typeUrl: TypeUrl): Imported {
     return this.#byType.get(typeUrl)!;
+  }
+}
+
+/** Whom facts are about; undefined if they cannot be read. */
+function clusterIn(body: Uint8Array): ClusterId | undefined {
+  try {
+    return decodeClusterFacts(body).cluster;
+  } catch {
+    return undefined;
   }
 }

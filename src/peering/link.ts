@@ -229,6 +229,8 @@ export class Link {
     metrics.received(update.typeUrl, bytes);
     try {
       const { resources, removed, end } = subscription.take(update, (name) => records.knows(update.typeUrl, name));
+      const stranger = records.whyStranger(update.typeUrl, resources, removed);
+      if (stranger !== undefined) return this.#fail({ reason: "IdentityMismatch", message: stranger });
       records.take(update.typeUrl, resources, removed);
       stream.send(subscription.answer(update));
       metrics.answered(update.typeUrl, seconds(), true);

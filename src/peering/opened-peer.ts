@@ -18,7 +18,7 @@ import type { LinkTransport } from "./transport.ts";
 
 /** Changes of a peer are saved this often at most: a restart asks for what came since. */
 const SAVE_MS = 30_000;
-/** That nothing changed is saved this often. */
+/** That nothing changed is saved this often, or four times within the grace: who is killed shall not find it used up. */
 const CONFIRM_MS = 300_000;
 
 /** How often a peer is looked at: its age, its doors, what is to be saved. */
@@ -171,7 +171,8 @@ export class OpenedPeer {
     this.#dataPlane.tick(this.target, this.#records.facts, this.connected);
     const nowMs = this.#host.clock.elapsedMs();
     const sinceMs = this.#savedMs === undefined ? Infinity : nowMs - this.#savedMs;
-    if ((this.#changed && sinceMs >= SAVE_MS) || (this.connected && sinceMs >= CONFIRM_MS)) void this.#save();
+    const confirmMs = Math.min(CONFIRM_MS, this.#shared.stale.graceMs / 4);
+    if ((this.#changed && sinceMs >= SAVE_MS) || (this.connected && sinceMs >= confirmMs)) void this.#save();
   }
 
   view(): PeerView {

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
+import { clusterId } from "../../src/names.ts";
 import { ADDRESS_TYPE, FSDS_TYPE, SGDS_TYPE } from "../../src/xds/resource.ts";
+import { encodeClusterFacts } from "../../src/xds/types/cluster-facts.ts";
 import { encodeFederatedService } from "../../src/xds/types/federated-service.ts";
 import { snapshotEnd } from "../../src/xds/types/snapshot-end.ts";
-import { gatewayOf, LinkLab, serviceOf, WEST } from "./link-lab.ts";
+import { factsOf, gatewayOf, LinkLab, serviceOf, WEST } from "./link-lab.ts";
 
 const refused = { reason: "ConnectionRefused", message: "10.0.0.1 port 15012: nothing listens there" } as const;
 
@@ -26,6 +28,29 @@ test("a link asks for what the peer is, shares and runs, and shows it once all o
   assert.equal(lab.metric("peer_connection_state"), 1);
   assert.ok(lab.host.lines.some((line) => line.includes("peering cluster west sync complete")));
 });
+
+for (const [who, says] of [
+  ["of another cluster", [encodeClusterFacts(factsOf({ cluster: clusterId("north") }))]],
+  ["nobody that we know", []],
+] as const)
+  test(`who has got a peer's address and is ${who} takes nothing away, and is asked again later`, async () => {
+    const lab = await LinkLab.live([serviceOf("payments")]);
+    lab.call.ended();
+    await lab.reconnect();
+    const end = snapshotEnd("1", 0);
+    lab.call.say(SGDS_TYPE, [...says, end], ["west"]);
+    lab.call.say(FSDS_TYPE, [end], ["west/bank/payments"]);
+    lab.call.say(ADDRESS_TYPE, [end]);
+    assert.equal(lab.call.closed, true);
+    await lab.pass(0);
+    assert.equal(lab.status.reason, "IdentityMismatch");
+    assert.match(lab.status.message, /leads to west; correct its address/);
+    await lab.reconnect();
+    assert.deepEqual(lab.call.held(FSDS_TYPE), ["west/bank/payments"]);
+    lab.call.sayAll([serviceOf("payments")]);
+    await lab.pass(60_000);
+    assert.deepEqual([lab.status.state, lab.services], ["live", ["west/bank/payments 1"]]);
+  });
 
 test("every response is acknowledged with its nonce", async () => {
   const lab = await LinkLab.live([serviceOf("payments")]);

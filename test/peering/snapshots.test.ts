@@ -143,6 +143,18 @@ test("while a peer is live, what it said is saved now and then, so that a crash 
   assert.match(await readFile(folder.at("west.json"), "utf8"), /payments/);
 });
 
+test("a crash does not use up a grace that is short: when a peer was last heard is saved within a quarter of it", async () => {
+  await using folder = await folderOf({});
+  await using store = storeIn(folder.path);
+  const lab = await linked(store, { stale: { graceMs: 60_000, policy: "remove" } });
+  lab.call.connected();
+  lab.call.sayAll([serviceOf("payments")]);
+  await lab.pass(200_000);
+  await store.settled();
+  const [, heardAt] = /"heardAt":([0-9]+)/.exec(await readFile(folder.at("west.json"), "utf8"))!;
+  assert.ok(lab.host.clock.now() - Number(heardAt) <= 20_000);
+});
+
 test("readiness waits for a peer that answers, for thirty seconds at most, and for none that does not", async () => {
   const silent = await LinkLab.linked();
   assert.match(silent.peers.whySettling() ?? "", /peer west has not said all of its state yet/);

@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 import { simulateClusters } from "../plane/cluster-simulation.ts";
+import { simulatePeers } from "./peers/simulation.ts";
 import { simulateReflectors } from "./reflector-simulation.ts";
 import { simulate } from "./simulation.ts";
 
@@ -8,6 +9,7 @@ const simulations: Readonly<Record<string, (seed: number) => object | Promise<ob
   mesh: simulate,
   reflectors: simulateReflectors,
   clusters: simulateClusters,
+  peers: simulatePeers,
 };
 
 const { values, positionals } = parseArgs({

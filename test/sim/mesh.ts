@@ -49,7 +49,7 @@ export interface SentPolicy extends Policy {
   readonly kind: "policy";
 }
 export type Sent = SentService | SentWorkload | SentPolicy;
-export interface Named<V extends Sent = Sent> {
+export interface Named<V = Sent> {
   readonly name: string;
   readonly version: string;
   readonly value: V;

@@ -2,8 +2,13 @@ import assert from "node:assert/strict";
 import { ADDRESS_TYPE, type DeltaResponse, type TypeUrl } from "../../src/xds/resource.ts";
 import { decode, type Named, type SentPolicy, type SentService, type SentWorkload } from "./mesh.ts";
 
-interface HeldService {
-  readonly sent: Named<SentService>;
+/** What the model reads of each; the rest is for who looks at what it holds. */
+type AnyService = Pick<SentService, "kind" | "allowAll" | "bad">;
+type AnyWorkload = Pick<SentWorkload, "kind" | "healthy" | "services" | "policies" | "revision" | "bad">;
+type AnyPolicy = Pick<SentPolicy, "kind" | "bad">;
+
+interface HeldService<S> {
+  readonly sent: Named<S>;
   readonly endpoints: Set<string>;
 }
 
@@ -11,10 +16,14 @@ interface HeldService {
  * The state of a ztunnel, as contract ztunnel.md 2.4, 2.5 and 6.5 describe it: it outlives connections, forgets a
  * service's endpoints with the service, and drops unhealthy endpoints unless the service wants them.
  */
-export class ModelZtunnel {
-  readonly workloads = new Map<string, Named<SentWorkload>>();
-  readonly services = new Map<string, HeldService>();
-  readonly policies = new Map<string, Named<SentPolicy>>();
+export class ModelZtunnel<
+  S extends AnyService = SentService,
+  W extends AnyWorkload = SentWorkload,
+  P extends AnyPolicy = SentPolicy,
+> {
+  readonly workloads = new Map<string, Named<W>>();
+  readonly services = new Map<string, HeldService<S>>();
+  readonly policies = new Map<string, Named<P>>();
   /** Endpoints of services that have not come yet, and whether each is healthy. */
   readonly #staged = new Map<string, Map<string, boolean>>();
   readonly #versions = new Map<TypeUrl, Map<string, string>>();
@@ -34,31 +43,36 @@ export class ModelZtunnel {
 
   /** @returns the text of a NACK, or undefined for an ACK. */
   apply(response: DeltaResponse): string | undefined {
-    const versions = this.versions(response.typeUrl);
-    const named = decode(response.records);
+    const named = decode(response.records) as unknown as Named<S | W | P>[];
     assert.equal(named.length, response.resources);
-    const names = [...named.map(({ name }) => name), ...response.removed];
+    return this.take(response.typeUrl, named, response.removed);
+  }
+
+  /** The same, of resources that somebody else has decoded. */
+  take(typeUrl: TypeUrl, named: readonly Named<S | W | P>[], removed: readonly string[]): string | undefined {
+    const versions = this.versions(typeUrl);
+    const names = [...named.map(({ name }) => name), ...removed];
     assert.equal(new Set(names).size, names.length, "a name is twice in one response");
     const rejected = named.filter(({ value }) => this.picky && value.bad === true).map(({ name }) => `${name}: bad`);
     const accepted = named.filter(({ value }) => !this.picky || value.bad !== true);
     for (const { name, version } of accepted) versions.set(name, version);
-    if (response.typeUrl === ADDRESS_TYPE) this.#applyAddresses(accepted);
-    else for (const policy of accepted as Named<SentPolicy>[]) this.policies.set(policy.name, policy);
-    for (const name of response.removed) {
+    if (typeUrl === ADDRESS_TYPE) this.#applyAddresses(accepted as Named<S | W>[]);
+    else for (const policy of accepted as Named<P>[]) this.policies.set(policy.name, policy);
+    for (const name of removed) {
       versions.delete(name);
-      if (response.typeUrl === ADDRESS_TYPE) this.#removeAddress(name);
+      if (typeUrl === ADDRESS_TYPE) this.#removeAddress(name);
       else this.policies.delete(name);
     }
-    if (response.typeUrl === ADDRESS_TYPE) for (const name of names) this.waiting.delete(name);
+    if (typeUrl === ADDRESS_TYPE) for (const name of names) this.waiting.delete(name);
     if (!this.picky) this.#checkPolicies();
     return rejected.length === 0 ? undefined : rejected.join("; ");
   }
 
-  #applyAddresses(accepted: readonly Named[]): void {
-    const workloads: Named<SentWorkload>[] = [];
+  #applyAddresses(accepted: readonly Named<S | W>[]): void {
+    const workloads: Named<W>[] = [];
     for (const named of accepted) {
-      if (named.value.kind === "service") this.#insertService(named as Named<SentService>);
-      else workloads.push(named as Named<SentWorkload>);
+      if (named.value.kind === "service") this.#insertService(named as Named<S>);
+      else workloads.push(named as Named<W>);
     }
     for (const workload of workloads) {
       const before = this.workloads.get(workload.name);
@@ -70,7 +84,7 @@ export class ModelZtunnel {
       for (const service of value.services) this.#addEndpoint(service, name, value);
   }
 
-  #insertService(sent: Named<SentService>): void {
+  #insertService(sent: Named<S>): void {
     const endpoints = this.services.get(sent.name)?.endpoints ?? new Set();
     this.services.set(sent.name, { sent, endpoints });
     for (const [uid, healthy] of this.#staged.get(sent.name) ?? [])
@@ -78,7 +92,7 @@ export class ModelZtunnel {
     this.#staged.delete(sent.name);
   }
 
-  #addEndpoint(name: string, uid: string, { healthy }: SentWorkload): void {
+  #addEndpoint(name: string, uid: string, { healthy }: W): void {
     const service = this.services.get(name);
     if (service === undefined) {
       const staged = this.#staged.get(name) ?? new Map<string, boolean>();
