@@ -189,6 +189,23 @@ test("nothing goes before the peers that it is there for have said their first s
   assert.deepEqual(gone(), ["a", "b", "c", "d", "e"]);
 });
 
+test("after a restart an entry keeps what it says of a peer until that has said its state", () => {
+  const cart = service("cart", "10.96.0.1", {}, GLOBAL);
+  const before = view([...WEST, cart]);
+  before.hear("west");
+  const held = kept(before.wanted.get(ENTRY)!);
+  const { wanted, hear, report, forget, learn } = peeringView([...WEST, cart, held]);
+  learn(facts("west"));
+  assert.equal(wanted.get(ENTRY)!.found, "same");
+  assert.equal(specOf(wanted.get(ENTRY)), undefined);
+  report(status("west"));
+  assert.equal(wanted.get(ENTRY)!.found, "different", "its service is not there any more");
+  hear("west");
+  assert.equal(wanted.get(ENTRY)!.annotations!["peering.causeway.dev/clusters"], "east,west");
+  forget("west");
+  assert.equal(wanted.get(ENTRY)!.annotations!["peering.causeway.dev/clusters"], "east");
+});
+
 test("what another control plane left is taken over or collected, and what is somebody's own is neither", () => {
   const left = (name: string, spec: object): KubeObject =>
     object(

@@ -54,7 +54,7 @@ test("each thing that is wrong with a Gateway, or behind it, is one reason", () 
     ["our own name", { labels: { "topology.istio.io/cluster": "east" } }, {}, {}, [0], "SelfPeer"],
     ["no address", { addresses: [] }, {}, {}, [0], "MissingAddress"],
     ["no DNS answer", {}, { state: "connecting", reason: "AddressUnresolved" }, {}, [1], "AddressUnresolved"],
-    ["not there yet", {}, { state: "connecting", everSynced: false, reason: "SyncPending" }, {}, [3], "SyncPending"],
+    ["never there", {}, { state: "connecting", everSynced: false, ...NEWS, lastError }, {}, [3], "SyncPending"],
     ["first state", {}, { state: "syncing", everSynced: false, reason: "SyncPending" }, {}, [3], "SyncPending"],
     ["a bad record", {}, { reason: "ResourceRejected", message: "x" }, {}, [3], "ResourceRejected"],
     ["another network", {}, {}, { network: networkId("net-other") }, [4], "NetworkMismatch"],
@@ -111,6 +111,31 @@ test("a condition keeps its time while its status holds, and those of others are
   assert.deepEqual([found, othersConditions], ["different", undefined]);
   const since = (at: number): WantedCondition["since"] => conditions![at]!.since;
   assert.deepEqual([since(0), since(2), since(4)], ["2026-01-01T00:00:00Z", undefined, "2026-01-01T00:00:00Z"]);
+});
+
+test("a restart says nothing new of a peer before it was tried, unless its Gateway has changed", () => {
+  const before = peeringView([namedNetwork("net1"), west()]);
+  before.learn(facts("west"));
+  before.report(status("west"));
+  const held = statusAfter(before.wanted.get(KEY)!);
+  const { wanted, verdicts, conditions, apply, report } = peeringView([namedNetwork("net1"), west({}, held)]);
+  assert.equal(wanted.get(KEY)!.found, "same");
+  const dialled = {
+    state: "stale",
+    reason: "Stale",
+    message: "west is being dialled",
+    staleness: "within-grace",
+  } as const;
+  report(status("west", dialled));
+  assert.equal(wanted.get(KEY)!.found, "same");
+  apply(stored(peerGateway("west"), held, 4));
+  assert.deepEqual(verdicts(KEY).slice(2, 4), [
+    "gloo.solo.io/PeerConnected=Unknown Dialling",
+    "gloo.solo.io/PeeringSucceeded=Unknown Dialling",
+  ]);
+  assert.equal(conditions(KEY)[2]!.message, "west is being dialled.");
+  report(status("west"));
+  assert.equal(verdicts(KEY)[2], "gloo.solo.io/PeerConnected=True Connected");
 });
 
 test("an endpoint that comes or goes at a peer changes no condition", () => {

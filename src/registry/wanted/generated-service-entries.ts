@@ -12,6 +12,7 @@ import { ALIASES, type GeneratedEntry } from "../kube/generated.ts";
 import type { Service } from "../model/service.ts";
 import { clustersAnnotation, parentLabels, wantedEntry, type GeneratedWish } from "./generated-entry.ts";
 import { generatedName } from "./generated-name.ts";
+import type { Unsettled } from "./generated-orphans.ts";
 import type { PeeringViewInputs } from "./peering-view-inputs.ts";
 
 /** Who shares a service, and what else it is called. */
@@ -21,7 +22,11 @@ interface Sharing {
 }
 
 /** Each global service as a ServiceEntry, for people and tools to see (contract peering.md 2.5). */
-export function generatedServiceEntries(graph: Graph, inputs: PeeringViewInputs): Collection<string, WantedObject> {
+export function generatedServiceEntries(
+  graph: Graph,
+  inputs: PeeringViewInputs,
+  unsettled: Unsettled,
+): Collection<string, WantedObject> {
   const { objects, options, offers, services, names } = inputs;
   const { localCluster, systemNamespace: namespace } = options;
   const hosts = filter(graph, "hosts-shown", offers.hosts, ({ kind }) => kind === "global");
@@ -31,10 +36,11 @@ export function generatedServiceEntries(graph: Graph, inputs: PeeringViewInputs)
     from: hosts,
     reads: {
       ...{ services, standings, owners: names.owners, sharing: sharingOf(graph, inputs) },
+      unsettled: unsettled.byCluster,
       ofCluster: inputs.shared.segments.ofCluster,
       found: objects.generatedServiceEntries,
     },
-    to: (host, reads, key) => {
+    to: (host, reads, key): readonly (readonly [string, WantedObject])[] => {
       const [service, sharing] = [reads.services.get(key), reads.sharing.get(key)];
       // Somebody else's object has the name: then that is what kubectl shows.
       if (reads.owners.get(key) !== globalOwner(host.namespace, host.name) || !service || !sharing) return [];
@@ -42,16 +48,26 @@ export function generatedServiceEntries(graph: Graph, inputs: PeeringViewInputs)
       const parts = segment === "" ? [] : [segment];
       const name = generatedName("autogen", ...parts, host.namespace, host.name);
       const found = reads.found.get(objectKey(localCluster, namespace, name));
+      const id = `ServiceEntry ${namespace}/${name}`;
+      // What it says of a peer that has not said its state yet may be right.
+      const waits = found?.clusters?.some((cluster) => isAwaited(cluster as ClusterId, sharing, reads.unsettled));
+      if (waits === true) return [[id, { type: SERVICE_ENTRIES, namespace, name, found: "same" }]];
       const wish = wishOf(host, { namespace, name, segment, sharing, service });
       const wanted = wantedEntry(wish, found);
       if (wanted === undefined) return [];
-      const entry = [`ServiceEntry ${namespace}/${name}`, wanted] as const;
+      const entry = [id, wanted] as const;
       if (found === undefined || wanted.gone === true) return [entry];
       const status = addressesOf(wish, host, service, found);
-      return [entry, [`ServiceEntry ${namespace}/${name} status`, status] as const];
+      return [entry, [`${id} status`, status] as const];
     },
   });
 }
+
+const isAwaited = (
+  cluster: ClusterId,
+  { clusters }: Sharing,
+  unsettled: { get(cluster: ClusterId): ClusterId | undefined },
+): boolean => !clusters.includes(cluster) && unsettled.get(cluster) !== undefined;
 
 function sharingOf(graph: Graph, { offers }: PeeringViewInputs): Collection<ServiceName, Sharing> {
   return merge(graph, {

@@ -74,6 +74,7 @@ function peeringSucceeded({ peer, status }: PeerFindings): Answer {
     return reason === undefined
       ? yes("Synced", `All that ${cluster} shares is known here.`)
       : no(reason, `All that ${cluster} shares is known here, but for what is refused: ${sentence(message)}`);
+  if (!isConnected(status) && status.lastError === undefined) return unknown("Dialling", sentence(message));
   if (!everSynced) return no("SyncPending", `${cluster} has not said all of its first state yet.`);
   if (state === "syncing") return no("SyncPending", `${cluster} is back, and has not said all that changed meanwhile.`);
   return no("Stale", `Stale since ${timeText(sinceMs)}: ${STALENESS[staleness]}`);
@@ -119,9 +120,5 @@ const notAccepted = (reason: string): Answer => no(reason, "There is no link, as
 /** RFC 3339, in seconds. */
 export const timeText = (ms: number): string => new Date(ms).toISOString().replace(/\.[0-9]+Z$/, "Z");
 
-/** With a capital and one full stop. */
-function sentence(text: string): string {
-  const [first = "", ...rest] = text;
-  const whole = first.toUpperCase() + rest.join("");
-  return /[.!?]$/.test(whole) ? whole : `${whole}.`;
-}
+/** With one full stop. */
+const sentence = (text: string): string => (/[.!?]$/.test(text) ? text : `${text}.`);

@@ -5,10 +5,11 @@ import { derive } from "../collection/derive.ts";
 import { filter } from "../collection/filter.ts";
 import type { Graph } from "../collection/graph.ts";
 import { REMOTE_CLASS } from "../kube/gateway.ts";
+import type { ObjectStatus } from "../kube/object-status.ts";
 import { isFlat } from "../peer-standings.ts";
 import { peerConditions } from "./peer-conditions.ts";
 import type { PeeringViewInputs } from "./peering-view-inputs.ts";
-import { wantedStatus } from "./wanted-status.ts";
+import { wantedStatus, type Verdict } from "./wanted-status.ts";
 
 /** How each peer is, at the Gateway that leads to it; nothing that others say there is touched. */
 export function peerGatewayStatuses(
@@ -49,8 +50,20 @@ export function peerGatewayStatuses(
       );
       const types = new Set(verdicts.map(({ type }) => type));
       const ours = { ...held, conditions: held.conditions.filter(({ type }) => types.has(type)) };
-      const wanted = wantedStatus({ type: GATEWAYS, id, status: ours }, verdicts);
+      const target = { type: GATEWAYS, id, status: ours };
+      const wanted = wantedStatus(
+        target,
+        verdicts.map((verdict) => knownVerdict(verdict, ours)),
+      );
       return wanted ? [[`Gateway ${id.namespace}/${id.name}`, wanted] as const] : [];
     },
   });
+}
+
+/** Until we know, as after a start, what was said of this very Gateway before stands. */
+function knownVerdict(verdict: Verdict, { conditions, generation }: ObjectStatus): Verdict {
+  const before = conditions.find(({ type }) => type === verdict.type);
+  if (verdict.holds !== undefined || before === undefined || before.observedGeneration !== generation) return verdict;
+  const { type, status, reason, message } = before;
+  return status === "Unknown" ? verdict : { type, holds: status === "True", reason, message };
 }

@@ -41,7 +41,7 @@ function entriesOf(
   const unsettled = unsettledPeers(graph, inputs);
   const { generatedServiceEntries: services, generatedWorkloadEntries: workloads } = inputs.objects;
   const forServices = union(graph, "generated-service-entries-wanted", [
-    generatedServiceEntries(graph, inputs),
+    generatedServiceEntries(graph, inputs, unsettled),
     nodeServiceEntries(graph, inputs),
   ]);
   const forWorkloads = union(graph, "generated-workload-entries-wanted", [
