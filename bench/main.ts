@@ -9,6 +9,7 @@ import { bench as kubernetes } from "./kubernetes.ts";
 import { bench as load } from "./load.ts";
 import { bench as log } from "./log.ts";
 import { bench as memory } from "./memory.ts";
+import { bench as peers } from "./peers.ts";
 import { bench as reconnect } from "./reconnect.ts";
 import { bench as reflector } from "./reflector.ts";
 import { bench as snapshot } from "./snapshot.ts";
@@ -25,10 +26,11 @@ const benches: readonly Bench[] = [
   memory,
   reflector,
   kubernetes,
+  peers,
 ];
 
-/** It takes ten minutes, and a Go toolchain: it runs only when it is named. */
-const ONLY_BY_NAME: readonly Bench[] = [kubernetes];
+/** One takes ten minutes and a Go toolchain, the other two minutes and a gigabyte: they run only when they are named. */
+const ONLY_BY_NAME: readonly Bench[] = [kubernetes, peers];
 
 const usage = `usage: npm run bench -- [NAME ...] [--output json]\nbenches: ${benches.map(({ name }) => name).join(", ")}`;
 
