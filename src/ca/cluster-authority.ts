@@ -27,7 +27,8 @@ export interface ClusterAuthority {
   readonly rootsWrittenAt: EpochMs;
   /** When its certificate was made. */
   readonly issuedAt: EpochMs;
-  readonly hasCrl: boolean;
+  /** Its revocation lists, in PEM; undefined if it has none. */
+  readonly lists: string | undefined;
 }
 
 /**
@@ -53,7 +54,7 @@ export async function readClusterAuthority(folder: string, now: EpochMs): Promis
     roots: authority.roots,
     rootsWrittenAt: (await stat(join(folder, ISTIO.root))).mtimeMs,
     issuedAt: readCertificate(certificate!).notBefore + BACKDATED_MS,
-    hasCrl: lists !== undefined,
+    lists,
   };
 }
 

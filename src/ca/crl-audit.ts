@@ -6,6 +6,7 @@ import { readCertificate } from "./certificate-fields.ts";
 import { CRL_FILE, checkedLists } from "./crl-check.ts";
 import type { RevocationList } from "./crl.ts";
 import type { Finding } from "./finding.ts";
+import { Revocations } from "./revocations.ts";
 
 /** What Causeway, or istiod without a word, makes of the revocation lists of a folder (contract identity.md 3.4). */
 export function auditLists(
@@ -18,7 +19,11 @@ export function auditLists(
   try {
     const known = certificates.map(({ certificate }) => certificate);
     const lists = checkedLists(text, known, now);
-    return [...overdue(lists, file, now), ...unlisted(lists, certificates, file)];
+    return [
+      ...revoked(lists, certificates, file),
+      ...overdue(lists, file, now),
+      ...unlisted(lists, certificates, file),
+    ];
   } catch (thrown) {
     if (!(thrown instanceof MeshError)) throw thrown;
     const at = thrown.message.lastIndexOf("; ");
@@ -26,6 +31,21 @@ export function auditLists(
       at < 0 ? [thrown.message, "make it anew"] : [thrown.message.slice(0, at), thrown.message.slice(at + 2)];
     return [{ severity: "error", file, reason, fix }];
   }
+}
+
+/** Whoever has the list refuses what such a one signs, and signed. */
+function revoked(
+  lists: readonly RevocationList[],
+  certificates: readonly FoundCertificate[],
+  file: string,
+): readonly Finding[] {
+  const revocations = new Revocations(lists);
+  return certificates.flatMap(({ certificate }) => {
+    const reason = revocations.whyRevoked(certificate);
+    return reason === undefined
+      ? []
+      : [{ severity: "error", file, reason, fix: "put another authority there" } as const];
+  });
 }
 
 const overdue = (lists: readonly RevocationList[], file: string, now: EpochMs): readonly Finding[] =>

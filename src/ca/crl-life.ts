@@ -1,7 +1,9 @@
+import { X509Certificate } from "node:crypto";
 import type { EpochMs, Gauge, Metrics } from "../host.ts";
 import type { AuthorityFault } from "./authority-keeper.ts";
 import { CRL_FILE } from "./crl-check.ts";
 import type { RevocationList } from "./crl.ts";
+import { Revocations } from "./revocations.ts";
 
 /** What each list in force says, by who issued it. */
 export class ListGauges {
@@ -39,6 +41,22 @@ export function overdueLists(lists: readonly RevocationList[], now: EpochMs): re
     const message =
       `The revocation list of "${issuerName}" stays in force, though a newer one was due at ${due}, and what was ` +
       `revoked since is not refused: put a newer one into ${CRL_FILE}.`;
+    return [{ severity: "error", message }];
+  });
+}
+
+/** Authorities of a chain that a list takes back. They sign on until another is there: without one nobody would be served at all. */
+export function revokedAuthorities(
+  chain: readonly Uint8Array[],
+  lists: readonly RevocationList[],
+): readonly AuthorityFault[] {
+  const revocations = new Revocations(lists);
+  return chain.flatMap((der) => {
+    const why = revocations.whyRevoked(new X509Certificate(der));
+    if (why === undefined) return [];
+    const message =
+      `The authority's intermediate ${why}, and whoever has ${CRL_FILE} refuses what it signs: give this cluster a new ` +
+      "authority.";
     return [{ severity: "error", message }];
   });
 }

@@ -3,7 +3,7 @@ import type { EpochMs, Gauge, Host } from "../host.ts";
 import type { AuthorityFault } from "./authority-keeper.ts";
 import type { Authority } from "./authority.ts";
 import { readCertificate } from "./certificate-fields.ts";
-import { ListGauges, overdueLists } from "./crl-life.ts";
+import { ListGauges, overdueLists, revokedAuthorities } from "./crl-life.ts";
 import type { RevocationList } from "./crl.ts";
 import { adviceOn, type Life, lifeOf } from "./remaining-life.ts";
 
@@ -22,7 +22,7 @@ interface Gauges {
   readonly seconds: Gauge;
 }
 
-/** Tells, in time and whether or not somebody asks for certificates, that an authority is about to end or a list is overdue. */
+/** Tells, whether or not somebody asks for certificates, that an authority is about to end, or revoked, or a list overdue. */
 export class ExpiryWatch {
   readonly #host: Host;
   readonly #onFaults: () => void;
@@ -32,6 +32,7 @@ export class ExpiryWatch {
   readonly #listGauges: ListGauges;
   #notAfter: EpochMs = 0;
   #lists: readonly RevocationList[] = [];
+  #revoked: readonly AuthorityFault[] = [];
   #watched: readonly Watched[] = [];
   #faults: readonly AuthorityFault[] = [];
   #shown = new Set<string>();
@@ -67,6 +68,7 @@ export class ExpiryWatch {
   note({ chain, roots, notAfter, revocations }: Authority): void {
     this.#notAfter = notAfter;
     this.#lists = revocations;
+    this.#revoked = revokedAuthorities(chain, revocations);
     this.#listGauges.show(revocations);
     this.#watched = [...chain.map((der) => watched(der, "intermediate")), ...roots.map((der) => watched(der, "root"))];
     const shown = new Set(roots.map(labelOf));
@@ -88,7 +90,7 @@ export class ExpiryWatch {
     const roots = this.#watched.filter(({ role }) => role === "root");
     show(this.#root, Math.min(...roots.map(({ notAfter }) => notAfter)), now);
     const ends = this.#watched.flatMap((certificate) => faultOf(certificate, now));
-    this.#tell([...ends, ...overdueLists(this.#lists, now)]);
+    this.#tell([...ends, ...this.#revoked, ...overdueLists(this.#lists, now)]);
   }
 
   #tell(faults: readonly AuthorityFault[]): void {

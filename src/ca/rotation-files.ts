@@ -5,6 +5,7 @@ import { MeshError, messageOf } from "../errors.ts";
 import type { EpochMs } from "../host.ts";
 import { writeWhole } from "../whole-file.ts";
 import { authorityOf, ISTIO } from "./cacerts.ts";
+import { CRL_FILE } from "./crl-check.ts";
 import { type ClusterAuthority, successorOf } from "./cluster-authority.ts";
 import { type Files, modeOf } from "./folder-files.ts";
 import { fingerprintOf, type Issued, noteIssued } from "./issued-list.ts";
@@ -37,6 +38,19 @@ export async function withSuccessor(maker: Maker, cluster: ClusterAuthority, roo
   // When its roots were written, waits are counted from: the same ones are not written anew.
   const files = new Map([...made].filter(([name, text]) => name !== ISTIO.root || text !== cluster.text.get(name)));
   return { cluster, files };
+}
+
+/** Whether the revocation lists of a folder count beside what it holds after a change: those of a root outlive what it issued. */
+export function listsHold({ cluster, files }: FolderChange, lists: string, now: EpochMs): boolean {
+  const { folder, certificate } = cluster;
+  const text = new Map([...cluster.text, ...files, [CRL_FILE, lists]]);
+  try {
+    authorityOf({ folder, layout: ISTIO, text, digest: "" }, trustDomainOf(certificate) ?? "", now);
+    return true;
+  } catch (thrown) {
+    if (thrown instanceof MeshError) return false;
+    throw thrown;
+  }
 }
 
 /** Notes with the root what it issued in place of others, under the names that those had. */

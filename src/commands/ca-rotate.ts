@@ -1,11 +1,20 @@
+import { ISTIO } from "../ca/cacerts.ts";
 import { type ClusterAuthority, isIssuedBy, readClusterAuthority } from "../ca/cluster-authority.ts";
 import { issuedBy } from "../ca/issued-list.ts";
 import type { Maker } from "../ca/new-authority.ts";
 import { readRoot, type TrustedRoot } from "../ca/root-folder.ts";
 import { concernedBy, type PlannedStep, type RotationStep } from "../ca/rotation.ts";
-import { type FolderChange, noteSuccessors, withRoots, withSuccessor, writeChange } from "../ca/rotation-files.ts";
+import {
+  type FolderChange,
+  listsHold,
+  noteSuccessors,
+  withRoots,
+  withSuccessor,
+  writeChange,
+} from "../ca/rotation-files.ts";
 import { type Command, type CommandCall, type Options, textOption, UsageError } from "../command.ts";
 import { MeshError } from "../errors.ts";
+import type { EpochMs } from "../host.ts";
 import { DIRS_FLAG, requiredOption } from "./ca-flags.ts";
 import { foldersOf, leftOutText, readRotation, type Rotation } from "./ca-rotation.ts";
 import { planText, stepText } from "./ca-rotation-text.ts";
@@ -74,7 +83,7 @@ async function doStep(maker: Maker, call: CommandCall, rotation: Rotation, asked
   const changing = clusters.filter(({ folder }) => concerned.some((one) => one.folder === folder));
   const changes = await Promise.all(changing.map((cluster) => changeOf(maker, planned.step, cluster, rotation)));
   await noteSuccessors(rotation.to.folder, changes, rotation.issued);
-  for (const change of changes) await written(call, change);
+  for (const change of changes) await written(call, change, maker.clock.now());
   call.printer.out(stepText(planned.step, rotation.leafTtl));
   return 0;
 }
@@ -101,14 +110,20 @@ async function changeOf(
   return withRoots(cluster, [...cluster.roots, ...added.map(({ certificate }) => certificate)], now);
 }
 
-async function written({ printer }: CommandCall, change: FolderChange): Promise<void> {
-  const { folder, hasCrl } = change.cluster;
+async function written({ printer }: CommandCall, change: FolderChange, now: EpochMs): Promise<void> {
+  const { folder, lists } = change.cluster;
   await writeChange(change);
   printer.err(`${folder}: wrote ${[...change.files.keys()].join(", ")}; what was there is in ${folder}/previous\n`);
-  if (hasCrl && change.files.size > 1)
-    printer.err(
-      `${folder}/ca-crl.pem is of the authority before: istiod loads nothing with it; replace or remove it\n`,
-    );
+  if (lists !== undefined) printer.err(aboutLists(change, lists, now));
+}
+
+/** What was revoked must stay so: lists are to be removed only where they count for nobody. */
+function aboutLists(change: FolderChange, lists: string, now: EpochMs): string {
+  const file = `${change.cluster.folder}/ca-crl.pem`;
+  if (!listsHold(change, lists, now))
+    return `${file} holds no list that counts now, and nothing is loaded with it; replace or remove it\n`;
+  if (!change.files.has(ISTIO.certificate)) return "";
+  return `keep ${file}, which holds what is revoked; stock istiod wants a list of the new authority in it, too\n`;
 }
 
 /** New keys under the same root: nobody has to trust anything new, so there is nothing to wait for. */
@@ -130,7 +145,7 @@ async function renew(maker: Maker, call: CommandCall, step: Step | undefined): P
   }
   const changes = await Promise.all(clusters.map((cluster) => withSuccessor(maker, cluster, root)));
   await noteSuccessors(root.folder, changes, await issuedBy(root.folder));
-  for (const change of changes) await written(call, change);
+  for (const change of changes) await written(call, change, now);
   call.printer.out("install the folders in their clusters; nothing is to wait for, as the root is the same\n");
   return 0;
 }

@@ -126,6 +126,29 @@ test("a list stays in force when it is overdue, which is an error until a newer 
   );
 });
 
+test("an authority that its root has revoked is an error, until another signs", async () => {
+  const { watch, authority, faults, start, told } = await lab();
+  const root = await TestAuthority.create({ name: "CN=lists", usages: SIGNS_LISTS });
+  const [old, next] = [
+    await TestAuthority.create({ name: "CN=own", serial: "07" }, root),
+    await TestAuthority.create({ name: "CN=own", serial: "08" }, root),
+  ];
+  const revocations = checkedLists(await root.list({ revoked: ["07"] }), [new X509Certificate(root.root)], start);
+  const signing = ({ root: pem }: TestAuthority) => ({
+    ...authority,
+    chain: [new X509Certificate(pem).raw],
+    revocations,
+    notAfter: start + 100 * DAY_MS,
+  });
+  const ends = faults();
+  watch.note(signing(old));
+  const revoked =
+    'error: The authority\'s intermediate "CN=own" with serial number 07 is revoked, and whoever has ca-crl.pem refuses what it signs: give this cluster a new authority.';
+  assert.ok(faults().includes(revoked), faults().join("\n"));
+  watch.note(signing(next));
+  assert.deepEqual([faults().includes(revoked), ends.includes(revoked), told() > 0], [false, false, true]);
+});
+
 // Fault 22 of contract operations.md 3.4.
 test("an intermediate that ends in an hour signs for that hour, and then no more", async () => {
   const { host, time, authority, start } = await lab({ intermediateDays: 1 / 24 });

@@ -10,7 +10,7 @@ import { pemBlocks, toPem } from "../../src/ca/pem.ts";
 import { selfMadeRoot } from "../../src/ca/self-made-root.ts";
 import { caLab } from "../kits/ca-command.ts";
 import { realHost } from "../kits/real-host.ts";
-import { TestAuthority } from "../kits/tls.ts";
+import { SIGNS_LISTS, TestAuthority } from "../kits/tls.ts";
 
 type Lab = Awaited<ReturnType<typeof caLab>>;
 
@@ -309,6 +309,21 @@ test("only the switch needs the new root's key, and no step the old one's", asyn
   assert.equal((await rotate(lab, "--step", "remove-root")).code, 0);
 });
 
+test("a list of the root outlives the authorities that it revokes: nobody is told to remove it", async () => {
+  await using lab = await caLab();
+  const root = await TestAuthority.create({ name: "CN=root", usages: SIGNS_LISTS });
+  mkdirSync(lab.at("a"));
+  writeFileSync(lab.at("a/root-cert.pem"), root.root);
+  writeFileSync(lab.at("a/root-key.pem"), root.key, { mode: 0o600 });
+  await lab.ca("issue", "--root", "@a", "--cluster", "east", "--dir", "@east");
+  writeFileSync(lab.at("east/ca-crl.pem"), await root.list({ revoked: [own(lab, "east").serialNumber] }));
+  assert.equal((await lab.ca("verify", "--dir", "@east")).code, 1);
+  const renewed = await lab.ca("rotate", "--root", "@a", "--dir", "@east", "--step", "renew");
+  assert.doesNotMatch(renewed.err, /remove/);
+  assert.match(renewed.err, /keep \S+east\/ca-crl.pem, .*; stock istiod wants a list of the new/);
+  assert.equal((await lab.ca("verify", "--dir", "@east")).code, 0);
+});
+
 test("a wrong rotation says what would be right", async () => {
   await using lab = await caLab();
   await mesh(lab);
@@ -339,5 +354,8 @@ test("a wrong rotation says what would be right", async () => {
     assert.match(ran.err, message);
   }
   const renewed = await lab.ca("rotate", "--root", "@a", "--dir", "@west", "--step", "renew");
-  assert.match(renewed.err, /west\/ca-crl.pem is of the authority before: istiod loads nothing with it/);
+  assert.match(
+    renewed.err,
+    /west\/ca-crl.pem holds no list that counts now, and nothing is loaded with it; replace or remove it/,
+  );
 });

@@ -338,7 +338,7 @@ test("verify warns of what works and should be otherwise, with exit code 0", asy
 test("verify holds revocation lists to what Causeway and istiod make of them", async () => {
   await using lab = await caLab();
   const root = await TestAuthority.create({ name: "CN=root", usages: SIGNS_LISTS });
-  const own = await TestAuthority.create({ name: "CN=own", usages: SIGNS_LISTS }, root);
+  const own = await TestAuthority.create({ name: "CN=own", usages: SIGNS_LISTS, serial: "07" }, root);
   mkdirSync(lab.at("east"));
   const put = (name: string, text: string): void => writeFileSync(lab.at(`east/${name}`), text, { mode: 0o600 });
   put("ca-cert.pem", own.root);
@@ -355,6 +355,9 @@ test("verify holds revocation lists to what Causeway and istiod make of them", a
   assert.deepEqual(await found(), []);
   put("ca-crl.pem", (await root.list()) + (await own.list()));
   assert.deepEqual(await found(), []);
+  put("ca-crl.pem", (await root.list({ revoked: ["07"] })) + (await own.list()));
+  assert.deepEqual(await found(), ['error "CN=own" with serial number 07 is revoked']);
+  assert.equal((await lab.ca("verify", "--dir", "@east")).code, 1);
   put("ca-crl.pem", await root.list({ fromMs: Date.now() - 7_200_000, dueMs: Date.now() - 3_600_000 }));
   const [late, missing] = await found();
   assert.match(late!, /^warning a newer list of "CN=root" was due at 20/);
