@@ -1,11 +1,10 @@
 import { SERVICE_ENTRIES } from "../../kube/resource-types.ts";
 import type { WantedObject } from "../../kube/wanted-object.ts";
-import { objectKey, type ClusterId, type ServiceName } from "../../names.ts";
-import { byCodeUnit, type Collection } from "../collection/collection.ts";
+import { objectKey, type ClusterId } from "../../names.ts";
+import type { Collection } from "../collection/collection.ts";
 import { derive } from "../collection/derive.ts";
 import { filter } from "../collection/filter.ts";
 import type { Graph } from "../collection/graph.ts";
-import { merge } from "../collection/merge.ts";
 import { globalOwner } from "../global-members.ts";
 import type { GlobalHost } from "../global-merge.ts";
 import { ALIASES, type GeneratedEntry } from "../kube/generated.ts";
@@ -14,12 +13,7 @@ import { clustersAnnotation, parentLabels, wantedEntry, type GeneratedWish } fro
 import { generatedName } from "./generated-name.ts";
 import type { Unsettled } from "./generated-orphans.ts";
 import type { PeeringViewInputs } from "./peering-view-inputs.ts";
-
-/** Who shares a service, and what else it is called. */
-interface Sharing {
-  readonly clusters: readonly ClusterId[];
-  readonly aliases: readonly string[];
-}
+import { sharingOf, type Sharing } from "./sharing.ts";
 
 /** Each global service as a ServiceEntry, for people and tools to see (contract peering.md 2.5). */
 export function generatedServiceEntries(
@@ -35,7 +29,7 @@ export function generatedServiceEntries(
     name: "global-service-entries-wanted",
     from: hosts,
     reads: {
-      ...{ services, standings, owners: names.owners, sharing: sharingOf(graph, inputs) },
+      ...{ services, standings, owners: names.owners, sharing: sharingOf(graph, offers.members) },
       unsettled: unsettled.byCluster,
       ofCluster: inputs.shared.segments.ofCluster,
       found: objects.generatedServiceEntries,
@@ -68,19 +62,6 @@ const isAwaited = (
   { clusters }: Sharing,
   unsettled: { get(cluster: ClusterId): ClusterId | undefined },
 ): boolean => !clusters.includes(cluster) && unsettled.get(cluster) !== undefined;
-
-function sharingOf(graph: Graph, { offers }: PeeringViewInputs): Collection<ServiceName, Sharing> {
-  return merge(graph, {
-    name: "sharing-of-hosts",
-    from: offers.members,
-    by: ({ names: [{ service }] }) => service,
-    combine: (_name, members) => {
-      const clusters = [...new Set(members.map(({ cluster }) => cluster))].sort(byCodeUnit);
-      const aliases = members.flatMap(({ names }) => names.filter(({ kind }) => kind === "alias"));
-      return { clusters, aliases: [...new Set(aliases.map(({ host }) => host))].sort(byCodeUnit) };
-    },
-  });
-}
 
 interface Shown {
   readonly namespace: string;
