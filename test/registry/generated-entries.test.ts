@@ -247,6 +247,19 @@ test("an entry that we made is nobody's wish: the services and endpoints stay th
   assert.deepEqual(all(), before);
 });
 
+test("a global name that an older entry of a user has is not shown as ours, and a younger one changes nothing", () => {
+  const claim = (creationTimestamp: string): KubeObject =>
+    serviceEntry("mine", { hosts: ["cart.shop.mesh.internal"], resolution: "STATIC" }, { creationTimestamp });
+  const { hear, wanted, apply } = view(WEST);
+  hear("west", { createdMs: Date.parse("2026-01-02T00:00:00Z") });
+  apply(claim("2026-01-03T00:00:00Z"));
+  const held = kept(wanted.get(ENTRY)!);
+  apply(held);
+  assert.equal(wanted.get(ENTRY)!.found, "same");
+  apply(claim("2026-01-01T00:00:00Z"));
+  assert.equal(wanted.get(ENTRY)!.gone, true);
+});
+
 test("elsewhere, or under another name, an entry is what its author says", () => {
   const { registry } = view([
     ...WEST,

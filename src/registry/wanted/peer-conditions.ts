@@ -1,4 +1,3 @@
-import type { KubeGateway } from "../kube/gateway.ts";
 import type { ClusterFacts, PeerGateway, PeerStatus } from "../model/peer.ts";
 import { hostText } from "../network-gateways.ts";
 import type { PeerDoors } from "../peer-doors.ts";
@@ -7,7 +6,6 @@ import type { Verdict } from "./wanted-status.ts";
 
 /** What is known of a Gateway of class `istio-remote`, and of the peer that it leads to. */
 export interface PeerFindings {
-  readonly gateway: KubeGateway;
   /** Undefined if it leads to no peer, but only into another network. */
   readonly peer: PeerGateway | undefined;
   readonly status: PeerStatus | undefined;

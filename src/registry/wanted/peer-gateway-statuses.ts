@@ -38,7 +38,6 @@ export function peerGatewayStatuses(
       const standing = cluster && reads.standings.get(cluster);
       const verdicts = peerConditions(
         {
-          gateway,
           peer,
           status: cluster && reads.statuses.get(cluster),
           standing,
