@@ -17,6 +17,7 @@ const CAUSES: readonly (readonly [RegExp, PeerReason, string])[] = [
     "TLSBadCertificate",
     "the TLS handshake failed",
   ],
+  [/larger than max|message exceeds/i, "VersionSkew", "it sent more at once than our peers do"],
   [/Keepalive timeout/i, "Disconnected", "the peer no longer answers pings"],
 ];
 

@@ -13,8 +13,10 @@ import type { PeerTarget } from "./peer.ts";
 import type { LinkFailure, LinkReceiver, LinkStream, LinkTransport } from "./transport.ts";
 
 const METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
-/** As ztunnel takes (contract ztunnel.md 1.1). */
-const RESPONSE_BYTES_MAX = 200 * 1024 * 1024;
+/** Control planes send each other half of this and one record at once; more would hold up everybody while it is read. */
+const RESPONSE_BYTES_MAX = 8 * 1024 * 1024;
+/** As many names as fit into such a response, if they are as short as names are. */
+const RESPONSE_ENTRIES_MAX = 500_000;
 /** A peer that is frozen, or behind a black hole, is found out within 30 s (contract operations.md 3.4, fault 11). */
 const KEEPALIVE = { pingMs: 20_000, pongMs: 10_000 };
 /** How far ahead a timer may be set; certificates that live longer are looked at again. */
@@ -173,7 +175,7 @@ class GrpcStream implements LinkStream {
   #received(bytes: Buffer): void {
     if (this.#done) return;
     try {
-      this.#receiver.received(decodeDeltaResponse(bytes), bytes.byteLength);
+      this.#receiver.received(decodeDeltaResponse(bytes, RESPONSE_ENTRIES_MAX), bytes.byteLength);
     } catch (thrown) {
       this.#end({ reason: "VersionSkew", message: `${this.#where} does not speak our protocol: ${messageOf(thrown)}` });
     }

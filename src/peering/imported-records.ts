@@ -13,6 +13,10 @@ const DRAINS_MAX = 10_000;
 /** Names of records that were not taken are remembered up to this many; all of them are counted. */
 const DENIALS_MAX = 1_000;
 
+/** No key of ours is longer, and no version: what is, is not kept, not even as what was refused. */
+const NAME_CHARACTERS_MAX = 1_024;
+const VERSION_CHARACTERS_MAX = 256;
+
 /** What is particular to one type of records; names are keys of its source. */
 export interface RecordKind<K extends string, V> {
   readonly source: Source<K, V>;
@@ -81,6 +85,9 @@ export class ImportedRecords<K extends string, V> {
   }
 
   take({ name, version, body }: ReceivedResource): void {
+    const long = whyTooLong(name, version);
+    if (long !== undefined)
+      return this.#deny(name.slice(0, NAME_CHARACTERS_MAX), { reason: "unreadable", message: long });
     let value: V;
     try {
       value = this.#kind.decode(body);
@@ -193,4 +200,11 @@ export class ImportedRecords<K extends string, V> {
   #forgive(name: string): void {
     if (this.#denials.delete(name)) this.#kind.denied?.delete(name as K);
   }
+}
+
+function whyTooLong(name: string, version: string): string | undefined {
+  if (name.length > NAME_CHARACTERS_MAX)
+    return `its name has ${name.length} characters; ${NAME_CHARACTERS_MAX} is the most`;
+  if (version.length <= VERSION_CHARACTERS_MAX) return undefined;
+  return `its version has ${version.length} characters; ${VERSION_CHARACTERS_MAX} is the most`;
 }

@@ -4,7 +4,7 @@ import type { PeerError, PeerStatus } from "../registry/model/peer.ts";
 import type { DeltaUpdate } from "../xds/delta-client.ts";
 import type { ClientNode } from "../xds/resource.ts";
 import type { DecodedSnapshotEnd } from "../xds/types/snapshot-end.ts";
-import { ByteRate, type PeerQuota } from "./allowance.ts";
+import { ByteRate, costOf, type PeerQuota } from "./allowance.ts";
 import { LinkBackoff } from "./backoff.ts";
 import { PEER_TYPES, type PeerImport } from "./import.ts";
 import type { LinkMetrics } from "./metrics.ts";
@@ -221,6 +221,8 @@ export class Link {
 
   #received(stream: LinkStream, update: DeltaUpdate, bytes: number): void {
     this.#welcomed();
+    // Before anything else: what nobody asked for is no cheaper to receive.
+    this.#throttle(stream, costOf(bytes, update.resources.length + update.removed.length));
     const { metrics, records, onChange } = this.#options;
     const subscription = this.#subscriptions.find(({ typeUrl }) => typeUrl === update.typeUrl);
     if (subscription === undefined) return;
@@ -241,7 +243,6 @@ export class Link {
       this.#log.warn("response of a peer rejected", { target: linkName(this.#target.cluster), why });
       stream.send(subscription.answer(update, why));
     }
-    this.#throttle(stream, bytes);
     onChange();
   }
 

@@ -10,6 +10,7 @@ import { labelSelectorSelects, type LabelSet } from "./kube/labels.ts";
 import type { Objects } from "./kube/objects.ts";
 import { distributionOf } from "./kube/traffic-labels.ts";
 import type { FederatedService } from "./model/federated-service.ts";
+import { DEFAULT_GLOBAL_DOMAIN } from "./model/peer.ts";
 import type { RegistryOptions } from "./options.ts";
 import type { PeerStanding } from "./peer-standings.ts";
 import type { PeerSources } from "./peer-sources.ts";
@@ -127,15 +128,19 @@ export function whyExcluded(
   return undefined;
 }
 
-/** Names of the cluster's own, or of another segment, must never lead to a peer by the word of that peer. */
+/**
+ * A peer's names are in `mesh.internal`, or in the domain that a Segment of ours has under that name: by the word of a peer
+ * alone no other name leads there, whether of this cluster, of another segment or of the internet (contract peering.md 2.18).
+ */
 export function isReserved(
   domain: string,
   segment: ClusterSegment | undefined,
   taken: readonly string[],
   { mesh }: RegistryOptions,
 ): boolean {
-  const others = taken.filter((other) => other !== segment?.domain);
-  return [mesh.clusterDomain, "cluster.local", ...others].some((kept) => isWithin(domain, kept));
+  if (domain === segment?.domain) return false;
+  if (domain !== DEFAULT_GLOBAL_DOMAIN) return true;
+  return [mesh.clusterDomain, "cluster.local", ...taken].some((kept) => isWithin(domain, kept));
 }
 
 /** The further names that the exporter's segment gives it; only if both clusters have the same patterns, for both must know the names. */

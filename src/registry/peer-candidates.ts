@@ -114,7 +114,7 @@ function excludedRecord(
     case "reserved domain":
       return excluded(
         "reserved domain",
-        `${what} is called by the domain ${domain}, which is not that cluster's to have; give its Segment another.`,
+        `${what} is called by the domain ${domain}, which is not that cluster's to have: no Segment of that name has it here. Have the same Segment in both clusters.`,
       );
     case "segment differs":
       return excluded(

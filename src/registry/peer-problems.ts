@@ -4,6 +4,7 @@ import { derive } from "./collection/derive.ts";
 import { filter } from "./collection/filter.ts";
 import type { Graph } from "./collection/graph.ts";
 import { isReserved } from "./federated-members.ts";
+import { DEFAULT_GLOBAL_DOMAIN } from "./model/peer.ts";
 import { isShadowed } from "./global-members.ts";
 import type { AllOffers } from "./all-offers.ts";
 import { foreignWriterProblems } from "./foreign-writers.ts";
@@ -81,11 +82,7 @@ function standingProblems(
             ", so its endpoints are out of reach; correct the label topology.istio.io/network.",
         ]);
       if (standing.domain !== undefined && isReserved(standing.domain, segment, domains.get("segments") ?? [], options))
-        found.push([
-          "domain",
-          `Cluster ${cluster} calls its services by the domain ${standing.domain}, which is not its to have, so none of ` +
-            "them is known here; give its Segment another domain.",
-        ]);
+        found.push(["domain", domainProblem(standing, segment, options)]);
       else found.push(...segmentProblems(standing, segment));
       return found.map(
         ([what, message]) => [`Peer ${cluster}#${what}`, warning(`Peer ${cluster}`, "", message)] as const,
@@ -94,19 +91,32 @@ function standingProblems(
   });
 }
 
+/** Why a peer's domain does not count, and what would have it count if that is right. */
+function domainProblem(
+  { cluster, segment, domain }: PeerStanding,
+  own: ClusterSegment | undefined,
+  { systemNamespace }: RegistryOptions,
+): string {
+  if (own !== undefined && domain !== DEFAULT_GLOBAL_DOMAIN)
+    return (
+      `Segment ${segment} has the domain ${domain} in cluster ${cluster} and ${own.domain} here, so none of that ` +
+      "cluster's services is known here; make the Segments equal."
+    );
+  return (
+    `Cluster ${cluster} calls its services by the domain ${domain}, which is not its to have, so none of them is known ` +
+    "here; " +
+    (segment === ""
+      ? "a cluster that is in no Segment has mesh.internal"
+      : `if that is right, create Segment ${segment} with spec.domain ${domain} in ${systemNamespace} here, as there`) +
+    "."
+  );
+}
+
 function segmentProblems(
   { cluster, segment, domain, aliasesDigest }: PeerStanding,
   own: ClusterSegment | undefined,
 ): readonly (readonly [string, string])[] {
   if (segment === "" || domain === undefined) return [];
-  if (own !== undefined && own.domain !== domain)
-    return [
-      [
-        "segment",
-        `Segment ${segment} has the domain ${domain} in cluster ${cluster} and ${own.domain} here, so the two clusters' ` +
-          "services have different names; make the Segments equal.",
-      ],
-    ];
   if ((own?.aliasesDigest ?? "") === aliasesDigest) return [];
   const what = own === undefined ? "does not exist here" : "has other aliases here";
   return [

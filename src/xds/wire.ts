@@ -9,6 +9,8 @@ const discovery = envoy.service.discovery.v3;
 
 /** Field 2 of a DeltaDiscoveryResponse, length-delimited. */
 const RESOURCES_TAG = (2 << 3) | 2;
+/** Field 6 of it. */
+const REMOVED_TAG = (6 << 3) | 2;
 /** Of SHA-256: 96 bits, 16 characters; two values of one name collide after some 2^48 changes. */
 const VERSION_BYTES = 12;
 const versionBytes = Buffer.alloc(VERSION_BYTES);
@@ -175,9 +177,15 @@ export function encodeDeltaRequest(request: DeltaRequest): Uint8Array {
   }).finish();
 }
 
-/** @throws MeshError `invalid` for bytes that are no such message. */
-export function decodeDeltaResponse(bytes: Uint8Array): DeltaUpdate {
-  const response = decoding("a DeltaDiscoveryResponse", () => discovery.DeltaDiscoveryResponse.decode(bytes));
+/**
+ * @param entriesMax of resources and of names that were removed, together.
+ * @throws MeshError `invalid` for bytes that are no such message, or for more entries.
+ */
+export function decodeDeltaResponse(bytes: Uint8Array, entriesMax = Infinity): DeltaUpdate {
+  const response = decoding("a DeltaDiscoveryResponse", () => {
+    checkEntries(bytes, entriesMax);
+    return discovery.DeltaDiscoveryResponse.decode(bytes);
+  });
   return {
     typeUrl: response.typeUrl as TypeUrl,
     nonce: response.nonce,
@@ -188,6 +196,19 @@ export function decodeDeltaResponse(bytes: Uint8Array): DeltaUpdate {
     })),
     removed: response.removedResources,
   };
+}
+
+/** An entry of two bytes becomes an object of a hundred: they are counted before any is made. */
+function checkEntries(bytes: Uint8Array, entriesMax: number): void {
+  if (entriesMax === Infinity) return;
+  const reader = protobuf.Reader.create(bytes);
+  let entries = 0;
+  while (reader.pos < reader.len) {
+    const tag = reader.uint32();
+    if (tag === RESOURCES_TAG || tag === REMOVED_TAG) entries += 1;
+    reader.skipType(tag & 7);
+  }
+  if (entries > entriesMax) throw new MeshError("invalid", `it has ${entries} entries; ${entriesMax} is the most`);
 }
 
 function fromClientNode({ id, metadata }: ClientNode): envoy.service.discovery.v3.INode {

@@ -178,7 +178,10 @@ const cases: readonly Case[] = [
   },
   {
     reason: "other name",
-    change: (mesh) => mesh.learn(facts("west", { segment: "prod", domain: "prod.example" })),
+    change: (mesh) => {
+      mesh.apply(segment("prod", "prod.example"));
+      mesh.learn(facts("west", { segment: "prod", domain: "prod.example" }));
+    },
     object: "Service shop/cart",
     at: "west",
     field: "",

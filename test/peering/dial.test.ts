@@ -137,6 +137,25 @@ test("a peer that proves what its Gateway says is asked, and heard", async () =>
   assert.equal(east.failure, undefined, "who hangs up is told nothing");
 });
 
+test("a message that no peer would send, by its size or by what it is made of, ends the stream before it is read", async () => {
+  const bombs: readonly (readonly [Buffer, RegExp])[] = [
+    [Buffer.alloc(9 * 1024 * 1024, "\x0a\x00"), /sent more at once than our peers do/],
+    // Resources and removed names of two bytes each.
+    [Buffer.alloc(4 * 1024 * 1024, "\x12\x00\x32\x00"), /it has 2097152 entries; 500000 is the most/],
+  ];
+  for (const [bytes, why] of bombs) {
+    const west = await peer(await root.issue([ID("west.local")]));
+    const east = new Dialler();
+    east.dial(targetAt(west.port)).send(request);
+    await until(() => west.requests.length === 1);
+    west.channels[0]!.send([bytes]);
+    await until(() => east.failure !== undefined);
+    assert.equal(east.failure!.reason, "VersionSkew");
+    assert.match(east.failure!.message, why);
+    assert.deepEqual(east.updates, []);
+  }
+});
+
 test("a peer under another root is an unknown certificate authority, in words that operators look for", async () => {
   const west = await peer(await stranger.issue([ID("west.local")]));
   const { reason, message } = await new Dialler().failed(targetAt(west.port));

@@ -4,7 +4,7 @@ import { test } from "mocha";
 import { clusterId, networkId, type ServiceName, type WorkloadUid } from "../../src/names.ts";
 import type { FederatedService } from "../../src/registry/model/federated-service.ts";
 import type { Workload } from "../../src/registry/model/workload.ts";
-import { ADDRESS_TYPE, FSDS_TYPE, type Resource, SGDS_TYPE } from "../../src/xds/resource.ts";
+import { ADDRESS_TYPE, FSDS_TYPE, type Resource, SGDS_TYPE, type TypeUrl } from "../../src/xds/resource.ts";
 import { encodeWorkload } from "../../src/xds/types/address.ts";
 import { encodeClusterFacts } from "../../src/xds/types/cluster-facts.ts";
 import { encodeFederatedService } from "../../src/xds/types/federated-service.ts";
@@ -167,7 +167,7 @@ test("a peer over its quota is capped and marked", async () => {
 });
 
 test("a peer that sends faster than its quota is made to wait", async () => {
-  const lab = await LinkLab.linked({ quota: { bytesPerSecond: 1_000, burstBytes: 3_500 } });
+  const lab = await LinkLab.linked({ quota: { bytesPerSecond: 5_056, burstBytes: 20_000 } });
   lab.call.connected();
   lab.call.sayAll([good]);
   assert.equal(lab.call.paused, false);
@@ -176,6 +176,40 @@ test("a peer that sends faster than its quota is made to wait", async () => {
   await lab.pass(501);
   assert.equal(lab.call.paused, false);
   assert.deepEqual(lab.services, ["west/bank/payments 0"]);
+});
+
+test("a peer that says next to nothing, again and again, is made to wait, also of what nobody asked for", async () => {
+  for (const typeUrl of [FSDS_TYPE, "type.example/unknown" as TypeUrl]) {
+    const lab = await LinkLab.live([good]);
+    for (let said = 0; said < 40_000 && !lab.call.paused; said++)
+      lab.call.receiver.received({ typeUrl, nonce: "", resources: [], removed: [] }, 10);
+    assert.equal(lab.call.paused, true);
+  }
+  const lab = await LinkLab.live([good]);
+  const removed = Array.from({ length: 140_000 }, (_, at) => `${at}`);
+  lab.call.receiver.received({ typeUrl: FSDS_TYPE, nonce: "", resources: [], removed }, 1_000_000);
+  assert.equal(lab.call.paused, true);
+});
+
+test("names and versions without end are not kept, not even as what was refused", async () => {
+  const lab = await LinkLab.live([good]);
+  const body = bodyOf(record(serviceOf("x")));
+  const long = "x".repeat(5_000);
+  const resources = [
+    { name: "west/bank/x", version: long, body },
+    { name: `west/bank/${long}`, version: "1", body },
+  ];
+  lab.call.receiver.received({ typeUrl: FSDS_TYPE, nonce: "1", resources, removed: [] }, 11_000);
+  await lab.pass(0);
+  assert.deepEqual(lab.services, ["west/bank/payments 1"]);
+  assert.match(
+    lab.status.message,
+    /west\/bank\/x is refused: its version has 5000 characters; 256 is the most; 1 more/,
+  );
+  assert.deepEqual(
+    Array.from(lab.sources.denied.entries(), ([name]) => name.length),
+    ["west/bank/x".length, 1_024],
+  );
 });
 
 const pod: Workload = {

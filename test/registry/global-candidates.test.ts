@@ -73,7 +73,10 @@ const peers: readonly (readonly [ExclusionReason, RegExp, (mesh: PeeredMesh) => 
   [
     "other name",
     /as cart\.shop\.prod\.example, and not as/,
-    (mesh) => mesh.learn(facts("west", { segment: "prod", domain: "prod.example" })),
+    (mesh) => {
+      mesh.apply(segment("prod", "prod.example"));
+      mesh.learn(facts("west", { segment: "prod", domain: "prod.example" }));
+    },
   ],
   [
     "reserved domain",

@@ -93,7 +93,15 @@ test("what is for a segment only is known only within it", () => {
   assert.ok(mesh.service("shop/cart.shop.prod.example"));
 });
 
-for (const domain of ["cluster.local", "svc.cluster.local", "test.example", "a.test.example"])
+for (const domain of [
+  "cluster.local",
+  "svc.cluster.local",
+  "test.example",
+  "a.test.example",
+  "local",
+  "internal",
+  "com",
+])
   test(`a peer that calls its services by ${domain}, which is not its own, is not believed`, () => {
     const mesh = peered(["west"], [segment("test", "test.example"), cart("10.1.0.1")]);
     mesh.learn(facts("west", { domain }));
@@ -101,6 +109,21 @@ for (const domain of ["cluster.local", "svc.cluster.local", "test.example", "a.t
     assert.deepEqual(mesh.aggregates(), []);
     assert.match(mesh.problems().join("\n"), /Cluster west calls its services by the domain .* not its to have/);
   });
+
+test("the names of a peer's segment count once we have that Segment, with that domain, and a problem says so until then", () => {
+  const mesh = peered(["west"]);
+  mesh.learn(facts("west", { segment: "prod", domain: "prod.example" }));
+  mesh.hear(federated("west"));
+  const PROD = "shop/cart.shop.prod.example";
+  assert.equal(mesh.service(PROD), undefined);
+  assert.match(mesh.problems().join("\n"), /create Segment prod with spec\.domain prod\.example in istio-system here/);
+  mesh.apply(segment("prod", "other.example"));
+  assert.equal(mesh.service(PROD), undefined);
+  assert.match(mesh.problems().join("\n"), /has the domain prod\.example in cluster west and other\.example here/);
+  mesh.apply(segment("prod", "prod.example"));
+  assert.ok(mesh.service(PROD));
+  assert.doesNotMatch(mesh.problems().join("\n"), /domain/);
+});
 
 test("aliases of a segment are names of its peers' services, too, if both clusters have the same", () => {
   const aliases = [

@@ -187,6 +187,8 @@ const refusedServices: readonly [string, Uint8Array, RegExp][] = [
   ["no cluster", raw({ cluster: "" }), /^cluster is ""/],
   ["a namespace that climbs", raw({ namespace: "shop/other" }), /^namespace is "shop\/other"/],
   ["a name with a newline", raw({ name: "cart\n" }), /^name is "cart\\n"/],
+  ["a name that is two", raw({ name: "www.google" }), /^name is "www.google"; it must be a DNS label/],
+  ["a namespace that is two", raw({ namespace: "svc.cluster" }), /^namespace is "svc.cluster"; it must be a DNS label/],
   ["port 0", raw({ ports: [{ number: 0 }] }), /^ports\[0\].number is 0/],
   ["port 65536", raw({ ports: [{ number: 65536 }] }), /^ports\[0\].number is 65536/],
   ["a port twice", raw({ ports: [{ number: 80 }, { number: 80 }] }), /^ports is 80; it is there twice/],

@@ -118,8 +118,8 @@ const byKey = (map: Readonly<Record<string, string>>): readonly (readonly [strin
 function checkService(service: FederatedService): void {
   const { cluster, ports, ready, total, waypoint } = service;
   if (!isClusterId(cluster)) throw check.badField("cluster", cluster, "it must be a name of a cluster");
-  check.checkObjectName(service.namespace, "namespace");
-  check.checkObjectName(service.name, "name");
+  check.checkLabel(service.namespace, "namespace");
+  check.checkLabel(service.name, "name");
   check.checkSegmentOfKey(service.segment, "segment");
   check.checkCount(ports, "ports", LIMITS.ports);
   ports.forEach((port, at) => checkPort(port, `ports[${at}]`));

@@ -7,6 +7,7 @@ export const TEXT_MAX = 253;
 const SPIFFE_ID_MAX = 2048;
 /** As Kubernetes names namespaces and objects: a slash in one would move it in our keys. */
 const OBJECT_NAME = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/;
+const LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 const SPIFFE_ID = /^spiffe:\/\/[a-z0-9._-]{1,255}(\/[a-zA-Z0-9._-]+)+$/;
 
 /** A value that `field` cannot have. Bytes of another come in here, so it is shortened and escaped. */
@@ -24,6 +25,12 @@ export function checkText(text: string, field: string, charactersMax = TEXT_MAX)
 /** Without a slash: it stands between slashes in keys and names of resources. */
 export function checkSegmentOfKey(text: string, field: string): string {
   if (checkText(text, field).includes("/")) throw badField(field, text, "it must not hold a slash");
+  return text;
+}
+
+/** Of a Service or a Namespace: with a dot in it, it would make a host name that is another service's. */
+export function checkLabel(text: string, field: string): string {
+  if (!LABEL.test(text)) throw badField(field, text, "it must be a DNS label, as Kubernetes has them");
   return text;
 }
 
