@@ -22,7 +22,7 @@ export function wholePemBlocks(text: string, label: string): readonly Buffer[] {
   if (begun === blocks.length) return blocks;
   throw new MeshError(
     "invalid",
-    `${begun} blocks of ${label} begin in it, and ${blocks.length} can be read; put all of it there`,
+    `it is cut short or damaged, as only ${blocks.length} of ${begun} ${label} blocks can be read; put all of it there`,
   );
 }
 

@@ -1,6 +1,7 @@
 import { constants, type ServerHttp2Stream } from "node:http2";
 import { MeshError } from "../errors.ts";
 import type { Clock, Logger } from "../host.ts";
+import type { SparseLog } from "../sparse-log.ts";
 import type { StatusHeaders } from "./status.ts";
 
 const HEADERS = { ":status": 200, "content-type": "application/grpc" } as const;
@@ -9,6 +10,8 @@ const HEADERS = { ":status": 200, "content-type": "application/grpc" } as const;
 export interface Surroundings {
   readonly clock: Clock;
   readonly log: Logger;
+  /** For what strangers can cause at will. */
+  readonly strangers: SparseLog;
   /** ServerLimits.flushMs */
   readonly flushMs: number;
 }

@@ -84,7 +84,7 @@ export class GrpcServer {
     const { unprovenMax, unprovenPerAddressMax, flushMs } = this.#limits;
     this.#sockets = new Sockets(host.clock, this.#limits, { tls: options.certificate !== undefined });
     this.#unproven = new Quota({ total: unprovenMax, perAddress: unprovenPerAddressMax });
-    this.#surroundings = { clock: host.clock, log: this.#log, flushMs };
+    this.#surroundings = { clock: host.clock, log: this.#log, strangers: this.#strangers, flushMs };
     this.#methods = new Map(options.methods.map((method) => [method.path, method]));
     this.#open = host.metrics.gauge("grpc_connections", "Open connections, by port.", ["port"]);
     this.#refused = host.metrics.counter("grpc_connections_refused_total", "Connections cut off, by reason.", [
@@ -242,6 +242,8 @@ export class GrpcServer {
     const place = this.#unproven.take(connection.address);
     if (place === undefined) {
       this.#callsRefused.add(1, { reason: "too many unproven" });
+      const { remoteAddress: address } = connection;
+      this.#strangers.warn("call refused: too many wait to be authenticated", { port: this.#name, address });
       return refuse(new MeshError("unavailable", "too many calls wait to be authenticated; ask again"));
     }
     stream.once("close", () => place[Symbol.dispose]());

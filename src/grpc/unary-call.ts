@@ -1,6 +1,6 @@
 import { constants, type ServerHttp2Stream } from "node:http2";
 import type { Credentials } from "../caller.ts";
-import { MeshError } from "../errors.ts";
+import { MeshError, messageOf } from "../errors.ts";
 import { MessageReader, messagePrefix } from "./frames.ts";
 import type { UnaryMethod } from "./method.ts";
 import { errorOf, respondHeaders, respondStatus, sendTrailers, type Surroundings } from "./respond.ts";
@@ -39,7 +39,7 @@ export class UnaryCall {
       if (!this.#done) this.#abort.abort(new MeshError("unavailable", "the client left"));
     });
     try {
-      const request = await readRequest(stream, this.#method.requestBytesMax);
+      const request = await this.#read(credentials);
       const message = await this.#method.call(request, credentials, this.#abort.signal);
       this.#done = true;
       answer(stream, message);
@@ -48,6 +48,21 @@ export class UnaryCall {
       // The method was told to give up, and the client has its answer.
       if (this.#abort.signal.aborted) return;
       respondStatus(stream, statusHeaders(errorOf(thrown, this.#method.path, this.#surroundings.log)));
+    }
+  }
+
+  async #read({ remoteAddress: address }: Credentials): Promise<Uint8Array> {
+    try {
+      return await readRequest(this.#stream, this.#method.requestBytesMax);
+    } catch (thrown) {
+      // Who has left was not refused.
+      if (!this.#stream.destroyed)
+        this.#surroundings.strangers.warn("call refused unread", {
+          path: this.#method.path,
+          address,
+          why: messageOf(thrown),
+        });
+      throw thrown;
     }
   }
 

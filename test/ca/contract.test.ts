@@ -383,9 +383,12 @@ test("contract 4.4: an API server that cannot be asked is UNAVAILABLE, and no do
   refusedOnce(host, "authentication_unavailable", /why=cluster east cannot review tokens now/);
 });
 
-test("a message over its limit is RESOURCE_EXHAUSTED, before anything of it is read", async () => {
+test("a message over its limit is RESOURCE_EXHAUSTED, before anything of it is read, and the log says why", async () => {
   const { code, host } = await ask({ token: own, bytes: Buffer.alloc(70_000) });
   assert.equal(code, RESOURCE_EXHAUSTED);
+  const lines = host.lines.filter((line) => line.startsWith("warn grpc: call refused unread"));
+  assert.equal(lines.length, 1, host.lines.join("\n"));
+  assert.match(lines[0]!, /path=\S*CreateCertificate address=\S+ why=.*65536/);
   assert.equal(host.metric("citadel_server_csr_count"), 0);
 });
 

@@ -317,12 +317,12 @@ const unusable: readonly (readonly [string, () => Promise<Files>, RegExp])[] = [
   [
     "a second root that is cut short",
     async () => files({}, { "root-cert.pem": `${(await root).root}\n${(await root).root.slice(0, 200)}` }),
-    /root-cert.pem: 2 blocks of CERTIFICATE begin in it, and 1 can be read; put all of it there/,
+    /root-cert.pem: it is cut short or damaged, as only 1 of 2 CERTIFICATE blocks can be read; put all of it there/,
   ],
   [
     "a second root that is damaged",
     async () => files({}, { "root-cert.pem": `${(await root).root}\n${(await root).root.replace("MII", "M?I")}` }),
-    /root-cert.pem: 2 blocks of CERTIFICATE begin in it, and 1 can be read/,
+    /root-cert.pem: it is cut short or damaged, as only 1 of 2/,
   ],
 ];
 

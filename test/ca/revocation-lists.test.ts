@@ -46,7 +46,7 @@ const refused: readonly (readonly [string, RegExp, (root: TestAuthority) => stri
   ["a certificate", /it holds no X509 CRL in PEM/, (root) => root.root],
   [
     "a list and the beginning of another",
-    /2 blocks of X509 CRL begin in it, and 1 can be read; put all of it there/,
+    /it is cut short or damaged, as only 1 of 2 X509 CRL blocks can be read; put all of it there/,
     async (root) => `${await root.list()}${(await root.list({ revoked: ["05"] })).slice(0, 150)}`,
   ],
   ["more than a ConfigMap holds", /1000001 bytes, and 1000000 fit/, () => "x".repeat(1_000_001)],

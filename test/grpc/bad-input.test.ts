@@ -219,6 +219,8 @@ test("calls that have proven nothing are bounded by address", async () => {
   const refused = await from.frame(({ stream }) => stream !== 0);
   assert.equal(refused.stream, 5);
   assert.equal(host.metric("grpc_calls_refused_total{reason=too many unproven}"), 1);
+  const said = host.lines.filter((line) => line.startsWith("warn grpc: call refused: too many wait to be"));
+  assert.equal(said.length, 1, host.lines.join("\n"));
   letIn();
   await from.frame(({ stream, type }) => stream === 3 && type === Type.headers);
   from.send(headers(7, STREAM));
