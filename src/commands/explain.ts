@@ -54,7 +54,7 @@ export const explainCommand: Command = {
     const denied = [answer, ...ends.flatMap(({ explanation }) => explanation ?? [])].some(({ caller }) =>
       caller?.verdicts.some(({ allowed }) => !allowed),
     );
-    return answer.reachable === 0 || denied ? 1 : 0;
+    return answer.contributions.every(({ cause }) => cause !== undefined) || denied ? 1 : 0;
   },
 };
 

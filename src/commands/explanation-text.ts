@@ -17,12 +17,12 @@ type Lines = readonly string[];
 
 /** An explanation for people: the answer first, then how it comes about. */
 export function explanationText(explanation: Explanation, ends: readonly OtherEnd[]): string {
-  const { answer, cluster, contributions, paths, caller, sharing, warnings } = explanation;
+  const { answer, cluster, paths, caller, sharing, warnings } = explanation;
   const sections: readonly (readonly [string, Lines])[] = [
     [`name, as cluster ${cluster} has it`, nameLines(explanation)],
-    ["clusters", contributions.flatMap((contribution) => contributionLines(contribution, cluster, ends))],
+    ["clusters", clusterLines(explanation, ends)],
     ["paths", paths.flatMap(pathLines)],
-    [`caller ${caller?.caller ?? ""}`, caller === undefined ? [] : callerLines(caller, cluster, ends)],
+    [`caller ${caller?.caller ?? ""}`, caller === undefined ? [] : callerLines(caller, explanation, ends)],
     [`what cluster ${cluster} tells its peers of Service ${sharing.service}`, sharingLines(sharing)],
     ["look at this, too", warnings.flatMap((cause) => causeLines(cause))],
     ["the other ends", ends.flatMap(({ where, error }) => (error === undefined ? [] : [`${where}: ${error}`]))],
@@ -32,19 +32,19 @@ export function explanationText(explanation: Explanation, ends: readonly OtherEn
   return `${[answer, ...lines].map((line) => printable(line, LINE_CHARACTERS_MAX)).join("\n")}\n`;
 }
 
-const KINDS: Readonly<Record<Explanation["name"]["kind"], string>> = {
+const KINDS: Readonly<Record<Exclude<Explanation["name"]["kind"], "other">, string>> = {
   global: "the global name",
   alias: "an alias",
   local: "the name within this cluster",
   "taken over": "the name within this cluster, taken over: it leads to all clusters",
-  other: "a name of its own",
   unknown: "not known to ztunnels here; by its parts it would be the name",
 };
 
-function nameLines({ name, waypoint }: Explanation): Lines {
-  const { kind, service, addresses, ports, others, segment, distribution, identities, owner } = name;
+function nameLines(explanation: Explanation): Lines {
+  const { name, waypoint } = explanation;
+  const { kind, addresses, ports, others, segment, distribution, identities } = name;
   return [
-    ...row("is", `${KINDS[kind]} of Service ${service}${owner === "" ? "" : `; it belongs to ${owner}`}`),
+    ...row("is", meaningOf(explanation)),
     ...row("addresses", addresses.join(", ") || (kind === "unknown" ? "" : "none")),
     ...row("ports", ports.join(", ")),
     ...row("also", others.join(", ")),
@@ -55,7 +55,36 @@ function nameLines({ name, waypoint }: Explanation): Lines {
   ];
 }
 
+function meaningOf({ name: { kind, service, owner } }: Explanation): string {
+  if (kind === "other") return `the name of ${owner}`;
+  const own = owner === "" || owner.endsWith(service);
+  return `${KINDS[kind]} of Service ${service}${own ? "" : `; but it belongs to ${owner}`}`;
+}
+
 const row = (title: string, text: string): Lines => (text === "" ? [] : [`${title.padEnd(9)} ${text}`]);
+
+/** Beyond so many clusters those that are silent are named in one line: most clusters of a large mesh lack most names. */
+const SILENT_MAX = 4;
+const NAMED_MAX = 8;
+
+function clusterLines({ contributions, cluster, name }: Explanation, ends: readonly OtherEnd[]): Lines {
+  const answering = new Set(ends.map((end) => end.cluster));
+  const isSilent = ({ via, cause, cluster }: Contribution): boolean =>
+    via === "peer" && cause?.reason === "not exported" && !answering.has(cluster);
+  const silent = contributions.filter(isSilent);
+  const apart = silent.length > SILENT_MAX || name.kind === "local";
+  const shown = apart ? contributions.filter((each) => !isSilent(each)) : contributions;
+  const names = silent.slice(0, NAMED_MAX).map((each) => each.cluster);
+  const more = silent.length - names.length;
+  return [
+    ...shown.flatMap((contribution) => contributionLines(contribution, cluster, ends)),
+    ...(apart && silent.length > 0
+      ? [
+          `${names.join(", ")}${more > 0 ? ` and ${more} more` : ""}: tell us of no Service ${name.service}; ask them, if they should`,
+        ]
+      : []),
+  ];
+}
 
 function contributionLines(
   { cluster, via, endpoints, healthy, through, cause, link, ageMs }: Contribution,
@@ -65,6 +94,7 @@ function contributionLines(
   const age = ageMs === 0 ? "" : `, last heard ${formatDuration(ageMs)} ago`;
   const heard = via === "peer" ? `link ${link}${age}` : via === "secret" ? "by its API server" : "this cluster";
   const head = `${cluster} (${heard})`;
+  if (cause === undefined && endpoints === 0) return [`${head}: ${through.join(", ")}`];
   if (cause === undefined)
     return [
       `${head}: ${healthy} of ${endpoints} endpoints healthy${through.map((way) => `, through ${way}`).join("")}`,
@@ -105,7 +135,13 @@ const pathLines = ({ to, hops }: Path): Lines => [
   ),
 ];
 
-function callerLines({ identity, seen, note, verdicts }: CallerView, ours: string, ends: readonly OtherEnd[]): Lines {
+function callerLines(
+  { identity, seen, note, verdicts }: CallerView,
+  { cluster: ours, paths }: Explanation,
+  ends: readonly OtherEnd[],
+): Lines {
+  const asked = new Set([ours, ...ends.map(({ cluster }) => cluster)]);
+  const unasked = paths.filter(({ to }) => !asked.has(to)).map(({ to }) => to);
   const far = ends.flatMap(({ cluster, explanation }) => verdictLines(cluster, explanation?.caller?.verdicts ?? []));
   return [
     ...row("proves", identity === "" ? "nothing: it calls in plain text" : `to be ${identity}`),
@@ -113,6 +149,9 @@ function callerLines({ identity, seen, note, verdicts }: CallerView, ours: strin
     ...(note === "" ? [] : [note]),
     ...verdictLines(ours, verdicts),
     ...far,
+    ...(unasked.length === 0
+      ? []
+      : [`L4 in ${unasked.join(", ")}: only known there; ask with --peer-admin <its admin port>`]),
   ];
 }
 

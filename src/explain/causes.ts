@@ -6,7 +6,7 @@ import { SEGMENT_LABEL } from "../registry/kube/segment.ts";
 import type { Cause, ExplainFacts, Place } from "./explanation.ts";
 import { whyDenied, whyUnheard } from "./denied.ts";
 import { atGateway, linkPlace, networkPlace, trustDomainPlace } from "./gateway-place.ts";
-import { kubectl, labelService } from "./kubectl.ts";
+import { kubectl, labelService, pasteable } from "./kubectl.ts";
 import { remedyOfGateway } from "./link-causes.ts";
 import { scopeField, whyNotShared } from "./not-shared.ts";
 import type { Question } from "./question.ts";
@@ -16,7 +16,8 @@ type Locate = (candidate: Candidate, question: Question, facts: ExplainFacts) =>
 /** Why a cluster adds nothing to a name, with the object, the field and what mends it (contract peering.md 6.1). */
 export function causeOf(candidate: Candidate, question: Question, facts: ExplainFacts): Cause | undefined {
   const { excluded, via, cluster } = candidate;
-  if (excluded === undefined || isServed(candidate, question)) return undefined;
+  if (excluded === undefined || isServed(candidate, question) || publishesNotReady(candidate, question, facts))
+    return undefined;
   const { reason } = excluded;
   const { namespace, name } = question;
   if (via !== "peer" && (reason === "absent" || reason === "not exported"))
@@ -29,6 +30,16 @@ export function causeOf(candidate: Candidate, question: Question, facts: Explain
 /** By its cluster-local name a cluster behind a remote secret is reached without sharing it under another (contract ztunnel.md 5.9). */
 const isServed = ({ excluded, via, healthy }: Candidate, { isLocal }: Question): boolean =>
   isLocal && via === "secret" && excluded?.reason === "other name" && healthy > 0;
+
+/** Endpoints that are not ready count where the Service publishes them. */
+export function publishesNotReady(
+  { excluded, via, endpoints }: Candidate,
+  { key }: Question,
+  { registry }: ExplainFacts,
+): boolean {
+  const all = registry.services.get(key)?.loadBalancing?.healthPolicy === "allow-all";
+  return all && via === "local" && endpoints > 0 && excluded?.reason === "no ready pods";
+}
 
 /** Of what people ask most we say more: the trap of the local name (contract peering.md 1.1, A16), and what only the peer knows. */
 function messageOf(
@@ -113,7 +124,8 @@ function segmentDiffers({ cluster }: Candidate, question: Question, { registry }
   const { paths, options } = registry.globalCandidates.inputs;
   const segment = paths.standings.get(cluster)?.segment ?? "";
   const { localCluster, systemNamespace } = options;
-  const join = kubectl(localCluster, `label namespace ${systemNamespace} ${SEGMENT_LABEL}=${segment} --overwrite`);
+  const named = pasteable(segment, "<segment of the peer>");
+  const join = kubectl(localCluster, `label namespace ${systemNamespace} ${SEGMENT_LABEL}=${named} --overwrite`);
   const share = labelService(cluster, question.namespace, question.name, `${SCOPE_LABEL}=global`);
   return {
     object: `Namespace ${systemNamespace}`,

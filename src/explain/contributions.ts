@@ -3,13 +3,15 @@ import { usableWays } from "../registry/coalesced-workloads.ts";
 import { recordKey, type Candidate } from "../registry/global-candidate.ts";
 import { hostText, type NetworkGateway } from "../registry/network-gateways.ts";
 import { isFlat } from "../registry/peer-standings.ts";
-import { causeOf } from "./causes.ts";
+import { causeOf, publishesNotReady } from "./causes.ts";
 import type { Cause, Contribution, ExplainFacts } from "./explanation.ts";
+import { kubectl } from "./kubectl.ts";
 import { withoutGateway } from "./gateway-place.ts";
 import type { Question } from "./question.ts";
 
 /** Every cluster that there is, and what it adds to the name; the local one first. */
 export function contributionsTo(question: Question, facts: ExplainFacts): readonly Contribution[] {
+  if (question.isOther) return [ofEntry(question, facts)];
   const candidates = facts.registry.globalCandidates.of(question.host, question.port);
   const known = new Set(candidates.map(({ cluster }): string => cluster));
   const unread = [...new Set(facts.readers.map(({ cluster }) => cluster))].filter((cluster) => !known.has(cluster));
@@ -20,13 +22,36 @@ export function contributionsTo(question: Question, facts: ExplainFacts): readon
 }
 
 function contributionOf(candidate: Candidate, question: Question, facts: ExplainFacts): Contribution {
-  const { cluster, via, endpoints, healthy } = candidate;
+  const { cluster, via, endpoints } = candidate;
+  const healthy = publishesNotReady(candidate, question, facts) ? endpoints : candidate.healthy;
   const cause = causeOf(candidate, question, facts);
   return {
     ...{ cluster, via, endpoints, healthy, cause },
     through: cause === undefined ? waysTo(candidate, question, facts).map(wayText) : [],
     link: via === "peer" ? (facts.registry.peers.statuses.get(cluster)?.state ?? "none") : "",
     ageMs: via === "peer" ? (facts.peers.find((peer) => peer.cluster === cluster)?.ageMs ?? 0) : 0,
+  };
+}
+
+/** A name that a ServiceEntry of this cluster has, and that clusters do not share. */
+function ofEntry({ key, host }: Question, { registry }: ExplainFacts): Contribution {
+  const { owners, options } = registry.globalCandidates.inputs;
+  const own = registry.workloadsByService.get(key);
+  const healthy = own.filter((workload) => workload.healthy).length;
+  const cluster = options.localCluster;
+  const service = registry.services.get(key);
+  const [kind = "", , namespace = "", name = ""] = (owners.get(key) ?? "").split(/[ /]/);
+  const passes = service?.loadBalancing?.mode === "passthrough";
+  const cause: Cause = {
+    reason: "no ready pods",
+    message: `${kind} ${namespace}/${name} has ${own.length} endpoints for ${host}, and none is ready.`,
+    ...{ object: `${kind} ${namespace}/${name}`, cluster, field: "spec.endpoints" },
+    fix: `give it endpoints, or a workloadSelector that selects pods which become ready: ${kubectl(cluster, `-n ${namespace} edit ${kind.toLowerCase()} ${name}`)}`,
+  };
+  return {
+    ...{ cluster, via: "local", endpoints: own.length, healthy, link: "", ageMs: 0 },
+    through: passes ? ["the address that the caller has"] : [],
+    cause: healthy > 0 || passes ? undefined : cause,
   };
 }
 

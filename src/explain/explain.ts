@@ -1,3 +1,4 @@
+import { nearestName } from "../nearest-name.ts";
 import { callerView, type CallerQuestion } from "./caller.ts";
 import { contributionsTo, reachableIn } from "./contributions.ts";
 import type { CallerView, Contribution, Explanation, ExplainFacts } from "./explanation.ts";
@@ -36,7 +37,12 @@ export function explain(asked: Asked, facts: ExplainFacts): Explanation {
     sharing,
     warnings: warningsOf(question, { contributions, waypoint, sharing }, facts),
     reachable,
-    answer: answerOf(question, contributions, caller, name.kind === "unknown"),
+    answer: answerOf(
+      question,
+      contributions,
+      caller,
+      name.kind === "unknown" ? nearestHost(question, facts) : undefined,
+    ),
   };
 }
 
@@ -44,7 +50,8 @@ function answerOf(
   { host }: Question,
   contributions: readonly Contribution[],
   caller: CallerView | undefined,
-  unknown: boolean,
+  /** Set if nobody knows the name; empty if none is like it. */
+  nearest: string | undefined,
 ): string {
   const ends = contributions.filter(({ cause, healthy }) => cause === undefined && healthy > 0);
   const denied = caller?.verdicts.filter(({ allowed }) => !allowed).length ?? 0;
@@ -54,6 +61,15 @@ function answerOf(
       : `; policies here deny ${caller!.caller} at ${denied} of ${caller!.verdicts.length} ports of endpoints`;
   if (ends.length > 0)
     return `${host} leads to ${ends.map(({ cluster, healthy }) => `${healthy} ${healthy === 1 ? "endpoint" : "endpoints"} in ${cluster}`).join(", ")}${refused}.`;
+  const open = contributions.find(({ cause }) => cause === undefined);
+  if (open !== undefined) return `${host} leads to ${open.through.join(", ")}.`;
   const looked = contributions.map(({ cluster, cause }) => `${cluster}: ${cause?.reason ?? "no endpoints"}`).join("; ");
-  return unknown ? `Nobody here knows ${host} (${looked}).` : `${host} is known, and leads to no endpoint (${looked}).`;
+  const meant = nearest ? ` Was ${nearest} meant?` : "";
+  return nearest !== undefined
+    ? `Nobody here knows ${host} (${looked}).${meant}`
+    : `${host} is known, and leads to no endpoint (${looked}).`;
 }
+
+/** The host that ztunnels here know and that is most like the one that was asked for. */
+const nearestHost = ({ host }: Question, { registry }: ExplainFacts): string =>
+  nearestName(host, new Set(Array.from(registry.services.entries(), ([, { hostname }]) => hostname))) ?? "";

@@ -1,7 +1,7 @@
 import type { ClusterId } from "../names.ts";
 import type { PeerGateway } from "../registry/model/peer.ts";
 import type { ExplainFacts, Place } from "./explanation.ts";
-import { kubectl } from "./kubectl.ts";
+import { kubectl, pasteable } from "./kubectl.ts";
 import { type Remedy, remedyOfLink } from "./link-causes.ts";
 
 export const gatewayTo = (cluster: string, { registry }: ExplainFacts): PeerGateway | undefined => {
@@ -40,7 +40,7 @@ export function trustDomainPlace(cluster: string, found: string | undefined, fac
     field: "metadata.annotations[gateway.istio.io/trust-domain]",
     fix: kubectl(
       local,
-      `-n ${namespace} annotate gateway ${name} gateway.istio.io/trust-domain=${found ?? "<trust domain of the peer>"} --overwrite`,
+      `-n ${namespace} annotate gateway ${name} gateway.istio.io/trust-domain=${pasteable(found, "<trust domain of the peer>")} --overwrite`,
     ),
   }));
 }
@@ -51,7 +51,7 @@ export const networkPlace = (cluster: string, said: string | undefined, facts: E
     field: "metadata.labels[topology.istio.io/network]",
     fix: kubectl(
       local,
-      `-n ${namespace} label gateway ${name} topology.istio.io/network=${said ?? "<network of the peer>"} --overwrite`,
+      `-n ${namespace} label gateway ${name} topology.istio.io/network=${pasteable(said, "<network of the peer>")} --overwrite`,
     ),
   }));
 

@@ -16,6 +16,8 @@ export interface Question {
   readonly port: number | undefined;
   /** True for the cluster's own name, as `cart.shop.svc.cluster.local`. */
   readonly isLocal: boolean;
+  /** True if something else than Services has the name here, as a ServiceEntry. */
+  readonly isOther: boolean;
 }
 
 /** Whether it could be asked at all. */
@@ -57,7 +59,11 @@ function meaningOf(text: string, registry: Registry): Omit<Question, "asked" | "
   }
   for (const [, global] of offers.hosts.entries())
     if (global.host === text) return named(text, global.namespace, global.name, global.kind === "local");
-  return named(text, namespace, name, false);
+  const { services } = registry;
+  const own = Array.from(services.entries(), ([, service]) => service).filter(({ hostname }) => hostname === text);
+  const service = own.find(({ canonical }) => canonical) ?? own[0];
+  if (service === undefined) return named(text, namespace, name, false);
+  return { ...named(text, service.namespace, service.name, false), isOther: true };
 }
 
 const named = (host: string, namespace: string, name: string, isLocal: boolean) => ({
@@ -66,4 +72,5 @@ const named = (host: string, namespace: string, name: string, isLocal: boolean) 
   namespace,
   name,
   isLocal,
+  isOther: false,
 });

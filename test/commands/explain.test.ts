@@ -21,7 +21,7 @@ test("explain prints the answer first, then how it comes about, for people and f
 cart.shop.svc.cluster.local leads to 1 endpoint in east.
 
 name, as cluster east has it
-  is        the name within this cluster of Service shop/cart; it belongs to Service east/shop/cart
+  is        the name within this cluster of Service shop/cart
   addresses /10.1.0.1
   ports     80
   spread    all endpoints alike

