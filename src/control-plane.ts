@@ -1,20 +1,12 @@
 import { join } from "node:path";
-import type { Caller } from "./caller.ts";
 import type { Config } from "./config.ts";
 import type { Authority } from "./ca/authority.ts";
-import { Authenticators } from "./ca/authenticators.ts";
 import { IssuanceLog } from "./ca/issuance-log.ts";
 import type { SignerDescription } from "./ca/signer.ts";
 import type { RevocationList } from "./ca/crl.ts";
-import { PeerTrust, type Trusted } from "./ca/peer-trust.ts";
-import { toPem } from "./ca/pem.ts";
 import type { TrustBundles } from "./ca/trust-bundles.ts";
-import { certificateService } from "./ca/service.ts";
-import { startSigningThread } from "./ca/start-signing-thread.ts";
-import { ThreadedSigner } from "./ca/threaded-signer.ts";
-import { type ServingCertificateMaterial, ServingCertificates, servingNames } from "./ca/serving-certificate.ts";
+import type { ServingCertificates } from "./ca/serving-certificate.ts";
 import type { TokenIssuer } from "./ca/token-issuer.ts";
-import { GrpcServer, type ServingCertificate } from "./grpc/server.ts";
 import type { ReadinessCheck } from "./admin.ts";
 import type { Host } from "./host.ts";
 import type { ClusterId } from "./names.ts";
@@ -26,9 +18,9 @@ import { localAuthority } from "./plane/local-authority.ts";
 import { type MeshIdentities, MeshTrust } from "./plane/mesh-trust.ts";
 import { type PeerClients, PeerServing } from "./plane/peer-serving.ts";
 import { PlanePeers } from "./plane/peers.ts";
+import { PortsServed, type ServedParts } from "./plane/ports-served.ts";
 import { Graph } from "./registry/collection/graph.ts";
 import { FileVirtualIpStore } from "./registry/embedded/virtual-ip-file.ts";
-import { LivePods } from "./registry/live-pods.ts";
 import type { RemoteClusterStatus } from "./registry/kube/remote-cluster.ts";
 import type { Problem } from "./registry/model/problem.ts";
 import { ProblemLog } from "./registry/problem-log.ts";
@@ -38,12 +30,8 @@ import { countChanges } from "./plane/registry-metrics.ts";
 import { openStateDir } from "./plane/state-dir.ts";
 import { unsentProblem } from "./plane/unsent-problem.ts";
 import { VERSION } from "./version.ts";
-import { writeWhole } from "./whole-file.ts";
 import { meshLogs, type MeshLogs } from "./xds/mesh-logs.ts";
 import { XdsServer } from "./xds/server.ts";
-
-/** Calls that are under way when we stop get this long. */
-const DRAIN_MS = 2_000;
 
 export interface ControlPlaneOptions {
   readonly config: Config;
@@ -77,11 +65,7 @@ export class ControlPlane {
   /** Undefined if peering is off. */
   readonly #peers: PlanePeers | undefined;
   readonly #serving: PeerServing;
-  #ports = { xds: 0, xdsPlaintext: undefined as number | undefined };
-  #signer: ThreadedSigner | undefined;
-  /** What verifies our clients. */
-  #trusted = NOTHING_TRUSTED;
-  #certificate: ServingCertificates | undefined;
+  readonly #served: PortsServed;
 
   private constructor(host: Host, options: ControlPlaneOptions, virtualIps: FileVirtualIpStore) {
     this.#host = host;
@@ -113,9 +97,13 @@ export class ControlPlane {
     });
     this.#peers = config.peering.enabled ? new PlanePeers(host, config, this.#trust.bundles, this) : undefined;
     this.#serving = new PeerServing(host, config, this.#trust.bundles, this, this.#clusters);
+    this.#served = new PortsServed(host, config, this.#servedParts());
     this.#closing.push(
       () => this.#peers?.close(),
       () => this.#serving.close(),
+      () => this.#served.close(),
+      // No change of it may reach what is closing.
+      () => this.#authority.close(),
     );
     countChanges(host.metrics, this.graph, this.registry, noteProblems);
   }
@@ -154,14 +142,14 @@ export class ControlPlane {
   }
   /** What we serve with, and prove ourselves to peers with; undefined until we serve. */
   get certificate(): ServingCertificates | undefined {
-    return this.#certificate;
+    return this.#served.certificate;
   }
   get localCluster(): ClusterId {
     return this.#options.config.manifests[0]?.cluster ?? this.#options.config.clusterId;
   }
   /** Where clients reach us. */
   get ports(): { readonly xds: number; readonly xdsPlaintext: number | undefined } {
-    return this.#ports;
+    return this.#served.ports;
   }
   /** The issuer of each cluster whose tokens are ours to make. */
   get tokens(): ReadonlyMap<ClusterId, TokenIssuer> {
@@ -172,16 +160,16 @@ export class ControlPlane {
   }
   /** PEM of what verifies us and every workload. */
   get rootCertificateFile(): string {
-    return join(this.#options.config.stateDir, "root-cert.pem");
+    return this.#served.rootCertificateFile;
   }
 
   /** What must be so before clients are sent here: why it is not, or undefined. */
   readiness(): readonly ReadinessCheck[] {
     return [
       ...this.#clusters.readiness(),
-      { name: "discovery", check: () => (this.#ports.xds === 0 ? "the port is not open" : undefined) },
+      { name: "discovery", check: () => (this.ports.xds === 0 ? "the port is not open" : undefined) },
       { name: "peers", check: () => this.#peers?.whySettling() },
-      { name: "certificates", check: () => this.#authority.waitingFor() ?? this.#whyNotSigning() },
+      { name: "certificates", check: () => this.#authority.waitingFor() ?? this.#served.whyNotSigning() },
     ];
   }
 
@@ -213,7 +201,7 @@ export class ControlPlane {
 
   /** Who signs; undefined until there is an authority. */
   signer(): SignerDescription | undefined {
-    return this.#signer?.describe();
+    return this.#served.signer;
   }
 
   /** Whose word counts, for each trust domain. */
@@ -223,7 +211,7 @@ export class ControlPlane {
 
   /** The lists of revoked certificates that are in force. */
   get revocations(): readonly RevocationList[] {
-    return this.#trusted.revocations;
+    return this.#served.revocations;
   }
 
   /** Kinds that were found and that nothing reads. */
@@ -247,103 +235,19 @@ export class ControlPlane {
     this.graph.flush();
   }
 
-  #whyNotSigning(): string | undefined {
-    if (this.#signer === undefined) return "nothing is signed yet";
-    return this.#signer.expiresAt <= this.#host.clock.now() ? "the signing certificate has ended; renew it" : undefined;
+  #servedParts(): ServedParts {
+    const { localCluster, identity, registry, discovery, issuances } = this;
+    const { openToAll } = this.#options;
+    const own = { localCluster, identity, registry, discovery, issuances, openToAll };
+    return { ...own, clusters: this.#clusters, trust: this.#trust, peers: this.#serving.admission };
   }
 
   async #startServing(authority: Authority): Promise<void> {
-    await this.#keepRoots(authority);
-    const authenticator = this.#authenticators();
-    const { trustDomain, trustedNodeAccounts, listenAddress: address, ports } = this.#options.config;
-    const signer = new ThreadedSigner(this.#host, authority, trustDomain, startSigningThread);
-    this.#closing.push(() => signer.close());
-    this.#signer = signer;
-    const pods = new LivePods(this.registry);
-    const { bundles, aliases } = this.#trust;
-    const rules = { trustDomain, aliases, trustedNodeAccounts, pods };
-    const trusted = () => this.#trust.forWorkloads;
-    bundles.setOwn(authority.roots, authority.revocations);
-    const { admission: peers } = this.#serving;
-    const admission = { authenticator, whyNot: (caller: Caller) => this.#whyNot(caller), peers };
-    const methods = [
-      ...this.discovery.methods(admission),
-      certificateService(this.#host, {
-        authenticator,
-        rules,
-        signer,
-        issuer: signer,
-        trusted,
-        issuances: this.issuances,
-      }),
-    ];
-    // What we show, and what we verify clients by, is of the same authority.
-    const shown = (material: ServingCertificateMaterial): ServingCertificate => {
-      const { pooledRoots: roots } = bundles;
-      return { ...material, clientRoots: pemOf(roots), clientTrust: new PeerTrust({ ...this.#trusted, roots }) };
-    };
-    const certificates = this.#certificates(authority);
-    let material = certificates.start((renewed) => server.setCertificate(shown((material = renewed))));
-    const server = new GrpcServer(this.#host, { name: "xds", methods, certificate: shown(material) });
-    const following = bundles.observe(() => server.setCertificate(shown(material)));
-    this.#closing.push(() => following[Symbol.dispose]());
-    this.#closing.push(() => server.close(DRAIN_MS));
-    this.#ports = { ...this.#ports, xds: (await server.listen({ address, port: ports.xds })).port };
-    if (ports.xdsPlaintext !== undefined) await this.#startPlaintext(address, ports.xdsPlaintext);
-    this.#closing.push(() => this.discovery.close());
+    await this.#served.start(authority);
     this.#authority.follow(async (changed) => {
-      await this.#keepRoots(changed);
-      signer.rotate(changed);
-      bundles.setOwn(changed.roots, changed.revocations);
-      certificates.rotate(changed);
+      await this.#served.follow(changed);
       this.#peers?.recheck();
     });
     this.#peers?.dial();
-    this.#closing.push(() => this.#authority.close());
-  }
-
-  async #keepRoots(authority: Authority): Promise<void> {
-    const pem = pemOf(authority.roots);
-    await writeWhole(this.rootCertificateFile, pem);
-    this.#trusted = authority;
-    this.#clusters.publishTrust(pem, this.revocations.map(({ der }) => toPem("X509 CRL", der)).join(""));
-  }
-
-  async #startPlaintext(address: string, port: number): Promise<void> {
-    const methods = this.discovery.methods(undefined);
-    const server = new GrpcServer(this.#host, { name: "xds-plaintext", methods, certificate: undefined });
-    this.#closing.push(() => server.close(DRAIN_MS));
-    this.#ports = { ...this.#ports, xdsPlaintext: (await server.listen({ address, port })).port };
-    this.#host.log.scope("ads").warn("anyone who reaches the plaintext port reads the whole mesh", { address, port });
-  }
-
-  #certificates(authority: Authority): ServingCertificates {
-    const { systemNamespace, revision, clusterDomain, listenAddress, servingNames: more } = this.#options.config;
-    const own = listenAddress === "0.0.0.0" || listenAddress === "::" ? [] : [listenAddress];
-    const names = [...servingNames(systemNamespace, revision, clusterDomain), ...own, ...more];
-    const certificates = new ServingCertificates(this.#host, authority, [...new Set(names)], this.identity);
-    this.#closing.push(() => certificates.close());
-    return (this.#certificate = certificates);
-  }
-
-  #authenticators(): Authenticators {
-    const { trustDomain } = this.#options.config;
-    const { tokens } = this.#clusters;
-    const { bundles: trust, aliases, oidc } = this.#trust;
-    const { clock } = this.#host;
-    return new Authenticators({ clock, tokens, localCluster: this.localCluster, trustDomain, trust, aliases, oidc });
-  }
-
-  /** The mesh is for those who carry its traffic (contract operations.md 4.3). */
-  #whyNot({ identity }: Caller): string | undefined {
-    const { openToAll, config } = this.#options;
-    const { trustedNodeAccounts } = config;
-    const account = `${identity.namespace}/${identity.serviceAccount}`;
-    if (openToAll || trustedNodeAccounts.has(account)) return undefined;
-    return `only ${[...trustedNodeAccounts].join(", ")} may; name it in --trusted-node-accounts if it is a ztunnel's`;
   }
 }
-
-const pemOf = (certificates: readonly Uint8Array[]): string =>
-  certificates.map((bytes) => toPem("CERTIFICATE", bytes)).join("");
-const NOTHING_TRUSTED: Trusted = { chain: [], roots: [], revocations: [] };
