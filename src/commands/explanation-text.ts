@@ -21,7 +21,7 @@ export function explanationText(explanation: Explanation, ends: readonly OtherEn
   const sections: readonly (readonly [string, Lines])[] = [
     [`name, as cluster ${cluster} has it`, nameLines(explanation)],
     ["clusters", clusterLines(explanation, ends)],
-    ["paths", paths.flatMap(pathLines)],
+    ["paths", pathsLines(paths)],
     [`caller ${caller?.caller ?? ""}`, caller === undefined ? [] : callerLines(caller, explanation, ends)],
     [`what cluster ${cluster} tells its peers of Service ${sharing.service}`, sharingLines(sharing)],
     ["look at this, too", warnings.flatMap((cause) => causeLines(cause))],
@@ -125,6 +125,16 @@ function farLines({ cluster, explanation }: OtherEnd, ours: string): Lines {
 function causeLines({ message, object, cluster, field, fix }: Cause, brief = false): Lines {
   if (brief) return [message];
   return [message, `at   ${object} of cluster ${cluster}${field === "" ? "" : `, ${field}`}`, `fix  ${fix}`];
+}
+
+const PATHS_MAX = 4;
+
+function pathsLines(paths: readonly Path[]): Lines {
+  const more = paths.length - PATHS_MAX;
+  return [
+    ...paths.slice(0, PATHS_MAX).flatMap(pathLines),
+    ...(more > 0 ? [`and to ${more} more clusters; -o json has them all`] : []),
+  ];
 }
 
 const pathLines = ({ to, hops }: Path): Lines => [

@@ -1,4 +1,3 @@
-import type { ClusterId } from "../names.ts";
 import { parseServiceAccountId } from "../spiffe.ts";
 import { recordKey, type Candidate, type Exclusion, type ExclusionReason } from "../registry/global-candidate.ts";
 import { SCOPE_LABEL } from "../registry/kube/scope-labels.ts";
@@ -20,8 +19,9 @@ export function causeOf(candidate: Candidate, question: Question, facts: Explain
     return undefined;
   const { reason } = excluded;
   const { namespace, name } = question;
-  if (via !== "peer" && (reason === "absent" || reason === "not exported"))
+  if (reason === "absent" || reason === "headless" || reason === "ExternalName")
     return whyNotShared(facts.registry, cluster, namespace, name);
+  if (reason === "not exported" && via !== "peer") return whyNotShared(facts.registry, cluster, namespace, name);
   if (reason === "import denied") return whyDenied(cluster, question, facts);
   if (reason === "never synced") return whyUnheard(cluster, messageOf(candidate, excluded, question), facts);
   return { reason, message: messageOf(candidate, excluded, question), ...PLACES[reason](candidate, question, facts) };
@@ -55,53 +55,36 @@ function messageOf(
 }
 
 const serviceOf = ({ namespace, name }: Question): string => `Service ${namespace}/${name}`;
-const ofService =
-  (field: string, fix: (cluster: ClusterId, question: Question) => string): Locate =>
-  ({ cluster }, question) => ({ object: serviceOf(question), cluster, field, fix: fix(cluster, question) });
 
-const PLACES: Readonly<Record<ExclusionReason, Locate>> = {
-  absent: ofService("", () => "create it there"),
+type Placed = Exclude<ExclusionReason, "absent" | "headless" | "ExternalName" | "import denied" | "never synced">;
+
+const PLACES: Readonly<Record<Placed, Locate>> = {
   "not exported": notExported,
-  ExternalName: ofService(
-    "spec.type",
-    () => "call what spec.externalName names, or make it a Service with a selector and a cluster IP",
-  ),
-  headless: ofService(
-    "spec.clusterIP",
-    () =>
-      "add a second Service of another name with the same selector and a cluster IP, and share that: a cluster IP cannot be given later",
-  ),
   "segment differs": segmentDiffers,
-  "reserved domain": ({ cluster }, _question, { registry }) => ({
-    object: `Segment ${registry.globalCandidates.inputs.paths.standings.get(cluster)?.segment ?? ""}`,
-    cluster,
-    field: "spec.domain",
-    fix: "spec: {domain: <one that is in no cluster's own domain, nor in that of another Segment>}, in both clusters",
-  }),
+  "reserved domain": reservedDomain,
   "other name": otherName,
   "name taken": nameTaken,
-  "import denied": ({ cluster }, question) => ({ object: serviceOf(question), cluster, field: "", fix: "" }),
   "no link": noLink,
-  "never synced": linkDown,
   "peer stale": linkDown,
   "network mismatch": networkMismatch,
   "no door": noDoor,
   "SAN refused": sanRefused,
   "no ready pods": noReadyPods,
-  "port mismatch": ofService(
-    "spec.ports",
-    (_cluster, { port }) => `spec: {ports: [{port: ${port}, …}]}, or call one that it has`,
-  ),
-  shadowed: ({ cluster }, _question, { registry }) => ({
-    object: `Secret istio-remote-secret-${cluster}`,
-    cluster: registry.globalCandidates.inputs.options.localCluster,
-    field: "",
-    fix: kubectl(
-      registry.globalCandidates.inputs.options.localCluster,
-      `-n ${registry.globalCandidates.inputs.options.systemNamespace} delete secret istio-remote-secret-${cluster}`,
-    ),
+  "port mismatch": ({ cluster }, question) => ({
+    ...{ object: serviceOf(question), cluster, field: "spec.ports" },
+    fix: `spec: {ports: [{port: ${question.port}, …}]}, or call one that it has`,
   }),
+  shadowed,
 };
+
+function shadowed({ cluster }: Candidate, _question: Question, { registry }: ExplainFacts): Place {
+  const { localCluster, systemNamespace } = registry.globalCandidates.inputs.options;
+  const remove = kubectl(localCluster, `-n ${systemNamespace} delete secret istio-remote-secret-${cluster}`);
+  return {
+    ...{ object: `Secret istio-remote-secret-${cluster}`, cluster: localCluster, field: "" },
+    fix: `${remove}, or whichever Secret with the label istio/multiCluster=true names cluster ${cluster}`,
+  };
+}
 
 function notExported({ cluster }: Candidate, question: Question, { registry }: ExplainFacts): Place {
   const { paths, shared, options } = registry.globalCandidates.inputs;
@@ -132,6 +115,18 @@ function segmentDiffers({ cluster }: Candidate, question: Question, { registry }
     cluster: localCluster,
     field: `metadata.labels[${SEGMENT_LABEL}]`,
     fix: segment === "" ? share : `${join}; or, for all segments, ${share}`,
+  };
+}
+
+/** Both clusters must have the Segment by which a peer calls its services (contract peering.md 2.18). */
+function reservedDomain({ cluster }: Candidate, _question: Question, { registry }: ExplainFacts): Place {
+  const { paths, options } = registry.globalCandidates.inputs;
+  const { localCluster, systemNamespace } = options;
+  const segment = pasteable(paths.standings.get(cluster)?.segment, "<segment of the peer>");
+  const read = kubectl(cluster, `-n ${systemNamespace} get segment ${segment} -o yaml`);
+  return {
+    ...{ object: `Segment ${systemNamespace}/${segment}`, cluster: localCluster, field: "spec.domain" },
+    fix: `have the same in both clusters: ${read} | ${kubectl(localCluster, "apply -f -")}; the domain must be in no cluster's own, nor in that of another Segment`,
   };
 }
 

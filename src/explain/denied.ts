@@ -1,4 +1,4 @@
-import type { ClusterId } from "../names.ts";
+import { clusterId, type ClusterId } from "../names.ts";
 import { isFor } from "../peering/grants.ts";
 import { recordKey } from "../registry/global-candidate.ts";
 import type { PeerGrant } from "../registry/kube/peer-grant.ts";
@@ -73,7 +73,7 @@ export function grantPlace(
   const trustDomain = direction === "export" ? (proven ?? "") : (gateway?.trustDomain ?? proven ?? "");
   const scopeOf = ({ imports, exports }: PeerGrant) => (direction === "import" ? imports : exports);
   const limiting = Array.from(registry.peerGrants.entries(), ([, grant]) => grant).filter(
-    (grant) => scopeOf(grant) !== undefined && isFor(grant, { cluster: peer as ClusterId, trustDomain }),
+    (grant) => scopeOf(grant) !== undefined && isFor(grant, { cluster: clusterId(peer), trustDomain }),
   );
   const [grant] = limiting;
   const named = limiting.map(({ id }) => `${id.namespace}/${id.name}`).join(", ");

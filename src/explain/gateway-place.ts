@@ -1,4 +1,4 @@
-import type { ClusterId } from "../names.ts";
+import { clusterId } from "../names.ts";
 import type { PeerGateway } from "../registry/model/peer.ts";
 import type { ExplainFacts, Place } from "./explanation.ts";
 import { kubectl, pasteable } from "./kubectl.ts";
@@ -57,6 +57,6 @@ export const networkPlace = (cluster: string, said: string | undefined, facts: E
 
 /** What keeps a link from being up. */
 export function linkPlace(cluster: string, facts: ExplainFacts): Place {
-  const status = facts.registry.peers.statuses.get(cluster as ClusterId);
+  const status = facts.registry.peers.statuses.get(clusterId(cluster));
   return atGateway(cluster, facts, (gateway, local) => remedyOfLink(status?.reason, gateway, local));
 }

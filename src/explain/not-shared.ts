@@ -20,10 +20,13 @@ export function saidBy(kube: KubeService, home: Namespace | undefined): string {
   return "";
 }
 
-/** Why a Service of a cluster whose objects we read is shared with nobody: only where its labels are can this be known. */
+/** Why a Service of a cluster whose objects we read is shared with nobody: only where it is can this be known. */
 export function whyNotShared(registry: Registry, cluster: ClusterId, namespace: string, name: string): Cause {
   const { objects } = registry;
-  const kube = objects.services.get(objectKey(cluster, namespace, name));
+  const key = objectKey(cluster, namespace, name);
+  const refused = registry.globalCandidates.inputs.shared.wishes.get(key)?.refused;
+  if (refused !== undefined) return refusals[refused](`Service ${namespace}/${name}`, cluster);
+  const kube = objects.services.get(key);
   const home = objects.namespaces.get(objectKey(cluster, "", namespace));
   const service = { reason: "not exported", object: `Service ${namespace}/${name}`, cluster, field: scopeField };
   const fix = labelService(cluster, namespace, name, `${SCOPE_LABEL}=global`);
@@ -50,6 +53,20 @@ export function whyNotShared(registry: Registry, cluster: ClusterId, namespace: 
       : `the ${said} keeps it in its own cluster`;
   return { ...service, fix, message: `${service.object} of cluster ${cluster} is not shared: ${why}.` };
 }
+
+/** It is meant to be shared, and is of a kind that cannot be. */
+const refusals = {
+  ExternalName: (object: string, cluster: string): Cause => ({
+    ...{ reason: "ExternalName", object, cluster, field: "spec.type" },
+    message: `${object} of cluster ${cluster} only renames another host, so it is not shared.`,
+    fix: "call what spec.externalName names, or make it a Service with a selector and a cluster IP",
+  }),
+  HeadlessNotExported: (object: string, cluster: string): Cause => ({
+    ...{ reason: "headless", object, cluster, field: "spec.clusterIP" },
+    message: `${object} of cluster ${cluster} is headless, and only pods of its own cluster can be called by it (HeadlessNotExported).`,
+    fix: "add a second Service of another name with the same selector and a cluster IP, and share that: a cluster IP cannot be given later",
+  }),
+};
 
 const labelNamespace = (cluster: string, namespace: string): string =>
   kubectl(cluster, `label namespace ${namespace} ${SCOPE_LABEL}=global --overwrite`);

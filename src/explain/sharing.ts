@@ -1,4 +1,4 @@
-import { objectKey } from "../names.ts";
+import { clusterId, objectKey } from "../names.ts";
 import { takesIn } from "../peering/grants.ts";
 import type { FederatedService } from "../registry/model/federated-service.ts";
 import { grantPlace } from "./denied.ts";
@@ -29,52 +29,28 @@ export function sharingOf(question: Question, facts: ExplainFacts): SharingView 
     hosts: (registry.shared.get(key)?.hosts ?? []).map(({ host }) => host),
     ready: record?.ready ?? 0,
     total: record?.total ?? 0,
-    cause:
-      record !== undefined
-        ? undefined
-        : wish?.refused === undefined
-          ? whyNotShared(registry, localCluster, namespace, name)
-          : refusedOf(wish.refused, question, localCluster),
+    cause: record === undefined ? whyNotShared(registry, localCluster, namespace, name) : undefined,
     readers: record === undefined ? [] : readersOf(record, question, facts),
   };
-}
-
-function refusedOf(refused: "ExternalName" | "HeadlessNotExported", question: Question, cluster: string): Cause {
-  const { namespace, name } = question;
-  const at = { object: `Service ${namespace}/${name}`, cluster };
-  return refused === "ExternalName"
-    ? {
-        ...at,
-        reason: "ExternalName",
-        message: `Service ${namespace}/${name} of cluster ${cluster} only renames another host, so it is not shared.`,
-        field: "spec.type",
-        fix: "call what spec.externalName names, or make it a Service with a selector and a cluster IP",
-      }
-    : {
-        ...at,
-        reason: "headless",
-        message: `Service ${namespace}/${name} of cluster ${cluster} is headless, and only pods of its own cluster can be called by it (HeadlessNotExported).`,
-        field: "spec.clusterIP",
-        fix: "add a second Service of another name with the same selector and a cluster IP, and share that: a cluster IP cannot be given later",
-      };
 }
 
 /** Those that read, those that may not, and those that we read and that do not read us. */
 function readersOf(record: FederatedService, question: Question, facts: ExplainFacts): readonly ReaderView[] {
   const { registry, readers, refused } = facts;
   const { localCluster } = registry.globalCandidates.inputs.options;
-  const newest = new Map<string, PeerReader>();
-  for (const reader of readers) newest.set(reader.cluster, reader);
-  const refusals = refused.filter(({ cluster }) => !newest.has(cluster));
+  // Of a peer's replicas the one that is behind counts.
+  const read = new Map<string, PeerReader>();
+  for (const reader of readers) if (read.get(reader.cluster)?.acknowledged !== false) read.set(reader.cluster, reader);
+  const refusals = refused.filter(({ cluster }) => !read.has(cluster));
   const silent = Array.from(registry.peerGateways.entries(), ([, { cluster }]) => cluster).filter(
     (cluster) =>
       cluster !== undefined &&
       cluster !== localCluster &&
-      !newest.has(cluster) &&
+      !read.has(cluster) &&
       !refusals.some((refusal) => refusal.cluster === cluster),
   );
   return [
-    ...[...newest.values()].map((reader) => readerOf(reader, record, question, facts)),
+    ...[...read.values()].map((reader) => readerOf(reader, record, question, facts)),
     ...refusals.map((refusal) => refusedReader(refusal, localCluster)),
     ...[...new Set(silent)].map((cluster) => notConnected(cluster!, localCluster)),
   ].sort((a, b) => (a.cluster < b.cluster ? -1 : 1));
@@ -97,7 +73,7 @@ function readerOf(
         ...grantPlace(cluster, question, "export", facts),
       },
     };
-  const theirs = facts.registry.peers.facts.get(cluster as FederatedService["cluster"])?.segment;
+  const theirs = facts.registry.peers.facts.get(clusterId(cluster))?.segment;
   if (record.scope === "segment" && theirs !== undefined && theirs !== record.segment)
     return { cluster, state: "withheld", acknowledgedAt: "", cause: otherSegment(cluster, theirs, record) };
   const acknowledgedAt = ackedAt === 0 ? "" : new Date(ackedAt).toISOString();

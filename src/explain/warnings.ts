@@ -1,4 +1,4 @@
-import { objectKey } from "../names.ts";
+import { clusterId, objectKey } from "../names.ts";
 import { hostText } from "../registry/network-gateways.ts";
 import type { AuthorizationPolicy } from "../registry/kube/authorization-policy.ts";
 import type { Cause, Contribution, ExplainFacts, SharingView, WaypointView } from "./explanation.ts";
@@ -28,12 +28,12 @@ export function warningsOf(question: Question, found: Findings, facts: ExplainFa
 
 /** The usual mistake: the cluster's own name (contract peering.md 1.1, A16). */
 function localName(
-  { isLocal, namespace, name, host }: Question,
+  { isLocal, namespace, name, host, key }: Question,
   { contributions }: Findings,
   { registry }: ExplainFacts,
 ): readonly Cause[] {
   const { offers, options } = registry.globalCandidates.inputs;
-  if (!isLocal || offers.hosts.get(`${namespace}/${host}` as never) !== undefined) return [];
+  if (!isLocal || offers.hosts.get(key) !== undefined) return [];
   const global = Array.from(offers.hosts.entries(), ([, each]) => each).find(
     (each) => each.namespace === namespace && each.name === name && each.kind === "global",
   );
@@ -53,7 +53,9 @@ function localName(
 /** The control plane answers and the way in for traffic does not: calls time out (contract peering.md 7.1, X7). */
 function closedDoors(contributions: readonly Contribution[], facts: ExplainFacts): readonly Cause[] {
   return contributions.flatMap(({ cluster, via, through, cause }) =>
-    via !== "peer" || cause !== undefined || facts.registry.peers.statuses.get(cluster as never)?.dataPlane !== "closed"
+    via !== "peer" ||
+    cause !== undefined ||
+    facts.registry.peers.statuses.get(clusterId(cluster))?.dataPlane !== "closed"
       ? []
       : [
           {

