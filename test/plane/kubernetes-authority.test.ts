@@ -57,7 +57,10 @@ test("a Secret that cannot be used is waited for: not ready, no root of our own,
     [{ "ca-cert.pem": own.root }, /Secret istio-system\/cacerts lacks ca-key.pem, root-cert.pem, cert-chain.pem/],
     [{ ...istioFiles(own, [root]), "ca-key.pem": other.key }, /cacerts\/ca-key.pem: it is not the key of ca-cert.pem/],
     [istioFiles(own, [other]), /root-cert.pem: no root in it issued "CN=own"/],
-    [{ ...istioFiles(own, [root]), "ca-cert.pem": own.root.slice(0, 200) }, /ca-cert.pem: 1 blocks of CERTIFICATE begin in it, and 0 can be read/],
+    [
+      { ...istioFiles(own, [root]), "ca-cert.pem": own.root.slice(0, 200) },
+      /ca-cert.pem: 1 blocks of CERTIFICATE begin in it, and 0 can be read/,
+    ],
   ];
   lab.putSecret("cacerts", spoiled[0]![0]);
   const replica = lab.replica();
