@@ -1,6 +1,6 @@
 import { stringify } from "yaml";
 import { messageOf } from "../errors.ts";
-import { kindOfHost } from "../kube/address-kind.ts";
+import { kindOfHost } from "../address-kind.ts";
 import { readKubeconfig } from "../kube/kubeconfig.ts";
 import { REMOTE_SECRET_LABEL } from "../registry/kube/remote-secrets.ts";
 

@@ -1,4 +1,4 @@
-import type { AddressKind } from "./address-kind.ts";
+import type { AddressKind } from "../address-kind.ts";
 
 /** Text that is at hand, or a file that is read each time it is needed: kubelets and cert-manager rotate them. */
 export type Material = { readonly text: string } | { readonly file: string };

@@ -1,7 +1,7 @@
 import { MeshError } from "../errors.ts";
 import type { InsecureKubeconfigOption } from "../insecure-kubeconfig.ts";
 import { printable } from "../printable.ts";
-import { ADDRESS_KINDS, type AddressKind, kindOfHost } from "./address-kind.ts";
+import { ADDRESS_KINDS, type AddressKind, kindOfHost } from "../address-kind.ts";
 import type { ClusterConnection } from "./connection.ts";
 import { certificatesIn } from "./kubeconfig-material.ts";
 import { type KubeconfigFile, parseKubeconfig, type Section } from "./kubeconfig-file.ts";

@@ -1,5 +1,5 @@
 import type { Clock } from "../host.ts";
-import { guardedLookup } from "./address-kind.ts";
+import { guardedLookup } from "../address-kind.ts";
 import type { ClusterConnection } from "./connection.ts";
 import { handshake, tlsOptions } from "./handshake.ts";
 import { Http1Wire } from "./http1-wire.ts";

@@ -19,7 +19,7 @@ export const PEER_QUOTA: PeerQuota = {
 /** What is small costs work, too: a response, and each record or name in it, count as this much at least. */
 const LEAST_BYTES = { response: 4096, entry: 1024 } as const;
 
-/** What a response of `bytes` with so many entries takes of a peer's rate. */
+/** What a response of `bytes` with so many entries takes of a peer's rate, also one that nobody asked for. */
 export const costOf = (bytes: number, entries: number): number =>
   Math.max(bytes, LEAST_BYTES.response + entries * LEAST_BYTES.entry);
 

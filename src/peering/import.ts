@@ -20,6 +20,7 @@ import {
   type DenialReason,
   type PeerRules,
   trimmed,
+  withoutOwnNodes,
 } from "./rules.ts";
 
 /** In the order in which they are asked for: what a peer says of itself explains the rest (contract peering.md 2.4). */
@@ -73,7 +74,7 @@ export class PeerImport {
     const facts = (this.#facts = new ImportedRecords<ClusterId, ClusterFacts>(
       clock,
       {
-        ...{ source: intake.facts, decode: decodeClusterFacts, present },
+        ...{ source: intake.facts, decode: (body) => withoutOwnNodes(decodeClusterFacts(body)), present },
         check: (...asked) => checkFacts(...asked, this.#rules),
       },
       tally,

@@ -176,7 +176,8 @@ export class Link {
     const [first] = denials;
     if (first === undefined) return { reason: undefined, message: "" };
     const more = denials.length === 1 ? "" : `; ${denials.length - 1} more are refused`;
-    const message = printable(`${first.name || '""'} is refused: ${first.message}${more}`, 1024);
+    const what = first.name === this.#target.cluster ? "what it says of itself" : first.name || '""';
+    const message = printable(`${what} is refused: ${first.message}${more}`, 1024);
     return { reason: first.reason === "cluster" ? "IdentityMismatch" : "ResourceRejected", message };
   }
 
@@ -221,7 +222,6 @@ export class Link {
 
   #received(stream: LinkStream, update: DeltaUpdate, bytes: number): void {
     this.#welcomed();
-    // Before anything else: what nobody asked for is no cheaper to receive.
     this.#throttle(stream, costOf(bytes, update.resources.length + update.removed.length));
     const { metrics, records, onChange } = this.#options;
     const subscription = this.#subscriptions.find(({ typeUrl }) => typeUrl === update.typeUrl);

@@ -1,3 +1,4 @@
+import { ADDRESS_KINDS, kindOfHost } from "../address-kind.ts";
 import type { ClusterId, NetworkId } from "../names.ts";
 import { DEFAULT_GLOBAL_DOMAIN, type ClusterFacts } from "../registry/model/peer.ts";
 import type { FederatedService } from "../registry/model/federated-service.ts";
@@ -14,7 +15,8 @@ export interface PeerRules {
 }
 
 /** Why a record is not taken. Few, as they are labels of `peer_denied_total`. */
-export type DenialReason = "unreadable" | "cluster" | "network" | "trust-domain" | "namespace" | "name" | "quota";
+export type DenialReason =
+  "unreadable" | "cluster" | "network" | "trust-domain" | "namespace" | "name" | "address" | "quota";
 
 export interface Denial {
   readonly reason: DenialReason;
@@ -51,16 +53,25 @@ export function checkFacts(name: string, facts: ClusterFacts, rules: PeerRules):
 }
 
 export function checkWorkload(name: string, workload: Workload, rules: PeerRules): Verdict {
-  const { cluster, uid, network, trustDomain, namespace } = workload;
+  const { cluster, uid, network, trustDomain, namespace, addresses } = workload;
   return (
     checkCluster(cluster, rules) ??
     checkName(name, uid) ??
     checkPrefix(uid, cluster) ??
     checkNetwork(network, rules) ??
     checkTrustDomain(trustDomain, rules) ??
-    checkNamespace(namespace, rules)
+    checkNamespace(namespace, rules) ??
+    firstOf(addresses, checkAddress)
   );
 }
+
+/** What a peer says of itself, without nodes that are this machine or its link: nobody has us, or our clients, call those. */
+export const withoutOwnNodes = (facts: ClusterFacts): ClusterFacts => ({
+  ...facts,
+  doors: facts.doors.filter(
+    ({ serviceType, host }) => serviceType !== "nodeport" || host.kind !== "ip" || kindOfHost(host.ip) === undefined,
+  ),
+});
 
 /**
  * A workload without what is not for its peer to say: which of our policies bind it, how its network is entered, and that
@@ -84,7 +95,8 @@ function checkCluster(cluster: ClusterId, { target }: PeerRules): Verdict {
   if (cluster === target.cluster) return undefined;
   return deny(
     "cluster",
-    `it says that it is of cluster ${cluster || '""'}, and its Gateway leads to ${target.cluster}`,
+    `it says that it is of cluster ${cluster || '""'}, and Gateway ${target.gateway} leads to ${target.cluster}; correct ` +
+      "its label topology.istio.io/cluster, or spec.addresses if another cluster is meant",
   );
 }
 
@@ -98,13 +110,21 @@ function checkPrefix(uid: string, cluster: ClusterId): Verdict {
 
 function checkNetwork(network: NetworkId, { target }: PeerRules): Verdict {
   if (network === target.network) return undefined;
-  const said = `it says network ${network || '""'}, and the Gateway's label topology.istio.io/network ${target.network}`;
-  return deny("network", `${said}; correct whichever is wrong`);
+  const said = `it says network ${network || '""'}, and Gateway ${target.gateway} ${target.network}`;
+  return deny(
+    "network",
+    `${said}; correct the label topology.istio.io/network there, or of the peer's system namespace`,
+  );
+}
+
+function checkAddress(address: string): Verdict {
+  const kind = kindOfHost(address);
+  return kind && deny("address", `it has the address ${address}, ${ADDRESS_KINDS[kind]}, which no pod of a peer has`);
 }
 
 function checkTrustDomain(trustDomain: string, { target }: PeerRules): Verdict {
   if (trustDomain === target.trustDomain) return undefined;
-  const right = `annotation gateway.istio.io/trust-domain of its Gateway, or our own, is ${target.trustDomain}`;
+  const right = `annotation gateway.istio.io/trust-domain of Gateway ${target.gateway}, or our own, is ${target.trustDomain}`;
   return deny("trust-domain", `it says trust domain ${trustDomain || '""'}, and ${right}`);
 }
 

@@ -40,6 +40,7 @@ export function peerProblems(
 ): Collection<string, Problem> {
   return union<string, Problem>(graph, "peer-problems", [
     standingProblems(graph, inputs, options),
+    refusedProblems(graph, inputs.peers),
     shadowProblems(graph, objects, inputs, options),
     doorProblems(graph, inputs.paths.doors),
     memberProblems(graph, inputs),
@@ -125,6 +126,21 @@ function segmentProblems(
       `Segment ${segment} of cluster ${cluster} ${what}, so its services have no aliases here; make the Segments equal.`,
     ],
   ];
+}
+
+/** Of peers that are connected, so that nothing else seems wrong, and that say what is not theirs to say. */
+function refusedProblems(graph: Graph, { statuses }: PeerSources): Collection<string, Problem> {
+  return derive(graph, {
+    name: "refused-of-peers",
+    distinct: true,
+    from: statuses,
+    reads: {},
+    to: ({ cluster, state, reason, message }): Found => {
+      if (state !== "live" || reason === undefined) return [];
+      const why = `Cluster ${cluster} is connected, and not all that it says counts: ${message} (${reason}).`;
+      return [[`Peer ${cluster}#refused`, warning(`Peer ${cluster}`, "", why)]];
+    },
+  });
 }
 
 /** Once for each cluster that we hear of in both ways (contract peering.md 7.1, X2). */

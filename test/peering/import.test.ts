@@ -191,6 +191,29 @@ test("a peer that says next to nothing, again and again, is made to wait, also o
   assert.equal(lab.call.paused, true);
 });
 
+test("a pod with an address of this machine or its link is refused, and such a node is no door", async () => {
+  const lab = await LinkLab.live([good]);
+  const claims = ["127.0.0.1", "169.254.169.254", "::1", "0.0.0.0"];
+  const pods = claims.map((ip, at) =>
+    encodeWorkload({ ...pod, uid: `west//Pod/bank/p${at}` as WorkloadUid, addresses: [ip] }),
+  );
+  const node = (ip: string) =>
+    ({ serviceType: "nodeport", host: { kind: "ip", ip }, hbonePort: 6443, identity: GATEWAY }) as const;
+  lab.call.say(ADDRESS_TYPE, [...pods, encodeWorkload(pod)]);
+  lab.call.say(SGDS_TYPE, [encodeClusterFacts(factsOf({ doors: [...claims, "192.0.2.7"].map(node) }))]);
+  await lab.pass(0);
+  assert.deepEqual(
+    [...lab.sources.workloads.entries()].map(([, { addresses }]) => addresses),
+    [["10.1.0.5"]],
+  );
+  assert.equal(lab.metric("peer_denied_total", ",reason=address"), 4);
+  assert.match(lab.status.message, /has the address 127\.0\.0\.1, this machine itself, which no pod of a peer has/);
+  assert.deepEqual(
+    lab.sources.facts.get(WEST)?.doors.map(({ host }) => host),
+    [{ kind: "ip", ip: "192.0.2.7" }],
+  );
+});
+
 test("names and versions without end are not kept, not even as what was refused", async () => {
   const lab = await LinkLab.live([good]);
   const body = bodyOf(record(serviceOf("x")));
@@ -212,6 +235,7 @@ test("names and versions without end are not kept, not even as what was refused"
   );
 });
 
+const GATEWAY = "spiffe://west.local/ns/istio-eastwest/sa/istio-eastwest";
 const pod: Workload = {
   ...{ uid: "west//Pod/bank/p" as WorkloadUid, name: "p", namespace: "bank", cluster: WEST, hostname: "" },
   ...{ network: networkId("west-net"), addresses: ["10.1.0.5"], tunnel: "hbone", nativeTunnel: false },

@@ -280,6 +280,17 @@ for (const [what, said, expected] of states)
     );
   });
 
+test("what a peer that is connected says and may not say is a problem", () => {
+  const mesh = peered(["west"]);
+  mesh.report(status("west", { reason: "ResourceRejected", message: "what it says of itself is refused: that" }));
+  assert.match(
+    mesh.problems().join("\n"),
+    /Cluster west is connected, .*: what it says of itself is refused: that \(Res/,
+  );
+  mesh.report(status("west"));
+  assert.deepEqual(mesh.problems(), []);
+});
+
 test("a peer whose Gateway goes is gone at once, whatever of it is still there", () => {
   const mesh = peered(["north", "west"]);
   mesh.hear(federated("north"), federated("west"));

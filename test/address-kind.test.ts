@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import type { lookup } from "node:dns";
 import { test } from "mocha";
-import { guardedLookup, kindOfHost } from "../../src/kube/address-kind.ts";
-import { HttpKubeApi } from "../../src/kube/http-api.ts";
-import { answerJson, kubeServer } from "../kits/kube-server.ts";
-import { realHost } from "../kits/real-host.ts";
-import { TestAuthority } from "../kits/tls.ts";
+import { guardedLookup, kindOfHost } from "../src/address-kind.ts";
+import { HttpKubeApi } from "../src/kube/http-api.ts";
+import { answerJson, kubeServer } from "./kits/kube-server.ts";
+import { realHost } from "./kits/real-host.ts";
+import { TestAuthority } from "./kits/tls.ts";
 
 const KINDS: readonly (readonly [string, string | undefined])[] = [
   ["10.0.0.1", undefined],

@@ -1,6 +1,6 @@
 import { lookup as systemLookup } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
-import { ipBytes } from "../ip-bytes.ts";
+import { ipBytes } from "./ip-bytes.ts";
 
 /** Places that only this machine can mean: itself, and its link, where clouds keep their metadata and its tokens. */
 export type AddressKind = "loopback" | "linkLocal";
