@@ -1,5 +1,6 @@
 import type { CacertsFiles } from "../ca/cacerts.ts";
 import { newRoot, type OwnRoot, renewalIsDue, renewedRoot } from "../ca/own-root.ts";
+import { pemBlocks, toPem } from "../ca/pem.ts";
 import { messageOf } from "../errors.ts";
 import type { Host, Logger } from "../host.ts";
 import { ApiError, type KubeApi } from "../kube/api.ts";
@@ -50,7 +51,7 @@ export class OwnRootSecret {
     const root = rootIn(files);
     if (!renewalIsDue(root.certificate, this.#host.clock.now())) return;
     const renewed = renewedRoot(this.#host, root);
-    const roots = files.text.get("root-cert.pem")!.replace(root.certificate.trim(), renewed.certificate.trim());
+    const roots = rootsAfter(files.text.get("root-cert.pem")!, root, renewed);
     const data = {
       ...(object["data"] as object),
       ...encoded({ "ca-cert.pem": renewed.certificate, "root-cert.pem": roots }),
@@ -102,6 +103,13 @@ const rootIn = ({ text }: CacertsFiles): OwnRoot => ({
   certificate: text.get("ca-cert.pem")!,
   key: text.get("ca-key.pem")!,
 });
+
+/** The renewed root in the place of the old one, whatever lines that is written in; others stay. */
+function rootsAfter(roots: string, old: OwnRoot, renewed: OwnRoot): string {
+  const [before] = pemBlocks(old.certificate, "CERTIFICATE");
+  const others = pemBlocks(roots, "CERTIFICATE").filter((der) => !der.equals(before!));
+  return renewed.certificate + others.map((der) => toPem("CERTIFICATE", der)).join("");
+}
 
 const encoded = (texts: Readonly<Record<string, string>>): Readonly<Record<string, string>> =>
   Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, Buffer.from(text).toString("base64")]));

@@ -57,10 +57,7 @@ test("a Secret that cannot be used is waited for: not ready, no root of our own,
     [{ "ca-cert.pem": own.root }, /Secret istio-system\/cacerts lacks ca-key.pem, root-cert.pem, cert-chain.pem/],
     [{ ...istioFiles(own, [root]), "ca-key.pem": other.key }, /cacerts\/ca-key.pem: it is not the key of ca-cert.pem/],
     [istioFiles(own, [other]), /root-cert.pem: no root in it issued "CN=own"/],
-    [
-      { ...istioFiles(own, [root]), "ca-cert.pem": own.root.slice(0, 200) },
-      /ca-cert.pem: 1 blocks of CERTIFICATE begin in it, and 0 can be read/,
-    ],
+    [{ ...istioFiles(own, [root]), "ca-cert.pem": own.root.slice(0, 200) }, /ca-cert.pem: it is cut short or damaged/],
   ];
   lab.putSecret("cacerts", spoiled[0]![0]);
   const replica = lab.replica();
@@ -215,6 +212,16 @@ test("a root of our own that ended while nobody ran is renewed before we are rea
   assert.equal(new Set(replicas.map(rootOf)).size, 1);
   const renewed = new X509Certificate(lab.text("istio-ca-secret", "ca-cert.pem"));
   assert.ok(renewed.publicKey.equals(new X509Certificate(ended.root).publicKey));
+});
+
+test("a root of our own is renewed in root-cert.pem, too, however that writes it", async () => {
+  const lab = open();
+  const ended = await TestAuthority.create({ name: "O=cluster.local", notAfterMs: Date.now() - HOUR_MS });
+  const windows = ended.root.replace(/\r?\n/g, "\r\n");
+  lab.putSecret("istio-ca-secret", { "ca-cert.pem": ended.root, "ca-key.pem": ended.key, "root-cert.pem": windows });
+  const replica = lab.replica();
+  await lab.pass(20_000);
+  assert.equal(replica.ready(), true);
 });
 
 test("a root of our own that is deleted while it is in use is put back, so that a restart finds it", async () => {
