@@ -42,13 +42,13 @@ export class Evidence {
     this.#excuses = excuses;
   }
 
-  /** After each change of objects. */
-  note(): void {
+  /** After a change of a cluster's objects; of all clusters', unless it is named. */
+  note(name?: string): void {
     const now = this.#clock.elapsedMs();
     const unless = (said: boolean, what: string): void => void (said || this.#lastNot.set(what, now));
     for (const to of this.#world.values())
       for (const from of this.#world.values()) {
-        if (from === to) continue;
+        if (from === to || (name !== undefined && from.name !== name && to.name !== name)) continue;
         for (const key of SERVICES) {
           const heard = isHeard(from, to, key);
           unless(heard, `${to.name}: all of ${from.name}/${key} there`);

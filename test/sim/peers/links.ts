@@ -80,15 +80,15 @@ class SimulatedStream implements LinkStream {
     else this.#receiver.received(decodeDeltaResponse(bytes), bytes.length);
   }
 
-  /** A peer that has only just started takes back all that it ever said, and then breaks off (operations.md 3.4, fault 12). */
+  /** A peer that has only just started takes back what it ever said, and then breaks off (operations.md 3.4, fault 12). */
   #beTold(net: Net, from: Party): void {
     this.#receiver.connected();
-    for (const { typeUrl, initialVersions } of this.#early.splice(0))
+    for (const { typeUrl, initialVersions } of this.#early.splice(0).filter(() => net.random.chance(0.6)))
       from.run(() => {
         const removed = [...initialVersions.keys()];
         if (!this.#done) this.#receiver.received({ typeUrl, nonce: "0", resources: [], removed }, 100);
       });
-    net.clock.after(1 + net.random.below(5_000), () =>
+    net.clock.after(1 + net.random.below(20_000), () =>
       from.run(() => this.#end({ reason: "Disconnected", message: "it has broken off" })),
     );
   }

@@ -41,15 +41,15 @@ export function worldOf(names: readonly string[], random: SeededRandom): ModelWo
 const gateway = (random: SeededRandom) =>
   ({ doors: random.chance(0.3) ? 2 : 1, region: random.chance(0.3) ? "eu" : "", mistaken: undefined }) as const;
 
-/** One change of one object somewhere. @returns what it was. */
-export function mutate(world: ModelWorld, random: SeededRandom): string {
+/** One change of one object. @returns of which cluster, and what it was. */
+export function mutate(world: ModelWorld, random: SeededRandom): { readonly cluster: string; readonly what: string } {
   const cluster = random.pick([...world.values()]);
-  const what = random.chance(0.7)
+  const what = random.chance(0.6)
     ? changeService(cluster, random)
-    : random.chance(0.5)
+    : random.chance(0.6)
       ? changeLink(cluster, world, random)
       : changeCluster(cluster, random);
-  return `${cluster.name}: ${what}`;
+  return { cluster: cluster.name, what };
 }
 
 function changeService(cluster: ModelCluster, random: SeededRandom): string {
@@ -83,7 +83,7 @@ const serviceOf = (random: SeededRandom): ModelService => ({
 function changeLink(cluster: ModelCluster, world: ModelWorld, random: SeededRandom): string {
   const peer = random.pick([...world.keys()].filter((name) => name !== cluster.name));
   const known = cluster.gateways.get(peer);
-  const what = random.below(8);
+  const what = random.below(10);
   if (what === 0) cluster.gateways.delete(peer);
   else if (what === 1 && known !== undefined)
     cluster.gateways.set(peer, { ...known, mistaken: random.pick(["network", "trustDomain"]) });

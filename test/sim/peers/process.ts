@@ -1,5 +1,5 @@
-import type { Clock, Host, Metrics } from "../../../src/host.ts";
-import { noMetrics, noLog } from "./quiet.ts";
+import type { Clock, Host, Log, Metrics } from "../../../src/host.ts";
+import { defectsOnly, noMetrics } from "./quiet.ts";
 import { type SeededRandom, seededRandom, type VirtualClock } from "../world.ts";
 import type { Party } from "./net.ts";
 
@@ -8,14 +8,15 @@ export class Process implements Party, Host {
   readonly site: string;
   readonly clock: Clock;
   readonly random: SeededRandom;
-  readonly log = noLog;
+  readonly log: Log;
   readonly metrics: Metrics = noMetrics;
   #frozen = false;
   #ended = false;
   #due: (() => void)[] = [];
 
-  constructor(site: string, clock: VirtualClock, seed: number) {
+  constructor(site: string, clock: VirtualClock, seed: number, onDefect: (message: string) => void) {
     this.site = site;
+    this.log = defectsOnly((message) => onDefect(`${site}: ${message}`));
     this.random = seededRandom(seed);
     this.clock = {
       now: () => clock.now(),
