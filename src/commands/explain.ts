@@ -1,12 +1,10 @@
 import { stringify } from "yaml";
 import { type Command, textOption, UsageError } from "../command.ts";
-import { MeshError } from "../errors.ts";
-import type { Explanation } from "../explain/explanation.ts";
 import { isAskable } from "../explain/question.ts";
 import { printable } from "../printable.ts";
-import { ADMIN_FLAGS, fetchAdmin } from "./admin-client.ts";
+import { ADMIN_FLAGS } from "./admin-client.ts";
 import { explanationText } from "./explanation-text.ts";
-import { askOtherEnds, explainPath } from "./other-ends.ts";
+import { askExplanation, askOtherEnds, explainPath } from "./other-ends.ts";
 
 /** Why a name leads where it does, or nowhere (contract peering.md 6.1); 1 if it has no endpoint, or a policy denies the caller. */
 export const explainCommand: Command = {
@@ -35,16 +33,13 @@ export const explainCommand: Command = {
   ],
   async run(call) {
     const { args, options, printer } = call;
+    const [host = ""] = args;
     const from = textOption(options, "from") ?? "";
     if (from !== "" && !/^[^/]+\/[^/]+$/.test(from))
       throw new UsageError(`--from is "${from}": give a pod as namespace/name, as shop/web-7d4b-x2`);
-    if (!isAskable(args[0] ?? ""))
-      throw new UsageError(
-        `"${printable(args[0] ?? "", 120)}" is no host: give one as cart.shop.mesh.internal, or cart.shop`,
-      );
-    const answer = await fetchAdmin(call, explainPath(args[0] ?? "", from === "" ? {} : { from }));
-    if (!isExplanation(answer))
-      throw new MeshError("unavailable", "the answer is no explanation: is it a Causeway of this release?");
+    if (!isAskable(host))
+      throw new UsageError(`"${printable(host, 120)}" is no host: give one as cart.shop.mesh.internal, or cart.shop`);
+    const answer = await askExplanation(call, explainPath(host, from === "" ? {} : { from }));
     const ends = await askOtherEnds(call, answer);
     const format = textOption(options, "output");
     const whole = { ...answer, otherEnds: ends };
@@ -57,6 +52,3 @@ export const explainCommand: Command = {
     return answer.contributions.every(({ cause }) => cause !== undefined) || denied ? 1 : 0;
   },
 };
-
-const isExplanation = (answer: unknown): answer is Explanation =>
-  typeof answer === "object" && answer !== null && "contributions" in answer && "sharing" in answer;

@@ -25,7 +25,7 @@ export function explanationText(explanation: Explanation, ends: readonly OtherEn
     [`caller ${caller?.caller ?? ""}`, caller === undefined ? [] : callerLines(caller, explanation, ends)],
     [`what cluster ${cluster} tells its peers of Service ${sharing.service}`, sharingLines(sharing)],
     ["look at this, too", warnings.flatMap((cause) => causeLines(cause))],
-    ["the other ends", ends.flatMap(({ where, error }) => (error === undefined ? [] : [`${where}: ${error}`]))],
+    ["the other ends", strayLines(explanation, ends)],
   ];
   const shown = sections.filter(([, lines]) => lines.length > 0);
   const lines = shown.flatMap(([title, lines]) => ["", title, ...lines.map((line) => `  ${line}`)]);
@@ -100,31 +100,48 @@ function contributionLines(
       `${head}: ${healthy} of ${endpoints} endpoints healthy${through.map((way) => `, through ${way}`).join("")}`,
     ];
   if (cause.reason === "absent") return [`${head}: ${cause.message}`];
-  const further = ends.filter((end) => end.cluster === cluster).flatMap((end) => farLines(end, ours));
+  const far = ends.find((end) => end.cluster === cluster);
+  // Who knows better says what mends it.
+  const brief = far?.explanation !== undefined && farCause(far.explanation, ours) !== undefined;
   return [
     `${head}: no endpoints, ${cause.reason}`,
-    ...causeLines(cause, further.length > 0).map((line) => `  ${line}`),
-    ...further.map((line) => `  ${line}`),
+    ...(brief ? [cause.message] : causeLines(cause)).map((line) => `  ${line}`),
+    ...(far === undefined ? [] : farLines(far, ours).map((line) => `  ${line}`)),
   ];
 }
+
+/** Why the exporter does not tell us. */
+const farCause = ({ sharing }: Explanation, ours: string): Cause | undefined =>
+  sharing.cause ?? sharing.readers.find(({ cluster }) => cluster === ours)?.cause;
 
 /** What the exporter itself says of why we have nothing of it. */
 function farLines({ cluster, explanation }: OtherEnd, ours: string): Lines {
   if (explanation === undefined) return [];
   const { sharing } = explanation;
-  const reader = sharing.readers.find((each) => each.cluster === ours);
-  const cause = sharing.cause ?? reader?.cause;
+  const cause = farCause(explanation, ours);
   if (cause !== undefined) return [`${cluster} says: ${cause.reason}`, ...causeLines(cause).map((line) => `  ${line}`)];
+  const reader = sharing.readers.find((each) => each.cluster === ours);
   if (reader === undefined) return [`${cluster} says: cluster ${ours} is not among those that read it`];
   return [
     `${cluster} says: it told us, ${reader.state}; ${sharing.ready} of ${sharing.total} endpoints are ready there`,
   ];
 }
 
-/** With `brief` only what is wrong: somebody who knows better says what mends it. */
-function causeLines({ message, object, cluster, field, fix }: Cause, brief = false): Lines {
-  if (brief) return [message];
-  return [message, `at   ${object} of cluster ${cluster}${field === "" ? "" : `, ${field}`}`, `fix  ${fix}`];
+const causeLines = ({ message, object, cluster, field, fix }: Cause): Lines => [
+  message,
+  `at   ${object} of cluster ${cluster}${field === "" ? "" : `, ${field}`}`,
+  `fix  ${fix}`,
+];
+
+/** Those that were asked in vain. */
+function strayLines({ contributions }: Explanation, ends: readonly OtherEnd[]): Lines {
+  const known = new Set(contributions.map(({ cluster }) => cluster));
+  return ends.flatMap(({ where, cluster, error }) => {
+    if (error !== undefined) return [`${where}: ${error}`];
+    return known.has(cluster)
+      ? []
+      : [`${where}: is cluster ${cluster}, which neither reads this one nor is read by it`];
+  });
 }
 
 const PATHS_MAX = 4;

@@ -1,5 +1,5 @@
 import { type CommandCall, listOption } from "../command.ts";
-import { messageOf } from "../errors.ts";
+import { MeshError, messageOf } from "../errors.ts";
 import type { Explanation } from "../explain/explanation.ts";
 import { fetchAdmin } from "./admin-client.ts";
 
@@ -33,9 +33,17 @@ export async function askOtherEnds(call: CommandCall, { name, caller }: Explanat
   return Promise.all(places.map(({ where, options }) => askOne({ ...call, options }, where, path)));
 }
 
+/** @throws MeshError `unavailable` if nothing of ours answers, or what it answered. */
+export async function askExplanation(call: CommandCall, path: string): Promise<Explanation> {
+  const answer = await fetchAdmin(call, path);
+  const isOne = typeof answer === "object" && answer !== null && "contributions" in answer && "sharing" in answer;
+  if (isOne) return answer as Explanation;
+  throw new MeshError("unavailable", "the answer is no explanation: is it a Causeway of this release?");
+}
+
 async function askOne(call: CommandCall, where: string, path: string): Promise<OtherEnd> {
   try {
-    const explanation = (await fetchAdmin(call, path)) as Explanation;
+    const explanation = await askExplanation(call, path);
     return { where, cluster: explanation.cluster, explanation, error: undefined };
   } catch (thrown) {
     if (call.signal.aborted) throw thrown;

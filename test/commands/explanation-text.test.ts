@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
+import type { ExplainFacts } from "../../src/explain/explanation.ts";
 import { explanationText } from "../../src/commands/explanation-text.ts";
 import { PeeredRegistries } from "../kits/peered-registries.ts";
 import { explained, reader } from "../explain/explained.ts";
 import { authorization, pod } from "../registry/mesh.ts";
-import { federated, peered } from "../registry/peers.ts";
+import { federated, peered, status } from "../registry/peers.ts";
 import { cart, cartPod } from "../registry/two-networks.ts";
 
 const HOST = "cart.shop.mesh.internal";
@@ -77,6 +78,26 @@ test("of many clusters that are silent a few are named, and none of those that h
     text,
     /^ {2}peer-10, peer-11, peer-13, .* and 20 more: tell us of no Service shop\/cart; ask them, if they should$/m,
   );
+});
+
+test("where the exporter knows no better, what mends it is still said, and so is how old its word is", () => {
+  const mesh = peered(["west"]);
+  mesh.report(status("west", { state: "stale", staleness: "within-grace" }));
+  mesh.hear(federated("west", { ready: 0 }));
+  const there = peered([], [cart("10.2.0.1", {}, SHARED)]);
+  const far = explained(there.registry, HOST, { readers: [reader("east")] });
+  const ends = [
+    { where: "http://w", cluster: "west", explanation: far, error: undefined },
+    { where: "http://s", cluster: "south", explanation: far, error: undefined },
+  ];
+  const peers = [{ cluster: "west", denials: [], ageMs: 180_000 }] as unknown as ExplainFacts["peers"];
+  const text = explanationText(explained(mesh.registry, HOST, { peers }), ends);
+  assert.match(text, /^ {2}west \(link stale, last heard 3m ago\): no endpoints, no ready pods$/m);
+  assert.match(
+    text,
+    /fix {2}have pods that it selects become ready: .*\n.*west says: it told us, acknowledged; 0 of 0/,
+  );
+  assert.match(text, /http:\/\/s: is cluster south, which neither reads this one nor is read by it/);
 });
 
 test("control characters that a peer wrote do not reach the terminal", () => {

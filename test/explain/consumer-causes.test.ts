@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { test } from "mocha";
+import { MeshError } from "../../src/errors.ts";
 import { networkId } from "../../src/names.ts";
 import type { ExplainFacts } from "../../src/explain/explanation.ts";
 import type { KubeObject } from "../../src/kube/object.ts";
@@ -380,4 +382,32 @@ test("what a cluster says of itself and is not believed names the label that is 
   const cause = about(explained(mesh.registry, HOST, { peers }), "west")?.cause;
   assert.deepEqual([cause?.reason, cause?.object], ["network mismatch", GATEWAY]);
   assert.match(cause!.fix, /topology\.istio\.io\/network=real-net/);
+});
+
+test("any text is answered or refused in a sentence, whatever state peers are in", () => {
+  const states = ["connecting", "syncing", "live", "stale"] as const;
+  const stale = ["fresh", "within-grace", "retain", "unhealthy", "remove"] as const;
+  const mesh = peered(["west"], [cart("10.1.0.1", {}, SHARED)]);
+  mesh.hear(federated("west"));
+  const host = fc.oneof(fc.string(), fc.domain(), fc.constantFrom(HOST, `${HOST}:80`, "cart.shop", "cart.shop.svc"));
+  fc.assert(
+    fc.property(
+      host,
+      fc.constantFrom(...states),
+      fc.constantFrom(...stale),
+      fc.boolean(),
+      (text, state, staleness, everSynced) => {
+        mesh.report(status("west", { state, staleness, everSynced }));
+        try {
+          const { contributions, answer } = explained(mesh.registry, text);
+          for (const { cause } of contributions)
+            assert.ok(cause === undefined || (cause.fix !== "" && cause.object !== ""));
+          assert.match(answer, /\.$|\?$/);
+        } catch (thrown) {
+          assert.ok(thrown instanceof MeshError, String(thrown));
+        }
+      },
+    ),
+    { numRuns: 300 },
+  );
 });

@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { test } from "mocha";
+import type { ServiceName } from "../../src/names.ts";
 import type { KubeObject } from "../../src/kube/object.ts";
 import { authorization, object, peerAuthentication, pod } from "../registry/mesh.ts";
 import { peered } from "../registry/peers.ts";
 import { cart, cartPod } from "../registry/two-networks.ts";
+import { admits } from "../registry/verdict.ts";
 import { explained } from "./explained.ts";
 
 const HOST = "cart.shop.mesh.internal";
@@ -136,4 +139,28 @@ test("a caller that is not there, or is no pod, is refused with what would be on
     /cluster east has no pod shop\/nobody with an address/,
   );
   assert.throws(() => explained(registry, HOST, { from: "web" }), /give it as namespace\/pod/);
+});
+
+test("for policies of principals and ports the verdict is that of the rules written down a second time", () => {
+  const principals = ["cluster.local/ns/shop/sa/web", "cluster.local/ns/shop/sa/other", "*"];
+  const rule = fc.record(
+    {
+      from: fc.constantFrom(undefined, ...principals).map((one) => one && [{ source: { principals: [one] } }]),
+      to: fc.constantFrom(undefined, "80", "9090").map((port) => port && [{ operation: { ports: [port] } }]),
+    },
+    { requiredKeys: [] },
+  );
+  const written = fc.array(fc.tuple(fc.constantFrom("ALLOW", "DENY"), fc.array(rule, { maxLength: 2 })), {
+    maxLength: 4,
+  });
+  fc.assert(
+    fc.property(written, (policies) => {
+      const objects = policies.map(([action, rules], at) => authorization(`p${at}`, { action, rules }));
+      const mesh = peered([], [...OBJECTS, ...objects]);
+      const { verdicts } = explained(mesh.registry, HOST, { from: "shop/web" }).caller!;
+      const [to] = mesh.registry.workloadsByService.get("shop/cart.shop.mesh.internal" as ServiceName);
+      assert.equal(verdicts[0]!.allowed, admits(mesh, { to: to!, port: verdicts[0]!.port, principal: web }));
+    }),
+    { numRuns: 60 },
+  );
 });
