@@ -3,22 +3,34 @@ import { printable } from "../printable.ts";
 import type { PeerReason } from "../registry/model/peer.ts";
 import type { LinkFailure } from "./transport.ts";
 
-/** What grpc-js, OpenSSL and the kernel say, and what it means; the first that fits counts. */
-const CAUSES: readonly (readonly [RegExp, PeerReason, string])[] = [
+const CHECK_GATEWAY = "; check spec.addresses and the TLS listener's port of the Gateway that leads there";
+/** A peer that does not know our trust domain says so in its own words; what mends it is at its end. */
+const HAVE_US_BELIEVED =
+  "; have a Gateway of class istio-remote for us there, or our root for our trust domain in caCertificates of its mesh config";
+
+/** What grpc-js, OpenSSL and the kernel say, what it means, and what to look at; the first that fits counts. */
+const CAUSES: readonly (readonly [RegExp, PeerReason, string, string])[] = [
   [
     /unable to (get|verify)|self[- ]signed certificate|unknown ca\b|unknown certificate authority|alert number 48/i,
     "TLSUnknownAuthority",
     "unknown certificate authority",
+    "; have the authorities of both clusters under one root, or name the other's root in caCertificates of the mesh config",
   ],
-  [/ECONNREFUSED/, "ConnectionRefused", "nothing listens there"],
-  [/ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|timed out/i, "DialTimeout", "nothing answers there"],
+  [/ECONNREFUSED/, "ConnectionRefused", "nothing listens there", CHECK_GATEWAY],
+  [
+    /ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|timed out/i,
+    "DialTimeout",
+    "nothing answers there",
+    `${CHECK_GATEWAY}, and firewalls`,
+  ],
   [
     /certificate|alert number 4[2-6]|wrong version number|handshake failure|packet length too long/i,
     "TLSBadCertificate",
     "the TLS handshake failed",
+    "; check that the port leads to the peer's control plane, and both certificates with causeway ca status",
   ],
-  [/larger than max|message exceeds/i, "VersionSkew", "it sent more at once than our peers do"],
-  [/Keepalive timeout/i, "Disconnected", "the peer no longer answers pings"],
+  [/larger than max|message exceeds/i, "VersionSkew", "it sent more at once than our peers do", ""],
+  [/Keepalive timeout/i, "Disconnected", "the peer no longer answers pings", ""],
 ];
 
 /** What a peer of our own kind says in one word, beside the status. */
@@ -40,13 +52,16 @@ export function failureOf(code: status, details: string, where: string, word = "
   const told = TOLD.get(word);
   if (told !== undefined) return { reason: told, message: `${where} refuses us: ${said}` };
   if (code === status.PERMISSION_DENIED) return { reason: "PermissionDenied", message: `${where} refuses us: ${said}` };
-  if (code === status.UNAUTHENTICATED)
-    return { reason: reasonUnproven(said), message: `${where} does not believe our certificate: ${said}` };
+  if (code === status.UNAUTHENTICATED) {
+    const reason = reasonUnproven(said);
+    const fix = reason === "TrustDomainUnknown" ? HAVE_US_BELIEVED : "";
+    return { reason, message: `${where} does not believe our certificate: ${said}${fix}` };
+  }
   if (code === status.UNIMPLEMENTED || code === status.INVALID_ARGUMENT)
     return { reason: "VersionSkew", message: `${where} does not speak our protocol: ${said}` };
-  const [, reason, words] = CAUSES.find(([pattern]) => pattern.test(details)) ?? [];
+  const [, reason, words, fix] = CAUSES.find(([pattern]) => pattern.test(details)) ?? [];
   if (reason === undefined || words === undefined) return { reason: "Disconnected", message: `${where}: ${said}` };
-  return { reason, message: `${where}: ${words} (${said})` };
+  return { reason, message: `${where}: ${words} (${said})${fix}` };
 }
 
 /** What is wrong with a certificate of which `said` says why it proves nobody: ours, to the peer, or the peer's. */
