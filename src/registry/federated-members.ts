@@ -116,14 +116,15 @@ export const segmentsFor = (
 
 /** Undefined if it counts. */
 export function whyExcluded(
-  { scope }: FederatedService,
-  { state, domain, segment }: PeerStanding,
+  { scope, segment }: FederatedService,
+  { state, domain }: PeerStanding,
   segments: SegmentReads,
   options: RegistryOptions,
 ): FederatedExclusion | undefined {
   if (state === "gone") return "removed";
   if (domain === undefined) return "never synced";
   if (isReserved(domain, segments.segment, segments.taken, options)) return "reserved domain";
+  // As the record itself says: a peer that changes its segment says so of itself first, and of what it shares after that.
   if (scope === "segment" && segment !== segments.own) return "segment differs";
   return undefined;
 }

@@ -94,8 +94,8 @@ const reasonOf = (status: PeerStatus | undefined): string =>
 
 function excludedRecord(
   why: FederatedExclusion,
-  { namespace, name, cluster }: FederatedService,
-  { segment, domain }: PeerStanding,
+  { namespace, name, cluster, segment }: FederatedService,
+  { domain }: PeerStanding,
   own: string,
   status: PeerStatus | undefined,
 ): Exclusion {

@@ -93,6 +93,18 @@ test("what is for a segment only is known only within it", () => {
   assert.ok(mesh.service("shop/cart.shop.prod.example"));
 });
 
+test("what was for our segment stays while its peer changes segments, until the peer says of it what it is now", () => {
+  const mesh = peered(["west"], [segment("prod", "prod.example"), inSegment("prod")]);
+  mesh.learn(facts("west", { segment: "prod", domain: "prod.example" }));
+  mesh.hear(federated("west", { scope: "segment", segment: "prod" }));
+  mesh.learn(facts("west"));
+  assert.deepEqual(mesh.aggregates().length, 1);
+  mesh.hear(federated("west", { scope: "global" }));
+  assert.deepEqual(mesh.aggregates().length, 1);
+  mesh.hear(federated("west", { scope: "segment" }));
+  assert.deepEqual(mesh.aggregates().length, 0);
+});
+
 for (const domain of [
   "cluster.local",
   "svc.cluster.local",

@@ -3,6 +3,7 @@ import type { VirtualClock } from "../world.ts";
 import type { Client } from "./client.ts";
 import { nameFor } from "./held-view.ts";
 import { type ModelCluster, type ModelWorld, NAMESPACES, namespaceOf, SERVICES } from "./model.ts";
+import { ANCHOR } from "./mutations.ts";
 import { isHeard, podsBehind, readyBehind, tellsPods } from "./oracle.ts";
 
 /** Whatever is said may be this much older than when it is heard: a cut holds it up, and a frozen process. */
@@ -50,7 +51,8 @@ export class Evidence {
       for (const from of this.#world.values()) {
         if (from === to || (name !== undefined && from.name !== name && to.name !== name)) continue;
         for (const key of SERVICES) {
-          const heard = isHeard(from, to, key);
+          // What is for a segment goes with it, by what was last heard; so may all that ever was.
+          const heard = isHeard(from, to, key) && (key === ANCHOR || !(this.#renamed(from) || this.#renamed(to)));
           unless(heard, `${to.name}: all of ${from.name}/${key} there`);
           unless(heard && readyBehind(from, key) > 0, `${to.name}: all of ${from.name}/${key} healthy`);
         }
