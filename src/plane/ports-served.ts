@@ -12,6 +12,7 @@ import { type ServingCertificateMaterial, ServingCertificates, servingNames } fr
 import { startSigningThread } from "../ca/start-signing-thread.ts";
 import { ThreadedSigner } from "../ca/threaded-signer.ts";
 import type { Config } from "../config.ts";
+import { messageOf } from "../errors.ts";
 import type { UnaryMethod } from "../grpc/method.ts";
 import { GrpcServer, type ServingCertificate } from "../grpc/server.ts";
 import type { Host } from "../host.ts";
@@ -92,7 +93,8 @@ export class PortsServed {
   /** Resolves once all ports are open. @throws MeshError for a key or a port that cannot be used, naming it. */
   async start(authority: Authority): Promise<void> {
     const { trust, discovery } = this.#parts;
-    await this.#keepRoots(authority);
+    await this.#writeRoots(authority);
+    this.#publish(authority);
     const signer = new ThreadedSigner(this.#host, authority, this.#config.trustDomain, startSigningThread);
     this.#closing.push(() => signer.close());
     this.#signer = signer;
@@ -123,7 +125,14 @@ export class PortsServed {
 
   /** Has this authority sign, and verify clients, from now on; streams that it does not bear end. */
   async follow(changed: Authority): Promise<void> {
-    await this.#keepRoots(changed);
+    try {
+      await this.#writeRoots(changed);
+    } catch (thrown) {
+      // What is revoked, and who signs, must not hang on a disk that is full: the file is for clients on this machine.
+      const why = messageOf(thrown);
+      this.#host.log.scope("ca").error("clients on this machine are not told of the authority's roots", { why });
+    }
+    this.#publish(changed);
     this.#signer?.rotate(changed);
     this.#parts.trust.bundles.setOwn(changed.roots, changed.revocations);
     this.#certificate?.rotate(changed);
@@ -134,12 +143,14 @@ export class PortsServed {
     for (const close of this.#closing.splice(0).reverse()) await close();
   }
 
-  async #keepRoots(authority: Authority): Promise<void> {
-    const pem = pemOf(authority.roots);
-    await writeWhole(this.rootCertificateFile, pem);
+  #writeRoots({ roots }: Authority): Promise<void> {
+    return writeWhole(this.rootCertificateFile, pemOf(roots));
+  }
+
+  #publish(authority: Authority): void {
     this.#trusted = authority;
     const lists = this.revocations.map(({ der }) => toPem("X509 CRL", der)).join("");
-    this.#parts.clusters.publishTrust(pem, lists);
+    this.#parts.clusters.publishTrust(pemOf(authority.roots), lists);
   }
 
   async #startPlaintext(address: string, port: number): Promise<void> {

@@ -106,3 +106,16 @@ test("an authority that the root revokes takes the streams of all that it certif
   for (const { ended } of clients) assert.equal((await ended).code, grpc.status.UNAUTHENTICATED);
   await until(() => mesh.plane.discovery.clients().length === 1);
 });
+
+test("a disk that takes nothing more keeps no revocation from being in force", async () => {
+  const site = await lab();
+  const kept = join(folder, "state", "root-cert.pem");
+  rmSync(kept);
+  mkdirSync(join(kept, "in-the-way"), { recursive: true });
+  site.put("ca-crl.pem", await site.root.list({ revoked: ["0a"] }));
+  await until(
+    () => site.plane.revocations.length === 1 && site.lines.some((line) => /what is there now signs/.test(line)),
+  );
+  const said = site.lines.filter((line) => /error ca: .*root-cert.pem/.test(line));
+  assert.equal(said.length, 1, site.lines.join("\n"));
+});
