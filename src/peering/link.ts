@@ -6,8 +6,11 @@ import type { ClientNode } from "../xds/resource.ts";
 import type { DecodedSnapshotEnd } from "../xds/types/snapshot-end.ts";
 import { ByteRate, costOf, type PeerQuota } from "./allowance.ts";
 import { LinkBackoff } from "./backoff.ts";
+import type { DialTurns } from "./dial-turns.ts";
 import { PEER_TYPES, type PeerImport } from "./import.ts";
+import { reasonOf } from "./denial-reason.ts";
 import type { LinkMetrics } from "./metrics.ts";
+import { NamedTimers } from "./named-timers.ts";
 import { linkName, type PeerTarget } from "./peer.ts";
 import { Staleness, type StaleOptions } from "./staleness.ts";
 import { Subscription } from "./subscription.ts";
@@ -26,6 +29,7 @@ export interface LinkOptions {
   /** What we say we are. */
   readonly node: ClientNode;
   readonly transport: LinkTransport;
+  readonly turns: Pick<DialTurns, "take">;
   readonly records: PeerImport;
   readonly metrics: LinkMetrics;
   readonly quota: PeerQuota;
@@ -46,13 +50,15 @@ export class Link {
   readonly #backoff: LinkBackoff;
   readonly #rate: ByteRate;
   readonly #staleness: Staleness;
-  readonly #timers = new Map<Timer, Disposable>();
+  readonly #timers: NamedTimers<Timer>;
   #target: PeerTarget;
   #ips: readonly string[] = [];
   #tried = 0;
   /** Tells the stream that is open from those before it. */
   #attempt = 0;
   #stream: LinkStream | undefined;
+  /** While it is being dialled, or waits for that. */
+  #turn: Disposable | undefined;
   #connected = false;
   #failure: LinkFailure | undefined;
   #lastError: PeerError | undefined;
@@ -69,6 +75,7 @@ export class Link {
     this.#log = host.log.scope("peering");
     this.#target = target;
     this.#options = options;
+    this.#timers = new NamedTimers(host.clock);
     this.#backoff = new LinkBackoff(host.random);
     this.#rate = new ByteRate(options.quota, host.clock.elapsedMs());
     this.#staleness = new Staleness(host.clock, options.stale);
@@ -159,26 +166,16 @@ export class Link {
   close(): void {
     this.#closed = true;
     this.#hangUp();
-    this.#cancel("grace");
+    this.#timers.cancel("grace");
   }
 
   #reason(state: PeerStatus["state"]): Pick<PeerStatus, "reason" | "message"> {
     const { cluster } = this.#target;
-    if (state === "live") return this.#denied();
+    if (state === "live") return reasonOf(cluster, this.#options.records.denials);
     if (state === "syncing")
       return { reason: "SyncPending", message: `${cluster} is connected, and has not said all of its state yet` };
     if (this.#failure !== undefined) return this.#failure;
     return { reason: this.#everSynced ? "Stale" : "SyncPending", message: `${cluster} is being dialled` };
-  }
-
-  #denied(): Pick<PeerStatus, "reason" | "message"> {
-    const { denials } = this.#options.records;
-    const [first] = denials;
-    if (first === undefined) return { reason: undefined, message: "" };
-    const more = denials.length === 1 ? "" : `; ${denials.length - 1} more are refused`;
-    const what = first.name === this.#target.cluster ? "what it says of itself" : first.name || '""';
-    const message = printable(`${what} is refused: ${first.message}${more}`, 1024);
-    return { reason: first.reason === "cluster" ? "IdentityMismatch" : "ResourceRejected", message };
   }
 
   #dialAnew(): void {
@@ -195,10 +192,14 @@ export class Link {
     const ip = this.#ips[this.#tried % this.#ips.length];
     if (ip === undefined) return;
     this.#tried += 1;
+    this.#turn = this.#options.turns.take(() => this.#open(ip));
+  }
+
+  #open(ip: string): void {
     const attempt = this.#attempt;
     const current = (): boolean => attempt === this.#attempt && !this.#closed;
     const late = `${ip} port ${this.#target.xdsPort} has not answered within ${DIAL_MS / 1000} s; check that the port is open`;
-    this.#after("deadline", DIAL_MS, () => this.#fail({ reason: "DialTimeout", message: late }));
+    this.#timers.after("deadline", DIAL_MS, () => this.#fail({ reason: "DialTimeout", message: late }));
     this.#startedMs = this.#host.clock.elapsedMs();
     const stream = (this.#stream = this.#options.transport.open(this.#target, ip, {
       connected: () => current() && this.#welcomed(),
@@ -214,8 +215,9 @@ export class Link {
     this.#connected = true;
     this.#failure = undefined;
     this.#tried = 0;
-    this.#cancel("deadline");
-    this.#after("stable", STABLE_MS, () => this.#backoff.reset());
+    this.#turn?.[Symbol.dispose]();
+    this.#timers.cancel("deadline");
+    this.#timers.after("stable", STABLE_MS, () => this.#backoff.reset());
     this.#options.metrics.connected(true);
     this.#options.onChange();
   }
@@ -253,12 +255,13 @@ export class Link {
     if (this.state !== "live") return;
     this.#everSynced = true;
     this.#staleness.end();
-    this.#cancel("grace");
+    this.#timers.cancel("grace");
     const { records } = this.#options;
-    records.show();
     const { cluster } = this.#target;
+    records.show();
     this.#log.info(`peering cluster ${cluster} sync complete`, { target: linkName(cluster), records: records.records });
-    if (records.denials.length > 0) this.#log.warn(this.#denied().message, { target: linkName(cluster) });
+    if (records.denials.length > 0)
+      this.#log.warn(reasonOf(cluster, records.denials).message, { target: linkName(cluster) });
     const skew = `the clock of peer ${cluster} is ${Math.round(this.#skewMs / 1000)} s behind ours; synchronise both`;
     if (Math.abs(this.#skewMs) > SKEW_MS_MAX) this.#log.warn(skew, { target: linkName(cluster) });
   }
@@ -269,7 +272,7 @@ export class Link {
     if (waitMs === 0 || this.#timers.has("throttle")) return;
     this.#options.metrics.denied("quota");
     stream.pause();
-    this.#after("throttle", waitMs, () => stream.resume());
+    this.#timers.after("throttle", waitMs, () => stream.resume());
   }
 
   #fail(failure: LinkFailure): void {
@@ -279,16 +282,15 @@ export class Link {
     // Other addresses of the peer are tried before anybody waits.
     const retryMs = this.#tried > 0 && this.#tried < this.#ips.length ? 0 : this.#backoff.next();
     if (retryMs > 0) this.#tried = 0;
-    this.#after("retry", retryMs, () => {
+    this.#timers.after("retry", retryMs, () => {
       this.#dial();
       this.#options.onChange();
     });
-    const { cluster } = this.#target;
     this.#options.metrics.reconnects(failure.reason);
     // The words are the product's: operators look for them (contract peering.md C26, 2.14).
     this.#log.warn(`deltaadsc disconnected, retrying in ${(retryMs / 1000).toFixed(3)}s: ${failure.message}`, {
       reason: failure.reason,
-      target: linkName(cluster),
+      target: linkName(this.#target.cluster),
     });
     this.#options.onChange();
   }
@@ -310,40 +312,27 @@ export class Link {
   #wentStale(ageMs?: number): void {
     this.#staleness.begin(ageMs);
     const { graceLeftMs } = this.#staleness;
-    if (graceLeftMs !== undefined) this.#after("grace", graceLeftMs, () => this.#graceOver());
+    if (graceLeftMs !== undefined) this.#timers.after("grace", graceLeftMs, () => this.#graceOver());
   }
 
   #graceOver(): void {
     const { cluster } = this.#target;
     const seconds = Math.round(this.ageMs / 1000);
-    const now = this.#staleness.verdict;
-    this.#log.warn(`peering cluster ${cluster} has been stale for ${seconds} s: what it said is now "${now}"`, {
-      target: linkName(cluster),
-    });
+    this.#log.warn(
+      `peering cluster ${cluster} has been stale for ${seconds} s: what it said is now "${this.#staleness.verdict}"`,
+      {
+        target: linkName(cluster),
+      },
+    );
     this.#options.onChange();
   }
 
   #hangUp(): void {
     this.#attempt += 1;
     this.#connected = false;
+    this.#turn?.[Symbol.dispose]();
     this.#stream?.close();
     this.#stream = undefined;
-    for (const timer of ["retry", "deadline", "stable", "throttle"] as const) this.#cancel(timer);
-  }
-
-  #after(timer: Timer, delayMs: number, task: () => void): void {
-    this.#cancel(timer);
-    this.#timers.set(
-      timer,
-      this.#host.clock.after(delayMs, () => {
-        this.#timers.delete(timer);
-        task();
-      }),
-    );
-  }
-
-  #cancel(timer: Timer): void {
-    this.#timers.get(timer)?.[Symbol.dispose]();
-    this.#timers.delete(timer);
+    for (const timer of ["retry", "deadline", "stable", "throttle"] as const) this.#timers.cancel(timer);
   }
 }

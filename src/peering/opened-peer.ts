@@ -10,6 +10,7 @@ import { type PeerIntake, PeerImport } from "./import.ts";
 import { Link } from "./link.ts";
 import type { LinkMetrics } from "./metrics.ts";
 import type { PeerTarget } from "./peer.ts";
+import type { DialTurns } from "./dial-turns.ts";
 import type { Door } from "./probe.ts";
 import type { Denial, PeerRules } from "./rules.ts";
 import type { SnapshotStore } from "./snapshot-store.ts";
@@ -84,6 +85,7 @@ export class OpenedPeer {
     host: Host,
     target: PeerTarget,
     shared: PeerSurroundings,
+    turns: DialTurns,
     metrics: LinkMetrics,
     onChange: (status: PeerStatus) => void,
   ) {
@@ -103,7 +105,7 @@ export class OpenedPeer {
       this.#rulesOf(target),
     );
     this.#link = new Link(host, target, {
-      ...{ node, transport, records: this.#records, metrics, quota, stale },
+      ...{ node, transport, turns, records: this.#records, metrics, quota, stale },
       onChange: () => this.#noteChange(),
     });
     this.#addresses = new Addresses(host.clock, lookUp, {

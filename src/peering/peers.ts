@@ -3,6 +3,7 @@ import type { ClusterId, ObjectKey } from "../names.ts";
 import type { Collection } from "../registry/collection/collection.ts";
 import type { Source } from "../registry/collection/source.ts";
 import type { PeerGateway, PeerStatus } from "../registry/model/peer.ts";
+import { DialTurns } from "./dial-turns.ts";
 import type { PeeringMetrics } from "./metrics.ts";
 import { OpenedPeer, type PeerSurroundings, type PeerView } from "./opened-peer.ts";
 import { type PeerTarget, targetOf } from "./peer.ts";
@@ -22,6 +23,7 @@ export interface PeersOptions extends PeerSurroundings {
 export class Peers {
   readonly #host: Host;
   readonly #options: PeersOptions;
+  readonly #turns: DialTurns;
   readonly #peers = new Map<ClusterId, OpenedPeer>();
   #observing: Disposable | undefined;
   #sweeping = Promise.resolve();
@@ -31,6 +33,7 @@ export class Peers {
   constructor(host: Host, options: PeersOptions) {
     this.#host = host;
     this.#options = options;
+    this.#turns = new DialTurns(host.clock);
   }
 
   /** Resolves once all shows that peers said before our last stop. The local cluster must have joined. */
@@ -113,7 +116,7 @@ export class Peers {
   async #open(target: PeerTarget): Promise<void> {
     const { cluster } = target;
     const { statuses, metrics } = this.#options;
-    const peer = new OpenedPeer(this.#host, target, this.#options, metrics.of(cluster), (status) =>
+    const peer = new OpenedPeer(this.#host, target, this.#options, this.#turns, metrics.of(cluster), (status) =>
       statuses.set(cluster, status),
     );
     this.#peers.set(cluster, peer);
