@@ -5,6 +5,7 @@ import { cost, type Report } from "../bench.ts";
 import { BenchRoot } from "./authority.ts";
 import { PeerFarm } from "./farm.ts";
 import { clusterManifest, linkManifest } from "./manifests.ts";
+import { pause, percentile } from "./measures.ts";
 import { PlaneProcess } from "./plane-process.ts";
 import { BareReaders } from "./readers.ts";
 import { BenchZtunnel } from "./ztunnel.ts";
@@ -162,11 +163,4 @@ class ImportBench {
     this.#report(cost("peers.cut-all-live", ms, "ms", this.#limit.statesMs));
     this.#report(cost("peers.cut-cpu", (this.#plane.cpuSeconds() - before) * 1000, "ms", this.#limit.statesMs));
   }
-}
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
-function percentile(values: readonly number[], at: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.ceil((sorted.length * at) / 100) - 1)] ?? NaN;
 }

@@ -28,10 +28,16 @@ const PATH = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggreg
 const MESSAGE_BYTES_MAX = 64 << 20;
 const TYPES = [SGDS_TYPE, FSDS_TYPE, ADDRESS_TYPE];
 
+/** As links of ours do at first (contract peering.md 2.3). */
+const RETRY_MS = 500;
+
 /** All that was received, as it came: what any reader must at least keep. */
 const kept: Uint8Array[] = [];
+let order: ReadingOrder | undefined;
 let sessions: http2.ClientHttp2Session[] = [];
-let [states, changes, bytes, expected] = [0, 0, 0, 0];
+/** `place/type` of which all has come, and places that have said something since. */
+let [whole, changed] = [new Set<string>(), new Set<string>()];
+let bytes = 0;
 
 function report(what: ReadingReport["what"], error?: string): void {
   const at = performance.timeOrigin + performance.now();
@@ -48,47 +54,46 @@ function framed(request: DeltaRequest): Buffer {
   return Buffer.concat([messagePrefix(message.length), message]);
 }
 
-function take(message: Uint8Array, stream: http2.ClientHttp2Stream): void {
+type Place = ReadingOrder["places"][number];
+
+function take({ as, address }: Place, message: Uint8Array, stream: http2.ClientHttp2Stream): void {
   const { typeUrl, nonce, resources } = decodeDeltaResponse(message);
   kept.push(message);
   bytes += message.length;
   stream.write(framed({ ...blank(typeUrl), nonce }));
-  if (resources.some(({ name }) => isSnapshotEnd(name))) {
-    if ((states += 1) === expected * TYPES.length) report("states");
-  } else if (states === expected * TYPES.length && (changes += 1) === expected) {
-    changes = 0;
-    report("change");
-  }
+  const all = (order?.places.length ?? 0) * TYPES.length;
+  const before = whole.size;
+  if (resources.some(({ name }) => isSnapshotEnd(name))) whole.add(`${as}/${address}/${typeUrl}`);
+  else if (whole.size === all) changed.add(`${as}/${address}`);
+  if (whole.size === all && before < all) report("states");
+  if (changed.size * TYPES.length < all) return;
+  changed = new Set();
+  report("change");
 }
 
-function read({ as, address, port }: ReadingOrder["places"][number], { root: ca, chain, key }: ReadingOrder): void {
-  const session = http2.connect(`https://${address}:${port}`, {
-    ca,
-    cert: chain,
-    key,
-    servername: "istiod.istio-system.svc",
-  });
-  session.setTimeout(0);
-  session.on("error", (error) => report("error", `${address}:${port}: ${error.message}`));
+function read(place: Place, { root: ca, chain, key }: ReadingOrder): void {
+  const { as, address, port } = place;
+  const servername = "istiod.istio-system.svc";
+  const session = http2.connect(`https://${address}:${port}`, { ca, cert: chain, key, servername });
+  session.on("error", () => {});
+  // A server that has no time for us now has it later.
+  session.on("close", () => void setTimeout(() => sessions.includes(session) && read(place, order!), RETRY_MS));
   sessions.push(session);
   const headers = { ":method": "POST", ":path": PATH, "content-type": "application/grpc", te: "trailers" };
   const stream = session.request({ ...headers, clusterid: as });
-  stream.on("error", (error) => report("error", error.message));
-  stream.on("response", (head) => head["grpc-status"] !== undefined && report("error", String(head["grpc-message"])));
+  stream.on("error", () => session.destroy());
   stream.on("trailers", (head) => report("error", String(head["grpc-message"])));
   const reader = new MessageReader(MESSAGE_BYTES_MAX);
   stream.on("data", (chunk: Buffer) => {
-    for (const message of reader.push(chunk)) take(message, stream);
+    for (const message of reader.push(chunk)) take(place, message, stream);
   });
   for (const typeUrl of TYPES) stream.write(framed({ ...blank(typeUrl), node: peerNode(as) }));
 }
 
-process.on("message", (order: ReadingOrder | "leave" | "memory") => {
-  if (order === "memory") return report("memory");
-  for (const session of sessions) session.destroy();
-  sessions = [];
-  [states, changes] = [0, 0];
-  if (order === "leave") return;
-  expected = order.places.length;
-  for (const place of order.places) read(place, order);
+process.on("message", (asked: ReadingOrder | "memory") => {
+  if (asked === "memory") return report("memory");
+  const before = sessions;
+  [sessions, order, whole, changed] = [[], asked, new Set(), new Set()];
+  for (const session of before) session.destroy();
+  for (const place of asked.places) read(place, asked);
 });
