@@ -106,12 +106,13 @@ export class Evidence {
     if (lastNot >= since - UNDER_WAY_MS) return;
     const { awayMs, dataWasCut, graceMs, policy, forgotAtMs, killedAtMs } = this.#excuses;
     const away = awayMs(at, peer);
-    // What has been away since a process began, it has not heard at all.
-    if (forgotAtMs(at) >= heldSince || killedAtMs(at) - UNSAVED_MS <= heldSince) return;
+    const killed = killedAtMs(at) >= heldSince;
+    // What a process never knew, or had not saved when it was killed, the next has to hear anew.
+    if (forgotAtMs(at) >= heldSince || (killed && heldSince >= killedAtMs(at) - UNSAVED_MS)) return;
     const isPod = name.startsWith("pod ");
     const isGone = what === "there" && !isPod;
-    // A process that was killed had not noted the last time that it heard of a peer.
-    const known = away + (killedAtMs(at) >= heldSince ? graceMs / 4 : 0) + 10_000;
+    // One that was killed had not noted the last time that it heard of a peer.
+    const known = away + (killed ? graceMs / 4 : 0) + 10_000;
     if (known > graceMs && (policy === "remove" || (policy === "unhealthy" && !isGone))) return;
     if (!isGone && away > 0 && dataWasCut(at, peer)) return;
     const now = this.#clock.elapsedMs();

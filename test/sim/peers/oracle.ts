@@ -6,7 +6,6 @@ import {
   type ModelWorld,
   nameOf,
   namespaceOf,
-  podIp,
   SEGMENT_DOMAIN,
   SERVICES,
   targetOf,
@@ -219,6 +218,3 @@ function identitiesBehind(peer: ModelCluster, key: string): readonly string[] {
     ...(waypoint ? [identityOf(peer, namespace, "wp")] : []),
   ];
 }
-
-/** Where a pod of `cluster` listens, for who looks at addresses. */
-export const addressOf = (cluster: ModelCluster, pod: string): string => podIp(cluster, pod);

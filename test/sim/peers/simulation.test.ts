@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "mocha";
 import { type PeersTally, simulatePeers } from "./simulation.ts";
 
-const SEEDS = 24;
+const SEEDS = 20;
 
 test(`nothing of a peer goes on a guess, and once faults end every ztunnel holds what all clusters say (${SEEDS} seeds)`, async () => {
   const total: Partial<Record<keyof PeersTally, number>> = {};
@@ -10,4 +10,4 @@ test(`nothing of a peer goes on a guess, and once faults end every ztunnel holds
     for (const [what, count] of Object.entries(await simulatePeers(seed)))
       total[what as keyof PeersTally] = (total[what as keyof PeersTally] ?? 0) + (count as number);
   for (const [what, count] of Object.entries(total)) assert.ok(count >= 5, `only ${count} ${what}: too quiet a world`);
-}).timeout(60_000);
+});
