@@ -29,6 +29,8 @@ export interface LinkWords {
   readonly network?: string;
   readonly preferred?: "nodeport" | "loadbalancer";
   readonly port?: number;
+  /** 127.0.0.1 by default. */
+  readonly address?: string;
 }
 
 /** The parts of peerz that tests look at. */
@@ -145,7 +147,7 @@ export class PeeredSite {
     writeFileSync(join(this.#folder, "manifests", `${file}.yaml`), documents.join("\n---\n"));
   }
   remove(file: string): void {
-    rmSync(join(this.#folder, "manifests", `${file}.yaml`));
+    rmSync(join(this.#folder, "manifests", `${file}.yaml`), { force: true });
   }
 
   /** The cluster itself: its network, a node, a ztunnel to read the mesh as, and its east-west gateway. */
@@ -265,7 +267,9 @@ spec:
   addresses: [{type: IPAddress, value: 127.0.0.1}]
   listeners: [{name: cross-network, port: ${port}, protocol: HBONE, tls: {mode: Passthrough}}]`;
 
-function remoteGateway(cluster: string, { network, trustDomain, port, preferred }: LinkWords): string {
+/** The Gateway by which a cluster is read. */
+export function remoteGateway(cluster: string, words: LinkWords): string {
+  const { network, trustDomain, port, preferred, address = "127.0.0.1" } = words;
   const kind = "peering.solo.io/preferred-data-plane-service-type";
   const wanted = preferred === undefined ? {} : { [kind]: preferred };
   const annotations = { "gateway.istio.io/trust-domain": trustDomain!, ...wanted };
@@ -279,7 +283,7 @@ metadata:
   annotations: ${labelsOf(annotations)}
 spec:
   gatewayClassName: istio-remote
-  addresses: [{type: IPAddress, value: 127.0.0.1}]
+  addresses: [{type: IPAddress, value: ${address}}]
   listeners: [{name: xds-tls, port: ${port}, protocol: TLS, tls: {mode: Passthrough}}]`;
 }
 

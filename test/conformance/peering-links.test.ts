@@ -165,7 +165,10 @@ suite("links between control planes that are processes, over wires that fail", (
     const client = await a.client();
     await eventually("the peer's word is refused", WITHIN_MS, async () => (await a.peer(b))!.denied > 0);
     const { denials } = (await a.peer(b))!;
-    assert.match(denials[0]!.message, /network b-net, and the Gateway's label topology.istio.io\/network b-nett/);
+    assert.match(
+      denials[0]!.message,
+      /says network b-net, and Gateway istio-eastwest\/istio-remote-peer-b b-nett; correct the label/,
+    );
     assert.deepEqual(client.calls(globalName("cart")), {});
     a.link(b);
     await splits(client, globalName("cart"), { b: 1 });

@@ -2,24 +2,26 @@
 // that begin with "peering", control planes are processes, wires are TCP proxies and clients speak delta xDS; in
 // test/registry/peered-registries.test.ts one process has the registries of all clusters, and follows calls hop by hop.
 //
-// | T   | processes                 | elsewhere                                                                          |
-// |-----|---------------------------|------------------------------------------------------------------------------------|
-// | T01 | here                      | registry/peered-registries                                                         |
-// | T02 | here                      | registry/peered-registries                                                         |
-// | T03 | here, as far as endpoints and capacities decide | registry/peered-registries                                   |
-// | T04 | peering-links             | peered-planes, peering/link, peering/snapshots                                |
-// | T05 | here                      | peered-planes                                                                      |
-// | T06 | peering-links             | peered-planes, peering/dial                                                        |
-// | T07 | peering-links, as far as the link says it; `check` is a command to come | registry/peered-services             |
-// | T08 | peering-links             | peered-planes, peering/serving-sockets, registry/peered-registries                 |
-// | T09 | peering-names             | registry/peered-registries, registry/peered-names                                  |
-// | T10 | here                      | registry/peered-registries                                                         |
-// | T11 | here                      | registry/peered-registries                                                         |
-// | T12 | peering-names             | registry/export-doors                                                              |
-// | T13 | peering-links             | registry/peered-registries                                                         |
-// | T17 | here                      | peering/serving-sockets                                                            |
-// | T22 |                           | peering/import, peering/serving, peering/grants                                    |
-// | T24 | here, as far as WDS decides | registry/peered-services                                                         |
+// | T   | processes                                                               | elsewhere                                                          |
+// |-----|-------------------------------------------------------------------------|--------------------------------------------------------------------|
+// | T01 | here; ztunnel-peering (a real call)                                     | registry/peered-registries                                         |
+// | T02 | here                                                                    | registry/peered-registries                                         |
+// | T03 | here, as far as endpoints and capacities decide                         | registry/peered-registries                                         |
+// | T04 | peering-links; ztunnel-peering                                          | peered-planes, peering/link, peering/snapshots                     |
+// | T05 | here                                                                    | peered-planes                                                      |
+// | T06 | peering-links                                                           | peered-planes, peering/dial                                        |
+// | T07 | peering-links, as far as the link says it; `check` is a command to come | registry/peered-services                                           |
+// | T08 | peering-links                                                           | peered-planes, peering/serving-sockets, registry/peered-registries |
+// | T09 | peering-names                                                           | registry/peered-registries, registry/peered-names                  |
+// | T10 | here                                                                    | registry/peered-registries                                         |
+// | T11 | here                                                                    | registry/peered-registries                                         |
+// | T12 | peering-names                                                           | registry/export-doors                                              |
+// | T13 | peering-links                                                           | registry/peered-registries                                         |
+// | T17 | here                                                                    | peering/serving-sockets                                            |
+// | T22 | peering-threats                                                         | peering/import, peering/serving, peering/grants                    |
+// | T23 | ztunnel-peering                                                         |                                                                    |
+// | T24 | here, as far as WDS decides                                             | registry/peered-services                                           |
+// | T26 |                                                                         | explain/exporter-causes, explain/consumer-causes                   |
 import assert from "node:assert/strict";
 import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
 import { VERSION } from "../../src/version.ts";

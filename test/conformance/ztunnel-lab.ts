@@ -229,7 +229,7 @@ export async function until(what: string, check: () => boolean): Promise<void> {
   throw new Error(`it did not become true that ${what}`, { cause: last });
 }
 
-function fetchIn(host: TestHost, url: string): string {
+export function fetchIn(host: TestHost, url: string): string {
   const script = `fetch(process.argv[1]).then((r) => r.text()).then((t) => process.stdout.write(t), () => {})`;
   return host.run(process.execPath, ["-e", script, url]);
 }
@@ -239,7 +239,7 @@ kind: Namespace
 metadata: {name: shop, labels: {istio.io/dataplane-mode: ambient}}
 `;
 
-const podManifest = ({ name, host }: LabPod): string => `apiVersion: v1
+export const podManifest = ({ name, host }: LabPod): string => `apiVersion: v1
 kind: Pod
 metadata: {name: ${name}, namespace: shop, labels: {app: ${name}}}
 spec:
@@ -278,7 +278,7 @@ import(client).then(({ requestCertificate, verifySvid }) =>
 `;
 
 /** SOCKS5 without authentication (RFC 1928) to the ztunnel of the pod, then one HTTP request. */
-const socksClient = `
+export const socksClient = `
 const [address, port] = process.argv.slice(1);
 const socket = require("net").connect(15080, "127.0.0.1");
 let stage = 0, text = "";

@@ -1,0 +1,283 @@
+import type { ChildProcess } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { TestAuthority } from "../kits/tls.ts";
+import type { EastWest } from "./east-west-stand-in.ts";
+import { type TestHost, TestNetwork } from "./network.ts";
+import { remoteGateway, type SeenPeer } from "./peering-lab.ts";
+import { fetchIn, podManifest, socksClient, until } from "./ztunnel-lab.ts";
+
+const program = join(import.meta.dirname, "..", "..", "src", "main.js");
+const standIn = join(import.meta.dirname, "east-west-stand-in.js");
+const GATEWAY = "spiffe://cluster.local/ns/istio-eastwest/sa/istio-eastwest";
+
+/** The parts of a ztunnel's config dump (contract ztunnel.md 6.8) that tests look at. */
+export interface Dump {
+  readonly workloads: readonly {
+    readonly uid: string;
+    readonly name: string;
+    readonly network: string;
+    readonly serviceAccount: string;
+    readonly workloadIps: readonly string[];
+    readonly capacity?: number;
+    readonly status: string;
+    readonly clusterId: string;
+    readonly networkGateway?: { readonly destination: string; readonly hboneMtlsPort: number };
+    readonly services: readonly string[];
+  }[];
+  readonly services: readonly {
+    readonly hostname: string;
+    readonly vips: readonly string[];
+    readonly subjectAltNames: readonly string[];
+    readonly endpoints: Readonly<Record<string, unknown>>;
+  }[];
+  readonly stagedServices: Readonly<Record<string, unknown>>;
+}
+
+/** Two clusters, each a control plane, an east-west gateway's stand-in and one pod with a stock ztunnel; a machine for each. */
+export class PeeredZtunnels {
+  readonly #network: TestNetwork;
+  readonly #folder = mkdtempSync(join(tmpdir(), "causeway-peered-ztunnels-"));
+  readonly #output = new Map<ChildProcess, string[]>();
+  readonly a: ZtunnelSite;
+  readonly b: ZtunnelSite;
+
+  private constructor(ztunnel: string, root: TestAuthority, authorities: readonly TestAuthority[]) {
+    this.#network = new TestNetwork(6);
+    const [planeA, doorA, podA, planeB, doorB, podB] = this.#network.hosts as unknown as SixHosts;
+    const shared = { ztunnel, root, spawn: this.#spawn.bind(this) };
+    const site = (name: string, app: string, hosts: SiteHosts, authority: TestAuthority): ZtunnelSite =>
+      new ZtunnelSite({ ...shared, name, app, hosts, authority, folder: join(this.#folder, name) });
+    this.a = site("a", "web", { plane: planeA, door: doorA, pod: podA }, authorities[0]!);
+    this.b = site("b", "cart", { plane: planeB, door: doorB, pod: podB }, authorities[1]!);
+    // Pods of different networks reach each other through gateways, or not at all.
+    podA.run("ip", ["route", "add", "unreachable", podB.address]);
+    podB.run("ip", ["route", "add", "unreachable", podA.address]);
+    this.a.link(this.b);
+    this.b.link(this.a);
+  }
+
+  static async open(ztunnel: string): Promise<PeeredZtunnels> {
+    const root = await TestAuthority.create("CN=root");
+    const under = (name: string) => TestAuthority.create({ name: `CN=${name}`, pathLength: 0 }, root);
+    return new PeeredZtunnels(ztunnel, root, [await under("a"), await under("b")]);
+  }
+
+  /** Control planes, stand-ins, applications and ztunnels of both clusters. */
+  async start(): Promise<void> {
+    for (const site of [this.a, this.b]) await site.startPlane();
+    for (const site of [this.a, this.b]) await site.startRest();
+  }
+
+  /** All that a program has printed. */
+  printed(program: ChildProcess): string {
+    return (this.#output.get(program) ?? []).join("");
+  }
+
+  async close(): Promise<void> {
+    for (const [child] of this.#output) await stop(child);
+    this.#network[Symbol.dispose]();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  #spawn(host: TestHost, command: string, args: readonly string[], environment = {}): ChildProcess {
+    const child = host.spawn(command, args, environment);
+    const output: string[] = [];
+    this.#output.set(child, output);
+    for (const stream of [child.stdout!, child.stderr!])
+      stream.on("data", (bytes: Buffer) => output.push(bytes.toString()));
+    return child;
+  }
+}
+
+type SixHosts = readonly [TestHost, TestHost, TestHost, TestHost, TestHost, TestHost];
+
+interface SiteHosts {
+  readonly plane: TestHost;
+  readonly door: TestHost;
+  readonly pod: TestHost;
+}
+
+interface SiteParts {
+  readonly name: string;
+  /** Of its pod, and of the Service that it shares. */
+  readonly app: string;
+  readonly folder: string;
+  readonly hosts: SiteHosts;
+  readonly ztunnel: string;
+  readonly root: TestAuthority;
+  readonly authority: TestAuthority;
+  readonly spawn: (
+    host: TestHost,
+    command: string,
+    args: readonly string[],
+    environment?: Readonly<Record<string, string>>,
+  ) => ChildProcess;
+}
+
+export class ZtunnelSite {
+  readonly #parts: SiteParts;
+  plane: ChildProcess | undefined;
+  ztunnel: ChildProcess | undefined;
+  door: ChildProcess | undefined;
+
+  constructor(parts: SiteParts) {
+    this.#parts = parts;
+    const { name, app, hosts, root, authority, folder } = parts;
+    for (const part of ["manifests", "cacerts"]) mkdirSync(join(folder, part), { recursive: true });
+    const pems = {
+      "ca-cert": authority.root,
+      "ca-key": authority.key,
+      "cert-chain": authority.root + root.root,
+      "root-cert": root.root,
+    };
+    for (const [file, pem] of Object.entries(pems)) writeFileSync(join(folder, "cacerts", `${file}.pem`), pem);
+    this.write("cluster", cluster(this.network, hosts.door.address));
+    this.write("pod", podManifest({ name: app, host: hosts.pod }));
+    this.write("service", service(app));
+    writeFileSync(this.at("root.pem"), root.root);
+    this.name = name;
+  }
+
+  readonly name: string;
+  get network(): string {
+    return `${this.#parts.name}-net`;
+  }
+  get doorAddress(): string {
+    return this.#parts.hosts.door.address;
+  }
+  get #planeAddress(): string {
+    return this.#parts.hosts.plane.address;
+  }
+
+  at(path: string): string {
+    return join(this.#parts.folder, path);
+  }
+  write(file: string, text: string): void {
+    writeFileSync(this.at(`manifests/${file}.yaml`), text);
+  }
+  remove(file: string): void {
+    rmSync(this.at(`manifests/${file}.yaml`), { force: true });
+  }
+
+  link(other: ZtunnelSite): void {
+    const said = { network: other.network, trustDomain: "cluster.local", port: 15_012, address: other.doorAddress };
+    this.write(`peer-${other.name}`, remoteGateway(other.name, said));
+  }
+
+  async startPlane(): Promise<void> {
+    const { hosts, spawn, name, app } = this.#parts;
+    const files = ["--manifests", this.at("manifests"), "--cacerts", this.at("cacerts"), "--state", this.at("state")];
+    // A ztunnel in dedicated mode has its pod's account.
+    const accounts = ["--trusted-node-accounts", `istio-system/ztunnel,shop/${app}`];
+    const readers = ["--serving-name", hosts.plane.address, ...accounts];
+    const flags = ["serve", "--cluster", name, "--listen", "0.0.0.0", ...files, ...readers];
+    this.plane = spawn(hosts.plane, process.execPath, [program, ...flags]);
+    await until(`the control plane of ${name} is ready`, () => this.#get("ready").includes("ready"));
+  }
+
+  /** @param signal SIGTERM to leave as in an upgrade, SIGKILL as in a crash. */
+  async stopPlane(signal: NodeJS.Signals): Promise<void> {
+    await stop(this.plane!, signal);
+  }
+
+  async startRest(): Promise<void> {
+    await this.startDoor();
+    const { hosts, spawn, app } = this.#parts;
+    const answer = `require("http").createServer((_, answer) => answer.end("hello from ${app}")).listen(8080)`;
+    spawn(hosts.pod, process.execPath, ["-e", answer]);
+    const words = ["token", "-n", "shop", "--pod", app, "--cluster", this.name];
+    const from = ["--manifests", this.at("manifests"), "--state", this.at("state")];
+    writeFileSync(this.at("token"), hosts.plane.run(process.execPath, [program, ...words, ...from]).trim());
+    const address = `https://${this.#planeAddress}:15012`;
+    this.ztunnel = spawn(hosts.pod, this.#parts.ztunnel, [], {
+      ...{ PROXY_MODE: "dedicated", PROXY_WORKLOAD_INFO: `shop/${app}/${app}` },
+      ...{ ENABLE_ORIG_SRC: "false", UNSTABLE_ENABLE_SOCKS5: "true", NETWORK: this.network, CLUSTER_ID: this.name },
+      ...{
+        XDS_ADDRESS: address,
+        CA_ADDRESS: address,
+        XDS_ROOT_CA: this.at("root.pem"),
+        CA_ROOT_CA: this.at("root.pem"),
+      },
+      ...{ AUTH_TOKEN: this.at("token"), POD_NAME: app, POD_NAMESPACE: "shop", INSTANCE_IP: hosts.pod.address },
+      ...{ NODE_NAME: "node-1", RUST_LOG: "info" },
+    });
+    await until(`the ztunnel of ${app} is ready`, () =>
+      fetchIn(hosts.pod, "http://127.0.0.1:15021/healthz/ready").includes("ready"),
+    );
+  }
+
+  /** The stand-in has a certificate of its cluster's authority, for the account that peers expect. */
+  async startDoor(): Promise<void> {
+    const { hosts, spawn, authority, root, app } = this.#parts;
+    const { certificate, key } = await authority.issue([GATEWAY]);
+    const config: EastWest = {
+      ...{ address: hosts.door.address, plane: hosts.plane.address, key, roots: root.root },
+      chain: `${certificate}\n${authority.root}`,
+      backends: { [`${app}.shop.mesh.internal:80`]: hosts.pod.address },
+    };
+    this.door = spawn(hosts.door, process.execPath, [standIn, JSON.stringify(config)]);
+  }
+
+  async stopDoor(): Promise<void> {
+    await stop(this.door!);
+  }
+
+  dump(): Dump {
+    return JSON.parse(fetchIn(this.#parts.hosts.pod, "http://127.0.0.1:15000/config_dump")) as Dump;
+  }
+  metrics(): string {
+    return fetchIn(this.#parts.hosts.pod, "http://127.0.0.1:15020/stats/prometheus");
+  }
+
+  /** What its pod gets when it calls `http://address:port/` through its ztunnel; empty if it is refused. */
+  call(address: string, port = 80): string {
+    return this.#parts.hosts.pod.run(process.execPath, ["-e", socksClient, address, String(port)]);
+  }
+
+  peer(other: ZtunnelSite): SeenPeer | undefined {
+    const peers = JSON.parse(this.#get("admin", "/debug/peerz")) as readonly SeenPeer[];
+    return peers.find(({ cluster: name }) => name === other.name);
+  }
+
+  #get(port: "ready" | "admin", path = ""): string {
+    const { pid } = JSON.parse(readFileSync(this.at("state/connection.json"), "utf8")) as { readonly pid: number };
+    // One that a control plane before left does not count. `ip netns exec` becomes what it runs.
+    if (pid !== this.plane?.pid) return "";
+    const url = port === "admin" ? `http://127.0.0.1:15014${path}` : "http://127.0.0.1:8080/ready";
+    return fetchIn(this.#parts.hosts.plane, url);
+  }
+}
+
+async function stop(child: ChildProcess, signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = new Promise((resolve) => child.once("exit", resolve));
+  child.kill(signal);
+  await gone;
+}
+
+const cluster = (network: string, door: string): string => `
+apiVersion: v1
+kind: Namespace
+metadata: {name: istio-system, labels: {topology.istio.io/network: ${network}}}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {istio.io/dataplane-mode: ambient}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: istio-eastwest, namespace: istio-eastwest, labels: {topology.istio.io/network: ${network}}}
+spec:
+  gatewayClassName: istio-eastwest
+  addresses: [{type: IPAddress, value: ${door}}]
+  listeners: [{name: cross-network, port: 15008, protocol: HBONE, tls: {mode: Passthrough}}]
+`;
+
+const service = (app: string): string => `
+apiVersion: v1
+kind: Service
+metadata: {name: ${app}, namespace: shop, labels: {solo.io/service-scope: global}}
+spec: {selector: {app: ${app}}, ports: [{name: http, port: 80, targetPort: 8080}]}
+`;
