@@ -11,6 +11,8 @@ const discovery = envoy.service.discovery.v3;
 const RESOURCES_TAG = (2 << 3) | 2;
 /** Field 6 of it. */
 const REMOVED_TAG = (6 << 3) | 2;
+/** Of a request, names among them: ten times what the largest mesh holds. A name of two bytes takes fifty in memory. */
+const REQUEST_FIELDS_MAX = 2_000_000;
 /** Of SHA-256: 96 bits, 16 characters; two values of one name collide after some 2^48 changes. */
 const VERSION_BYTES = 12;
 const versionBytes = Buffer.alloc(VERSION_BYTES);
@@ -38,7 +40,7 @@ export function contentVersion(body: Uint8Array): string {
  * Decodes a DeltaDiscoveryRequest (contract ztunnel.md 3.8); fields that are not ours are skipped.
  * By hand, because a client that returns names all it holds: 10,000 entries that the generated decoder would first
  * make an object of.
- * @throws MeshError `invalid` for bytes that are no such message.
+ * @throws MeshError `invalid` for bytes that are no such message, or for more names than any mesh has.
  */
 export function decodeDeltaRequest(bytes: Uint8Array): DeltaRequest {
   const initialVersions = new Map<string, string>();
@@ -53,7 +55,8 @@ export function decodeDeltaRequest(bytes: Uint8Array): DeltaRequest {
   };
   decoding("a DeltaDiscoveryRequest", () => {
     const reader = protobuf.Reader.create(bytes);
-    while (reader.pos < reader.len) {
+    for (let fields = 1; reader.pos < reader.len; fields++) {
+      if (fields > REQUEST_FIELDS_MAX) throw new MeshError("invalid", `it has more than ${REQUEST_FIELDS_MAX} names`);
       const tag = reader.uint32();
       if ((tag & 7) !== 2) reader.skipType(tag & 7);
       else if (tag >>> 3 === 1) request.node = toClientNode(discovery.Node.decode(reader, reader.uint32()));

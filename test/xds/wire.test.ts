@@ -105,3 +105,13 @@ test("a response is its head and the shared records, and decodes as one message"
     resources.map(({ name, version }) => [name, version]),
   );
 });
+
+test("a request of more names than any mesh has is refused before it is read to its end", () => {
+  for (const field of ["\x1a\x00", "\x22\x00", "\x2a\x00"])
+    assert.throws(
+      () => decodeDeltaRequest(Buffer.alloc(4_000_002, field)),
+      (error) =>
+        error instanceof MeshError && error.code === "invalid" && /more than 2000000 names/.test(error.message),
+    );
+  assert.equal(decodeDeltaRequest(Buffer.alloc(4_000_000, "\x1a\x00")).subscribe.length, 2_000_000);
+});
