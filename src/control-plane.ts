@@ -183,6 +183,11 @@ export class ControlPlane {
     return this.#peers?.views() ?? [];
   }
 
+  /** One that was away is dialled at once. */
+  peerEntered(cluster: ClusterId): void {
+    this.#peers?.entered(cluster);
+  }
+
   /** Who reads what we share. */
   peerClients(): PeerClients {
     return this.#serving.clients();

@@ -44,6 +44,8 @@ export interface AdmissionOptions {
   readonly exports: ExportLogs;
   /** Why what we share is not known yet; undefined once the local cluster has joined, and ever after. */
   readonly whyNotJoined: () => string | undefined;
+  /** Told of each stream that is let in: whoever comes is there, and can be dialled. */
+  readonly onEntered?: (cluster: ClusterId) => void;
 }
 
 /** A peer's stream, as debug pages show it. */
@@ -129,6 +131,7 @@ export class PeerAdmission implements PeerGate {
     try {
       const guest = this.#admit(proof, node, visitor);
       this.#refusals.forget(claimed);
+      this.#options.onEntered?.(guest.cluster);
       return this.#visitOf(guest);
     } catch (thrown) {
       const error = MeshError.from(thrown);

@@ -23,6 +23,9 @@ const SKEW_MS_MAX = 120_000;
 /** A stream that lived this long was a good one: the next failure is the first (contract peering.md 2.3). */
 const STABLE_MS = 60_000;
 
+/** A peer that comes to us again and again is not dialled more often than this. */
+const RETRY_MS_MIN = 1_000;
+
 type Timer = "retry" | "deadline" | "stable" | "throttle" | "grace";
 
 export interface LinkOptions {
@@ -155,6 +158,13 @@ export class Link {
     this.#target = target;
     this.#ips = [];
     this.#dialAnew();
+  }
+
+  /** The peer is there again, as far as anybody can tell: it need not wait, unless it was tried just now. */
+  retryNow(): void {
+    if (!this.#timers.has("retry") || this.#host.clock.elapsedMs() - this.#startedMs < RETRY_MS_MIN) return;
+    this.#dial();
+    this.#options.onChange();
   }
 
   /** Subscribes anew, for records that were refused and may come now. */

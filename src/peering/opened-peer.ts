@@ -152,6 +152,11 @@ export class OpenedPeer {
     if (!this.#loading && !this.#gone) this.#addresses.follow(this.target.hosts);
   }
 
+  /** It has come to us, so it is there. */
+  entered(): void {
+    this.#link.retryNow();
+  }
+
   retarget(target: PeerTarget): void {
     this.#records.follow(this.#rulesOf(target));
     this.#link.retarget(target);

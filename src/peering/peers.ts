@@ -50,6 +50,11 @@ export class Peers {
     for (const peer of this.#peers.values()) peer.dial();
   }
 
+  /** A control plane of this cluster has come to us: it is there. */
+  entered(cluster: ClusterId): void {
+    this.#peers.get(cluster)?.entered();
+  }
+
   /** After grants changed. */
   recheck(): void {
     for (const peer of this.#peers.values()) peer.recheck();

@@ -18,6 +18,8 @@ export interface ServingPlane {
   readonly graph: Graph;
   readonly registry: Registry;
   readonly discovery: { changed(): void };
+  /** A control plane of `cluster` has come, and was let in. */
+  peerEntered(cluster: ClusterId): void;
 }
 
 /** Who reads what we share, and who was not let in. */
@@ -53,6 +55,7 @@ export class PeerServing {
     const whyNotJoined = (): string | undefined => clusters.readiness().flatMap(({ check }) => check() ?? [])[0];
     this.admission = new PeerAdmission(host, {
       ...{ localCluster, trust, whyNotJoined, exports: this.#exports },
+      onEntered: (cluster) => plane.peerEntered(cluster),
       served: enabled ? served : "none",
       accounts: new Set(accounts),
       gateways: registry.peerGateways,

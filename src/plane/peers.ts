@@ -89,6 +89,11 @@ export class PlanePeers {
     this.#links.recheck();
   }
 
+  /** A control plane of this cluster has come to us. */
+  entered(cluster: ClusterId): void {
+    this.#peers.entered(cluster);
+  }
+
   views(): readonly PeerView[] {
     return this.#peers.views();
   }

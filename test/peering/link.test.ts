@@ -5,7 +5,7 @@ import { ADDRESS_TYPE, FSDS_TYPE, SGDS_TYPE } from "../../src/xds/resource.ts";
 import { encodeClusterFacts } from "../../src/xds/types/cluster-facts.ts";
 import { encodeFederatedService } from "../../src/xds/types/federated-service.ts";
 import { snapshotEnd } from "../../src/xds/types/snapshot-end.ts";
-import { factsOf, gatewayOf, LinkLab, serviceOf, WEST } from "./link-lab.ts";
+import { EAST, factsOf, gatewayOf, LinkLab, serviceOf, WEST } from "./link-lab.ts";
 
 const refused = { reason: "ConnectionRefused", message: "10.0.0.1 port 15012: nothing listens there" } as const;
 
@@ -144,6 +144,28 @@ test("a peer that cannot be reached is dialled after pauses that double to half 
   assert.equal(lab.metric("peer_reconnects_total", ",reason=ConnectionRefused"), 12);
   await lab.pass(0);
   assert.deepEqual([lab.status.state, lab.status.reason], ["connecting", "ConnectionRefused"]);
+});
+
+test("a peer that comes to us after it was away is dialled at once, but not again and again", async () => {
+  const lab = await LinkLab.linked();
+  for (let round = 0; round < 12; round++) {
+    lab.call.ended(refused);
+    const before = lab.calls.length;
+    while (lab.calls.length === before) lab.host.clock.advance(10);
+  }
+  lab.host.clock.advance(1_000);
+  lab.call.ended(refused);
+  const before = lab.calls.length;
+  lab.peers.entered(EAST);
+  assert.equal(lab.calls.length, before, "another has come");
+  lab.peers.entered(WEST);
+  assert.equal(lab.calls.length, before + 1);
+  lab.call.ended(refused);
+  lab.peers.entered(WEST);
+  assert.equal(lab.calls.length, before + 1, "it was tried just now");
+  await lab.reconnect();
+  lab.peers.entered(WEST);
+  assert.equal(lab.call.closed, false, "a link that is there stays as it is");
 });
 
 test("a stream that was good for a minute makes the next pause short", async () => {

@@ -140,6 +140,8 @@ export class ServingLab {
   readonly admission: PeerAdmission;
   readonly server: XdsServer;
   whyNotJoined: string | undefined;
+  /** Clusters whose control planes were let in. */
+  readonly entered: string[] = [];
 
   private constructor(served: ServedPeers) {
     const { services, facts, workloads, gateways, grants, graph, host } = this;
@@ -156,6 +158,7 @@ export class ServingLab {
         observe: (observer) => this.trust.observe(observer),
       },
       whyNotJoined: () => this.whyNotJoined,
+      onEntered: (cluster) => this.entered.push(cluster),
     });
     this.server = new XdsServer(host, {
       logs: new Map(),

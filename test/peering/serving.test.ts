@@ -65,6 +65,7 @@ test("before our own cluster has joined, a peer is told to come back, not that t
   const again = await lab.connect(await shownBy(made.west));
   again.ask("FSDS", "west");
   assert.equal(again.take().length, 3);
+  assert.deepEqual(lab.entered, ["west"], "who was sent away has not come");
 });
 
 test("a control plane is one by its certificate: tokens and other names make none", async () => {
