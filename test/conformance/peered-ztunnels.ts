@@ -1,5 +1,5 @@
 import type { ChildProcess } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { TestAuthority } from "../kits/tls.ts";
@@ -46,7 +46,7 @@ export class PeeredZtunnels {
   private constructor(ztunnel: string, root: TestAuthority, authorities: readonly TestAuthority[]) {
     this.#network = new TestNetwork(6);
     const [planeA, doorA, podA, planeB, doorB, podB] = this.#network.hosts as unknown as SixHosts;
-    const shared = { ztunnel, root, spawn: this.#spawn.bind(this) };
+    const shared = { ztunnel, root, spawn: this.#spawn.bind(this), printed: this.printed.bind(this) };
     const site = (name: string, app: string, hosts: SiteHosts, authority: TestAuthority): ZtunnelSite =>
       new ZtunnelSite({ ...shared, name, app, hosts, authority, folder: join(this.#folder, name) });
     this.a = site("a", "web", { plane: planeA, door: doorA, pod: podA }, authorities[0]!);
@@ -108,6 +108,7 @@ interface SiteParts {
   readonly ztunnel: string;
   readonly root: TestAuthority;
   readonly authority: TestAuthority;
+  readonly printed: (program: ChildProcess) => string;
   readonly spawn: (
     host: TestHost,
     command: string,
@@ -167,14 +168,15 @@ export class ZtunnelSite {
   }
 
   async startPlane(): Promise<void> {
-    const { hosts, spawn, name, app } = this.#parts;
+    const { hosts, spawn, printed, name, app } = this.#parts;
     const files = ["--manifests", this.at("manifests"), "--cacerts", this.at("cacerts"), "--state", this.at("state")];
     // A ztunnel in dedicated mode has its pod's account.
     const accounts = ["--trusted-node-accounts", `istio-system/ztunnel,shop/${app}`];
     const readers = ["--serving-name", hosts.plane.address, ...accounts];
     const flags = ["serve", "--cluster", name, "--listen", "0.0.0.0", ...files, ...readers];
     this.plane = spawn(hosts.plane, process.execPath, [program, ...flags]);
-    await until(`the control plane of ${name} is ready`, () => this.#get("ready").includes("ready"));
+    const { plane } = this;
+    await until(`the control plane of ${name} is ready`, () => printed(plane).includes("causeway is ready"));
   }
 
   /** @param signal SIGTERM to leave as in an upgrade, SIGKILL as in a crash. */
@@ -237,16 +239,9 @@ export class ZtunnelSite {
   }
 
   peer(other: ZtunnelSite): SeenPeer | undefined {
-    const peers = JSON.parse(this.#get("admin", "/debug/peerz")) as readonly SeenPeer[];
+    const page = fetchIn(this.#parts.hosts.plane, "http://127.0.0.1:15014/debug/peerz");
+    const peers = JSON.parse(page) as readonly SeenPeer[];
     return peers.find(({ cluster: name }) => name === other.name);
-  }
-
-  #get(port: "ready" | "admin", path = ""): string {
-    const { pid } = JSON.parse(readFileSync(this.at("state/connection.json"), "utf8")) as { readonly pid: number };
-    // One that a control plane before left does not count. `ip netns exec` becomes what it runs.
-    if (pid !== this.plane?.pid) return "";
-    const url = port === "admin" ? `http://127.0.0.1:15014${path}` : "http://127.0.0.1:8080/ready";
-    return fetchIn(this.#parts.hosts.plane, url);
   }
 }
 

@@ -15,6 +15,9 @@ import { app, globalName, type PeeredSite, PeeringLab, remoteGateway, splits } f
 import { ask, RoguePeer } from "./rogue-peer.ts";
 
 const WITHIN_MS = 20_000;
+/** Each counts as 1 KiB at least, of the 128 MiB that may come at once. */
+const FLOOD_CHANGES = 160_000;
+const RESPONSE_CHANGES = 4_000;
 const OF_M = { network: networkId("m-net") };
 
 const says = (name: string, said: Partial<FederatedService> = {}): Resource =>
@@ -111,6 +114,24 @@ suite("a peer with a good certificate and bad intentions", () => {
     assert.match((await a!.peer("m"))!.message, /whoever answers is cluster b, and Gateway .*-m leads to m/);
     const thieves = [...client.workloads.values()].filter(({ name }) => name === "thief");
     assert.deepEqual([thieves, client.calls(globalName("cart"))], [[], { b: 1 }]);
+  });
+
+  test("T22: one that changes its mind without end is made to wait, and what others say meanwhile arrives", async () => {
+    const changes = Array.from({ length: 10 }, (_, ready) => says(`moody-${ready % 3}`, { ready, total: 10 }));
+    const response = Array.from({ length: RESPONSE_CHANGES / 10 }, () => changes).flat();
+    await reads(right);
+    for (let sent = 0; sent < FLOOD_CHANGES; sent += RESPONSE_CHANGES) rogue.say(FSDS_TYPE, response);
+    b!.write("cart", app("cart", { replicas: 5 }));
+    const heard = () => client.counts(globalName("cart"))["b"] === 5;
+    const tookMs = await eventually("b is heard", WITHIN_MS, heard);
+    const slowed = async () => (await a!.plane.metric("peer_denied_total", 'reason="quota"')) > 0;
+    await eventually("the rogue is made to wait", WITHIN_MS, slowed);
+    assert.ok(await a!.plane.ready());
+    console.log(`      b was heard after ${tookMs} ms`);
+    a!.remove("peer-m");
+    const gone = () => [...client.workloads.values()].every(({ cluster }) => (cluster as string) !== "m");
+    await eventually("nothing of it is left", WITHIN_MS, gone);
+    assert.deepEqual(client.counts(globalName("cart")), { b: 5 });
   });
 
   test("T22: as a reader it is no other cluster, no ztunnel's pod, and is told no more than it is granted", async () => {
