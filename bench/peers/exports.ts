@@ -56,7 +56,6 @@ async function measure(
   const idle = plane.memory().now;
   const { ms } = await readers.read(order);
   report(cost("peers.exports-all-have-200", ms, "ms", statesMs));
-  report(cost("peers.exports-rss-for-each", (plane.memory().now - idle) / PEERS / 1024, "KiB", 64));
   const found: number[] = [];
   for (let round = 0; round < ROUNDS; round += 1) {
     await pause(300);
