@@ -133,7 +133,7 @@ suite("links between control planes that are processes, over wires that fail", (
     });
   });
 
-  test("T06: under two roots both ends say TLSUnknownAuthority, and remote-clusters says it in words", async () => {
+  test("T06: under two roots both ends say TLSUnknownAuthority, and explain says what mends it", async () => {
     const issuer = await TestAuthority.create("CN=another root");
     const [a, b] = await Promise.all([lab.site("a"), lab.site("b", { issuer })]);
     a.link(b);
@@ -155,9 +155,12 @@ suite("links between control planes that are processes, over wires that fail", (
       assert.match(site.plane.log, /reason=TLSUnknownAuthority/);
     }
     assert.equal((await a.client()).service(globalName("cart")), undefined);
+    const { out, code } = await a.run("explain", globalName("cart"));
+    assert.equal(code, 1);
+    assert.match(out, /fix +give both clusters authorities under one root/);
   });
 
-  test("T07: a network label that is wrong is named at the Gateway, and nothing is called that would end nowhere", async () => {
+  test("T07: a network label that is wrong is named with its Gateway, by explain, too, and nothing is called that would end nowhere", async () => {
     const [a, b] = await two();
     b.write("cart", app("cart"));
     a.link(b, { network: "b-nett" });
@@ -170,6 +173,9 @@ suite("links between control planes that are processes, over wires that fail", (
       /says network b-net, and Gateway istio-eastwest\/istio-remote-peer-b b-nett; correct the label/,
     );
     assert.deepEqual(client.calls(globalName("cart")), {});
+    const { out, code } = await a.run("explain", globalName("cart"));
+    assert.equal(code, 1);
+    assert.match(out, /fix +kubectl .* label gateway istio-remote-peer-b topology.istio.io\/network=b-net --overwrite/);
     a.link(b);
     await splits(client, globalName("cart"), { b: 1 });
   });

@@ -21,7 +21,7 @@
 // | T22 | peering-threats                                                         | peering/import, peering/serving, peering/grants                    |
 // | T23 | ztunnel-peering                                                         |                                                                    |
 // | T24 | here, as far as WDS decides                                             | registry/peered-services                                           |
-// | T26 |                                                                         | explain/exporter-causes, explain/consumer-causes                   |
+// | T26 | peering-links, two of the causes                                        | explain/exporter-causes, explain/consumer-causes                   |
 import assert from "node:assert/strict";
 import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
 import { VERSION } from "../../src/version.ts";
