@@ -24,7 +24,7 @@ export class BenchRoot {
     this.#root = root;
   }
 
-  /** @param folder which is there no more afterwards than before. */
+  /** @param folder where it is written; new. */
   static async make(folder: string): Promise<BenchRoot> {
     const shape = { trustDomain: TRUST_DOMAIN, keyType: KEY_TYPES[0], lifetimeMs: USUAL_LIFETIME_MS };
     const host = quietHost();

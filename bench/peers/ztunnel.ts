@@ -23,7 +23,6 @@ export class BenchZtunnel {
   readonly #onArrival: (service: string, at: number) => void;
   #removals = 0;
   #answers = 0;
-  #bytes = 0;
   #end = new AbortController();
   #waiting: (() => void)[] = [];
 
@@ -39,10 +38,6 @@ export class BenchZtunnel {
   /** Aggregates that were ever taken from it. */
   get removals(): number {
     return this.#removals;
-  }
-  /** Of resources that it received so far. */
-  get bytes(): number {
-    return this.#bytes;
   }
   /** Responses of workloads and services on the stream that is open. */
   get answers(): number {
@@ -86,10 +81,7 @@ export class BenchZtunnel {
     const at = performance.now();
     if (typeUrl !== ADDRESS_TYPE) return;
     this.#answers += 1;
-    for (const { name, body } of resources) {
-      this.#bytes += body.length;
-      if (name.includes(AGGREGATE)) this.#arrived(name, at);
-    }
+    for (const { name } of resources) if (name.includes(AGGREGATE)) this.#arrived(name, at);
     for (const name of removed) if (this.#aggregates.delete(name)) this.#removals += 1;
     for (const wake of this.#waiting.splice(0)) wake();
   }
