@@ -1,7 +1,6 @@
 import type { Clock } from "../host.ts";
 import type { ClusterId, ObjectKey, WorkloadUid } from "../names.ts";
 import { printable } from "../printable.ts";
-import type { Source } from "../registry/collection/source.ts";
 import type { FederatedService } from "../registry/model/federated-service.ts";
 import type { ClusterFacts, ImportDenial } from "../registry/model/peer.ts";
 import type { Workload } from "../registry/model/workload.ts";
@@ -11,6 +10,7 @@ import { decodeWorkload } from "../xds/types/address.ts";
 import { decodeClusterFacts } from "../xds/types/cluster-facts.ts";
 import { decodeFederatedService } from "../xds/types/federated-service.ts";
 import { type PeerQuota, Tally } from "./allowance.ts";
+import type { Writes } from "./paced-writes.ts";
 import { ImportedRecords, type SavedRecord } from "./imported-records.ts";
 import {
   checkFacts,
@@ -28,13 +28,13 @@ export const PEER_TYPES = [SGDS_TYPE, FSDS_TYPE, ADDRESS_TYPE] as const satisfie
 
 /** Where a peer's records go: the registry's sources. */
 export interface PeerIntake {
-  readonly federated: Source<ObjectKey, FederatedService>;
-  readonly facts: Source<ClusterId, ClusterFacts>;
-  readonly workloads: Source<WorkloadUid, Workload>;
+  readonly federated: Writes<ObjectKey, FederatedService>;
+  readonly facts: Writes<ClusterId, ClusterFacts>;
+  readonly workloads: Writes<WorkloadUid, Workload>;
   readonly denied: Denied;
 }
 
-type Denied = Pick<Source<ObjectKey, ImportDenial>, "set" | "delete">;
+type Denied = Writes<ObjectKey, ImportDenial>;
 
 export interface ImportOptions {
   readonly intake: PeerIntake;

@@ -1,9 +1,9 @@
 import { messageOf } from "../errors.ts";
 import type { Clock } from "../host.ts";
-import type { Source } from "../registry/collection/source.ts";
 import type { ImportDenial } from "../registry/model/peer.ts";
 import type { ReceivedResource } from "../xds/delta-client.ts";
 import type { Tally } from "./allowance.ts";
+import type { Writes } from "./paced-writes.ts";
 import type { Denial, DenialReason, Verdict } from "./rules.ts";
 
 /** For how long what a peer has withdrawn takes no new traffic before it goes (contract peering.md 2.13). */
@@ -19,7 +19,7 @@ const VERSION_CHARACTERS_MAX = 256;
 
 /** What is particular to one type of records; names are keys of its source. */
 export interface RecordKind<K extends string, V> {
-  readonly source: Source<K, V>;
+  readonly source: Writes<K, V>;
   /** @throws MeshError `invalid`, naming the field. */
   decode(body: Uint8Array): V;
   check(name: string, value: V): Verdict;
@@ -28,7 +28,7 @@ export interface RecordKind<K extends string, V> {
   /** What is written of one that was withdrawn, until its connections have ended; undefined if it goes at once. */
   readonly drained?: (value: V) => V;
   /** Where names that were not taken are shown, with the reason. */
-  readonly denied?: Pick<Source<K, ImportDenial>, "set" | "delete">;
+  readonly denied?: Writes<K, ImportDenial>;
 }
 
 /** One record as it is kept over a restart. */

@@ -4,16 +4,19 @@ import type { ServingCertificates } from "../ca/serving-certificate.ts";
 import type { TrustBundles } from "../ca/trust-bundles.ts";
 import type { Config } from "../config.ts";
 import type { Host } from "../host.ts";
-import type { ClusterId } from "../names.ts";
+import type { ClusterId, ObjectKey, WorkloadUid } from "../names.ts";
 import { Turns } from "../ca/turns.ts";
 import type { LookUp } from "../peering/addresses.ts";
 import { PEER_QUOTA } from "../peering/allowance.ts";
 import { GrpcLinks } from "../peering/dial.ts";
 import { PeeringMetrics } from "../peering/metrics.ts";
+import { PacedWrites } from "../peering/paced-writes.ts";
 import type { PeerView } from "../peering/opened-peer.ts";
 import { Peers } from "../peering/peers.ts";
 import { takesConnections } from "../peering/probe.ts";
 import { SnapshotStore } from "../peering/snapshot-store.ts";
+import type { FederatedService } from "../registry/model/federated-service.ts";
+import type { Workload } from "../registry/model/workload.ts";
 import type { Registry } from "../registry/registry.ts";
 import { VERSION } from "../version.ts";
 import type { ClientStatus } from "../xds/client-status.ts";
@@ -38,6 +41,10 @@ export class PlanePeers {
   readonly #bundles: TrustBundles;
   readonly #links: GrpcLinks;
   readonly #peers: Peers;
+  readonly #paced: {
+    readonly federated: PacedWrites<ObjectKey, FederatedService>;
+    readonly workloads: PacedWrites<WorkloadUid, Workload>;
+  };
   readonly #observing: readonly Disposable[];
 
   constructor(host: Host, config: Config, trust: TrustBundles, plane: PeeredPlane) {
@@ -50,6 +57,10 @@ export class PlanePeers {
       accounts: new Set(peering.accounts),
       material: () => plane.certificate?.current,
     });
+    this.#paced = {
+      federated: new PacedWrites(host.clock, registry.peers.federated),
+      workloads: new PacedWrites(host.clock, registry.peers.workloads),
+    };
     const deliveries = new Deliveries(host.clock, () => plane.discovery.clients());
     this.#peers = new Peers(host, {
       gateways: registry.peerGateways,
@@ -57,7 +68,7 @@ export class PlanePeers {
       metrics: new PeeringMetrics(host.metrics, cluster),
       node: nodeOf(config, cluster),
       transport: this.#links,
-      intake: registry.peers,
+      intake: { ...registry.peers, federated: this.#paced.federated, workloads: this.#paced.workloads },
       store: new SnapshotStore(host, join(stateDir, "peers")),
       quota: PEER_QUOTA,
       stale: { graceMs: peering.staleGraceMs, policy: peering.stalePolicy },
@@ -81,6 +92,8 @@ export class PlanePeers {
 
   /** Once there is a certificate to show. */
   dial(): void {
+    this.#paced.federated.pace();
+    this.#paced.workloads.pace();
     this.#peers.dial();
   }
 
@@ -105,6 +118,8 @@ export class PlanePeers {
   async close(): Promise<void> {
     for (const observing of this.#observing) observing[Symbol.dispose]();
     await this.#peers.close();
+    this.#paced.federated.close();
+    this.#paced.workloads.close();
   }
 
   /** Our root vouches for each trust domain that a Gateway of ours names (contract peering.md 2.3). */

@@ -16,6 +16,9 @@ import { ask, RoguePeer } from "./rogue-peer.ts";
 
 const WITHIN_MS = 20_000;
 /** Each counts as 1 KiB at least, of the 128 MiB that may come at once. */
+/** More records than are kept of a peer, and how many those are. */
+const FLOOD = 60_000;
+const RECORDS_MAX = 50_000;
 const FLOOD_CHANGES = 160_000;
 const RESPONSE_CHANGES = 4_000;
 const OF_M = { network: networkId("m-net") };
@@ -155,4 +158,25 @@ suite("a peer with a good certificate and bad intentions", () => {
     assert.match(String(await asks({ issuer: strangers })), /^(UNAUTHENTICATED|UNAVAILABLE)/);
     assert.equal((await b!.peer(a!))!.state, "live");
   });
+
+  test("T22: a peer that sends more than its whole quota at once is cut off there, and nobody else waits for it", async () => {
+    const flood = Array.from({ length: FLOOD }, (_, at) => says(`flood-${at}`));
+    await reads(right);
+    for (let at = 0; at < FLOOD; at += 10_000) rogue.say(FSDS_TYPE, flood.slice(at, at + 10_000));
+    b!.write("cart", app("cart", { replicas: 4 }));
+    const tookMs = await eventually("b is heard", 60_000, () => client.counts(globalName("cart"))["b"] === 4);
+    const full = async () => (await a!.plane.metric("peer_denied_total", 'reason="quota"')) > FLOOD - RECORDS_MAX;
+    await eventually("the flood is over its quota", 60_000, full);
+    const { records } = (await a!.peer("m"))! as unknown as { readonly records: number };
+    assert.equal(records, RECORDS_MAX);
+    assert.ok((await denied()).every((line) => line.startsWith("quota ")));
+    assert.ok(await a!.plane.ready());
+    console.log(
+      `      ${records} records were kept; b was heard after ${tookMs} ms; ${Math.round(a!.plane.rssMiB)} MiB`,
+    );
+    a!.remove("peer-m");
+    const gone = () => [...client.workloads.values()].every(({ cluster }) => (cluster as string) !== "m");
+    await eventually("nothing of it is left", 60_000, gone);
+    assert.deepEqual(client.counts(globalName("cart")), { b: 4 });
+  }).timeout(150_000);
 });
