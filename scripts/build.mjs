@@ -7,21 +7,39 @@ const root = join(import.meta.dirname, "..");
 const bin = (name) => join(root, "node_modules", ".bin", name);
 const run = (command, args) => execFileSync(command, args, { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
 
-const protoFolder = join(root, "proto");
-const protos = readdirSync(protoFolder)
+const gen = join(root, "proto", "gen");
+const mtimeOf = (path) => statSync(join(root, path)).mtimeMs;
+const SHAPE = ["--no-create", "--no-verify", "--no-delimited", "--no-service"];
+
+/** Makes proto/gen/<name>.js and its types, unless both are newer than what they are made of. */
+function generate(name, sources, args) {
+  const code = join(gen, `${name}.js`);
+  if (existsSync(code) && statSync(code).mtimeMs >= Math.max(...sources.map(mtimeOf))) return;
+  mkdirSync(gen, { recursive: true });
+  run(bin("pbjs"), ["-t", "static-module", "-w", "es6", "--es6", ...SHAPE, "-o", code, ...args]);
+  run(bin("pbts"), ["-o", join(gen, `${name}.d.ts`), code]);
+  // Node resolves ES module paths literally; the generator leaves the ending out. The comments are in the types.
+  const text = readFileSync(code, "utf8").replace(/"protobufjs\/minimal"/, '"protobufjs/minimal.js"');
+  writeFileSync(code, text.replace(/^ *\/\*\*[^]*?\*\/\n/gm, ""));
+}
+
+const protos = readdirSync(join(root, "proto"))
   .filter((name) => name.endsWith(".proto"))
   .map((name) => join("proto", name));
-const generated = join(root, "proto", "gen", "mesh.js");
-const newestProto = Math.max(...protos.map((path) => statSync(join(root, path)).mtimeMs));
+generate("mesh", protos, ["--force-long", "-p", "proto", ...protos]);
 
-if (!existsSync(generated) || statSync(generated).mtimeMs < newestProto) {
-  mkdirSync(join(root, "proto", "gen"), { recursive: true });
-  const shape = ["--no-create", "--no-verify", "--no-delimited", "--no-service", "--force-long"];
-  run(bin("pbjs"), ["-t", "static-module", "-w", "es6", "--es6", ...shape, "-p", "proto", "-o", generated, ...protos]);
-  // Node resolves ES module paths literally; the generator leaves the ending out.
-  writeFileSync(generated, readFileSync(generated, "utf8").replace(/"protobufjs\/minimal"/, '"protobufjs/minimal.js"'));
-  run(bin("pbts"), ["-o", join(root, "proto", "gen", "mesh.d.ts"), generated]);
-}
+// Envoy's own messages: those that proto/envoy.json names, and what they are made of.
+const packaged = join("node_modules", "@grpc", "grpc-js-xds", "deps");
+const list = join("proto", "envoy.json");
+const folders = ["envoy-api", "xds", "googleapis", "protoc-gen-validate"].flatMap((name) => [
+  "-p",
+  join(packaged, name),
+]);
+generate(
+  "envoy",
+  [list, "package-lock.json"],
+  ["--force-number", "--filter", list, ...folders, ...JSON.parse(readFileSync(join(root, list), "utf8")).files],
+);
 
 // A file that was deleted from src must not live on in dist, where the tests would still find it.
 rmSync(join(root, "dist"), { recursive: true, force: true });

@@ -10,6 +10,12 @@ export const AUTHORIZATION_TYPE = "type.googleapis.com/istio.security.Authorizat
 /** What control planes tell each other; never a ztunnel (contract peering.md 2.4). */
 export const FSDS_TYPE = "type.googleapis.com/causeway.peering.FederatedService" as TypeUrl;
 export const SGDS_TYPE = "type.googleapis.com/causeway.peering.ClusterFacts" as TypeUrl;
+/** What Envoy asks for: the proxies of our gateways, each for its own. */
+export const LISTENER_TYPE = "type.googleapis.com/envoy.config.listener.v3.Listener" as TypeUrl;
+export const CLUSTER_TYPE = "type.googleapis.com/envoy.config.cluster.v3.Cluster" as TypeUrl;
+export const ROUTE_TYPE = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration" as TypeUrl;
+export const ENDPOINT_TYPE = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment" as TypeUrl;
+export const SECRET_TYPE = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret" as TypeUrl;
 /** istioctl's view of the control plane itself; never a mesh resource. */
 export const DEBUG_TYPE = "istio.io/debug" as TypeUrl;
 
@@ -19,6 +25,11 @@ export const TYPE_NAMES: ReadonlyMap<string, string> = new Map([
   [AUTHORIZATION_TYPE, "WADS"],
   [FSDS_TYPE, "FSDS"],
   [SGDS_TYPE, "SGDS"],
+  [LISTENER_TYPE, "LDS"],
+  [CLUSTER_TYPE, "CDS"],
+  [ROUTE_TYPE, "RDS"],
+  [ENDPOINT_TYPE, "EDS"],
+  [SECRET_TYPE, "SDS"],
 ]);
 
 /** One resource, encoded once and sent unchanged to every client. */
