@@ -1,20 +1,16 @@
 import { readFileSync } from "node:fs";
-import { istio } from "../../proto/gen/mesh.js";
 import { nodeOf } from "../../src/commands/watch.ts";
-import { networkId, type Hostname, type NetworkId, type ServiceName } from "../../src/names.ts";
-import type { GatewayAddress } from "../../src/registry/model/address.ts";
-import type { LoadBalancingScope, Service } from "../../src/registry/model/service.ts";
+import { networkId } from "../../src/names.ts";
+import type { Service } from "../../src/registry/model/service.ts";
 import type { Workload } from "../../src/registry/model/workload.ts";
 import { systemClock } from "../../src/system-host.ts";
 import { DeltaClient } from "../../src/xds/delta-client.ts";
 import { followXds } from "../../src/xds/follow.ts";
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from "../../src/xds/resource.ts";
-import { ipText } from "../../src/xds/types/ip-field.ts";
-import { decodeWorkload } from "../../src/xds/types/decoded-workload.ts";
+import { HeldMesh } from "../kits/held-mesh.ts";
 import { type Caller, choices, gatewaysAt } from "../kits/ztunnel-choice.ts";
 import { type Causeway, eventually } from "./causeway-process.ts";
 
-const wds = istio.workload;
 const HEARD_MS = 10_000;
 
 /** Where calls end, by cluster: parts of 1; empty if they fail. */
@@ -32,10 +28,7 @@ export interface MeshClientOptions {
  * comes back by itself to a Causeway that listens on the same port again, and keeps what it holds meanwhile.
  */
 export class MeshClient {
-  readonly workloads = new Map<string, Workload>();
-  readonly services = new Map<string, Service>();
-  /** Names, as they were removed. */
-  readonly removed: string[] = [];
+  readonly #mesh = new HeldMesh();
   /** How often a stream was lost. */
   lost = 0;
   readonly #gaps = new Map<string, { sinceMs: number | undefined; longestMs: number }>();
@@ -55,7 +48,9 @@ export class MeshClient {
       signal: this.#end.signal,
       onUpdate: ({ typeUrl, resources, removed }) => {
         this.#heard += 1;
-        if (typeUrl === ADDRESS_TYPE) this.#take(resources, removed);
+        if (typeUrl !== ADDRESS_TYPE) return;
+        this.#mesh.take(resources, removed);
+        this.#measureGaps();
       },
       onLost: () => (this.lost += 1),
     }).catch((thrown: Error) => void (this.#failure = thrown));
@@ -76,13 +71,25 @@ export class MeshClient {
 
   /** By host, whatever its namespace. */
   service(host: string): Service | undefined {
-    return [...this.services.values()].find(({ hostname }) => hostname === host);
+    return this.#mesh.service(host);
+  }
+  get workloads(): ReadonlyMap<string, Workload> {
+    return this.#mesh.workloads;
+  }
+  get services(): ReadonlyMap<string, Service> {
+    return this.#mesh.services;
+  }
+  /** Names, as they were removed. */
+  get removed(): readonly string[] {
+    return this.#mesh.removed;
   }
 
   /** The workloads behind a host, in the order of their names. */
   endpoints(host: string): readonly Workload[] {
     const key = this.service(host)?.key;
-    return key === undefined ? [] : [...this.#behind(key)].sort((a, b) => (a.uid < b.uid ? -1 : 1));
+    return key === undefined
+      ? []
+      : [...this.#mesh.workloadsByService.get(key)].sort((a, b) => (a.uid < b.uid ? -1 : 1));
   }
 
   /** Healthy endpoints by cluster; those of other networks count as much as their aggregate has capacity. */
@@ -144,79 +151,4 @@ export class MeshClient {
     if (gatewaysAt(this.#mesh, networkGateway!).length === 0) throw new Error(`${uid} has an unknown network gateway`);
     if (subjectAltNames.length === 0) throw new Error(`nobody is expected behind ${hostname} on the network of ${uid}`);
   }
-
-  #behind(key: string): readonly Workload[] {
-    return [...this.workloads.values()].filter(({ services }) => services.some(({ service }) => service === key));
-  }
-
-  get #mesh() {
-    return {
-      workloads: this.workloads,
-      services: this.services,
-      workloadsByService: { get: (key: string) => this.#behind(key) },
-    };
-  }
-
-  #take(resources: readonly { readonly name: string; readonly body: Uint8Array }[], removed: readonly string[]): void {
-    for (const { name, body } of resources) {
-      const { service } = wds.Address.decode(body);
-      if (service instanceof wds.Service) this.services.set(name, toService(name, service));
-      else this.workloads.set(name, decodeWorkload(body));
-    }
-    for (const name of removed) for (const held of [this.services, this.workloads]) held.delete(name);
-    this.removed.push(...removed);
-    this.#measureGaps();
-  }
-}
-
-const MODES = new Map<number, "unspecified" | "strict" | "failover" | "passthrough">([
-  [wds.LoadBalancing.Mode.STRICT, "strict"],
-  [wds.LoadBalancing.Mode.FAILOVER, "failover"],
-  [wds.LoadBalancing.Mode.PASSTHROUGH, "passthrough"],
-]);
-
-function toService(name: string, message: istio.workload.Service): Service {
-  const { loadBalancing, waypoint } = message;
-  const allowAll = wds.LoadBalancing.HealthPolicy.ALLOW_ALL;
-  return {
-    key: name as ServiceName,
-    name: message.name,
-    namespace: message.namespace,
-    hostname: message.hostname as Hostname,
-    addresses: message.addresses.map(({ network, address }) => ({
-      network: (network ?? "") as NetworkId,
-      ip: ipText(address ?? new Uint8Array())!,
-    })),
-    ports: message.ports.map(({ servicePort, targetPort }) => ({
-      servicePort: servicePort ?? 0,
-      targetPort: targetPort ?? 0,
-    })),
-    subjectAltNames: message.subjectAltNames,
-    waypoint: waypoint ? toGateway(waypoint) : undefined,
-    loadBalancing: loadBalancing
-      ? {
-          mode: MODES.get(loadBalancing.mode ?? 0) ?? "unspecified",
-          preference: (loadBalancing.routingPreference ?? []).map(
-            (scope) => wds.LoadBalancing.Scope[scope]!.toLowerCase() as LoadBalancingScope,
-          ),
-          healthPolicy: loadBalancing.healthPolicy === allowAll ? "allow-all" : "only-healthy",
-        }
-      : undefined,
-    ipFamilies: "automatic",
-    canonical: message.canonical,
-  };
-}
-
-function toGateway({ hostname, address, hboneMtlsPort }: istio.workload.IGatewayAddress): GatewayAddress {
-  const hbonePort = hboneMtlsPort ?? 0;
-  if (hostname) {
-    const { namespace, hostname: host } = hostname;
-    return {
-      destination: { kind: "hostname", namespace: namespace ?? "", hostname: (host ?? "") as Hostname },
-      hbonePort,
-    };
-  }
-  const { network, address: bytes } = address ?? {};
-  const at = { network: networkId(network ?? ""), ip: ipText(bytes ?? new Uint8Array()) ?? "" };
-  return { destination: { kind: "address", address: at }, hbonePort };
 }
