@@ -6,19 +6,12 @@ import { formatServiceAccountId } from "../spiffe.ts";
 import type { ClientStatus } from "./client-status.ts";
 import { ClientStream, type StreamLimits } from "./client-stream.ts";
 import { type DebugAnswers, DebugResponder, isDebugType } from "./debug-type.ts";
+import { checkType, noControlPlane, noProxy } from "./for-whom.ts";
+import type { GatewayGate, GatewayVisit, GatewayVisitor } from "./gateway-gate.ts";
 import { checkNodeIdentity } from "./identity-check.ts";
 import type { PeerGate, PeerLogs, PeerProof, PeerVisit, PeerVisitor } from "./peer-gate.ts";
 import { printable } from "../printable.ts";
-import {
-  type ClientNode,
-  type DeltaRequest,
-  type DeltaResponse,
-  FSDS_TYPE,
-  type Holding,
-  type Resource,
-  SGDS_TYPE,
-  type TypeUrl,
-} from "./resource.ts";
+import type { ClientNode, DeltaRequest, DeltaResponse, Holding, Resource, TypeUrl } from "./resource.ts";
 import type { ResourceLog } from "./resource-log.ts";
 import { decodeDeltaRequest, encodeDeltaDebugAnswer, encodeDeltaResponse } from "./wire.ts";
 import { shortTypeName, type XdsMetrics } from "./xds-metrics.ts";
@@ -29,10 +22,20 @@ const PROGRESS_BYTES = 64 * 1024;
 /** Of a peer: small, so that it can have us wait between two, and a slow one holds little. */
 const PEER_LIMITS = { responseBytesMax: 4 * 1024 * 1024 } as const;
 
+/** Until somebody who may not read the mesh has said that it is a Gateway's proxy. */
+const BARRED_MS = 10_000;
+
 /** Whose stream it is: of a client of the mesh, if anybody has proven anything, or of another control plane. */
-export type Guest =
-  | { readonly caller: Caller | undefined; readonly peer?: undefined }
-  | { readonly caller?: undefined; readonly peer: { readonly gate: PeerGate; readonly proof: PeerProof } };
+export type Guest = ClientGuest | { readonly peer: { readonly gate: PeerGate; readonly proof: PeerProof } };
+
+interface ClientGuest {
+  readonly peer?: undefined;
+  readonly caller: Caller | undefined;
+  /** Lets it in if it is a Gateway's proxy. */
+  readonly gateways?: GatewayGate | undefined;
+  /** Why it may not read the mesh, which no proxy needs. */
+  readonly barred?: MeshError | undefined;
+}
 
 /** What every stream of a server shares. */
 export interface SessionSurroundings {
@@ -49,13 +52,15 @@ export interface SessionSurroundings {
 }
 
 /** One delta stream: its messages to the state machine, and what that gives to the wire. */
-export class ClientSession implements MessageReceiver, PeerVisitor {
+export class ClientSession implements MessageReceiver, PeerVisitor, GatewayVisitor {
   readonly #shared: SessionSurroundings;
   readonly #channel: MessageChannel;
   readonly #guest: Guest;
   /** Of a peer, once it has been let in. */
   #visit: PeerVisit | undefined;
-  /** Until a peer may be sent more. */
+  /** Of a Gateway's proxy, once it has been let in. */
+  #proxy: GatewayVisit | undefined;
+  /** Until a peer may be sent more, or who is barred has to have said more. */
   #pause: Disposable | undefined;
   #welcomed = false;
   readonly #stream: ClientStream;
@@ -79,7 +84,7 @@ export class ClientSession implements MessageReceiver, PeerVisitor {
     this.#shared = shared;
     this.#channel = channel;
     this.#guest = guest;
-    this.#debug = new DebugResponder(shared.debug, guest.caller);
+    this.#debug = new DebugResponder(shared.debug, this.#client?.caller);
     this.#log = shared.host.log.scope("delta");
     this.#connectedAt = shared.host.clock.now();
     this.#stream = new ClientStream(shared.logs, shared.host.clock, {
@@ -89,6 +94,8 @@ export class ClientSession implements MessageReceiver, PeerVisitor {
       lastProgressMs: () => this.#lastProgressMs(),
       onExpired: (error) => this.#end(error, "unanswered"),
     });
+    const barred = this.#client?.barred;
+    if (barred !== undefined) this.#pause = shared.host.clock.after(BARRED_MS, () => this.#end(barred, "denied"));
   }
 
   message(bytes: Uint8Array): void {
@@ -98,7 +105,8 @@ export class ClientSession implements MessageReceiver, PeerVisitor {
       this.#receive(decodeDeltaRequest(bytes));
     } catch (thrown) {
       if (!(thrown instanceof MeshError)) this.#noteDefect(thrown);
-      this.#end(MeshError.from(thrown), "refused");
+      const error = MeshError.from(thrown);
+      this.#end(error, error === this.#client?.barred ? "denied" : "refused");
     }
   }
 
@@ -156,16 +164,16 @@ export class ClientSession implements MessageReceiver, PeerVisitor {
   }
 
   #receive(request: DeltaRequest): void {
-    if (isDebugType(request.typeUrl) && this.#guest.peer === undefined) {
+    if (isDebugType(request.typeUrl) && this.#client !== undefined && this.#client.barred === undefined) {
       void this.#answerDebug(request);
       return;
     }
     if (this.#stream.node === undefined) this.#welcome(request);
-    this.#checkType(request.typeUrl);
+    checkType(request.typeUrl, this.#visit?.logs, this.#proxy);
     const strays = this.#stream.strayNonces;
     this.#stream.receive(request);
     if (this.#stream.strayNonces > strays) this.#shared.metrics.expiredNonce(request.typeUrl);
-    else if (request.nonce !== "" && request.rejection !== undefined) this.#noteRejection(request);
+    else if (request.nonce !== "") this.#noteAnswer(request);
     this.serve();
   }
 
@@ -173,11 +181,24 @@ export class ClientSession implements MessageReceiver, PeerVisitor {
     this.#stream.identify(request.node);
     const node = this.#stream.node!;
     if (this.#guest.peer !== undefined) this.#enter(this.#guest.peer, node);
-    else if (this.#stream.facts!.type === "istiod") throw noControlPlane();
-    else if (this.#guest.caller !== undefined) checkNodeIdentity(node, this.#guest.caller);
+    else this.#admit(this.#guest, node);
     this.#welcomed = true;
     this.#shared.metrics.connected(node, 1);
     this.#log.info("client connected", { ...this.#who(), holds: request.initialVersions.size });
+  }
+
+  #admit({ caller, gateways, barred }: ClientGuest, node: ClientNode): void {
+    const { type } = this.#stream.facts!;
+    if (type === "istiod") throw noControlPlane();
+    if (type !== "waypoint") {
+      if (barred !== undefined) throw barred;
+      if (caller !== undefined) checkNodeIdentity(node, caller);
+      return;
+    }
+    if (caller === undefined || gateways === undefined) throw noProxy("the configuration of a Gateway");
+    this.#proxy = gateways.enter(caller, node, this);
+    this.#stream.serveProxy(this.#proxy.logs);
+    this.#pause?.[Symbol.dispose]();
   }
 
   #enter({ gate, proof }: { readonly gate: PeerGate; readonly proof: PeerProof }, node: ClientNode): void {
@@ -192,15 +213,6 @@ export class ClientSession implements MessageReceiver, PeerVisitor {
   #followPeerLogs(logs: PeerLogs): void {
     const marker = (): Resource => this.#visit!.marker();
     this.#stream.follow(logs, marker, { ...PEER_LIMITS, ...this.#shared.limits });
-  }
-
-  /** What is for control planes is for nobody else, and they get nothing else. */
-  #checkType(typeUrl: TypeUrl): void {
-    const served = this.#visit?.logs;
-    if (served === undefined && (typeUrl === FSDS_TYPE || typeUrl === SGDS_TYPE)) throw noControlPlane();
-    if (served === undefined || served.has(typeUrl)) return;
-    const message = `"${printable(typeUrl, 128)}" is not for peers; they may have ${[...served.keys()].join(", ")}`;
-    throw new MeshError("denied", message, { reason: "NotForPeers" });
   }
 
   /** True while a peer has had its share of bytes for now. */
@@ -221,9 +233,11 @@ export class ClientSession implements MessageReceiver, PeerVisitor {
     this.#log.error("a defect ended a stream", { ...this.#who(), why: messageOf(thrown), where });
   }
 
-  #noteRejection({ typeUrl, rejection }: DeltaRequest): void {
+  #noteAnswer({ typeUrl, rejection }: DeltaRequest): void {
+    this.#proxy?.answered(typeUrl, rejection);
+    if (rejection === undefined) return;
     this.#shared.metrics.rejected(typeUrl);
-    const reason = printable(rejection ?? "", 1024);
+    const reason = printable(rejection, 1024);
     this.#log.warn("NACK", { ...this.#who(), type: shortTypeName(typeUrl), reason });
   }
 
@@ -273,16 +287,24 @@ export class ClientSession implements MessageReceiver, PeerVisitor {
     this.#stream.close();
     this.#pause?.[Symbol.dispose]();
     this.#visit?.leave();
+    this.#proxy?.leave();
     this.#shared.left(this);
     if (this.#welcomed) this.#shared.metrics.connected(this.#stream.node!, -1);
-    // Peers that are refused come again and again; their gate says so once.
-    const level = this.#welcomed || this.#guest.peer === undefined ? "info" : "debug";
-    this.#log[level](this.#welcomed ? "client gone" : "client left unserved", { ...this.#who(), why });
+    if (this.#welcomed) this.#log.info("client gone", { ...this.#who(), why });
+    // Peers and proxies that are refused come again and again; their gates say so once.
+    else if (this.#guest.peer !== undefined || this.#stream.facts?.type === "waypoint")
+      this.#log.debug("client left unserved", { ...this.#who(), why });
+    else
+      this.#log[this.#client?.barred === undefined ? "info" : "warn"]("client left unserved", { ...this.#who(), why });
   }
 
   /** Who has proven to be there; of a peer, once it was let in. */
   get #caller(): Caller | undefined {
-    return this.#visit?.caller ?? this.#guest.caller;
+    return this.#visit?.caller ?? this.#client?.caller;
+  }
+
+  get #client(): ClientGuest | undefined {
+    return this.#guest.peer === undefined ? this.#guest : undefined;
   }
 
   #who(): Record<string, string | undefined> {
@@ -295,10 +317,3 @@ export class ClientSession implements MessageReceiver, PeerVisitor {
     };
   }
 }
-
-const noControlPlane = (): MeshError =>
-  new MeshError(
-    "denied",
-    "what clusters share is for their control planes: connect to the TLS port with the certificate of one",
-    { reason: "NotAPeer" },
-  );

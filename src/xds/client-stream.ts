@@ -3,6 +3,7 @@ import { MeshError } from "../errors.ts";
 import type { Clock } from "../host.ts";
 import { type NodeFacts, parseNode } from "./client-node.ts";
 import { DeltaSession } from "./delta-session.ts";
+import { ProxyOrder } from "./envoy/proxy-order.ts";
 import { printable } from "../printable.ts";
 import {
   ADDRESS_TYPE,
@@ -74,6 +75,8 @@ export class ClientStream {
   #limits: StreamLimits;
   #marker: (() => Resource) | undefined;
   readonly #sessions = new Map<TypeUrl, DeltaSession>();
+  /** Of an Envoy. */
+  #order: ProxyOrder | undefined;
   #node: ClientNode | undefined;
   #facts: NodeFacts | undefined;
   #nonces = 0;
@@ -135,6 +138,12 @@ export class ClientStream {
     for (const [typeUrl, session] of this.#sessions) session.follow(logs.get(typeUrl)!);
   }
 
+  /** Serves an Envoy from these logs, in an order of its own; before its first request. */
+  serveProxy(logs: ReadonlyMap<TypeUrl, ResourceLog>): void {
+    this.#logs = logs;
+    this.#order = new ProxyOrder(logs, this.#sessions, this.#clock, this.#options.onWake);
+  }
+
   /** @throws MeshError `invalid` or `exhausted`, which must end the stream. */
   receive(request: DeltaRequest): void {
     if (this.#closed) return;
@@ -147,6 +156,7 @@ export class ClientStream {
       if (request.typeUrl === ADDRESS_TYPE) this.#awaitPolicies();
     }
     session.receive(request);
+    this.#order?.received(request);
   }
 
   /** The next response to send, or undefined if there is nothing now. */
@@ -170,6 +180,7 @@ export class ClientStream {
   /** Nothing follows. Idempotent. */
   close(): void {
     this.#closed = true;
+    this.#order?.close();
     this.#hold?.[Symbol.dispose]();
     this.#deadline?.[Symbol.dispose]();
     for (const session of this.#sessions.values()) session.close();
@@ -183,12 +194,14 @@ export class ClientStream {
       limits: this.#limits,
       nextNonce: this.#nextNonce,
       marker: this.#marker,
+      onSend: this.#order && ((name) => this.#order?.sending(typeUrl, name)),
     });
     this.#sessions.set(typeUrl, session);
     return session;
   }
 
   #next(): DeltaResponse | undefined {
+    if (this.#order !== undefined) return this.#order.next();
     for (const typeUrl of PEER_TYPES) {
       const response = this.#sessions.get(typeUrl)?.poll();
       if (response !== undefined) return response;

@@ -1,22 +1,19 @@
-import { MeshError } from "../errors.ts";
 import type { Clock } from "../host.ts";
 import { Answers } from "./answers.ts";
 import { Demand } from "./demand.ts";
 import type { Slice } from "./record-store.ts";
-import type {
-  DeltaRequest,
-  DeltaResponse,
-  Holding,
-  Position,
-  Resource,
-  SubscriptionStatus,
-  TypeUrl,
+import {
+  type DeltaRequest,
+  type DeltaResponse,
+  type Holding,
+  ONLY_BY_NAME,
+  type Position,
+  type Resource,
+  type SubscriptionStatus,
+  type TypeUrl,
 } from "./resource.ts";
 import type { ResourceLog } from "./resource-log.ts";
 import { ResponseDraft } from "./response-draft.ts";
-
-/** Longer names are of no resource: the longest is two Kubernetes names and a cluster, some 800 characters. */
-const NAME_CHARACTERS_MAX = 1024;
 
 /** Shared by all who owe nothing, and never added to: most sessions are idle, most of the time. */
 const EMPTY_BACKLOG = new Set<string>();
@@ -37,6 +34,8 @@ export interface SessionOptions {
   readonly nextNonce: () => string;
   /** What is sent last of the first state, so that the client knows it to be whole (contract peering.md 2.4). */
   readonly marker?: (() => Resource) | undefined;
+  /** Called with each name whose resource goes into the next response, or into one of those that follow it. */
+  readonly onSend?: ((name: string) => void) | undefined;
 }
 
 /**
@@ -128,6 +127,18 @@ export class DeltaSession {
     return draft.finish(this.#options.typeUrl, this.#answers.send());
   }
 
+  /** Sends `name` once more, although it has not changed. @returns false if the client has not asked for it by name. */
+  repeat(name: string): boolean {
+    if (this.#demand?.has(name) !== true) return false;
+    this.#owe(name);
+    return true;
+  }
+
+  /** True if the client has asked for `name` and was sent it. */
+  has(name: string): boolean {
+    return this.#demand?.holds(name) === true;
+  }
+
   status(): SubscriptionStatus {
     return {
       typeUrl: this.#options.typeUrl,
@@ -172,7 +183,8 @@ export class DeltaSession {
     this.#mustAnswer = true;
     this.#position = this.#log.head;
     // Subscribing to * and withdrawing it in one message is how an on-demand client starts (contract 2.3).
-    this.#wildcard = (subscribe.length === 0 || subscribe.includes("*")) && !withdrawn.has("*");
+    const unnamed = subscribe.length === 0 && !ONLY_BY_NAME.has(this.#options.typeUrl);
+    this.#wildcard = (unnamed || subscribe.includes("*")) && !withdrawn.has("*");
     if (this.#wildcard) this.#resumeWildcard(initialVersions);
     else this.#resumeDemand(initialVersions, withdrawn);
   }
@@ -181,6 +193,7 @@ export class DeltaSession {
     for (const name of withdrawn) {
       if (name === "*") this.#leaveWildcard();
       else this.#demand?.withdraw(name);
+      if (!this.#wildcard) this.#backlog.delete(name);
     }
     if (!wildcard || this.#wildcard || withdrawn.has("*")) return;
     this.#wildcard = this.#whole = this.#mustAnswer = true;
@@ -189,19 +202,10 @@ export class DeltaSession {
   #ask(names: readonly string[]): void {
     if (names.length === 0) return;
     const { typeUrl, limits } = this.#options;
-    const { subscribedNamesMax } = limits;
     const demand = this.#demandOrNew();
     for (const name of names) {
-      if (name.length > NAME_CHARACTERS_MAX) {
-        const message = `a subscribed name of ${typeUrl} has ${name.length} characters; ${NAME_CHARACTERS_MAX} is the most`;
-        throw new MeshError("invalid", message);
-      }
-      demand.add(name);
+      demand.ask(name, typeUrl, limits.subscribedNamesMax);
       this.#owe(name);
-      if (demand.size > subscribedNamesMax) {
-        const message = `more than ${subscribedNamesMax} names of ${typeUrl} are subscribed to; subscribe to * instead`;
-        throw new MeshError("exhausted", message);
-      }
     }
     this.#mustAnswer = true;
   }
@@ -265,6 +269,8 @@ export class DeltaSession {
     this.#whole = false;
     this.#position = snapshot.head;
     this.#slices = [...snapshot.slices].reverse();
+    const { onSend } = this.#options;
+    if (onSend !== undefined) for (const name of this.#log.names()) onSend(name);
     // What exists is in the snapshot; only what the client holds or asked for in vain remains to be said.
     for (const name of this.#backlog) if (this.#log.versionOf(name) !== undefined) this.#backlog.delete(name);
   }
@@ -313,6 +319,7 @@ export class DeltaSession {
     this.#backlog.delete(name);
     if (draft.has(name)) return;
     draft.send(resource);
+    this.#options.onSend?.(name);
     const arrives = !this.#wildcard && this.#demand?.hold(name) === true;
     // Who rejected something holds less than was sent, and which service it lacks is in no field of a NACK.
     const bring = arrives || this.#bringCompanions || this.#answers.rejections > 0;

@@ -1,4 +1,8 @@
-import type { ResourceRelations } from "./resource.ts";
+import { MeshError } from "../errors.ts";
+import type { ResourceRelations, TypeUrl } from "./resource.ts";
+
+/** Longer names are of no resource: the longest is two Kubernetes names and a cluster, some 800 characters. */
+const NAME_CHARACTERS_MAX = 1024;
 
 /** What one client asked for by name, and what it has got: what makes a change its business. */
 export class Demand {
@@ -19,6 +23,17 @@ export class Demand {
   add(name: string): void {
     this.#demanded.add(name);
   }
+  /** As `add`. @throws MeshError `invalid` for a name too long, `exhausted` for one more than `namesMax`. */
+  ask(name: string, typeUrl: TypeUrl, namesMax: number): void {
+    if (name.length > NAME_CHARACTERS_MAX) {
+      const message = `a subscribed name of ${typeUrl} has ${name.length} characters; ${NAME_CHARACTERS_MAX} is the most`;
+      throw new MeshError("invalid", message);
+    }
+    this.add(name);
+    if (this.size <= namesMax) return;
+    const message = `more than ${namesMax} names of ${typeUrl} are subscribed to; subscribe to * instead`;
+    throw new MeshError("exhausted", message);
+  }
   withdraw(name: string): void {
     this.#demanded.delete(name);
     this.#held.delete(name);
@@ -36,6 +51,9 @@ export class Demand {
   /** What the client has got. */
   held(): Iterable<string> {
     return this.#held;
+  }
+  holds(name: string): boolean {
+    return this.#held.has(name);
   }
   release(name: string): void {
     this.#held.delete(name);

@@ -16,6 +16,10 @@ export const CLUSTER_TYPE = "type.googleapis.com/envoy.config.cluster.v3.Cluster
 export const ROUTE_TYPE = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration" as TypeUrl;
 export const ENDPOINT_TYPE = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment" as TypeUrl;
 export const SECRET_TYPE = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret" as TypeUrl;
+/** All that a proxy may subscribe to. */
+export const PROXY_TYPES: readonly TypeUrl[] = [CLUSTER_TYPE, ENDPOINT_TYPE, SECRET_TYPE, LISTENER_TYPE, ROUTE_TYPE];
+/** Without a name, Envoy asks for all listeners and clusters, and for nothing of these (xDS protocol, "Wildcard"). */
+export const ONLY_BY_NAME: ReadonlySet<TypeUrl> = new Set([ENDPOINT_TYPE, ROUTE_TYPE, SECRET_TYPE]);
 /** istioctl's view of the control plane itself; never a mesh resource. */
 export const DEBUG_TYPE = "istio.io/debug" as TypeUrl;
 

@@ -7,6 +7,7 @@ import { ClientSession, type Guest, type SessionSurroundings } from "./client-se
 import type { ClientStatus } from "./client-status.ts";
 import type { StreamLimits } from "./client-stream.ts";
 import { type DebugAnswers, DebugResponder, isDebugType } from "./debug-type.ts";
+import type { GatewayGate } from "./gateway-gate.ts";
 import type { PeerGate } from "./peer-gate.ts";
 import { Pump } from "./pump.ts";
 import type { Holding, TypeUrl } from "./resource.ts";
@@ -38,6 +39,8 @@ export interface Admission {
   whyNot(caller: Caller): string | undefined;
   /** Lets other control planes in; without it they are callers like any other. */
   readonly peers?: PeerGate;
+  /** Lets proxies of Gateways in, who need not see the mesh; without it there are none. */
+  readonly gateways?: GatewayGate;
 }
 
 /** The discovery service: one session for each stream, all fed from the same logs. It opens no socket itself. */
@@ -117,9 +120,12 @@ export class XdsServer {
       this.#refuse(channel, thrown, "unauthenticated");
       throw thrown;
     });
+    const { gateways } = admission;
     const why = admission.whyNot(caller);
-    if (why === undefined) return { caller };
+    if (why === undefined) return { caller, gateways };
     const error = new MeshError("denied", `${formatServiceAccountId(caller.identity)} may not read the mesh: ${why}`);
+    // Whether it is a Gateway's proxy, its first request tells.
+    if (gateways !== undefined) return { caller, gateways, barred: error };
     this.#refuse(channel, error, "denied");
     throw error;
   }

@@ -1,0 +1,179 @@
+import assert from "node:assert/strict";
+import { test } from "mocha";
+import type { FakeChannel } from "../fake-channel.ts";
+import { callerOf, ProxyLab, proxyNode, typeOf, type TypeWord, wordOf } from "./proxy-lab.ts";
+
+/** A proxy that answers only when told to. */
+class SlowProxy {
+  readonly #channel: FakeChannel;
+  readonly #nonces = new Map<TypeWord, string>();
+
+  private constructor(channel: FakeChannel) {
+    this.#channel = channel;
+  }
+
+  static async of(lab: ProxyLab): Promise<SlowProxy> {
+    return new SlowProxy(await lab.connect(callerOf("shop", "waypoint")));
+  }
+
+  ask(word: TypeWord, ...names: readonly string[]): void {
+    this.#channel.write({ typeUrl: typeOf(word), node: proxyNode(), resourceNamesSubscribe: [...names] });
+  }
+  drop(word: TypeWord, name: string): void {
+    this.#channel.write({ typeUrl: typeOf(word), resourceNamesUnsubscribe: [name] });
+  }
+  /** What arrived since the last call, as `CDS cart -old`. */
+  read(): readonly string[] {
+    return this.#channel.read().map(({ typeUrl, resources, removedResources, nonce }) => {
+      const word = wordOf(typeUrl);
+      this.#nonces.set(word, nonce);
+      const names = [...resources.map(({ name }) => name!).sort(), ...removedResources.map((name) => `-${name}`)];
+      return [word, ...names].join(" ");
+    });
+  }
+  ack(word: TypeWord): void {
+    this.#channel.write({ typeUrl: typeOf(word), responseNonce: this.#nonces.get(word)! });
+  }
+  nack(word: TypeWord): void {
+    const errorDetail = { message: "no" };
+    this.#channel.write({ typeUrl: typeOf(word), responseNonce: this.#nonces.get(word)!, errorDetail });
+  }
+}
+
+/** One service, and a proxy that has all of it. */
+async function served(): Promise<{ readonly lab: ProxyLab; readonly proxy: SlowProxy }> {
+  const lab = new ProxyLab();
+  const first = { CDS: "cart", EDS: "cart", SDS: "trust", LDS: "inbound|cart", RDS: "http|cart" };
+  for (const [word, name] of Object.entries(first)) lab.write(word as TypeWord, name, "1");
+  lab.settle();
+  const proxy = await SlowProxy.of(lab);
+  proxy.ask("CDS");
+  assert.deepEqual(proxy.read(), ["CDS cart"]);
+  proxy.ask("EDS", "cart");
+  proxy.ask("SDS", "trust");
+  assert.deepEqual(proxy.read(), [], "the clusters are unanswered");
+  proxy.ack("CDS");
+  assert.deepEqual(proxy.read(), ["EDS cart"]);
+  proxy.ack("EDS");
+  assert.deepEqual(proxy.read(), ["SDS trust"]);
+  proxy.ack("SDS");
+  proxy.ask("LDS");
+  assert.deepEqual(proxy.read(), ["LDS inbound|cart"]);
+  proxy.ask("RDS", "http|cart");
+  assert.deepEqual(proxy.read(), []);
+  proxy.ack("LDS");
+  assert.deepEqual(proxy.read(), ["RDS http|cart"]);
+  proxy.ack("RDS");
+  assert.deepEqual(proxy.read(), []);
+  return { lab, proxy };
+}
+
+test("what is new comes in the order in which it is named, each once the one before it was answered", async () => {
+  await served();
+});
+
+test("routes to a new cluster wait until its endpoints were asked for, sent and answered", async () => {
+  const { lab, proxy } = await served();
+  lab.write("CDS", "web", "1");
+  lab.write("EDS", "web", "1");
+  lab.write("RDS", "http|cart", "to web");
+  lab.settle();
+  assert.deepEqual(proxy.read(), ["CDS web"]);
+  proxy.ack("CDS");
+  assert.deepEqual(proxy.read(), [], "Envoy has not asked for the endpoints");
+  proxy.ask("EDS", "web");
+  assert.deepEqual(proxy.read(), ["EDS web"]);
+  proxy.ack("EDS");
+  assert.deepEqual(proxy.read(), ["RDS http|cart"]);
+});
+
+test("an Envoy that never asks for the endpoints of a cluster gets its routes after five seconds", async () => {
+  const { lab, proxy } = await served();
+  lab.write("CDS", "web", "1");
+  lab.write("EDS", "web", "1");
+  lab.write("RDS", "http|cart", "to web");
+  lab.settle();
+  proxy.read();
+  proxy.ack("CDS");
+  lab.host.clock.advance(4_999);
+  assert.deepEqual(proxy.read(), []);
+  lab.host.clock.advance(1);
+  lab.host.clock.advance(0);
+  assert.deepEqual(proxy.read(), ["RDS http|cart"]);
+});
+
+test("an Envoy that rejects clusters is not waited for, and does not get them again until they change", async () => {
+  const { lab, proxy } = await served();
+  lab.write("CDS", "web", "1");
+  lab.write("EDS", "web", "1");
+  lab.write("RDS", "http|cart", "to web");
+  lab.settle();
+  proxy.read();
+  proxy.nack("CDS");
+  assert.deepEqual(proxy.read(), ["RDS http|cart"]);
+  proxy.ack("RDS");
+  assert.deepEqual(proxy.read(), []);
+  lab.write("CDS", "web", "2");
+  lab.settle();
+  assert.deepEqual(proxy.read(), ["CDS web"]);
+});
+
+test("a cluster that changed brings its endpoints again, though they are as they were", async () => {
+  const { lab, proxy } = await served();
+  lab.write("CDS", "cart", "2");
+  lab.settle();
+  assert.deepEqual(proxy.read(), ["CDS cart"]);
+  proxy.ack("CDS");
+  assert.deepEqual(proxy.read(), ["EDS cart"]);
+  proxy.ack("EDS");
+  assert.deepEqual(proxy.read(), []);
+});
+
+test("what is gone leaves last, what names it before what is named", async () => {
+  const { lab, proxy } = await served();
+  for (const [word, name] of [
+    ["CDS", "cart"],
+    ["EDS", "cart"],
+    ["LDS", "inbound|cart"],
+    ["RDS", "http|cart"],
+  ] as const)
+    lab.write(word, name, undefined);
+  lab.write("LDS", "inbound|web", "1");
+  lab.settle();
+  assert.deepEqual(proxy.read(), ["LDS inbound|web"]);
+  proxy.ack("LDS");
+  assert.deepEqual(proxy.read(), ["LDS -inbound|cart"]);
+  proxy.drop("RDS", "http|cart");
+  proxy.ack("LDS");
+  assert.deepEqual(proxy.read(), ["CDS -cart"], "routes that were withdrawn need not be taken away");
+  proxy.ack("CDS");
+  assert.deepEqual(proxy.read(), ["EDS -cart"]);
+});
+
+test("a cluster stays until a new listener has got the routes that no longer lead there", async () => {
+  const { lab, proxy } = await served();
+  lab.write("LDS", "inbound|web", "1");
+  lab.write("RDS", "http|web", "1");
+  lab.write("CDS", "cart", undefined);
+  lab.settle();
+  assert.deepEqual(proxy.read(), ["LDS inbound|web"]);
+  proxy.ack("LDS");
+  assert.deepEqual(proxy.read(), [], "Envoy has not asked for the routes");
+  proxy.ask("RDS", "http|web");
+  assert.deepEqual(proxy.read(), ["RDS http|web"]);
+  proxy.ack("RDS");
+  assert.deepEqual(proxy.read(), ["CDS -cart"]);
+});
+
+test("an Envoy that asks for no endpoints by name gets none, as it does on its return without clusters", async () => {
+  const lab = new ProxyLab();
+  lab.write("EDS", "cart", "1");
+  lab.settle();
+  const proxy = await SlowProxy.of(lab);
+  proxy.ask("EDS");
+  assert.deepEqual(proxy.read(), ["EDS"]);
+  proxy.ack("EDS");
+  lab.write("EDS", "cart", "2");
+  lab.settle();
+  assert.deepEqual(proxy.read(), []);
+});
