@@ -1,4 +1,4 @@
-import { execFileSync, type ChildProcess } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -215,16 +215,15 @@ export interface ConfigDump {
 }
 
 /** Asks again every 100 ms for half a minute: other people's programs do not say when they are done. */
-export async function until(what: string, check: () => boolean): Promise<void> {
+export async function until(what: string, check: () => boolean | Promise<boolean>): Promise<void> {
   let last: unknown;
   for (let tries = 0; tries < 300; tries += 1) {
     try {
-      if (check()) return;
+      if (await check()) return;
     } catch (thrown) {
       last = thrown;
     }
-    execFileSync("sleep", ["0.1"]);
-    await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setTimeout(resolve, 100));
   }
   throw new Error(`it did not become true that ${what}`, { cause: last });
 }
