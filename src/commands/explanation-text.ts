@@ -154,13 +154,21 @@ function pathsLines(paths: readonly Path[]): Lines {
   ];
 }
 
-const pathLines = ({ to, hops }: Path): Lines => [
-  `to ${to}`,
-  ...hops.map(
-    ({ cluster, what, enforces, note }, at) =>
-      `  ${at + 1} ${what} (${cluster}) enforces ${enforces}${note === "" ? "" : `; ${note}`}`,
-  ),
-];
+/** Proxies are counted, as in a walk-through; pods at either end and what is passed by are not. */
+function pathLines({ to, hops }: Path): Lines {
+  const proxies = hops.filter(({ offPath, what }) => offPath !== true && !what.startsWith("pod"));
+  const rows = hops.map((hop) => {
+    const number = proxies.includes(hop) ? `${proxies.indexOf(hop) + 1}` : "-";
+    const does = hop.offPath === true ? "not on this path" : hop.enforces === "nothing" ? "-" : hop.enforces;
+    return [number, `${hop.what} (${hop.cluster})`, does, hop.note];
+  });
+  const all = [["hop", "component", "enforces", ""], ...rows];
+  const widths = [0, 1, 2].map((column) => Math.max(...all.map((cells) => cells[column]!.length)));
+  return [
+    `to ${to}`,
+    ...all.map((cells) => `  ${cells.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join("  ")}`.trimEnd()),
+  ];
+}
 
 function callerLines(
   { identity, seen, note, verdicts }: CallerView,

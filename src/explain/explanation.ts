@@ -91,6 +91,8 @@ export interface Hop {
   readonly what: string;
   readonly enforces: "nothing" | "L4" | "L7" | "L4 and L7";
   readonly note: string;
+  /** True of a box that one might expect here, and that calls do not go through. */
+  readonly offPath?: boolean;
 }
 
 export interface Path {

@@ -69,24 +69,24 @@ export function pathsTo(
       to: contribution.cluster,
       hops:
         contribution.cluster === localCluster
-          ? [
-              ...fromCaller(waypoint, localCluster),
-              ...arrival(localCluster, waypoint.here === "" ? "the caller" : "the waypoint"),
-            ]
+          ? [...fromCaller(waypoint, localCluster), ...arrival(localCluster, seenAfter(waypoint.here))]
           : [...fromCaller(waypoint, localCluster), ...abroad(contribution, question, waypoint, facts)],
     }));
 }
 
+const seenAfter = (waypoint: string): string => (waypoint === "" ? "the caller" : `waypoint ${waypoint}`);
+
 function fromCaller({ here }: WaypointView, cluster: ClusterId): readonly Hop[] {
+  const pod: Hop = { cluster, what: "pod of the caller", enforces: "nothing", note: "needs no proxy of its own" };
   const ztunnel: Hop = {
     ...{ cluster, what: "ztunnel of the caller's node", enforces: "nothing" },
-    note: "finds the service by its address and proves to be the caller",
+    note: `finds the service by its address and proves to be the caller${here === "" ? "" : "; the service has a waypoint, so it sends all there"}`,
   };
   const waypoint: Hop = {
     ...{ cluster, what: `waypoint ${here}`, enforces: "L4 and L7" },
-    note: "policies with targetRefs to it or to the Service; it then calls in its own name",
+    note: "policies with targetRefs to it or to the Service; it chooses the endpoint, and calls on in its own name",
   };
-  return here === "" ? [ztunnel] : [ztunnel, waypoint];
+  return here === "" ? [pod, ztunnel] : [pod, ztunnel, waypoint];
 }
 
 function abroad(
@@ -103,26 +103,24 @@ function abroad(
   );
   const gateway: Hop = {
     ...{ cluster, what: `east-west gateway ${ways.map(({ host }) => hostText(host)).join(", ")}`, enforces: "nothing" },
-    note: `passes the inner tunnel on, unopened; it must prove to be ${[...new Set(identities)].join(" or ")}`,
+    note: `ends the outer tunnel and passes the inner one on, unopened; it must prove to be ${[...new Set(identities)].join(" or ")}`,
   };
-  const enforces = policy === "both" || policy === "destination" || (policy === "once" && here === "");
-  const waypoint: readonly Hop[] =
-    theirs === undefined
-      ? []
-      : [
-          {
-            ...{ cluster, what: `waypoint ${theirs}`, enforces: enforces ? "L4 and L7" : "nothing" },
-            note: enforces
-              ? `policies of cluster ${cluster}`
-              : "is not passed: L7 was enforced before, or is not to be here",
-          },
-        ];
+  const passed = policy === "both" || policy === "destination" || (policy === "once" && here === "");
+  const waypoint = theirs === undefined ? [] : [waypointThere(cluster, theirs, passed)];
   return [
     ...(through.length === 0 ? [] : [gateway]),
-    ...waypoint,
-    ...arrival(cluster, here === "" ? "the caller" : "the waypoint"),
+    ...(passed ? waypoint : []),
+    ...arrival(cluster, seenAfter(passed && theirs !== undefined ? theirs : here)),
+    ...(passed ? [] : waypoint),
   ];
 }
+
+const waypointThere = (cluster: string, name: string, passed: boolean): Hop => ({
+  ...{ cluster, what: `waypoint ${name}`, enforces: passed ? "L4 and L7" : "nothing" },
+  ...(passed
+    ? { note: `policies of cluster ${cluster}` }
+    : { offPath: true, note: "L7 was enforced before, or is not to be here" }),
+});
 
 const arrival = (cluster: string, seen: string): readonly Hop[] => [
   {
@@ -131,5 +129,5 @@ const arrival = (cluster: string, seen: string): readonly Hop[] => [
     enforces: "L4",
     note: `policies of cluster ${cluster}; it sees ${seen}`,
   },
-  { cluster, what: "pod", enforces: "nothing", note: "" },
+  { cluster, what: "pod", enforces: "nothing", note: "gets plain bytes; its ztunnel knows who called" },
 ];

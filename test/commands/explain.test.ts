@@ -32,9 +32,11 @@ clusters
 
 paths
   to east
-    1 ztunnel of the caller's node (east) enforces nothing; finds the service by its address and proves to be the caller
-    2 ztunnel of the pod's node (east) enforces L4; policies of cluster east; it sees the caller
-    3 pod (east) enforces nothing
+    hop  component                            enforces
+    -    pod of the caller (east)             -         needs no proxy of its own
+    1    ztunnel of the caller's node (east)  -         finds the service by its address and proves to be the caller
+    2    ztunnel of the pod's node (east)     L4        policies of cluster east; it sees the caller
+    -    pod (east)                           -         gets plain bytes; its ztunnel knows who called
 
 caller shop/web
   proves    nothing: it calls in plain text

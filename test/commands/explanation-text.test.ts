@@ -55,10 +55,12 @@ clusters
 
 paths
   to west
-    1 ztunnel of the caller's node (east) enforces nothing; finds the service by its address and proves to be the caller
-    2 east-west gateway 192.0.2.2 (west) enforces nothing; passes the inner tunnel on, unopened; it must prove to be spiffe://cluster.local/ns/istio-eastwest/sa/istio-eastwest
-    3 ztunnel of the pod's node (west) enforces L4; policies of cluster west; it sees the caller
-    4 pod (west) enforces nothing
+    hop  component                            enforces
+    -    pod of the caller (east)             -         needs no proxy of its own
+    1    ztunnel of the caller's node (east)  -         finds the service by its address and proves to be the caller
+    2    east-west gateway 192.0.2.2 (west)   -         ends the outer tunnel and passes the inner one on, unopened; it must prove to be spiffe://cluster.local/ns/istio-eastwest/sa/istio-eastwest
+    3    ztunnel of the pod's node (west)     L4        policies of cluster west; it sees the caller
+    -    pod (west)                           -         gets plain bytes; its ztunnel knows who called
 
 caller shop/web
   proves    to be spiffe://cluster.local/ns/shop/sa/web

@@ -64,6 +64,7 @@ test("the way to a peer is shown box by box, with whom each must prove to be or 
     [
       [
         "west",
+        "east: pod of the caller, nothing",
         "east: ztunnel of the caller's node, nothing",
         "west: east-west gateway 192.0.2.1, nothing",
         "west: ztunnel of the pod's node, L4",
@@ -71,7 +72,7 @@ test("the way to a peer is shown box by box, with whom each must prove to be or 
       ],
     ],
   );
-  const [, gateway, ztunnel] = paths[0]!.hops;
+  const [, , gateway, ztunnel] = paths[0]!.hops;
   assert.match(gateway!.note, /must prove to be spiffe:\/\/cluster\.local\/ns\/istio-eastwest\/sa\/istio-eastwest$/);
   assert.match(ztunnel!.note, /policies of cluster west; it sees the caller/);
 });
