@@ -11,6 +11,7 @@ import { Source } from "./collection/source.ts";
 import { endpointProblems, placementOfEntry, placementsOfServiceEntry } from "./entry-workloads.ts";
 import type { OwnRoots } from "./export-facts.ts";
 import { peering, type Exports, type Peering } from "./exports.ts";
+import type { GatewayInputs } from "./gateways/gateway-inputs.ts";
 import { GlobalCandidates } from "./global-candidates.ts";
 import { gatewayProblems, globalServiceProblems, scopeProblems, unreachedNetworks } from "./global-problems.ts";
 import { Intake } from "./kube/intake.ts";
@@ -79,6 +80,8 @@ export class Registry {
   readonly statusInputs: StatusInputs;
   /** For `wantedOfPeering`. */
   readonly peeringViewInputs: PeeringViewInputs;
+  /** For `proxyConfigs`. */
+  readonly gatewayInputs: GatewayInputs;
   readonly #options: RegistryOptions;
 
   constructor(graph: Graph, settings: RegistrySettings) {
@@ -129,10 +132,10 @@ export class Registry {
       { shared, links, networks, waypoints: offered, workloads, workloadsByService },
       options,
     );
-    const { tallies } = all;
-    const asked = { ...found, objects, peerGateways: links.all, tallies, workloadsByService, options };
-    this.globalCandidates = new GlobalCandidates(asked);
-    this.peeringViewInputs = { ...found, ...this.peering, objects, options, services: this.services, workloads };
+    const seen = { ...found, objects, options, services: this.services, workloads, workloadsByService };
+    this.globalCandidates = new GlobalCandidates({ ...seen, peerGateways: links.all, tallies: all.tallies });
+    this.peeringViewInputs = { ...seen, ...this.peering };
+    this.gatewayInputs = seen;
     this.problems = union<string, Problem>(graph, "problems", [
       objects.unreadable,
       policyProblems(graph, compiled),

@@ -35,6 +35,8 @@ export interface KubeGateway {
   readonly preferredServiceType: string | undefined;
   /** What a cluster's own east-west gateway offers; likewise. */
   readonly serviceType: string | undefined;
+  /** The port at which an east-west gateway leads to the control plane; undefined if it does not (contract peering.md 1.2, B03). */
+  readonly exposedIstiod: number | undefined;
   /** Counts changes of the spec; 0 if it does not say. */
   readonly generation: number;
   /** Empty for one that is in no API server. */
@@ -75,10 +77,17 @@ export function readGateway(metadata: Metadata, object: Fields): KubeGateway {
     locality: localityOf(metadata.labels),
     preferredServiceType: metadata.annotations("peering.solo.io/preferred-data-plane-service-type"),
     serviceType: metadata.annotations("peering.solo.io/data-plane-service-type"),
+    exposedIstiod: portOfLabel(metadata.labels.map.get("istio.io/expose-istiod")),
     generation: metadata.generation,
     uid: metadata.uid,
     status: className === REMOTE_CLASS ? readStatus(metadata, object, true, () => true) : undefined,
   };
+}
+
+/** What is no port exposes nothing. */
+function portOfLabel(text: string | undefined): number | undefined {
+  const port = /^[0-9]{1,5}$/.test(text ?? "") ? Number(text) : 0;
+  return port > 0 && port <= 65_535 ? port : undefined;
 }
 
 /** @throws FieldError for what could not be part of an identity. */

@@ -1,0 +1,59 @@
+import type { ServiceName } from "../../names.ts";
+import type { Collection } from "../collection/collection.ts";
+import { derive } from "../collection/derive.ts";
+import type { Graph } from "../collection/graph.ts";
+import type { BackendName, BackendSettings, ProxyBackend } from "../model/proxy-backend.ts";
+import type { Offer } from "../service-offers.ts";
+import type { GatewayInputs } from "./gateway-inputs.ts";
+import type { NeededBackend } from "./needed-backends.ts";
+import { chainOf, isHttp2, protocolsOf, type ProtocolReads } from "./service-protocols.ts";
+
+export const DEFAULT_SETTINGS: BackendSettings = {
+  // What Istio has: a connection through a ztunnel that is away must fail before its caller gives up.
+  connectTimeoutMs: 10_000,
+  maxConnections: undefined,
+  maxPendingRequests: undefined,
+  maxRequests: undefined,
+  maxRequestsPerConnection: undefined,
+  maxRetries: undefined,
+  idleTimeoutMs: undefined,
+  outlierDetection: undefined,
+  balance: "least-request",
+};
+
+export interface ProxyBackendInputs extends Pick<GatewayInputs, "objects" | "winners"> {
+  readonly needed: Collection<string, NeededBackend>;
+  /** What DestinationRules say, by port of a service. */
+  readonly settings: Collection<BackendName, BackendSettings>;
+}
+
+/** How the proxies of each gateway speak to what they send to. */
+export function proxyBackends(
+  graph: Graph,
+  { needed, winners, settings, objects }: ProxyBackendInputs,
+): Collection<string, ProxyBackend> {
+  return derive(graph, {
+    name: "proxy-backends",
+    distinct: true,
+    from: needed,
+    reads: { winners, settings, kubeServices: objects.services, entries: objects.serviceEntries },
+    to: (need, reads, key) => {
+      const { gateway, name, target } = need;
+      const backend: ProxyBackend =
+        target.kind === "endpoints"
+          ? { gateway, name, protocol: protocolOf(need, reads), settings: reads.settings.get(name) ?? DEFAULT_SETTINGS }
+          : { gateway, name, protocol: "tcp", settings: DEFAULT_SETTINGS };
+      return [[key, backend] as const];
+    },
+  });
+}
+
+function protocolOf(
+  { service, port }: NeededBackend,
+  reads: ProtocolReads & { readonly winners: { get(name: ServiceName): Offer | undefined } },
+): ProxyBackend["protocol"] {
+  const offer = reads.winners.get(service);
+  const said = (offer && protocolsOf(offer, reads).get(port)) ?? "";
+  if (isHttp2(said)) return "http2";
+  return chainOf(said) === "tcp" ? "tcp" : "same";
+}

@@ -1,0 +1,124 @@
+import type { NetworkId, ObjectKey, ServiceName } from "../../names.ts";
+import type { Collection } from "../collection/collection.ts";
+import { derive } from "../collection/derive.ts";
+import { filter } from "../collection/filter.ts";
+import type { Graph } from "../collection/graph.ts";
+import { Index } from "../collection/index-by.ts";
+import type { GatewayAddress } from "../model/address.ts";
+import { ANY_REQUEST, NO_CHANGES, type HttpRule } from "../model/http-rule.ts";
+import { backendName, type BackendName } from "../model/proxy-backend.ts";
+import type { ProxyGateway } from "../model/proxy-gateway.ts";
+import { proxyKey, type ProxyPort, type ProxyService } from "../model/proxy-service.ts";
+import type { Service } from "../model/service.ts";
+import type { Offer } from "../service-offers.ts";
+import type { GatewayInputs } from "./gateway-inputs.ts";
+import { chainOf, protocolsOf, type ProtocolReads } from "./service-protocols.ts";
+
+export interface ProxyServiceInputs extends Pick<GatewayInputs, "objects" | "services" | "winners" | "offered"> {
+  readonly gateways: Collection<ObjectKey, ProxyGateway>;
+  /** What routes say, by port of a service; without any all requests go to its own endpoints. */
+  readonly rules: Collection<BackendName, readonly HttpRule[]>;
+}
+
+/**
+ * What each of our waypoints serves: all that clients are told to send to its address, whatever Gateway was meant
+ * (contract ztunnel.md 6.2 no. 2).
+ */
+export function proxyServices(
+  graph: Graph,
+  { objects, services, winners, offered, gateways, rules }: ProxyServiceInputs,
+): Collection<string, ProxyService> {
+  const byAddress = new Index(graph, waypointAddresses(graph, gateways, offered), "address", ({ address }) => [
+    address,
+  ]);
+  return derive(graph, {
+    name: "proxy-services",
+    distinct: true,
+    from: services,
+    reads: { byAddress, winners, rules, kubeServices: objects.services, entries: objects.serviceEntries },
+    to: (service, reads, key) => {
+      if (service.waypoint === undefined) return [];
+      return reads.byAddress.get(textOf(service.waypoint)).map(({ gateway, network }) => {
+        const served: ProxyService = {
+          gateway,
+          service: key,
+          hostname: service.hostname,
+          authorities: authoritiesOf(service, network),
+          ports: portsOf(service, reads),
+        };
+        return [proxyKey(gateway, key), served] as const;
+      });
+    },
+  });
+}
+
+interface WaypointAddress {
+  readonly gateway: ObjectKey;
+  readonly network: NetworkId;
+  readonly address: string;
+}
+
+/** Where clients send to for each of our waypoints. */
+function waypointAddresses(
+  graph: Graph,
+  gateways: Collection<ObjectKey, ProxyGateway>,
+  offered: GatewayInputs["offered"],
+): Collection<ObjectKey, WaypointAddress> {
+  return derive(graph, {
+    name: "proxy-waypoint-addresses",
+    distinct: true,
+    from: filter(graph, "proxy-waypoints", gateways, ({ kind }) => kind === "waypoint"),
+    reads: { offered },
+    to: ({ network }, { offered }, gateway) => {
+      const address = offered.get(gateway)?.address;
+      return address === undefined ? [] : [[gateway, { gateway, network, address: textOf(address) }] as const];
+    },
+  });
+}
+
+const textOf = ({ destination }: GatewayAddress): string =>
+  destination.kind === "hostname"
+    ? `${destination.namespace}/${destination.hostname}`
+    : `${destination.address.network}/${destination.address.ip}`;
+
+/** A host that several namespaces have is the canonical one's; an address nobody shares, and a pattern nobody calls. */
+function authoritiesOf({ addresses, hostname, canonical }: Service, network: NetworkId): readonly string[] {
+  const own = addresses.filter((address) => address.network === network && address.prefixLength === undefined);
+  const named = canonical && !hostname.startsWith("*") ? [hostname] : [];
+  return [...own.map(({ ip }) => ip), ...named];
+}
+
+interface Reads extends ProtocolReads {
+  readonly winners: { get(name: ServiceName): Offer | undefined };
+  readonly rules: { get(port: BackendName): readonly HttpRule[] | undefined };
+}
+
+function portsOf({ key, ports }: Service, reads: Reads): readonly ProxyPort[] {
+  const offer = reads.winners.get(key);
+  const protocols = offer === undefined ? undefined : protocolsOf(offer, reads);
+  return ports
+    .flatMap(({ servicePort: number }): readonly ProxyPort[] => {
+      const protocol = chainOf(protocols?.get(number) ?? "");
+      if (protocol === undefined) return [];
+      const backend = backendName(key, number);
+      const rules = protocol === "tcp" ? [] : (reads.rules.get(backend) ?? [ownEndpoints(backend)]);
+      return [{ number, protocol, rules, backend }];
+    })
+    .sort((a, b) => a.number - b.number);
+}
+
+/** What holds where no route says otherwise. */
+export const ownEndpoints = (backend: BackendName): HttpRule => ({
+  name: "default",
+  match: ANY_REQUEST,
+  action: {
+    kind: "forward",
+    backends: [{ backend, weight: 1, requestHeaders: NO_CHANGES, responseHeaders: NO_CHANGES }],
+    rewrite: undefined,
+  },
+  requestHeaders: NO_CHANGES,
+  responseHeaders: NO_CHANGES,
+  mirrors: [],
+  timeoutMs: undefined,
+  retry: undefined,
+});
