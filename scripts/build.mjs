@@ -11,12 +11,16 @@ const gen = join(root, "proto", "gen");
 const mtimeOf = (path) => statSync(join(root, path)).mtimeMs;
 const SHAPE = ["--no-create", "--no-verify", "--no-delimited", "--no-service"];
 
-/** Makes proto/gen/<name>.js and its types, unless both are newer than what they are made of. */
+/**
+ * Makes proto/gen/<name>.js and its types, unless both are newer than what they are made of. Each has a root of its own:
+ * of two modules that share one, the second replaces the package `envoy` of the first.
+ */
 function generate(name, sources, args) {
   const code = join(gen, `${name}.js`);
-  if (existsSync(code) && statSync(code).mtimeMs >= Math.max(...sources.map(mtimeOf))) return;
+  const newest = Math.max(...[...sources, join("scripts", "build.mjs")].map(mtimeOf));
+  if (existsSync(code) && statSync(code).mtimeMs >= newest) return;
   mkdirSync(gen, { recursive: true });
-  run(bin("pbjs"), ["-t", "static-module", "-w", "es6", "--es6", ...SHAPE, "-o", code, ...args]);
+  run(bin("pbjs"), ["-t", "static-module", "-w", "es6", "--es6", "-r", name, ...SHAPE, "-o", code, ...args]);
   run(bin("pbts"), ["-o", join(gen, `${name}.d.ts`), code]);
   // Node resolves ES module paths literally; the generator leaves the ending out. The comments are in the types.
   const text = readFileSync(code, "utf8").replace(/"protobufjs\/minimal"/, '"protobufjs/minimal.js"');
