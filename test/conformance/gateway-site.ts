@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { IncomingTunnel } from "../kits/hbone.ts";
 import type { TestAuthority } from "../kits/tls.ts";
 import type { LoadReport, PodAnswer, PodAsk, PodConfig } from "./hbone-pod.ts";
+import { GATEWAY_PROGRAM, gatewayEnvironment, gatewayReady } from "./gateway-process.ts";
 import type { TestHost } from "./network.ts";
 import { remoteGateway, type SeenPeer } from "./peering-lab.ts";
 import { fetchIn, until } from "./ztunnel-lab.ts";
@@ -155,24 +156,14 @@ export class GatewaySite {
     this.waypoint = await this.#startGateway(this.#parts.hosts.waypoint, NAMESPACE, "waypoint");
   }
 
-  /** Envoy and the agent beside it, as the Deployment has them in one pod. */
   async #startGateway(host: TestHost, namespace: string, gateway: string): Promise<ChildProcess> {
     const { spawn, envoy, hosts } = this.#parts;
-    const podName = `${gateway}-1`;
     const token = this.at(`${gateway}.token`);
-    writeFileSync(token, this.token(namespace, podName));
-    const child = spawn(host, process.execPath, ["--enable-source-maps", program, "gateway", "--envoy", envoy], {
-      ...{ POD_NAME: podName, POD_NAMESPACE: namespace, INSTANCE_IP: host.address, SERVICE_ACCOUNT: gateway },
-      ...{
-        ISTIO_META_GATEWAY_NAME: gateway,
-        ISTIO_META_CLUSTER_ID: this.name,
-        CA_ADDR: `${hosts.plane.address}:15012`,
-      },
-      ...{ TOKEN_FILE: token, ROOT_CERT: this.at("root.pem"), RUN_DIR: this.at(`run-${gateway}`) },
-    });
-    await until(`gateway ${gateway} of ${this.name} is ready`, () =>
-      fetchIn(host, "http://127.0.0.1:15021/healthz/ready").includes("ready"),
-    );
+    writeFileSync(token, this.token(namespace, `${gateway}-1`));
+    const files = { token, root: this.at("root.pem"), runDir: this.at(`run-${gateway}`) };
+    const place = { namespace, gateway, cluster: this.name, control: `${hosts.plane.address}:15012` };
+    const child = spawn(host, process.execPath, GATEWAY_PROGRAM, gatewayEnvironment(host, envoy, place, files));
+    await gatewayReady(host, `${gateway} of ${this.name}`);
     return child;
   }
 

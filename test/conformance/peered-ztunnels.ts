@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { TestAuthority } from "../kits/tls.ts";
 import type { EastWest } from "./east-west-stand-in.ts";
+import { GATEWAY_PROGRAM, gatewayEnvironment, gatewayReady } from "./gateway-process.ts";
 import { type TestHost, TestNetwork } from "./network.ts";
 import { remoteGateway, type SeenPeer } from "./peering-lab.ts";
 import { fetchIn, podManifest, socksClient, until } from "./ztunnel-lab.ts";
@@ -35,7 +36,10 @@ export interface Dump {
   readonly stagedServices: Readonly<Record<string, unknown>>;
 }
 
-/** Two clusters, each a control plane, an east-west gateway's stand-in and one pod with a stock ztunnel; a machine for each. */
+/**
+ * Two clusters, each a control plane, an east-west gateway and one pod with a stock ztunnel; a machine for each. The
+ * gateway is a stand-in of the tests, or a stock Envoy beside `causeway gateway`; then there is a machine for a waypoint, too.
+ */
 export class PeeredZtunnels {
   readonly #network: TestNetwork;
   readonly #folder = mkdtempSync(join(tmpdir(), "causeway-peered-ztunnels-"));
@@ -43,25 +47,31 @@ export class PeeredZtunnels {
   readonly a: ZtunnelSite;
   readonly b: ZtunnelSite;
 
-  private constructor(ztunnel: string, root: TestAuthority, authorities: readonly TestAuthority[]) {
-    this.#network = new TestNetwork(6);
-    const [planeA, doorA, podA, planeB, doorB, podB] = this.#network.hosts as unknown as SixHosts;
-    const shared = { ztunnel, root, spawn: this.#spawn.bind(this), printed: this.printed.bind(this) };
+  private constructor(programs: Programs, root: TestAuthority, authorities: readonly TestAuthority[]) {
+    this.#network = new TestNetwork(8);
+    const [planeA, doorA, podA, waypointA, planeB, doorB, podB, waypointB] = this.#network
+      .hosts as unknown as EightHosts;
+    const shared = { ...programs, root, spawn: this.#spawn.bind(this), printed: this.printed.bind(this) };
     const site = (name: string, app: string, hosts: SiteHosts, authority: TestAuthority): ZtunnelSite =>
       new ZtunnelSite({ ...shared, name, app, hosts, authority, folder: join(this.#folder, name) });
-    this.a = site("a", "web", { plane: planeA, door: doorA, pod: podA }, authorities[0]!);
-    this.b = site("b", "cart", { plane: planeB, door: doorB, pod: podB }, authorities[1]!);
+    this.a = site("a", "web", { plane: planeA, door: doorA, pod: podA, waypoint: waypointA }, authorities[0]!);
+    this.b = site("b", "cart", { plane: planeB, door: doorB, pod: podB, waypoint: waypointB }, authorities[1]!);
     // Pods of different networks reach each other through gateways, or not at all.
-    podA.run("ip", ["route", "add", "unreachable", podB.address]);
-    podB.run("ip", ["route", "add", "unreachable", podA.address]);
+    for (const [from, to] of [
+      [podA, podB],
+      [podB, podA],
+      [waypointA, podB],
+      [waypointB, podA],
+    ] as const)
+      from.run("ip", ["route", "add", "unreachable", to.address]);
     this.a.link(this.b);
     this.b.link(this.a);
   }
 
-  static async open(ztunnel: string): Promise<PeeredZtunnels> {
+  static async open(ztunnel: string, envoy?: string): Promise<PeeredZtunnels> {
     const root = await TestAuthority.create("CN=root");
     const under = (name: string) => TestAuthority.create({ name: `CN=${name}`, pathLength: 0 }, root);
-    return new PeeredZtunnels(ztunnel, root, [await under("a"), await under("b")]);
+    return new PeeredZtunnels({ ztunnel, envoy }, root, [await under("a"), await under("b")]);
   }
 
   /** Control planes, stand-ins, applications and ztunnels of both clusters. */
@@ -91,21 +101,27 @@ export class PeeredZtunnels {
   }
 }
 
-type SixHosts = readonly [TestHost, TestHost, TestHost, TestHost, TestHost, TestHost];
+type EightHosts = readonly [TestHost, TestHost, TestHost, TestHost, TestHost, TestHost, TestHost, TestHost];
+
+/** Paths of stock binaries; without an Envoy the gateways are stand-ins. */
+interface Programs {
+  readonly ztunnel: string;
+  readonly envoy: string | undefined;
+}
 
 interface SiteHosts {
   readonly plane: TestHost;
   readonly door: TestHost;
   readonly pod: TestHost;
+  readonly waypoint: TestHost;
 }
 
-interface SiteParts {
+interface SiteParts extends Programs {
   readonly name: string;
   /** Of its pod, and of the Service that it shares. */
   readonly app: string;
   readonly folder: string;
   readonly hosts: SiteHosts;
-  readonly ztunnel: string;
   readonly root: TestAuthority;
   readonly authority: TestAuthority;
   readonly printed: (program: ChildProcess) => string;
@@ -122,6 +138,7 @@ export class ZtunnelSite {
   plane: ChildProcess | undefined;
   ztunnel: ChildProcess | undefined;
   door: ChildProcess | undefined;
+  waypoint: ChildProcess | undefined;
 
   constructor(parts: SiteParts) {
     this.#parts = parts;
@@ -135,6 +152,7 @@ export class ZtunnelSite {
     };
     for (const [file, pem] of Object.entries(pems)) writeFileSync(join(folder, "cacerts", `${file}.pem`), pem);
     this.write("cluster", cluster(this.network, hosts.door.address));
+    this.write("namespace", namespaceShop(false));
     this.write("pod", podManifest({ name: app, host: hosts.pod }));
     this.write("service", service(app));
     writeFileSync(this.at("root.pem"), root.root);
@@ -189,9 +207,7 @@ export class ZtunnelSite {
     const { hosts, spawn, app } = this.#parts;
     const answer = `require("http").createServer((_, answer) => answer.end("hello from ${app}")).listen(8080)`;
     spawn(hosts.pod, process.execPath, ["-e", answer]);
-    const words = ["token", "-n", "shop", "--pod", app, "--cluster", this.name];
-    const from = ["--manifests", this.at("manifests"), "--state", this.at("state")];
-    writeFileSync(this.at("token"), hosts.plane.run(process.execPath, [program, ...words, ...from]).trim());
+    writeFileSync(this.at("token"), this.#token("shop", app));
     const address = `https://${this.#planeAddress}:15012`;
     this.ztunnel = spawn(hosts.pod, this.#parts.ztunnel, [], {
       ...{ PROXY_MODE: "dedicated", PROXY_WORKLOAD_INFO: `shop/${app}/${app}` },
@@ -210,8 +226,39 @@ export class ZtunnelSite {
     );
   }
 
-  /** The stand-in has a certificate of its cluster's authority, for the account that peers expect. */
   async startDoor(): Promise<void> {
+    const { envoy, hosts } = this.#parts;
+    if (envoy === undefined) return this.#startStandIn();
+    this.door = await this.#startGateway(envoy, hosts.door, "istio-eastwest", "istio-eastwest");
+  }
+
+  /** Has the namespace's services go through a waypoint, on a machine of its own. */
+  async startWaypoint(): Promise<void> {
+    const { envoy, hosts } = this.#parts;
+    this.write("waypoint", waypoint(hosts.waypoint.address));
+    this.write("namespace", namespaceShop(true));
+    this.waypoint = await this.#startGateway(envoy!, hosts.waypoint, "shop", "waypoint");
+  }
+
+  async #startGateway(envoy: string, host: TestHost, namespace: string, gateway: string): Promise<ChildProcess> {
+    const token = this.at(`${gateway}.token`);
+    writeFileSync(token, this.#token(namespace, `${gateway}-1`));
+    const files = { token, root: this.at("root.pem"), runDir: this.at(`run-${gateway}`) };
+    const place = { namespace, gateway, cluster: this.name, control: `${this.#planeAddress}:15012` };
+    const environment = gatewayEnvironment(host, envoy, place, files);
+    const child = this.#parts.spawn(host, process.execPath, GATEWAY_PROGRAM, environment);
+    await gatewayReady(host, `${gateway} of ${this.name}`);
+    return child;
+  }
+
+  #token(namespace: string, pod: string): string {
+    const words = ["token", "-n", namespace, "--pod", pod, "--cluster", this.name];
+    const from = ["--manifests", this.at("manifests"), "--state", this.at("state")];
+    return this.#parts.hosts.plane.run(process.execPath, [program, ...words, ...from]).trim();
+  }
+
+  /** The stand-in has a certificate of its cluster's authority, for the account that peers expect. */
+  async #startStandIn(): Promise<void> {
     const { hosts, spawn, authority, root, app } = this.#parts;
     const { certificate, key } = await authority.issue([GATEWAY]);
     const config: EastWest = {
@@ -257,18 +304,48 @@ apiVersion: v1
 kind: Namespace
 metadata: {name: istio-system, labels: {topology.istio.io/network: ${network}}}
 ---
-apiVersion: v1
-kind: Namespace
-metadata: {name: shop, labels: {istio.io/dataplane-mode: ambient}}
----
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
-metadata: {name: istio-eastwest, namespace: istio-eastwest, labels: {topology.istio.io/network: ${network}}}
+metadata:
+  name: istio-eastwest
+  namespace: istio-eastwest
+  labels: {topology.istio.io/network: ${network}, istio.io/expose-istiod: "15012"}
 spec:
   gatewayClassName: istio-eastwest
   addresses: [{type: IPAddress, value: ${door}}]
-  listeners: [{name: cross-network, port: 15008, protocol: HBONE, tls: {mode: Passthrough}}]
+  listeners:
+    - {name: cross-network, port: 15008, protocol: HBONE, tls: {mode: Passthrough}}
+    - {name: xds-tls, port: 15012, protocol: TLS, tls: {mode: Passthrough}}
+---
+${gatewayPod("istio-eastwest", "istio-eastwest", door)}`;
+
+const gatewayPod = (namespace: string, gateway: string, address: string): string => `
+apiVersion: v1
+kind: Pod
+metadata:
+  name: ${gateway}-1
+  namespace: ${namespace}
+  labels: {gateway.networking.k8s.io/gateway-name: ${gateway}}
+spec: {nodeName: node-2, serviceAccountName: ${gateway}, containers: [{name: proxy, image: envoy}]}
+status: {phase: Running, podIPs: [{ip: ${address}}], podIP: ${address}}
 `;
+
+const namespaceShop = (waypoint: boolean): string => `
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {istio.io/dataplane-mode: ambient${waypoint ? ", istio.io/use-waypoint: waypoint" : ""}}}
+`;
+
+const waypoint = (address: string): string => `
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: waypoint, namespace: shop}
+spec:
+  gatewayClassName: istio-waypoint
+  listeners: [{name: mesh, port: 15008, protocol: HBONE}]
+status: {addresses: [{type: IPAddress, value: ${address}}]}
+---
+${gatewayPod("shop", "waypoint", address)}`;
 
 const service = (app: string): string => `
 apiVersion: v1

@@ -121,7 +121,7 @@ suite("unmodified ztunnels of two peered clusters", () => {
     await a.stopPlane("SIGKILL");
     assert.equal(a.call(vip), "hello from cart");
     await a.startPlane();
-    assert.equal(a.peer(b)?.state, "stale");
+    await until("a serves what b said before", () => a.peer(b)?.state === "stale");
     const streams = () => lab.printed(a.ztunnel!).match(/Stream established/g)?.length ?? 0;
     await until("a's ztunnel is back", () => streams() >= 2);
     holds(a, b, "cart", 1);
