@@ -57,7 +57,9 @@ export interface SourceMatch {
 
 /** Likewise. */
 export interface OperationMatch {
+  /** Lower case, compared without regard to case. One without a port matches with any, and with none. */
   readonly hosts?: Matches<StringMatch>;
+  /** Of the service. */
   readonly ports?: Matches<number>;
   readonly methods?: Matches<StringMatch>;
   /** May be templates with `{*}` for one segment and `{**}` for any, as kind `template`. */
@@ -80,7 +82,10 @@ export type Condition =
   /** The server name that the caller asked for in TLS. */
   | { readonly on: "serverName"; readonly match: Matches<StringMatch> };
 
-/** A RequestAuthentication: tokens of these issuers are checked; a request without any passes. */
+/**
+ * A RequestAuthentication: tokens of these issuers are checked; a request without any passes, and one with a token that
+ * no rule takes does not. Of several rules for one issuer, in one policy or more, each that takes the token will do.
+ */
 export interface TokenPolicy {
   /** As `shop/tokens`. */
   readonly name: string;
@@ -92,6 +97,7 @@ export interface TokenRule {
   /** Any of them must be in `aud`; empty takes all. */
   readonly audiences: readonly string[];
   readonly keys:
+    /** Without keys, `{"keys":[]}`, no token of the issuer is taken: the rule could not be used as it is written. */
     | { readonly kind: "inline"; readonly jwks: string }
     /** `https` or `http`; fetched by the proxy, and again after `refreshMs`. */
     | { readonly kind: "url"; readonly url: string; readonly timeoutMs: number; readonly refreshMs: number };
@@ -104,4 +110,6 @@ export interface TokenRule {
   /** The header that gets the payload in base64url; empty for none. */
   readonly payloadHeader: string;
   readonly claimHeaders: readonly { readonly header: string; readonly claim: string }[];
+  /** Claims whose text is a list with spaces between. */
+  readonly spaceDelimitedClaims: readonly string[];
 }
