@@ -79,7 +79,7 @@ export class Registry {
   readonly problems: Collection<string, Problem>;
   /** For `wantedObjects`. */
   readonly statusInputs: StatusInputs;
-  /** For `proxyPolicies`. */
+  /** What policies for waypoints were made into. */
   readonly policyInputs: PolicyInputs;
   /** For `wantedOfPeering`. */
   readonly peeringViewInputs: PeeringViewInputs;
@@ -135,7 +135,7 @@ export class Registry {
     const seen = { ...found, objects, options, services: this.services, workloads, workloadsByService };
     this.globalCandidates = new GlobalCandidates({ ...seen, peerGateways: links.all, tallies: all.tallies });
     this.peeringViewInputs = { ...seen, ...this.peering };
-    this.gatewayInputs = seen;
+    this.gatewayInputs = { ...seen, ...this.policyInputs };
     this.problems = union<string, Problem>(graph, "problems", [
       objects.unreadable,
       policyProblems(graph, { ...this.policyInputs, compiled }),

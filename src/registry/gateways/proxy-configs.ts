@@ -14,6 +14,7 @@ import type { GatewayInputs } from "./gateway-inputs.ts";
 import { neededByWaypoints } from "./needed-backends.ts";
 import { proxyBackends } from "./proxy-backends.ts";
 import { proxyEndpoints } from "./proxy-endpoints.ts";
+import { proxyPolicies } from "./proxy-policies.ts";
 import { podsOfGateways, proxyGateways } from "./proxy-gateways.ts";
 import { proxyServices } from "./proxy-services.ts";
 
@@ -47,7 +48,7 @@ export function proxyConfigs(
   return {
     gateways,
     services,
-    policies: new Source(graph, "proxy-policies"),
+    policies: proxyPolicies(graph, inputs.objects, services, inputs),
     backends: proxyBackends(graph, { ...inputs, needed, settings: routing.settings }),
     endpoints: proxyEndpoints(graph, { ...inputs, needed, gateways, pods }),
     eastWestRoutes: entered.routes,

@@ -3,6 +3,7 @@ import { test } from "mocha";
 import { objectKey } from "../../../src/names.ts";
 import type { KubeObject } from "../../../src/kube/object.ts";
 import { authorization, object, service, serviceEntry } from "../mesh.ts";
+import { gatewayMesh, USE, waypoint, waypointService, WAYPOINT } from "./gateway-mesh.ts";
 import { EAST, guard, proxiedMesh, toCart, tokens, WP, type ProxiedMesh } from "./proxied.ts";
 
 const names = (mesh: ProxiedMesh, ...at: Parameters<ProxiedMesh["policiesAt"]>): readonly string[] =>
@@ -101,4 +102,23 @@ test("a change of one policy changes what holds for its Service alone", () => {
   mesh.remove(guard({}));
   assert.equal(mesh.policiesAt(), undefined);
   assert.deepEqual(names(mesh, WP, "shop", "desk.shop.svc.cluster.local"), ["shop/desk"]);
+});
+
+test("what a waypoint serves is guarded as its policies say, by each of its names", () => {
+  const labels = { ...USE.labels, "solo.io/service-scope": "global" };
+  const { configs } = gatewayMesh([
+    waypoint(),
+    waypointService,
+    service("cart", "10.96.0.1", {}, { labels }),
+    guard({ rules: [{}] }),
+    tokens({ jwtRules: [{ issuer: "i", jwksUri: "https://issuer.example/keys" }] }),
+  ]);
+  const found = Array.from(configs.policies.entries(), ([key, { authorization, authentication }]) => [
+    key,
+    ...[...authorization, ...authentication].map((policy) => policy.name),
+  ]);
+  assert.deepEqual(found.sort(), [
+    [`${WAYPOINT} shop/cart.shop.mesh.internal`, "shop/guard", "shop/tokens"],
+    [`${WAYPOINT} shop/cart.shop.svc.cluster.local`, "shop/guard", "shop/tokens"],
+  ]);
 });
