@@ -73,7 +73,8 @@ export interface PathTemplate {
 
 /** A `when`: one attribute and its values. */
 export type Condition =
-  | { readonly on: "source" | "operation"; readonly match: SourceMatch | OperationMatch }
+  | { readonly on: "source"; readonly match: SourceMatch }
+  | { readonly on: "operation"; readonly match: OperationMatch }
   /** `name` is lower case. */
   | { readonly on: "header"; readonly name: string; readonly match: Matches<StringMatch> }
   /** Of a token's payload; `path` as `["groups"]` or `["nested", "key"]`, `iss`, `sub`, `aud`, `azp` among them. */
