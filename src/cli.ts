@@ -95,7 +95,7 @@ async function runCommand(cli: Cli, command: Command, args: readonly string[], o
   const timeUp = new AbortController();
   const timer = limitMs === undefined ? undefined : clock.after(limitMs, () => timeUp.abort());
   const signal = eitherSignal(interrupted, timeUp.signal);
-  const graceMs = command.endless === true ? ENDLESS_GRACE_MS : GRACE_MS;
+  const graceMs = command.stopMs ?? (command.endless === true ? ENDLESS_GRACE_MS : GRACE_MS);
   try {
     const running = command.run({ args, options, environment, printer, signal });
     const code = await Promise.race([running, ignoring(clock, signal, graceMs)]);

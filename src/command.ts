@@ -33,6 +33,8 @@ export interface Command {
   readonly flags: readonly Flag[];
   /** Runs until it is stopped: there is no time limit unless `--timeout` sets one, and the limit is then a good end. */
   readonly endless?: boolean;
+  /** How long it may take to end once it was told to, in milliseconds; by default what closing a few things takes. */
+  readonly stopMs?: number;
   /**
    * Resolves when done. Must stop when `signal` aborts: a time limit, or the user's Ctrl-C.
    * @throws UsageError if it was called wrongly, MeshError if it could not do its work.

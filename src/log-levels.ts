@@ -12,6 +12,7 @@ export const LOG_SCOPES: Readonly<Record<string, string>> = {
   ca: "Certificates: requests, refusals, the signing key",
   delta: "Delta xDS sessions: subscriptions, answers, rejections",
   embedded: "The cluster that is a folder of manifests",
+  gateway: "Beside a gateway's Envoy: its identity, its secrets, its readiness",
   grpc: "Connections and calls, below any service",
   krt: "The graph of collections",
   kube: "Lists and watches of Kubernetes API servers",

@@ -5,6 +5,7 @@ import { caCommands } from "./commands/ca.ts";
 import { createRemoteSecretCommand } from "./commands/create-remote-secret.ts";
 import { demoCommand } from "./commands/demo.ts";
 import { explainCommand } from "./commands/explain.ts";
+import { gatewayCommand } from "./commands/gateway.ts";
 import { policiesCommand } from "./commands/policies.ts";
 import { proxyStatusCommand } from "./commands/proxy-status.ts";
 import { remoteClustersCommand } from "./commands/remote-clusters.ts";
@@ -21,6 +22,7 @@ import { VERSION } from "./version.ts";
 /** In the order of the help. */
 const commands: readonly (Command | CommandGroup)[] = [
   serveCommand(process.pid),
+  gatewayCommand,
   demoCommand(process.pid),
   tokenCommand,
   workloadsCommand,

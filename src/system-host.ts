@@ -1,4 +1,4 @@
-import type { Clock, EpochMs, Host } from "./host.ts";
+import type { Clock, EpochMs, Gauge, Host } from "./host.ts";
 import type { LogLevels } from "./log-levels.ts";
 import { LogScopes } from "./log.ts";
 import { PrometheusMetrics } from "./prometheus.ts";
@@ -13,6 +13,8 @@ const TIMER_MS_MAX = 2 ** 31 - 1;
 export interface SystemHostOptions {
   readonly logLevels: LogLevels;
   readonly logAsJson: boolean;
+  /** What it is to dashboards; the control plane by default. */
+  readonly component?: "gateway";
 }
 
 /** The machine itself, with what the admin pages show of it. */
@@ -26,7 +28,9 @@ export function systemHost(options: SystemHostOptions): SystemHost {
   if (!process.stderr.listeners("error").includes(ignored)) process.stderr.on("error", ignored);
   const output = { now: preciseNow(), write: (line: string) => void process.stderr.write(line) };
   const metrics = new PrometheusMetrics();
-  describeProcess(metrics);
+  if (options.component === undefined) describeControlPlane(metrics);
+  else buildOf(metrics).set(1, { component: options.component, tag: VERSION });
+  metrics.addProcess();
   return {
     clock: systemClock,
     random: systemRandom,
@@ -68,11 +72,12 @@ function preciseNow(): () => EpochMs {
   };
 }
 
-function describeProcess(metrics: PrometheusMetrics): void {
-  metrics.addProcess();
+const buildOf = (metrics: PrometheusMetrics): Gauge =>
+  metrics.gauge("istio_build", "The build of this component; always 1.", ["component", "tag"]);
+
+function describeControlPlane(metrics: PrometheusMetrics): void {
   metrics.gauge("pilot_info", "The version of this control plane; always 1.", ["version"]).set(1, { version: VERSION });
-  const build = metrics.gauge("istio_build", "The build of this component; always 1.", ["component", "tag"]);
   // Upstream's dashboards look for the control plane under "pilot".
-  for (const component of ["pilot", "causeway"]) build.set(1, { component, tag: VERSION });
+  for (const component of ["pilot", "causeway"]) buildOf(metrics).set(1, { component, tag: VERSION });
   metrics.sampled("istiod_uptime_seconds", "Seconds since this process began.", () => performance.now() / 1000);
 }

@@ -21,6 +21,8 @@ const layers: readonly { name: string; at: RegExp; mayImport: readonly string[] 
   { name: "grpc", at: /^grpc\//, mayImport: [] },
   { name: "xds", at: /^xds\//, mayImport: ["collection", "model", "grpc"] },
   { name: "ca", at: /^ca\//, mayImport: ["collection", "grpc"] },
+  // The process beside a gateway's Envoy: a client of the CA, and a server of secrets to that Envoy alone.
+  { name: "gateway", at: /^gateway\//, mayImport: ["grpc", "xds", "ca"] },
   { name: "spire", at: /^spire\//, mayImport: ["collection", "ca"] },
   { name: "peering", at: /^peering\//, mayImport: ["collection", "model", "xds"] },
   // Why a name has no endpoints: of what the registry keeps and what links and grants say, with no I/O of its own.
@@ -28,7 +30,19 @@ const layers: readonly { name: string; at: RegExp; mayImport: readonly string[] 
   {
     name: "root",
     at: /^(main|control-plane|admin|cli)\.ts$|^(commands|demo|plane)\//,
-    mayImport: ["collection", "model", "kube", "registry", "grpc", "xds", "ca", "spire", "peering", "explain"],
+    mayImport: [
+      "collection",
+      "model",
+      "kube",
+      "registry",
+      "grpc",
+      "xds",
+      "ca",
+      "gateway",
+      "spire",
+      "peering",
+      "explain",
+    ],
   },
   { name: "base", at: /^[^/]+\.ts$/, mayImport: [] },
 ];
@@ -36,7 +50,7 @@ const layerOf = (path: string) => layers.find((layer) => layer.at.test(path))!;
 
 /** Generated codecs, only for those who turn messages into values. */
 const mayImportCodecs =
-  /^(xds\/(wire|dial)|xds\/types\/[\w-]+|xds\/envoy\/[\w-]+|ca\/(service|client)|spire\/spire-api|peering\/dial)\.ts$/;
+  /^(xds\/(wire|dial)|xds\/types\/[\w-]+|xds\/envoy\/[\w-]+|ca\/(service|client)|gateway\/secrets|spire\/spire-api|peering\/dial)\.ts$/;
 
 const onlyThroughHost: readonly [RegExp, string][] = [
   [/\bDate\.now\(|new Date\(\)|performance\.now\(/, "host.clock"],

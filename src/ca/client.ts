@@ -1,4 +1,4 @@
-import { createPublicKey, generateKeyPairSync, sign, X509Certificate } from "node:crypto";
+import { createPublicKey, generateKeyPairSync, type KeyObject, sign, X509Certificate } from "node:crypto";
 import * as grpc from "@grpc/grpc-js";
 import Long from "long";
 import { istio } from "../../proto/gen/mesh.js";
@@ -18,6 +18,8 @@ export interface CertificateRequest {
   readonly address: string;
   /** PEM of the roots to trust. */
   readonly roots: string;
+  /** What the certificate of the control plane names, if that is not the host of `address`. */
+  readonly serverName?: string | undefined;
   readonly token: string;
   readonly clusterId: string;
   /** Another identity to ask for, as ztunnel does for its pods; undefined for the token's own. */
@@ -27,20 +29,26 @@ export interface CertificateRequest {
   readonly signal: AbortSignal;
 }
 
+/** Asks for a certificate for a new key, which is then forgotten. @returns and @throws as `certify`. */
+export const requestCertificate = (request: CertificateRequest): Promise<readonly string[]> =>
+  certify(request, newCsr());
+
 /**
- * Asks for a certificate for a new key, as ztunnel does (contract ztunnel.md 4.1).
+ * Asks for a certificate for a key, as ztunnel does (contract ztunnel.md 4.1). Only the request crosses the network.
  * @returns the elements of the answer, in PEM: leaf, chain, and the roots in the last.
  * @throws MeshError with what the control plane said, or `internal` if the certificate is not for that key.
  */
-export async function requestCertificate(request: CertificateRequest): Promise<readonly string[]> {
-  const { csr, publicKey } = newCsr();
+export async function certify(
+  request: CertificateRequest,
+  { csr, publicKey }: Pick<NewCsr, "csr" | "publicKey">,
+): Promise<readonly string[]> {
   const { address, impersonate } = request;
   const message = IstioCertificateRequest.encode({
     csr,
     validityDuration: Long.fromNumber(request.ttlSeconds),
     metadata: impersonate === undefined ? null : { fields: { ImpersonatedIdentity: { stringValue: impersonate } } },
   }).finish();
-  const { credentials, options } = clientChannel(address, request.roots);
+  const { credentials, options } = clientChannel(address, request.roots, request.serverName);
   const client = new grpc.Client(address, credentials, options);
   try {
     const answer = await call(client, Buffer.from(message), request);
@@ -72,14 +80,22 @@ function call(
   });
 }
 
+/** A new key, and the request that its owner signed, in PEM. */
+export interface NewCsr {
+  readonly csr: string;
+  /** In DER. */
+  readonly publicKey: Uint8Array;
+  readonly privateKey: KeyObject;
+}
+
 /** A new P-256 key and the request that its owner signs (RFC 2986). */
-export function newCsr(): { readonly csr: string; readonly publicKey: Uint8Array } {
+export function newCsr(): NewCsr {
   const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const publicKey = createPublicKey(privateKey).export({ type: "spki", format: "der" });
   const info = sequence(integer(Buffer.of(0)), sequence(), publicKey, der(contextTag(0, true)));
   const algorithm = sequence(oid("1.2.840.10045.4.3.2"));
   const csr = sequence(info, algorithm, bitString(sign("sha256", info, privateKey)));
-  return { csr: toPem("CERTIFICATE REQUEST", csr), publicKey };
+  return { csr: toPem("CERTIFICATE REQUEST", csr), publicKey, privateKey };
 }
 
 /**

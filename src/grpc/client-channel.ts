@@ -7,14 +7,19 @@ import { printable } from "../printable.ts";
 /**
  * How a gRPC client of ours opens a channel to `host:port`.
  * @param roots PEM of the roots to trust; undefined for a plaintext port.
+ * @param serverName what the server's certificate names, if not the host.
  */
 export function clientChannel(
   address: string,
   roots: string | undefined,
+  serverName?: string,
 ): { readonly credentials: grpc.ChannelCredentials; readonly options: grpc.ChannelOptions } {
   if (roots === undefined) return { credentials: grpc.credentials.createInsecure(), options: {} };
-  const host = address.slice(0, address.lastIndexOf(":")).replace(/^\[|\]$/g, "");
-  if (isIP(host) === 0) return { credentials: grpc.credentials.createSsl(Buffer.from(roots)), options: {} };
+  const host = serverName ?? address.slice(0, address.lastIndexOf(":")).replace(/^\[|\]$/g, "");
+  if (isIP(host) === 0) {
+    const options = serverName === undefined ? {} : { "grpc.ssl_target_name_override": serverName };
+    return { credentials: grpc.credentials.createSsl(Buffer.from(roots)), options };
+  }
   // An IP address is no server name in TLS (RFC 6066 3): send another, and hold the certificate to the address.
   const credentials = grpc.credentials.createSsl(Buffer.from(roots), null, null, {
     checkServerIdentity: (_, certificate) => checkServerIdentity(host, certificate),

@@ -9,7 +9,7 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from "node:http2";
-import type { AddressInfo, Socket } from "node:net";
+import type { AddressInfo, ListenOptions, Socket } from "node:net";
 import { createSecureContext } from "node:tls";
 import type { Credentials } from "../caller.ts";
 import { MeshError, messageOf } from "../errors.ts";
@@ -106,15 +106,29 @@ export class GrpcServer {
   }
 
   /** @param port 0 for any. @throws MeshError `unavailable` if the port cannot be had, naming it. */
-  listen(at: ListenAddress): Promise<{ readonly port: number }> {
+  async listen(at: ListenAddress): Promise<{ readonly port: number }> {
+    await this.#listen({ host: at.address, port: at.port }, (error) => listenError(this.#name, at, error));
+    return { port: (this.#server.address() as AddressInfo).port };
+  }
+
+  /** On a Unix domain socket that nobody but our own user may open. @throws what the system says */
+  async listenOnSocket(path: string): Promise<void> {
+    // The file is there before `#listen` returns: nobody can open it before its mode is right.
+    const mask = process.umask(0o177);
+    const listening = this.#listen({ path }, (error) => error);
+    process.umask(mask);
+    await listening;
+  }
+
+  #listen(at: ListenOptions, toError: (error: Error) => Error): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#server.once("error", (error) => reject(listenError(this.#name, at, error)));
-      this.#server.listen({ host: at.address, port: at.port }, () => {
+      this.#server.once("error", (error) => reject(toError(error)));
+      this.#server.listen(at, () => {
         this.#server.removeAllListeners("error");
         this.#server.on("error", (error) =>
-          this.#log.error("the port failed", { port: at.port, why: messageOf(error) }),
+          this.#log.error("the port failed", { port: at.path ?? at.port, why: messageOf(error) }),
         );
-        resolve({ port: (this.#server.address() as AddressInfo).port });
+        resolve();
       });
     });
   }

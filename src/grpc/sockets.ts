@@ -9,6 +9,9 @@ export type EndPoints = Pick<Socket, "remoteAddress" | "remotePort" | "localAddr
 const keyOf = ({ remoteAddress, remotePort, localAddress }: EndPoints): string =>
   `${remoteAddress} ${remotePort} ${localAddress}`;
 
+/** A Unix domain socket has no addresses, and no TLS over it: it is its own key. */
+const keyOfSocket = (socket: Socket): string | Socket => (socket.remotePort === undefined ? socket : keyOf(socket));
+
 interface OpenSocket {
   readonly socket: Socket;
   /** Undefined once the handshake is done. */
@@ -20,7 +23,7 @@ export class Sockets {
   readonly #clock: Clock;
   readonly #handshakeMs: number | undefined;
   readonly #quota: Quota;
-  readonly #open = new Map<string, OpenSocket>();
+  readonly #open = new Map<string | Socket, OpenSocket>();
 
   /** Without `tls`, a connection is established when it is accepted. */
   constructor(clock: Clock, limits: ServerLimits, { tls }: { readonly tls: boolean }) {
@@ -40,7 +43,7 @@ export class Sockets {
   admit(socket: Socket, on: { readonly late: () => void; readonly closed: () => void }): boolean {
     const place = this.#quota.take(socket.remoteAddress ?? "unknown");
     if (place === undefined) return false;
-    const key = keyOf(socket);
+    const key = keyOfSocket(socket);
     const entry: OpenSocket = { socket, handshake: this.#expectHandshake(socket, on.late) };
     this.#open.set(key, entry);
     socket.once("close", () => {

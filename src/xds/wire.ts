@@ -85,17 +85,20 @@ function readVersion(reader: protobuf.Reader, into: Map<string, string>): void {
   into.set(name, version);
 }
 
-/** What a state-of-the-world client asks; only istioctl does. */
+/** What a state-of-the-world client asks: istioctl, and Envoy where it reads secrets so. */
 export interface DiscoveryRequest {
   readonly typeUrl: string;
   readonly names: readonly string[];
   readonly nonce: string;
+  /** Present, even if empty, on a NACK. */
+  readonly rejection: string | undefined;
 }
 
 /** @throws MeshError `invalid` for bytes that are no such message. */
 export function decodeDiscoveryRequest(bytes: Uint8Array): DiscoveryRequest {
   const request = decoding("a DiscoveryRequest", () => discovery.DiscoveryRequest.decode(bytes));
-  return { typeUrl: request.typeUrl, names: request.resourceNames, nonce: request.responseNonce };
+  const { typeUrl, resourceNames: names, responseNonce: nonce, errorDetail } = request;
+  return { typeUrl, names, nonce, rejection: errorDetail == null ? undefined : (errorDetail.message ?? "") };
 }
 
 function decoding<T>(what: string, decode: () => T): T {

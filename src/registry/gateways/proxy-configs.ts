@@ -8,13 +8,10 @@ import type { BackendName, BackendSettings, ProxyBackend, ProxyEndpoints } from 
 import type { ProxyGateway } from "../model/proxy-gateway.ts";
 import type { ProxyPolicies } from "../model/proxy-policies.ts";
 import type { ProxyService } from "../model/proxy-service.ts";
-import { union } from "../union.ts";
-import { eastWest } from "./east-west-routes.ts";
 import type { GatewayInputs } from "./gateway-inputs.ts";
 import { neededByWaypoints } from "./needed-backends.ts";
 import { proxyBackends } from "./proxy-backends.ts";
 import { proxyEndpoints } from "./proxy-endpoints.ts";
-import { proxyPolicies } from "./proxy-policies.ts";
 import { podsOfGateways, proxyGateways } from "./proxy-gateways.ts";
 import { proxyServices } from "./proxy-services.ts";
 
@@ -43,15 +40,14 @@ export function proxyConfigs(
   const pods = podsOfGateways(graph, inputs);
   const gateways = proxyGateways(graph, inputs, pods);
   const services = proxyServices(graph, { ...inputs, gateways, rules: routing.rules });
-  const entered = eastWest(graph, { ...inputs, gateways });
-  const needed = union(graph, "needed-backends", [neededByWaypoints(graph, services), entered.needed]);
+  const needed = neededByWaypoints(graph, services);
   return {
     gateways,
     services,
-    policies: proxyPolicies(graph, inputs.objects, services, inputs),
+    policies: new Source(graph, "proxy-policies"),
     backends: proxyBackends(graph, { ...inputs, needed, settings: routing.settings }),
     endpoints: proxyEndpoints(graph, { ...inputs, needed, gateways, pods }),
-    eastWestRoutes: entered.routes,
+    eastWestRoutes: new Source(graph, "east-west-routes"),
   };
 }
 

@@ -1,0 +1,34 @@
+import type { Command } from "../command.ts";
+import { GatewayAgent } from "../gateway/agent.ts";
+import { GATEWAY_FLAGS, loadGatewaySettings } from "../gateway/settings.ts";
+import { systemHost } from "../system-host.ts";
+import { untilAborted } from "./running-plane.ts";
+
+/** The longest `--drain`, and what Envoy then takes to end. */
+const STOP_MS_MAX = 3_600_000 + 10_000;
+
+/** `causeway gateway`: beside the Envoy of a gateway, in its pod. */
+export const gatewayCommand: Command = {
+  name: "gateway",
+  summary: "Run beside a gateway's Envoy: its identity, its bootstrap, its readiness",
+  endless: true,
+  stopMs: STOP_MS_MAX,
+  flags: GATEWAY_FLAGS,
+  async run({ options, environment, signal }) {
+    const settings = loadGatewaySettings(options, environment);
+    const { levels, asJson } = settings.log;
+    const agent = new GatewayAgent(
+      systemHost({ logLevels: levels, logAsJson: asJson, component: "gateway" }),
+      settings,
+    );
+    try {
+      await agent.start();
+      await Promise.race([untilAborted(signal), agent.failed]);
+      // Envoy may end before it is drained.
+      await Promise.race([agent.drain(), agent.failed]);
+      return 0;
+    } finally {
+      await agent.close();
+    }
+  },
+};

@@ -1,0 +1,182 @@
+import { join } from "node:path";
+import { MeshError } from "../errors.ts";
+import type { GrpcServer } from "../grpc/server.ts";
+import type { Host, Logger } from "../host.ts";
+import type { PrometheusMetrics } from "../prometheus.ts";
+import { parseServiceAccountId } from "../spiffe.ts";
+import { writeWhole } from "../whole-file.ts";
+import { askCa, hostAndPort } from "./ask-ca.ts";
+import { envoyBootstrap } from "./bootstrap.ts";
+import { drainEnvoy } from "./drain.ts";
+import { type EnvoyAdmin, envoyAdmin } from "./envoy-admin.ts";
+import { whyEnvoyIsNotReady } from "./envoy-health.ts";
+import { EnvoyProcess } from "./envoy-process.ts";
+import { HealthPorts } from "./health-ports.ts";
+import { RootFile } from "./root-file.ts";
+import { SecretService } from "./secret-service.ts";
+import { refuseRunDir, serveSecrets } from "./secret-socket.ts";
+import { controlPlaneRootSecret, workloadSecret } from "./secrets.ts";
+import { anyAddress, type GatewaySettings } from "./settings.ts";
+import { SvidKeeper } from "./svid-keeper.ts";
+import type { Svid } from "./svid.ts";
+
+export type AgentHost = Host & { readonly metrics: PrometheusMetrics };
+
+export const BOOTSTRAP_FILE = "bootstrap.json";
+export const SECRETS_SOCKET = "secrets.sock";
+/** How often it is looked whether we are ready, so that the log tells when that changes. */
+const LOOK_MS = 5_000;
+
+/** The process beside Envoy: gets it an identity, tells it where its control plane is, and answers for it. */
+export class GatewayAgent {
+  readonly #host: AgentHost;
+  readonly #log: Logger;
+  readonly #settings: GatewaySettings;
+  readonly #admin: EnvoyAdmin;
+  readonly #secrets: SecretService;
+  readonly #keeper: SvidKeeper;
+  readonly #rootFile: RootFile;
+  readonly #ports: HealthPorts;
+  #secretServer: GrpcServer | undefined;
+  #envoy: EnvoyProcess | undefined;
+  #bootstrapped = false;
+  #stopping = false;
+  #whyNotReady: string | undefined = "it has just begun";
+  #look: Disposable | undefined;
+  #fail: (error: MeshError) => void = () => {};
+  /** Rejects when there is no point in going on: Envoy has ended, or cannot be started. */
+  readonly failed: Promise<never>;
+
+  constructor(host: AgentHost, settings: GatewaySettings) {
+    const { ca, controlPlaneName, tokenFile, place, certificateTtlSeconds: ttlSeconds, serviceAccount } = settings;
+    this.#host = host;
+    this.#log = host.log.scope("gateway");
+    this.#settings = settings;
+    this.#admin = envoyAdmin(settings.envoyPorts.admin);
+    this.#secrets = new SecretService(host);
+    this.#rootFile = new RootFile(host, settings.rootFile, (roots) => this.#useRoots(roots));
+    const { cluster, namespace } = place;
+    const trustDomain = () => settings.trustDomain ?? this.#keeper.svid?.trustDomain;
+    const account = { namespace, serviceAccount, trustDomain };
+    const authority = { address: ca, serverName: controlPlaneName, tokenFile, cluster, ttlSeconds, ...account };
+    const ask = (signal: AbortSignal): Promise<Svid> => askCa(host, authority, this.#rootFile, signal);
+    this.#keeper = new SvidKeeper(host, ask, (svid) => this.#useSvid(svid));
+    this.#ports = new HealthPorts(host, {
+      address: anyAddress(place),
+      readyPort: settings.readyPort,
+      metricsPort: settings.metricsPort,
+      whyNotReady: () => this.whyNotReady(),
+      whyNotStarted: () => this.#whyNotStarted(),
+    });
+    this.failed = new Promise((_, reject) => (this.#fail = reject));
+    this.failed.catch(() => {});
+  }
+
+  get readyPort(): number {
+    return this.#ports.readyPort;
+  }
+  get metricsPort(): number {
+    return this.#ports.metricsPort;
+  }
+
+  /**
+   * Opens its ports and its socket. The identity, and Envoy with it, come later: no CA need be there yet.
+   * @throws MeshError if a port, the socket or the run folder cannot be had; nothing is left open then.
+   */
+  async start(): Promise<void> {
+    try {
+      await this.#ports.listen();
+      this.#secretServer = await serveSecrets(this.#host, this.#secrets, this.#path(SECRETS_SOCKET));
+    } catch (thrown) {
+      await this.close();
+      throw thrown;
+    }
+    await this.#rootFile.follow();
+    // With roots it was asked; without them, this is how the reason gets known.
+    if (!this.#rootFile.known) this.#keeper.renew();
+    void this.#tellReadiness();
+  }
+
+  /** Why no traffic should come here, in a sentence; undefined if it may. */
+  async whyNotReady(): Promise<string | undefined> {
+    if (this.#stopping) return "the gateway is being stopped, and drains";
+    const why = this.#keeper.whyNone() ?? this.#whyNotStarted();
+    if (why !== undefined) return why;
+    return whyEnvoyIsNotReady(this.#admin, hostAndPort(this.#settings.xds));
+  }
+
+  /** Fails readiness, has callers go elsewhere, and ends Envoy when they have, or when the time for that is over. */
+  async drain(): Promise<void> {
+    this.#stopping = true;
+    if (!this.#bootstrapped) return;
+    await drainEnvoy(this.#admin, this.#host.clock, this.#log, this.#settings.drainMs);
+    if (this.#envoy === undefined) await this.#admin.post("/quitquitquit").catch(() => {});
+  }
+
+  async close(): Promise<void> {
+    this.#stopping = true;
+    this.#look?.[Symbol.dispose]();
+    this.#rootFile.close();
+    this.#keeper.close();
+    await this.#envoy?.stop(this.#host.clock);
+    await Promise.all([this.#ports.close(), this.#secretServer?.close(0)]);
+  }
+
+  #whyNotStarted(): string | undefined {
+    return this.#bootstrapped ? undefined : (this.#keeper.whyNone() ?? "Envoy's bootstrap is being written");
+  }
+
+  #useRoots(roots: string): void {
+    const { controlPlaneName, xds } = this.#settings;
+    this.#secrets.set(controlPlaneRootSecret(roots, controlPlaneName ?? xds.host));
+    // What we show must lead to a root that others trust now.
+    this.#keeper.renew();
+  }
+
+  #useSvid(svid: Svid): void {
+    this.#secrets.set(workloadSecret(svid));
+    if (!this.#bootstrapped) void this.#bootstrap(svid).catch((thrown: unknown) => this.#fail(MeshError.from(thrown)));
+  }
+
+  async #bootstrap({ spiffeId }: Svid): Promise<void> {
+    const { place, xds, controlPlaneName, envoyPorts: ports, limits, envoy, runDir } = this.#settings;
+    const { serviceAccount } = parseServiceAccountId(spiffeId);
+    const secretsSocket = this.#path(SECRETS_SOCKET);
+    const name = controlPlaneName ?? xds.host;
+    const options = { place, serviceAccount, xds, controlPlaneName: name, secretsSocket, ports, limits };
+    const file = this.#path(BOOTSTRAP_FILE);
+    await writeWhole(file, `${JSON.stringify(envoyBootstrap(options), undefined, 2)}\n`).catch((thrown: unknown) =>
+      refuseRunDir(runDir, thrown),
+    );
+    this.#bootstrapped = true;
+    if (envoy === undefined) this.#log.info("Envoy may start", { bootstrap: file });
+    else if (!this.#stopping) this.#startEnvoy(new EnvoyProcess(envoy, file));
+  }
+
+  #startEnvoy(envoy: EnvoyProcess): void {
+    this.#envoy = envoy;
+    this.#log.info("Envoy is started", { pid: envoy.pid });
+    void envoy.ended.then((how) => {
+      if (this.#stopping) return;
+      const what = "so we end too and the kubelet starts both again";
+      this.#fail(new MeshError("unavailable", `Envoy ended by itself (${how}), and its log says why; ${what}`));
+    });
+  }
+
+  async #tellReadiness(): Promise<void> {
+    const why = await this.whyNotReady();
+    if (this.#stopping) return;
+    const gauge = this.#host.metrics.gauge("gateway_ready", "1 while traffic may come here.");
+    gauge.set(why === undefined ? 1 : 0);
+    if (why !== this.#whyNotReady) {
+      if (why === undefined) this.#log.info("the gateway is ready");
+      else this.#log.warn(`the gateway is not ready: ${why}`);
+    }
+    this.#whyNotReady = why;
+    this.#look = this.#host.clock.after(LOOK_MS, () => void this.#tellReadiness());
+  }
+
+  #path(name: string): string {
+    return join(this.#settings.runDir, name);
+  }
+}

@@ -1,0 +1,70 @@
+import { listenError } from "../grpc/listen-error.ts";
+import type { Host } from "../host.ts";
+import { type EndpointRequest, type EndpointAnswer, HttpEndpoint, textAnswer } from "../http-endpoint.ts";
+import type { PrometheusMetrics } from "../prometheus.ts";
+
+export interface HealthPortsOptions {
+  readonly address: string;
+  /** 0 for any that is free. */
+  readonly readyPort: number;
+  readonly metricsPort: number;
+  /** Why no traffic should come; undefined if it may. */
+  readonly whyNotReady: () => Promise<string | undefined>;
+  /** Why Envoy cannot be started yet; undefined once its bootstrap is there. */
+  readonly whyNotStarted: () => string | undefined;
+}
+
+/** What a kubelet asks, on one port; what Prometheus reads, on another. ⇄ */
+export class HealthPorts {
+  readonly #options: HealthPortsOptions;
+  readonly #metrics: PrometheusMetrics;
+  readonly #ready: HttpEndpoint;
+  readonly #scraped: HttpEndpoint;
+
+  constructor(host: Host & { readonly metrics: PrometheusMetrics }, options: HealthPortsOptions) {
+    const log = host.log.scope("gateway");
+    this.#options = options;
+    this.#metrics = host.metrics;
+    this.#ready = new HttpEndpoint(host.clock, log, (request) => this.#answerProbe(request));
+    this.#scraped = new HttpEndpoint(host.clock, log, (request) => this.#answerScrape(request));
+  }
+
+  get readyPort(): number {
+    return this.#ready.port;
+  }
+  get metricsPort(): number {
+    return this.#scraped.port;
+  }
+
+  /** @throws MeshError `unavailable` if a port cannot be had. */
+  async listen(): Promise<void> {
+    const { address, readyPort, metricsPort } = this.#options;
+    await listen("readiness", this.#ready, address, readyPort);
+    await listen("metrics", this.#scraped, address, metricsPort);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#ready.close(), this.#scraped.close()]);
+  }
+
+  async #answerProbe({ path }: EndpointRequest): Promise<EndpointAnswer> {
+    if (path === "/healthz/live") return textAnswer(200, "live");
+    if (path === "/healthz/startup") return verdict(this.#options.whyNotStarted());
+    if (path === "/healthz/ready") return verdict(await this.#options.whyNotReady());
+    return textAnswer(404, "there are /healthz/ready, /healthz/live and /healthz/startup");
+  }
+
+  async #answerScrape({ path }: EndpointRequest): Promise<EndpointAnswer> {
+    if (path !== "/metrics" && path !== "/stats/prometheus") return textAnswer(404, "there is /metrics");
+    return { status: 200, contentType: this.#metrics.contentType, body: await this.#metrics.text() };
+  }
+}
+
+const verdict = (why: string | undefined): EndpointAnswer =>
+  why === undefined ? textAnswer(200, "ready") : textAnswer(503, `not ready: ${why}`);
+
+async function listen(what: string, endpoint: HttpEndpoint, address: string, port: number): Promise<void> {
+  await endpoint.listen(address, port).catch((thrown: unknown) => {
+    throw listenError(what, { address, port }, thrown as Error);
+  });
+}
