@@ -30,6 +30,12 @@ export const SERVICE_ENTRIES = type(NETWORKING, ["v1", "v1beta1"], "ServiceEntry
 export const WORKLOAD_ENTRIES = type(NETWORKING, ["v1", "v1beta1"], "WorkloadEntry", "workloadentries");
 export const AUTHORIZATION_POLICIES = type(SECURITY, ["v1", "v1beta1"], "AuthorizationPolicy", "authorizationpolicies");
 export const PEER_AUTHENTICATIONS = type(SECURITY, ["v1", "v1beta1"], "PeerAuthentication", "peerauthentications");
+export const REQUEST_AUTHENTICATIONS = type(
+  SECURITY,
+  ["v1", "v1beta1"],
+  "RequestAuthentication",
+  "requestauthentications",
+);
 export const SEGMENTS = type("admin.solo.io", ["v1alpha1"], "Segment", "segments");
 export const PEER_GRANTS = type("peering.causeway.dev", ["v1alpha1"], "PeerGrant", "peergrants");
 export const PEER_STATUSES = type("peering.causeway.dev", ["v1alpha1"], "PeerStatus", "peerstatuses");

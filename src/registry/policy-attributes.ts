@@ -1,59 +1,16 @@
-import { parseCidr } from "./ip.ts";
-import type { PolicyMatch, ServiceAccountMatch, StringMatch } from "./model/policy.ts";
-
-/** Something a policy can look at: read by ztunnel, or `l7` and for waypoints only. */
-export type Attribute = L4Attribute | "l7";
-
-export interface L4Attribute {
-  /** Undefined if the value means nothing. */
-  readonly read: (value: unknown, namespace: string) => unknown;
-  /** A match on values that `read` returned. */
-  readonly match: (values: readonly unknown[]) => PolicyMatch;
-  /** Continues "is <value>, ". */
-  readonly expects: string;
-}
+import type { PolicyMatch } from "./model/policy.ts";
+import type { Attribute, ReadableAttribute, Vocabulary } from "./policy-rules.ts";
+import { cidr, EXPECTS, port, principal, serviceAccount, stringMatch } from "./policy-values.ts";
 
 function attribute<K extends keyof PolicyMatch>(
   key: K,
   read: (value: unknown, namespace: string) => NonNullable<PolicyMatch[K]>[number] | undefined,
   expects: string,
-): L4Attribute {
+): ReadableAttribute<PolicyMatch> {
   return { read, match: (values) => ({ [key]: values }), expects };
 }
 
-/** `*`, `*x`, `x*` or `x`: a star anywhere else would be taken for a letter, and match nothing. */
-function stringMatch(value: unknown): StringMatch | undefined {
-  if (typeof value !== "string" || value === "" || value.length > 2048) return undefined;
-  if (value === "*") return { kind: "presence" };
-  const [kind, text] = value.startsWith("*")
-    ? (["suffix", value.slice(1)] as const)
-    : value.endsWith("*")
-      ? (["prefix", value.slice(0, -1)] as const)
-      : (["exact", value] as const);
-  return text.includes("*") ? undefined : { kind, value: text };
-}
-
-/** ztunnel compares what follows `spiffe://`; with it nothing would ever match (contract ztunnel.md section 7, 12). */
-const principal = (value: unknown): StringMatch | undefined =>
-  stringMatch(typeof value === "string" ? value.replace(/^spiffe:\/\//, "") : value);
-
-const cidr = (value: unknown) => (typeof value === "string" ? parseCidr(value) : undefined);
-
-function port(value: unknown): number | undefined {
-  const number = typeof value === "string" && /^[0-9]{1,5}$/.test(value) ? Number(value) : value;
-  return typeof number === "number" && Number.isInteger(number) && number >= 1 && number <= 65_535 ? number : undefined;
-}
-
-/** `namespace/name`, or a name in the policy's own namespace. */
-function serviceAccount(value: unknown, own: string): ServiceAccountMatch | undefined {
-  const [, namespace = own, name] = /^(?:([a-z0-9-]+)\/)?([a-z0-9.-]+)$/.exec(String(value)) ?? [];
-  return name === undefined || typeof value !== "string" ? undefined : { namespace, serviceAccount: name };
-}
-
-const WILDCARDS = 'which no identity matches; use text with "*" only at one end';
-const CIDRS = "neither an IP address nor a CIDR range";
-const PORTS = "not a port from 1 to 65535";
-const ACCOUNTS = "neither a service account nor <namespace>/<service account>";
+const { wildcards: WILDCARDS, cidrs: CIDRS, ports: PORTS, accounts: ACCOUNTS } = EXPECTS;
 
 const L4 = {
   principals: attribute("principals", principal, WILDCARDS),
@@ -70,10 +27,11 @@ const L4 = {
   notServiceAccounts: attribute("notServiceAccounts", serviceAccount, ACCOUNTS),
 };
 
-const l7 = (...names: readonly string[]): [string, Attribute][] => names.map((name) => [name, "l7"]);
+type L4Attribute = Attribute<PolicyMatch>;
+const l7 = (...names: readonly string[]): [string, L4Attribute][] => names.map((name) => [name, "l7"]);
 
 /** Fields of `from[].source`. */
-export const SOURCE: ReadonlyMap<string, Attribute> = new Map<string, Attribute>([
+const SOURCE: ReadonlyMap<string, L4Attribute> = new Map<string, L4Attribute>([
   ["principals", L4.principals],
   ["notPrincipals", L4.notPrincipals],
   ["namespaces", L4.namespaces],
@@ -86,20 +44,20 @@ export const SOURCE: ReadonlyMap<string, Attribute> = new Map<string, Attribute>
 ]);
 
 /** Fields of `to[].operation`. */
-export const OPERATION: ReadonlyMap<string, Attribute> = new Map<string, Attribute>([
+const OPERATION: ReadonlyMap<string, L4Attribute> = new Map<string, L4Attribute>([
   ["ports", L4.destinationPorts],
   ["notPorts", L4.notDestinationPorts],
   ...l7("hosts", "notHosts", "methods", "notMethods", "paths", "notPaths"),
 ]);
 
-const condition = (values: Attribute, notValues: Attribute): ReadonlyMap<string, Attribute> =>
+type Readable = ReadableAttribute<PolicyMatch>;
+const condition = (values: Readable, notValues: Readable): ReadonlyMap<string, Readable> =>
   new Map([
     ["values", values],
     ["notValues", notValues],
   ]);
 
-/** Keys of `when` that L4 knows; all others need HTTP. */
-export const CONDITIONS: ReadonlyMap<string, ReadonlyMap<string, Attribute>> = new Map([
+const CONDITIONS: ReadonlyMap<string, ReadonlyMap<string, Readable>> = new Map([
   ["source.ip", condition(L4.sourceIps, L4.notSourceIps)],
   ["source.namespace", condition(L4.namespaces, L4.notNamespaces)],
   ["source.principal", condition(L4.principals, L4.notPrincipals)],
@@ -107,3 +65,10 @@ export const CONDITIONS: ReadonlyMap<string, ReadonlyMap<string, Attribute>> = n
   ["destination.ip", condition(L4.destinationIps, L4.notDestinationIps)],
   ["destination.port", condition(L4.destinationPorts, L4.notDestinationPorts)],
 ]);
+
+/** What ztunnel can look at; all other keys of `when` need HTTP. */
+export const L4_VOCABULARY: Vocabulary<PolicyMatch> = {
+  source: SOURCE,
+  operation: OPERATION,
+  condition: (key) => CONDITIONS.get(key) ?? "l7",
+};

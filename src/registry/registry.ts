@@ -2,9 +2,8 @@ import type { ClusterId, NetworkId, ObjectKey, PolicyName, ServiceName, Workload
 import { allOffers } from "./all-offers.ts";
 import { allWorkloads } from "./all-workloads.ts";
 import { attachments } from "./attachments.ts";
-import { authorizationPolicies, compiledPolicies, type CompiledPolicy } from "./authorization-policies.ts";
+import { authorizationPolicies, compiledPolicies } from "./authorization-policies.ts";
 import type { Collection } from "./collection/collection.ts";
-import { derive } from "./collection/derive.ts";
 import type { Graph } from "./collection/graph.ts";
 import { Index } from "./collection/index-by.ts";
 import { Source } from "./collection/source.ts";
@@ -14,6 +13,7 @@ import { peering, type Exports, type Peering } from "./exports.ts";
 import type { GatewayInputs } from "./gateways/gateway-inputs.ts";
 import { GlobalCandidates } from "./global-candidates.ts";
 import { gatewayProblems, globalServiceProblems, scopeProblems, unreachedNetworks } from "./global-problems.ts";
+import { policyInputs, type PolicyInputs } from "./gateways/proxy-policies.ts";
 import { Intake } from "./kube/intake.ts";
 import type { Namespace } from "./kube/namespace.ts";
 import { objectSources, type Objects } from "./kube/objects.ts";
@@ -38,6 +38,7 @@ import { addressOwners, nameOwners, nameWinners, serviceProblems, services } fro
 import { sharedServices, type SharedService } from "./shared-services.ts";
 import { union } from "./union.ts";
 import { forgetfulStore } from "./virtual-ips.ts";
+import { policyProblems } from "./policy-problems.ts";
 import { policyTargetProblems } from "./policy-target-problems.ts";
 import { waypointProblems } from "./waypoint-problems.ts";
 import { waypoints } from "./waypoints.ts";
@@ -78,6 +79,8 @@ export class Registry {
   readonly problems: Collection<string, Problem>;
   /** For `wantedObjects`. */
   readonly statusInputs: StatusInputs;
+  /** What policies for waypoints were made into. */
+  readonly policyInputs: PolicyInputs;
   /** For `wantedOfPeering`. */
   readonly peeringViewInputs: PeeringViewInputs;
   /** For `proxyConfigs`. */
@@ -92,11 +95,7 @@ export class Registry {
     const { peers, links, paths, offered, shared, offers, winners, addresses, names } = found;
     const compiled = compiledPolicies(graph, objects, options);
     const mutualTls = mutualTlsScopes(graph, objects, options);
-    const placements = distinctPlacements(graph, [
-      labelled(objects.pods, ({ placement }) => [placement]),
-      labelled(objects.workloadEntries, (entry) => [placementOfEntry(entry)]),
-      labelled(objects.serviceEntries, placementsOfServiceEntry),
-    ]);
+    const placements = allPlacements(graph, objects);
     const attached = attachments(
       graph,
       objects,
@@ -108,6 +107,7 @@ export class Registry {
     this.objects = objects;
     const causes = { policies: compiled, attachments: attached, waypoints: offered, virtualIps: offers.virtualIps };
     this.statusInputs = { ...options, ...causes, objects };
+    this.policyInputs = policyInputs(graph, objects, found.owners, options);
     this.meshConfig = meshConfig;
     this.peers = peers;
     this.shared = shared.all;
@@ -135,10 +135,10 @@ export class Registry {
     const seen = { ...found, objects, options, services: this.services, workloads, workloadsByService };
     this.globalCandidates = new GlobalCandidates({ ...seen, peerGateways: links.all, tallies: all.tallies });
     this.peeringViewInputs = { ...seen, ...this.peering };
-    this.gatewayInputs = seen;
+    this.gatewayInputs = { ...seen, ...this.policyInputs };
     this.problems = union<string, Problem>(graph, "problems", [
       objects.unreadable,
-      policyProblems(graph, compiled),
+      policyProblems(graph, { ...this.policyInputs, compiled }),
       policyTargetProblems(graph, objects, offered, options),
       mutualTlsProblems(graph, objects, options),
       serviceProblems(graph, offers.all, winners, addresses),
@@ -190,6 +190,13 @@ export class Registry {
   }
 }
 
+const allPlacements = (graph: Graph, { pods, workloadEntries, serviceEntries }: Objects) =>
+  distinctPlacements(graph, [
+    labelled(pods, ({ placement }) => [placement]),
+    labelled(workloadEntries, (entry) => [placementOfEntry(entry)]),
+    labelled(serviceEntries, placementsOfServiceEntry),
+  ]);
+
 const podsOnNode = (graph: Graph, { pods }: Objects): Index<ObjectKey, Pod> =>
   new Index(graph, pods, "node-identity", (pod) =>
     podEnded(pod) || pod.node === "" ? [] : [`${pod.cluster}/${pod.node}/${pod.namespace}/${pod.serviceAccount}`],
@@ -219,15 +226,6 @@ function foundations(
   const addresses = addressOwners(graph, winners);
   const names = { globals: offers.globals, shared: shared.all, owners, standings: paths.standings };
   return { peers, links, paths, offered, shared, offers, winners, owners, addresses, names };
-}
-
-function policyProblems(graph: Graph, compiled: Collection<ObjectKey, CompiledPolicy>): Collection<string, Problem> {
-  return derive(graph, {
-    name: "policy-problems",
-    from: compiled,
-    reads: {},
-    to: ({ problems }, _reads, key) => problems.map((problem, at) => [`policy ${key}#${at}`, problem] as const),
-  });
 }
 
 function withDefaults(settings: RegistrySettings): RegistryOptions {

@@ -25,7 +25,14 @@ suite("Causeway where kinds are missing", () => {
     const plane = await lab.causeway({ kubeconfig: await cluster.kubeconfigFor("istiod") });
     const without = await oracle([cluster]);
     await sends(plane, without);
-    for (const kind of ["ServiceEntry", "WorkloadEntry", "AuthorizationPolicy", "PeerAuthentication", "Gateway"])
+    for (const kind of [
+      "ServiceEntry",
+      "WorkloadEntry",
+      "AuthorizationPolicy",
+      "PeerAuthentication",
+      "RequestAuthentication",
+      "Gateway",
+    ])
       assert.match(plane.log, new RegExp(`kind=${kind}`), `its log names ${kind}`);
     await cluster.client.kubectl("apply", "-f", CRDS);
     await cluster.client.kubectl("wait", "--for=condition=established", "crd", "--all");

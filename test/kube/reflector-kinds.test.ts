@@ -6,6 +6,7 @@ import {
   AUTHORIZATION_POLICIES,
   GATEWAYS,
   PEER_AUTHENTICATIONS,
+  REQUEST_AUTHENTICATIONS,
   PODS,
   SERVICE_ENTRIES,
   WORKLOAD_ENTRIES,
@@ -43,7 +44,8 @@ test("a kind without its CRD is reported once, counts as synced, and is picked u
 
 test("kinds that are absent are looked for together: less than one request in ten seconds", async () => {
   const lab = reflectorLab(SERVICE_ENTRIES);
-  const others = [WORKLOAD_ENTRIES, AUTHORIZATION_POLICIES, PEER_AUTHENTICATIONS].map((type) => {
+  const types = [WORKLOAD_ENTRIES, AUTHORIZATION_POLICIES, PEER_AUTHENTICATIONS, REQUEST_AUTHENTICATIONS];
+  const others = types.map((type) => {
     lab.server.uninstall(type);
     return new Reflector(lab.host, lab.api, lab.gate, { cluster: "east", type, sink: new Shelf(), onSynced: () => {} });
   });

@@ -10,9 +10,10 @@ import type { PeerSources } from "../peer-sources.ts";
 import type { Offer } from "../service-offers.ts";
 import type { SharedServices } from "../shared-services.ts";
 import type { OfferedWaypoint } from "../waypoints.ts";
+import type { PolicyInputs } from "./proxy-policies.ts";
 
 /** What the proxies of our gateways are to do follows from these: collections of the registry, some of which nobody else needs. */
-export interface GatewayInputs {
+export interface GatewayInputs extends PolicyInputs {
   readonly objects: Objects;
   readonly options: RegistryOptions;
   /** What peers said. */
@@ -23,8 +24,6 @@ export interface GatewayInputs {
   readonly offered: Collection<ObjectKey, OfferedWaypoint>;
   /** What each service was made of. */
   readonly winners: Collection<ServiceName, Offer>;
-  /** Which object has each name. */
-  readonly owners: Collection<ServiceName, string>;
   readonly services: Collection<ServiceName, Service>;
   readonly workloads: Collection<WorkloadUid, Workload>;
   readonly workloadsByService: Index<WorkloadUid, Workload>;

@@ -8,10 +8,13 @@ import type { BackendName, BackendSettings, ProxyBackend, ProxyEndpoints } from 
 import type { ProxyGateway } from "../model/proxy-gateway.ts";
 import type { ProxyPolicies } from "../model/proxy-policies.ts";
 import type { ProxyService } from "../model/proxy-service.ts";
+import { union } from "../union.ts";
+import { eastWest } from "./east-west-routes.ts";
 import type { GatewayInputs } from "./gateway-inputs.ts";
 import { neededByWaypoints } from "./needed-backends.ts";
 import { proxyBackends } from "./proxy-backends.ts";
 import { proxyEndpoints } from "./proxy-endpoints.ts";
+import { proxyPolicies } from "./proxy-policies.ts";
 import { podsOfGateways, proxyGateways } from "./proxy-gateways.ts";
 import { proxyServices } from "./proxy-services.ts";
 
@@ -40,14 +43,15 @@ export function proxyConfigs(
   const pods = podsOfGateways(graph, inputs);
   const gateways = proxyGateways(graph, inputs, pods);
   const services = proxyServices(graph, { ...inputs, gateways, rules: routing.rules });
-  const needed = neededByWaypoints(graph, services);
+  const entered = eastWest(graph, { ...inputs, gateways });
+  const needed = union(graph, "needed-backends", [neededByWaypoints(graph, services), entered.needed]);
   return {
     gateways,
     services,
-    policies: new Source(graph, "proxy-policies"),
+    policies: proxyPolicies(graph, inputs.objects, services, inputs),
     backends: proxyBackends(graph, { ...inputs, needed, settings: routing.settings }),
     endpoints: proxyEndpoints(graph, { ...inputs, needed, gateways, pods }),
-    eastWestRoutes: new Source(graph, "east-west-routes"),
+    eastWestRoutes: entered.routes,
   };
 }
 

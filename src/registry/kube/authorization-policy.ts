@@ -16,6 +16,8 @@ export interface AuthorizationPolicy {
   readonly targeted: boolean;
   /** As many of these as could be read. */
   readonly targets: readonly PolicyTarget[];
+  /** True if some could not: then it is for all that a policy of its namespace may name. */
+  readonly targetsLost: boolean;
   /** Undefined also if it could not be read: the policy then binds more workloads rather than fewer. */
   readonly selector: Selector | undefined;
   /** What could not be read beside the rules. */
@@ -51,12 +53,14 @@ export function readAuthorizationPolicy(metadata: Metadata, object: Fields): Aut
   const { action, rules } = spec;
   const selector = tolerantSelector(spec, errors);
   const targeted = isTargeted(spec, errors);
+  const targets = targetsOf(spec, errors);
   return {
     id: idOf(metadata),
     action: isAbsent(action) ? "" : typeof action === "string" && action !== "" ? action.slice(0, 80) : "?",
     dryRun: metadata.annotations("istio.io/dry-run") === "true",
     targeted,
-    targets: targetsOf(spec),
+    targets: targets.all,
+    targetsLost: targets.lost,
     selector,
     errors,
     doubtful: errors.length > 0,
@@ -71,7 +75,7 @@ export const readDoubtfulPolicy = (bare: Metadata, object: Fields): Authorizatio
   doubtful: true,
 });
 
-function isTargeted(spec: Fields, errors: Unread[]): boolean {
+export function isTargeted(spec: Fields, errors: Unread[]): boolean {
   const { targetRef, targetRefs } = spec;
   if (!isAbsent(targetRefs) && !Array.isArray(targetRefs))
     errors.push({ field: "spec.targetRefs", message: `must be a list, not ${describe(targetRefs)}` });
@@ -83,19 +87,41 @@ function isTargeted(spec: Fields, errors: Unread[]): boolean {
 /** Beyond this the rest is not looked at; the API takes no more. */
 const TARGETS_MAX = 16;
 
-function targetsOf({ targetRef, targetRefs }: Fields): readonly PolicyTarget[] {
-  const all: readonly unknown[] = Array.isArray(targetRefs) && targetRefs.length > 0 ? targetRefs : [targetRef];
-  const text = (value: unknown): string => (typeof value === "string" ? value.slice(0, 253) : "");
-  return all
-    .slice(0, TARGETS_MAX)
-    .filter(isFields)
-    .map(({ group, kind, name, namespace }) => ({
-      group: text(group),
-      kind: text(kind),
-      name: text(name),
-      namespace: text(namespace),
-    }));
+/** Those of `targetRefs`, or the one of `targetRef`. */
+export function targetsOf(
+  { targetRef, targetRefs }: Fields,
+  errors: Unread[],
+): { readonly all: readonly PolicyTarget[]; readonly lost: boolean } {
+  const found = errors.length;
+  const isList = Array.isArray(targetRefs) && targetRefs.length > 0;
+  const items: readonly unknown[] = isList ? targetRefs : isFields(targetRef) ? [targetRef] : [];
+  if (items.length > TARGETS_MAX)
+    errors.push({
+      field: "spec.targetRefs",
+      message: `has ${items.length} items; at most ${TARGETS_MAX} are read, so split the policy`,
+    });
+  const all = items.slice(0, TARGETS_MAX).flatMap((item, at) => {
+    const target = targetOf(item);
+    if (target === undefined)
+      errors.push({
+        field: isList ? `spec.targetRefs[${at}]` : "spec.targetRef",
+        message: "must have group, kind and name, each a text",
+      });
+    return target ?? [];
+  });
+  return { all, lost: errors.length > found };
 }
+
+function targetOf(item: unknown): PolicyTarget | undefined {
+  if (!isFields(item)) return undefined;
+  const { group, kind, name, namespace } = item;
+  if (!isShort(kind) || !isShort(name) || ![group, namespace].every((each) => isAbsent(each) || isShort(each, 0)))
+    return undefined;
+  return { group: isShort(group) ? group : "", kind, name, namespace: isShort(namespace) ? namespace : "" };
+}
+
+const isShort = (value: unknown, min = 1): value is string =>
+  typeof value === "string" && value.length >= min && value.length <= 253;
 
 /** The spec of an object that must not vanish, whatever it holds; a field with a typo is one that is missing. */
 export function tolerantSpec(object: Fields, known: readonly string[], errors: Unread[]): Fields {

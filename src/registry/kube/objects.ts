@@ -23,6 +23,11 @@ import {
 } from "./peer-authentication.ts";
 import { readDoubtfulPeerGrant, readPeerGrant, type PeerGrant } from "./peer-grant.ts";
 import { readPod, type Pod } from "./pod.ts";
+import {
+  readDoubtfulRequestAuthentication,
+  readRequestAuthentication,
+  type RequestAuthentication,
+} from "./request-authentication.ts";
 import { readServiceEntry, type ServiceEntry } from "./service-entry.ts";
 import { readSegment, type Segment } from "./segment.ts";
 import { readServiceAccount, type ServiceAccount } from "./service-account.ts";
@@ -45,6 +50,7 @@ export interface Objects {
   readonly generatedWorkloadEntries: Source<ObjectKey, GeneratedEntry>;
   readonly authorizationPolicies: Source<ObjectKey, AuthorizationPolicy>;
   readonly peerAuthentications: Source<ObjectKey, PeerAuthentication>;
+  readonly requestAuthentications: Source<ObjectKey, RequestAuthentication>;
   readonly serviceAccounts: Source<ObjectKey, ServiceAccount>;
   readonly segments: Source<ObjectKey, Segment>;
   readonly peerGrants: Source<ObjectKey, PeerGrant>;
@@ -66,6 +72,7 @@ export function objectSources(graph: Graph): Objects {
     generatedWorkloadEntries: new Source(graph, "generated-workload-entries"),
     authorizationPolicies: new Source(graph, "authorization-policies"),
     peerAuthentications: new Source(graph, "peer-authentications"),
+    requestAuthentications: new Source(graph, "request-authentications"),
     serviceAccounts: new Source(graph, "service-accounts"),
     segments: new Source(graph, "segments"),
     peerGrants: new Source(graph, "peer-grants"),
@@ -138,6 +145,15 @@ export function kindsOf(objects: Objects): readonly Kind[] {
       objects.peerAuthentications,
       readPeerAuthentication,
       readDoubtfulPeerAuthentication,
+    ),
+    kind(
+      "RequestAuthentication",
+      "security.istio.io",
+      ["v1", "v1beta1"],
+      POLICY,
+      objects.requestAuthentications,
+      readRequestAuthentication,
+      readDoubtfulRequestAuthentication,
     ),
     kind("ServiceAccount", core, ["v1"], NAMESPACED, objects.serviceAccounts, readServiceAccount),
     // A mistake in one must not give all services of a cluster other names: it stays as it was.

@@ -35,6 +35,7 @@ export const LOCAL_KINDS: readonly WatchedKind[] = [
   required(types.NODES),
   required(types.AUTHORIZATION_POLICIES, "policies of who may call whom"),
   required(types.PEER_AUTHENTICATIONS, "policies of who must use mutual TLS"),
+  required(types.REQUEST_AUTHENTICATIONS, "policies of whose tokens count"),
   required(types.GATEWAY_CLASSES, "waypoints and gateways to other networks"),
   required(types.GATEWAYS, "waypoints and gateways to other networks"),
   required(types.SERVICES),

@@ -57,7 +57,9 @@ export interface SourceMatch {
 
 /** Likewise. */
 export interface OperationMatch {
+  /** Lower case, compared without regard to case. One without a port matches with any, and with none. */
   readonly hosts?: Matches<StringMatch>;
+  /** Of the service. */
   readonly ports?: Matches<number>;
   readonly methods?: Matches<StringMatch>;
   /** May be templates with `{*}` for one segment and `{**}` for any, as kind `template`. */
@@ -71,7 +73,8 @@ export interface PathTemplate {
 
 /** A `when`: one attribute and its values. */
 export type Condition =
-  | { readonly on: "source" | "operation"; readonly match: SourceMatch | OperationMatch }
+  | { readonly on: "source"; readonly match: SourceMatch }
+  | { readonly on: "operation"; readonly match: OperationMatch }
   /** `name` is lower case. */
   | { readonly on: "header"; readonly name: string; readonly match: Matches<StringMatch> }
   /** Of a token's payload; `path` as `["groups"]` or `["nested", "key"]`, `iss`, `sub`, `aud`, `azp` among them. */
@@ -80,7 +83,10 @@ export type Condition =
   /** The server name that the caller asked for in TLS. */
   | { readonly on: "serverName"; readonly match: Matches<StringMatch> };
 
-/** A RequestAuthentication: tokens of these issuers are checked; a request without any passes. */
+/**
+ * A RequestAuthentication: tokens of these issuers are checked; a request without any passes, and one with a token that
+ * no rule takes does not. Of several rules for one issuer, in one policy or more, each that takes the token will do.
+ */
 export interface TokenPolicy {
   /** As `shop/tokens`. */
   readonly name: string;
@@ -92,6 +98,7 @@ export interface TokenRule {
   /** Any of them must be in `aud`; empty takes all. */
   readonly audiences: readonly string[];
   readonly keys:
+    /** Without keys, `{"keys":[]}`, no token of the issuer is taken: the rule could not be used as it is written. */
     | { readonly kind: "inline"; readonly jwks: string }
     /** `https` or `http`; fetched by the proxy, and again after `refreshMs`. */
     | { readonly kind: "url"; readonly url: string; readonly timeoutMs: number; readonly refreshMs: number };
@@ -104,4 +111,6 @@ export interface TokenRule {
   /** The header that gets the payload in base64url; empty for none. */
   readonly payloadHeader: string;
   readonly claimHeaders: readonly { readonly header: string; readonly claim: string }[];
+  /** Claims whose text is a list with spaces between. */
+  readonly spaceDelimitedClaims: readonly string[];
 }

@@ -1,8 +1,6 @@
 import type { Clock } from "../../host.ts";
 import type { TypeUrl } from "../resource.ts";
-
-/** Envoy asks while it answers; if it does not ask for this long, it has no need. */
-const PATIENCE_MS = 5_000;
+import { PATIENCE_MS } from "./patience.ts";
 
 interface Wait {
   /** Of the resource that needs it. */
@@ -10,60 +8,55 @@ interface Wait {
   readonly typeUrl: TypeUrl;
   readonly name: string;
   readonly sinceMs: number;
+  /** It is in the response that is unanswered. */
+  sent: boolean;
 }
 
-/** The resources that Envoy must ask for and be sent, before what it was sent before them can be used. */
+/** The resources that Envoy must ask for and have, before what it was sent before them can be used. */
 export class Awaited {
   readonly #clock: Clock;
-  readonly #onGivenUp: () => void;
-  /** Those that wait longest first. */
   readonly #waits = new Map<string, Wait>();
-  #timer: Disposable | undefined;
 
-  /** @param onGivenUp called when some have waited for too long. */
-  constructor(clock: Clock, onGivenUp: () => void) {
+  constructor(clock: Clock) {
     this.#clock = clock;
-    this.#onGivenUp = onGivenUp;
   }
 
   add(forType: TypeUrl, typeUrl: TypeUrl, name: string): void {
-    const key = keyOf(typeUrl, name);
-    this.#waits.delete(key);
-    this.#waits.set(key, { forType, typeUrl, name, sinceMs: this.#clock.elapsedMs() });
-    this.#timer ??= this.#clock.after(PATIENCE_MS, () => this.#giveUp());
+    const wait = { forType, typeUrl, name, sinceMs: this.#clock.elapsedMs(), sent: false };
+    this.#waits.set(keyOf(typeUrl, name), wait);
   }
 
-  done(typeUrl: TypeUrl, name: string): void {
-    this.#waits.delete(keyOf(typeUrl, name));
+  sending(typeUrl: TypeUrl, name: string): void {
+    const wait = this.#waits.get(keyOf(typeUrl, name));
+    if (wait !== undefined) wait.sent = true;
+  }
+
+  /** Nothing of this type is unanswered any more. */
+  answered(typeUrl: TypeUrl): void {
+    this.#drop((wait) => wait.typeUrl === typeUrl && wait.sent);
   }
 
   /** What was sent was rejected: of what it needs nothing may ever be asked for. */
   rejected(forType: TypeUrl): void {
-    for (const [key, wait] of this.#waits) if (wait.forType === forType) this.#waits.delete(key);
+    this.#drop((wait) => wait.forType === forType);
   }
 
-  /** Keeps those of which `waits` is true. @returns whether any of this type are left. */
-  any(typeUrl: TypeUrl, waits: (name: string) => boolean): boolean {
-    let left = false;
-    for (const [key, wait] of this.#waits) {
-      if (wait.typeUrl !== typeUrl) continue;
-      if (waits(wait.name)) left = true;
-      else this.#waits.delete(key);
-    }
-    return left;
+  /** Names of this type that were not sent yet. */
+  *unsent(typeUrl: TypeUrl): Iterable<string> {
+    for (const wait of this.#waits.values()) if (wait.typeUrl === typeUrl && !wait.sent) yield wait.name;
   }
 
-  close(): void {
-    this.#timer?.[Symbol.dispose]();
-    this.#waits.clear();
+  /** Since when something of this type is waited for; undefined if nothing is that `isThere`, or for too long. */
+  since(typeUrl: TypeUrl, isThere: (name: string) => boolean): number | undefined {
+    const late = this.#clock.elapsedMs() - PATIENCE_MS;
+    this.#drop((wait) => wait.typeUrl === typeUrl && (wait.sinceMs <= late || !isThere(wait.name)));
+    let since: number | undefined;
+    for (const wait of this.#waits.values()) if (wait.typeUrl === typeUrl) since = Math.max(since ?? 0, wait.sinceMs);
+    return since;
   }
 
-  #giveUp(): void {
-    const now = this.#clock.elapsedMs();
-    for (const [key, { sinceMs }] of this.#waits) if (now - sinceMs >= PATIENCE_MS) this.#waits.delete(key);
-    const [oldest] = this.#waits.values();
-    this.#timer = oldest && this.#clock.after(Math.max(1, oldest.sinceMs + PATIENCE_MS - now), () => this.#giveUp());
-    this.#onGivenUp();
+  #drop(isOver: (wait: Wait) => boolean): void {
+    for (const [key, wait] of this.#waits) if (isOver(wait)) this.#waits.delete(key);
   }
 }
 

@@ -11,52 +11,79 @@ import {
   type TypeUrl,
 } from "../resource.ts";
 import { Awaited } from "./awaited.ts";
+import { Patience } from "./patience.ts";
 import type { GatewayLogs } from "./proxy-logs.ts";
 
-/** What is named comes before what names it. */
-const ARRIVALS: readonly TypeUrl[] = [CLUSTER_TYPE, ENDPOINT_TYPE, SECRET_TYPE, LISTENER_TYPE, ROUTE_TYPE];
-/** What names goes before what is named; Envoy then withdraws what it has asked for by name, unasked. */
-const DEPARTURES: readonly TypeUrl[] = [LISTENER_TYPE, ROUTE_TYPE, CLUSTER_TYPE, ENDPOINT_TYPE, SECRET_TYPE];
+/** What leads somewhere goes before what it leads to. */
+const DEPARTURES: readonly TypeUrl[] = [LISTENER_TYPE, ROUTE_TYPE, CLUSTER_TYPE, SECRET_TYPE];
 
 /**
- * The order in which one Envoy gets its types, so that nothing it does leads to a cluster that is not there, or has no
- * endpoints yet: what is new waits until all that it may name was sent and answered, and what is gone goes last. An
- * Envoy that rejects has answered, and keeps what it had.
+ * The order in which one Envoy gets its types, so that nothing it does leads to a cluster that is not there or not
+ * ready: listeners, and after them routes, wait until all clusters were sent and answered, with their endpoints; what is
+ * gone goes last, the other way round. An Envoy that rejects has answered, and keeps what it had.
+ *
+ * Envoy answers clusters only once they have their endpoints and secrets (but for the first ones of its life), so those
+ * never wait for the answer.
  */
 export class ProxyOrder {
   readonly #logs: GatewayLogs;
   readonly #sessions: ReadonlyMap<TypeUrl, DeltaSession>;
   readonly #awaited: Awaited;
+  readonly #patience: Patience;
+  readonly #startedMs: number;
 
   /** @param onWake called when `next` may give something although nothing was received and nothing changed. */
   constructor(logs: GatewayLogs, sessions: ReadonlyMap<TypeUrl, DeltaSession>, clock: Clock, onWake: () => void) {
     this.#logs = logs;
     this.#sessions = sessions;
-    this.#awaited = new Awaited(clock, onWake);
+    this.#awaited = new Awaited(clock);
+    this.#patience = new Patience(clock, onWake);
+    this.#startedMs = clock.elapsedMs();
   }
 
   /** Says that a session of `typeUrl` is about to send `name`. */
   sending(typeUrl: TypeUrl, name: string): void {
-    this.#awaited.done(typeUrl, name);
+    this.#awaited.sending(typeUrl, name);
     const need = needOf(typeUrl, name);
-    if (need !== undefined && this.#logs.get(need.typeUrl)?.versionOf(need.name) !== undefined)
+    if (need !== undefined && this.#exists(need.typeUrl, need.name))
       this.#awaited.add(typeUrl, need.typeUrl, need.name);
   }
 
+  /** Call it after the session has received. */
   received({ typeUrl, rejection }: DeltaRequest): void {
     if (rejection !== undefined) this.#awaited.rejected(typeUrl);
+    if (this.#unansweredMs(typeUrl) === undefined) this.#awaited.answered(typeUrl);
   }
 
   /** The next response to send, or undefined if there is nothing now. */
   next(): DeltaResponse | undefined {
-    for (const typeUrl of ARRIVALS) {
-      if (typeUrl === LISTENER_TYPE && this.#endpointsAwaited()) return undefined;
-      if (typeUrl === ENDPOINT_TYPE) this.#repeatEndpoints();
+    return this.#nextClusters() ?? this.#nextLeading();
+  }
+
+  close(): void {
+    this.#patience.close();
+  }
+
+  #nextClusters(): DeltaResponse | undefined {
+    const clusters = this.#sessions.get(CLUSTER_TYPE)?.poll(false);
+    if (clusters !== undefined) return clusters;
+    const endpoints = this.#sessions.get(ENDPOINT_TYPE);
+    // Envoy needs the endpoints of a cluster that has changed once more, and does not ask for what it follows already.
+    for (const name of this.#awaited.unsent(ENDPOINT_TYPE)) endpoints?.repeat(name);
+    // It takes no endpoints away: a name that is not there is only told to who waits for it.
+    return endpoints?.poll() ?? this.#sessions.get(SECRET_TYPE)?.poll(false);
+  }
+
+  /** Of what leads to clusters, and what is gone. */
+  #nextLeading(): DeltaResponse | undefined {
+    if (this.#awaitsClusters()) return undefined;
+    for (const typeUrl of [LISTENER_TYPE, ROUTE_TYPE]) {
       const response = this.#sessions.get(typeUrl)?.poll(false);
       if (response !== undefined) return response;
-      if (this.#unanswered(typeUrl)) return undefined;
+      if (this.#unansweredMs(typeUrl) !== undefined) return undefined;
+      if (typeUrl === LISTENER_TYPE && !this.#asked(typeUrl)) return undefined;
     }
-    if (this.#routesAwaited()) return undefined;
+    if (this.#awaitsRoutes()) return undefined;
     for (const typeUrl of DEPARTURES) {
       const response = this.#sessions.get(typeUrl)?.poll();
       if (response !== undefined) return response;
@@ -64,34 +91,28 @@ export class ProxyOrder {
     return undefined;
   }
 
-  close(): void {
-    this.#awaited.close();
-  }
-
-  #unanswered(typeUrl: TypeUrl): boolean {
-    return this.#sessions.get(typeUrl)?.unansweredSinceMs !== undefined;
-  }
-
-  /**
-   * A cluster that has changed is not used before its endpoints come once more, and Envoy does not ask again for what
-   * it follows already (xDS protocol, "Resource warming").
-   */
-  #repeatEndpoints(): void {
-    const session = this.#sessions.get(ENDPOINT_TYPE);
-    this.#awaited.any(ENDPOINT_TYPE, (name) => {
-      session?.repeat(name);
-      return this.#exists(ENDPOINT_TYPE, name);
-    });
-  }
-
-  #endpointsAwaited(): boolean {
-    return this.#awaited.any(ENDPOINT_TYPE, (name) => this.#exists(ENDPOINT_TYPE, name));
+  #awaitsClusters(): boolean {
+    const clusters = this.#sessions.get(CLUSTER_TYPE);
+    if (clusters?.hasUpserts === true || !this.#asked(CLUSTER_TYPE)) return true;
+    if (this.#patience.waits(clusters?.unansweredSinceMs)) return true;
+    const isThere = (name: string): boolean => this.#exists(ENDPOINT_TYPE, name);
+    return this.#patience.waits(this.#awaited.since(ENDPOINT_TYPE, isThere));
   }
 
   /** A listener that has changed goes on with the routes that it follows already. */
-  #routesAwaited(): boolean {
-    const session = this.#sessions.get(ROUTE_TYPE);
-    return this.#awaited.any(ROUTE_TYPE, (name) => this.#exists(ROUTE_TYPE, name) && session?.has(name) !== true);
+  #awaitsRoutes(): boolean {
+    const routes = this.#sessions.get(ROUTE_TYPE);
+    const isThere = (name: string): boolean => this.#exists(ROUTE_TYPE, name) && routes?.has(name) !== true;
+    return this.#patience.waits(this.#awaited.since(ROUTE_TYPE, isThere));
+  }
+
+  /** An Envoy that returns asks for its types in any order. */
+  #asked(typeUrl: TypeUrl): boolean {
+    return this.#sessions.has(typeUrl) || !this.#patience.waits(this.#startedMs);
+  }
+
+  #unansweredMs(typeUrl: TypeUrl): number | undefined {
+    return this.#sessions.get(typeUrl)?.unansweredSinceMs;
   }
 
   #exists(typeUrl: TypeUrl, name: string): boolean {

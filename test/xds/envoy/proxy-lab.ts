@@ -1,5 +1,7 @@
 import type { Caller, Credentials } from "../../../src/caller.ts";
 import { MeshError } from "../../../src/errors.ts";
+import type { StreamMethod } from "../../../src/grpc/method.ts";
+import type { Host } from "../../../src/host.ts";
 import { clusterId, networkId, type ObjectKey, objectKey } from "../../../src/names.ts";
 import { Graph } from "../../../src/registry/collection/graph.ts";
 import { Source } from "../../../src/registry/collection/source.ts";
@@ -66,9 +68,9 @@ export const typeOf = (word: TypeWord): TypeUrl => WORDS[word]!;
 export const wordOf = (typeUrl: string): TypeWord =>
   Object.keys(WORDS).find((word) => WORDS[word] === typeUrl) as TypeWord;
 
-/** A server of proxies whose resources are made up: a word each. */
-export class ProxyLab {
-  readonly host = new TestHost();
+/** A server of proxies whose resources are made up. */
+export class MadeUpGateways {
+  readonly host: Host;
   readonly graph = new Graph();
   readonly gateways = new Source<ObjectKey, ProxyGateway>(this.graph, "gateways");
   readonly resources = {
@@ -82,25 +84,48 @@ export class ProxyLab {
     this.admission.changed(changed),
   );
   problemsNoted = 0;
-  readonly admission = new GatewayAdmission(this.host, EAST, this.logs, () => (this.problemsNoted += 1));
-  readonly server = new XdsServer(this.host, {
-    logs: new Map(),
-    debug: { systemNamespace: "istio-system", page: () => Promise.reject(new MeshError("absent", "none")) },
-    controlPlane: "{}",
-  });
+  readonly admission: GatewayAdmission;
+  readonly server: XdsServer;
 
-  constructor() {
+  constructor(host: Host) {
+    this.host = host;
+    this.admission = new GatewayAdmission(host, EAST, this.logs, () => (this.problemsNoted += 1));
+    this.server = new XdsServer(host, {
+      logs: new Map(),
+      debug: { systemNamespace: "istio-system", page: () => Promise.reject(new MeshError("absent", "none")) },
+      controlPlane: "{}",
+    });
     this.gateways.set(WAYPOINT, proxyGateway());
-    this.settle();
+    this.graph.flush();
   }
 
   /** @param content undefined takes it away. */
-  write(word: TypeWord, name: string, content: string | undefined, gateway = WAYPOINT): void {
+  write(word: TypeWord, name: string, content: string | Uint8Array | undefined, gateway = WAYPOINT): void {
     const { clusters, endpoints, secrets, listeners, routes } = this.resources;
     const source = { CDS: clusters, EDS: endpoints, SDS: secrets, LDS: listeners, RDS: routes }[word];
     const key = proxyKey(gateway, name);
     if (content === undefined) source.delete(key);
     else source.set(key, toResource(typeOf(word), name, Buffer.from(content)));
+  }
+
+  /** The methods of a port whose callers are all this one. */
+  methods(caller: Caller | undefined): readonly StreamMethod[] {
+    return this.server.methods(
+      caller && {
+        authenticator: { authenticate: () => Promise.resolve(caller) },
+        whyNot: ({ identity }) => (identity.serviceAccount === "ztunnel" ? undefined : "only ztunnel may"),
+        gateways: this.admission,
+      },
+    );
+  }
+}
+
+/** The same in a time that stands still. */
+export class ProxyLab extends MadeUpGateways {
+  declare readonly host: TestHost;
+
+  constructor() {
+    super(new TestHost());
   }
 
   /** Has what was written reach the clients. */
@@ -111,13 +136,8 @@ export class ProxyLab {
 
   /** Opens a delta stream; without a caller as on the plaintext port. */
   async connect(caller?: Caller): Promise<FakeChannel> {
-    const admission = caller && {
-      authenticator: { authenticate: () => Promise.resolve(caller) },
-      whyNot: ({ identity }: Caller) => (identity.serviceAccount === "ztunnel" ? undefined : "only ztunnel may"),
-      gateways: this.admission,
-    };
     const channel = new FakeChannel(credentials);
-    channel.receiver = await this.server.methods(admission)[0]!.open(channel);
+    channel.receiver = await this.methods(caller)[0]!.open(channel);
     return channel;
   }
 }

@@ -51,14 +51,14 @@ async function served(): Promise<{ readonly lab: ProxyLab; readonly proxy: SlowP
   assert.deepEqual(proxy.read(), ["CDS cart"]);
   proxy.ask("EDS", "cart");
   proxy.ask("SDS", "trust");
+  assert.deepEqual(proxy.read(), ["EDS cart", "SDS trust"], "Envoy answers clusters only once it has these");
+  proxy.ask("LDS");
   assert.deepEqual(proxy.read(), [], "the clusters are unanswered");
   proxy.ack("CDS");
-  assert.deepEqual(proxy.read(), ["EDS cart"]);
+  assert.deepEqual(proxy.read(), [], "and so are their endpoints");
   proxy.ack("EDS");
-  assert.deepEqual(proxy.read(), ["SDS trust"]);
-  proxy.ack("SDS");
-  proxy.ask("LDS");
   assert.deepEqual(proxy.read(), ["LDS inbound|cart"]);
+  proxy.ack("SDS");
   proxy.ask("RDS", "http|cart");
   assert.deepEqual(proxy.read(), []);
   proxy.ack("LDS");
@@ -68,7 +68,7 @@ async function served(): Promise<{ readonly lab: ProxyLab; readonly proxy: SlowP
   return { lab, proxy };
 }
 
-test("what is new comes in the order in which it is named, each once the one before it was answered", async () => {
+test("what is new comes in the order in which it is named, and what leads to clusters once these were answered", async () => {
   await served();
 });
 
@@ -83,6 +83,7 @@ test("routes to a new cluster wait until its endpoints were asked for, sent and 
   assert.deepEqual(proxy.read(), [], "Envoy has not asked for the endpoints");
   proxy.ask("EDS", "web");
   assert.deepEqual(proxy.read(), ["EDS web"]);
+  assert.deepEqual(proxy.read(), [], "they are unanswered");
   proxy.ack("EDS");
   assert.deepEqual(proxy.read(), ["RDS http|cart"]);
 });
@@ -99,6 +100,39 @@ test("an Envoy that never asks for the endpoints of a cluster gets its routes af
   assert.deepEqual(proxy.read(), []);
   lab.host.clock.advance(1);
   lab.host.clock.advance(0);
+  assert.deepEqual(proxy.read(), ["RDS http|cart"]);
+});
+
+test("a cluster that does not get ready holds up the routes to others for five seconds, and no longer", async () => {
+  const { lab, proxy } = await served();
+  lab.write("CDS", "web", "1");
+  lab.write("RDS", "http|cart", "2");
+  lab.settle();
+  assert.deepEqual(proxy.read(), ["CDS web"]);
+  lab.host.clock.advance(4_999);
+  assert.deepEqual(proxy.read(), []);
+  lab.host.clock.advance(1);
+  lab.host.clock.advance(0);
+  assert.deepEqual(proxy.read(), ["RDS http|cart"]);
+});
+
+test("an Envoy that returns and asks for its routes first gets its clusters before them", async () => {
+  const { lab } = await served();
+  lab.write("CDS", "web", "1");
+  lab.write("RDS", "http|cart", "to web");
+  lab.settle();
+  const proxy = await SlowProxy.of(lab);
+  proxy.ask("RDS", "http|cart");
+  proxy.ask("LDS");
+  assert.deepEqual(proxy.read(), []);
+  proxy.ask("CDS");
+  assert.deepEqual(proxy.read(), ["CDS cart web"]);
+  proxy.ask("EDS", "cart");
+  assert.deepEqual(proxy.read(), ["EDS cart"]);
+  proxy.ack("EDS");
+  proxy.ack("CDS");
+  assert.deepEqual(proxy.read(), ["LDS inbound|cart"]);
+  proxy.ack("LDS");
   assert.deepEqual(proxy.read(), ["RDS http|cart"]);
 });
 
@@ -122,10 +156,9 @@ test("a cluster that changed brings its endpoints again, though they are as they
   const { lab, proxy } = await served();
   lab.write("CDS", "cart", "2");
   lab.settle();
-  assert.deepEqual(proxy.read(), ["CDS cart"]);
-  proxy.ack("CDS");
-  assert.deepEqual(proxy.read(), ["EDS cart"]);
+  assert.deepEqual(proxy.read(), ["CDS cart", "EDS cart"], "it is not used before, and Envoy does not ask");
   proxy.ack("EDS");
+  proxy.ack("CDS");
   assert.deepEqual(proxy.read(), []);
 });
 
@@ -140,14 +173,16 @@ test("what is gone leaves last, what names it before what is named", async () =>
     lab.write(word, name, undefined);
   lab.write("LDS", "inbound|web", "1");
   lab.settle();
-  assert.deepEqual(proxy.read(), ["LDS inbound|web"]);
+  assert.deepEqual(proxy.read(), ["EDS -cart", "LDS inbound|web"], "Envoy keeps endpoints until their cluster goes");
+  proxy.ack("EDS");
   proxy.ack("LDS");
   assert.deepEqual(proxy.read(), ["LDS -inbound|cart"]);
   proxy.drop("RDS", "http|cart");
   proxy.ack("LDS");
   assert.deepEqual(proxy.read(), ["CDS -cart"], "routes that were withdrawn need not be taken away");
+  proxy.drop("EDS", "cart");
   proxy.ack("CDS");
-  assert.deepEqual(proxy.read(), ["EDS -cart"]);
+  assert.deepEqual(proxy.read(), []);
 });
 
 test("a cluster stays until a new listener has got the routes that no longer lead there", async () => {

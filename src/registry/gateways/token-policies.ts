@@ -1,0 +1,50 @@
+import type { ObjectKey } from "../../names.ts";
+import type { Collection } from "../collection/collection.ts";
+import { derive } from "../collection/derive.ts";
+import type { Graph } from "../collection/graph.ts";
+import { error, problemsOf } from "../enforced-rules.ts";
+import type { Objects } from "../kube/objects.ts";
+import type { RequestAuthentication } from "../kube/request-authentication.ts";
+import type { Problem } from "../model/problem.ts";
+import type { TokenPolicy } from "../model/proxy-policies.ts";
+import type { RegistryOptions } from "../options.ts";
+import type { Finding } from "../policy-rules.ts";
+import { bindingsOf } from "./policy-bindings.ts";
+
+/** Whose tokens waypoints check, for what, and what of it they cannot. */
+export interface CompiledTokenPolicy {
+  /** As `bindingsOf` says. */
+  readonly bindings: readonly string[];
+  /** Undefined if nobody checks anything. */
+  readonly policy: TokenPolicy | undefined;
+  readonly problems: readonly Problem[];
+}
+
+export function tokenPolicies(
+  graph: Graph,
+  objects: Objects,
+  { localCluster, mesh }: Pick<RegistryOptions, "localCluster" | "mesh">,
+): Collection<ObjectKey, CompiledTokenPolicy> {
+  return derive(graph, {
+    name: "token-policies",
+    from: objects.requestAuthentications,
+    reads: {},
+    distinct: true,
+    to: (source, _reads, key) =>
+      source.id.cluster === localCluster ? [[key, compile(source, mesh.rootNamespace)]] : [],
+  });
+}
+
+export const WITHOUT_TARGET =
+  "is missing: ztunnels read no tokens, and a waypoint takes only policies that name it or a Service of its own, so the policy has no effect; also a selector has none";
+
+function compile(source: RequestAuthentication, rootNamespace: string): CompiledTokenPolicy {
+  const { id, rules, errors, targeted } = source;
+  const untargeted: Finding = { field: "spec.targetRefs", message: WITHOUT_TARGET, severity: "warning" };
+  const findings = [...errors.map(({ field, message }) => error(field, message)), ...(targeted ? [] : [untargeted])];
+  return {
+    bindings: bindingsOf(source, rootNamespace),
+    policy: targeted && rules.length > 0 ? { name: `${id.namespace}/${id.name}`, rules } : undefined,
+    problems: problemsOf("RequestAuthentication", source, findings),
+  };
+}

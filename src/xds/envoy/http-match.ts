@@ -1,0 +1,41 @@
+import type { HttpRule, NamedMatch, PathMatch } from "../../registry/model/http-rule.ts";
+import { refuse } from "./encodable.ts";
+import type { envoy } from "./message.ts";
+import type { StringMatcher } from "./text-matchers.ts";
+
+type RouteMatch = envoy.config.route.v3.RouteMatch.$Properties;
+
+/** @throws MeshError `invalid` */
+export function routeMatch(rule: HttpRule): RouteMatch {
+  const { path, method, headers, queryParams } = rule.match;
+  return {
+    ...pathMatch(path, rule),
+    headers: [
+      ...(method === undefined ? [] : [{ name: ":method", stringMatch: { exact: method } }]),
+      ...headers.map((match) => ({ name: match.name, stringMatch: valueMatch(match) })),
+    ],
+    queryParameters: queryParams.map((match) => ({
+      name: match.name,
+      stringMatch: valueMatch(match),
+    })),
+  };
+}
+
+/** Without the slashes that it ends with: `/a/` is the prefix `/a`, and `/` is none. */
+export const prefixOf = (value: string): string => value.replace(/\/+$/, "");
+
+function pathMatch(path: PathMatch | undefined, rule: HttpRule): RouteMatch {
+  if (path === undefined) return { prefix: "/" };
+  const field = `the path of its match, ${JSON.stringify(path.value.slice(0, 80))},`;
+  if (path.kind === "regex") return { safeRegex: { regex: path.value } };
+  if (!path.value.startsWith("/")) refuse(rule, field, `must begin with "/"`);
+  if (/[?#]/.test(path.value)) refuse(rule, field, `must not have "?" or "#"`);
+  if (path.kind === "exact") return { path: path.value };
+  const prefix = prefixOf(path.value);
+  return prefix === "" ? { prefix: "/" } : { pathSeparatedPrefix: prefix };
+}
+
+function valueMatch({ kind, value }: NamedMatch): StringMatcher {
+  if (kind === "exact") return { exact: value };
+  return { safeRegex: { regex: value } };
+}

@@ -1,0 +1,71 @@
+import { isIP } from "node:net";
+import { MeshError } from "../../errors.ts";
+import type { ProxyPolicies } from "../../registry/model/proxy-policies.ts";
+import { anyOf, durationOf, envoy } from "./message.ts";
+
+type Cluster = envoy.config.cluster.v3.Cluster.$Properties;
+type TlsContext = envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext.$Properties;
+
+/** Of the authorities that the image of Envoy trusts. */
+const SYSTEM_ROOTS = "/etc/ssl/certs/ca-certificates.crt";
+const CONNECT_TIMEOUT_MS = 5_000;
+
+/** Where the proxies of a waypoint fetch keys of issuers; sorted, each once. @throws MeshError `invalid` */
+export function jwksClusters(policies: ProxyPolicies | undefined): (Cluster & { name: string })[] {
+  const clusters = new Map<string, Cluster & { name: string }>();
+  for (const { keys } of policies?.authentication.flatMap(({ rules }) => rules) ?? []) {
+    if (keys.kind !== "url") continue;
+    const cluster = jwksCluster(keys.url);
+    clusters.set(cluster.name, cluster);
+  }
+  return [...clusters.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** Named for what it dials, as `jwks|https|issuer.example|443`: one for all keys of one server. */
+export function jwksCluster(url: string): Cluster & { name: string } {
+  const { scheme, host, port } = parseUrl(url);
+  const name = `jwks|${scheme}|${host}|${port}`;
+  const address = { socketAddress: { address: host, portValue: port } };
+  return {
+    name,
+    type: envoy.config.cluster.v3.Cluster.DiscoveryType.STRICT_DNS,
+    connectTimeout: durationOf(CONNECT_TIMEOUT_MS),
+    loadAssignment: { clusterName: name, endpoints: [{ lbEndpoints: [{ endpoint: { address } }] }] },
+    ...(scheme === "https" && { transportSocket: { name: "tls", typedConfig: tlsTo(host) } }),
+  };
+}
+
+interface Origin {
+  readonly scheme: "http" | "https";
+  readonly host: string;
+  readonly port: number;
+}
+
+function parseUrl(text: string): Origin {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const scheme = url?.protocol.slice(0, -1);
+  if (url === undefined || (scheme !== "http" && scheme !== "https") || url.hostname === "")
+    throw new MeshError("invalid", `jwksUri "${text.slice(0, 200)}" is no URL of https or http`);
+  const host = url.hostname.replace(/^\[|\]$/g, "");
+  if (LOCAL.test(host))
+    throw new MeshError("invalid", `jwksUri "${text.slice(0, 200)}" names the proxy's own machine; name another host`);
+  return { scheme, host, port: url.port === "" ? (scheme === "https" ? 443 : 80) : Number(url.port) };
+}
+
+/** Envoy's own administration is there, and on many clouds the credentials of the node. */
+const LOCAL = /^(localhost|.*\.localhost|127\..*|0\..*|169\.254\..*|::1?|::ffff:.*|fe[89ab].:.*)$/i;
+
+function tlsTo(host: string) {
+  const ip = isIP(host) !== 0;
+  const { DNS, IP_ADDRESS } = envoy.extensions.transport_sockets.tls.v3.SubjectAltNameMatcher.SanType;
+  const context: TlsContext = {
+    ...(!ip && { sni: host }),
+    commonTlsContext: {
+      validationContext: {
+        trustedCa: { filename: SYSTEM_ROOTS },
+        matchTypedSubjectAltNames: [{ sanType: ip ? IP_ADDRESS : DNS, matcher: { exact: host } }],
+      },
+    },
+  };
+  return anyOf(envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, context);
+}

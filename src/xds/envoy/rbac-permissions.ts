@@ -1,0 +1,57 @@
+import type { Cidr, StringMatch } from "../../registry/model/policy.ts";
+import type { OperationMatch, PathTemplate } from "../../registry/model/proxy-policies.ts";
+import { wrapped } from "./message.ts";
+import { type Clause, type Permission, permissions } from "./rbac-clauses.ts";
+import type { HttpOnly } from "./rbac-layer.ts";
+import { exactly, literal, patternOf, regexMatcher, type StringMatcher, textMatcher } from "./text-matchers.ts";
+
+/** What is asked for at `port` of the service: which port that is we know, whatever the connection's was. */
+export function operationPermission(match: OperationMatch, port: number, httpOnly: HttpOnly): Clause<Permission> {
+  const { hosts, methods, paths } = match;
+  return permissions.every([
+    permissions.matches(match.ports, (value) => value === port),
+    httpOnly(hosts !== undefined, () => permissions.matches(hosts, host)),
+    httpOnly(methods !== undefined, () => permissions.matches(methods, (value) => header(":method", value))),
+    httpOnly(paths !== undefined, () => permissions.matches(paths, urlPath)),
+  ]);
+}
+
+/** All values of the header with commas between them, as Envoy sees one that comes twice. One that is empty is none. */
+export function header(name: string, match: StringMatch): Clause<Permission> {
+  const matcher = textMatcher(match);
+  if (matcher !== undefined) return headerIs(name, matcher);
+  const present: Permission = { header: { name, presentMatch: true } };
+  return permissions.every([present, permissions.not(headerIs(name, exactly("")))]);
+}
+
+export const destinationIp = ({ ip, prefixLength }: Cidr): Permission => ({
+  destinationIp: { addressPrefix: ip, prefixLen: wrapped(prefixLength) },
+});
+
+export const serverName = (match: StringMatch): Permission => ({
+  requestedServerName: textMatcher(match) ?? regexMatcher(".+"),
+});
+
+const headerIs = (name: string, stringMatch: StringMatcher): Permission => ({ header: { name, stringMatch } });
+
+/** Host names know no case, may end with a dot, and come with a port or without; one that names a port means that. */
+function host(match: StringMatch): Clause<Permission> {
+  if (match.kind === "presence") return header(":authority", match);
+  const end = match.kind === "prefix" || /:[0-9]+$/.test(match.value) ? "" : "\\.?(:[0-9]+)?";
+  return headerIs(":authority", regexMatcher(`(?i)${patternOf(match, ".")}${end}`));
+}
+
+/** The path without its query. */
+function urlPath(match: StringMatch | PathTemplate): Clause<Permission> {
+  // Every request has one.
+  if (match.kind === "presence") return true;
+  const path = match.kind === "template" ? regexMatcher(templatePattern(match.value)) : textMatcher(match)!;
+  return { urlPath: { path } };
+}
+
+/** `{*}` stands for one segment, `{**}` for any. */
+const templatePattern = (template: string): string =>
+  template
+    .split(/(\{\*\*?\})/)
+    .map((part) => (part === "{*}" ? "[^/]+" : part === "{**}" ? ".*" : literal(part)))
+    .join("");

@@ -1,0 +1,64 @@
+import type { Cidr, StringMatch } from "../../registry/model/policy.ts";
+import type { SourceMatch } from "../../registry/model/proxy-policies.ts";
+import { claimValue, type MetadataMatcher } from "./jwt-claims.ts";
+import { envoy, wrapped } from "./message.ts";
+import { type Clause, type Principal, principals } from "./rbac-clauses.ts";
+import type { HttpOnly } from "./rbac-layer.ts";
+import { requestPrincipal } from "./request-principals.ts";
+import { literal, patternOf, regexMatcher, type StringMatcher } from "./text-matchers.ts";
+
+/** Filter state that `connect_terminate` puts there: the caller as its certificate proves it, and whence it came. */
+export const PRINCIPAL_KEY = "io.causeway.principal";
+export const SOURCE_KEY = "envoy.filters.listener.original_dst.remote_ip";
+
+/** Who calls. */
+export function sourcePrincipal(match: SourceMatch, httpOnly: HttpOnly): Clause<Principal> {
+  return principals.every([
+    principals.matches(match.principals, (value) => identity(principalPattern(value))),
+    principals.matches(match.namespaces, (value) => identity(accountPattern(patternOf(value, "[^/]"), "[^/]+"))),
+    principals.matches(match.serviceAccounts, ({ namespace, serviceAccount }) =>
+      identity(accountPattern(literal(namespace), literal(serviceAccount))),
+    ),
+    principals.matches(match.ipBlocks, sourceIp),
+    // No proxy before us is trusted to name another client, so whoever opened the connection is the client.
+    principals.matches(match.remoteIpBlocks, sourceIp),
+    httpOnly(match.requestPrincipals !== undefined, () =>
+      principals.matches(match.requestPrincipals, (value) => requestPrincipal(value)),
+    ),
+  ]);
+}
+
+/** A claim of a token that was verified. */
+export const claim = (path: readonly string[], match: StringMatch): Principal => metadata(claimValue(path, match));
+
+const metadata = (matcher: MetadataMatcher): Principal => ({ metadata: matcher });
+
+const identity = (stringMatch: StringMatcher): Principal => ({ filterState: { key: PRINCIPAL_KEY, stringMatch } });
+
+/** `match` is of what follows `spiffe://`, and so is what it may end with. */
+function principalPattern(match: StringMatch): StringMatcher {
+  switch (match.kind) {
+    case "exact":
+      return { exact: `spiffe://${match.value}` };
+    case "prefix":
+      return { prefix: `spiffe://${match.value}` };
+    case "suffix":
+      return regexMatcher(`spiffe://.*${literal(match.value)}`);
+    case "presence":
+      return regexMatcher("spiffe://.+");
+  }
+}
+
+const accountPattern = (namespace: string, account: string): StringMatcher =>
+  regexMatcher(`spiffe://[^/]+/ns/${namespace}/sa/${account}`);
+
+/**
+ * Of the connection as `connect_terminate` saw it. Envoy's own `remote_ip` is what any caller writes into
+ * X-Forwarded-For, and its `direct_remote_ip` is not an IP within an internal listener.
+ */
+function sourceIp({ ip, prefixLength }: Cidr): Principal {
+  const range = envoy.config.core.v3.CidrRange.encode({ addressPrefix: ip, prefixLen: wrapped(prefixLength) }).finish();
+  // Field 3, `address_match`, is younger than our definitions: an AddressMatcher whose field 1 are such ranges.
+  const addressMatch = Uint8Array.of(0x1a, range.length + 2, 0x0a, range.length, ...range);
+  return { filterState: { key: SOURCE_KEY, $unknowns: [addressMatch] } };
+}
