@@ -160,10 +160,14 @@ function host(value: unknown): StringMatch | undefined {
   return stringMatch(typeof value === "string" ? value.toLowerCase() : value);
 }
 
-/** What has no slash is no issuer with a subject. */
+/** Any slash may be the one between issuer and subject; proxies try them all. */
+const SLASHES_MAX = 64;
+
 function requestPrincipal(value: unknown): StringMatch | undefined {
   const match = stringMatch(value);
-  return match?.kind === "exact" && !match.value.includes("/") ? undefined : match;
+  if (match === undefined || match.kind === "presence") return match;
+  const slashes = match.value.split("/").length - 1;
+  return slashes > SLASHES_MAX || (match.kind === "exact" && slashes === 0) ? undefined : match;
 }
 
 /** The query is no part of it. */

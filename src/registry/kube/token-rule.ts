@@ -13,7 +13,7 @@ import {
   truthOf,
   type Fields,
 } from "./fields.ts";
-import { whyNoKeys, whyNoKeysAt } from "./token-keys.ts";
+import { NOBODYS_KEYS, soundKeys, whyNoKeysAt } from "./token-keys.ts";
 
 /** One rule, and why its keys were refused. */
 export interface ReadToken {
@@ -46,7 +46,7 @@ const REFRESH_MS = 300_000;
 /** Upstream takes these apart without being asked. */
 const SPACED: readonly string[] = ["scope", "permission"];
 
-const NO_KEYS: TokenRule["keys"] = { kind: "inline", jwks: '{"keys":[]}' };
+const NO_KEYS: TokenRule["keys"] = { kind: "inline", jwks: NOBODYS_KEYS };
 
 /** Takes no token of the issuer: so none passes that nobody could check. */
 export const refusedRule = (issuer: string): TokenRule => ({
@@ -110,8 +110,10 @@ function keysOf(item: Fields, field: string): Keys {
   });
   if (jwks !== "" && url !== "") return refused(field, "has both jwks and jwksUri; keep one of the two");
   if (jwks !== "") {
-    const why = whyNoKeys(jwks);
-    return why === undefined ? { keys: { kind: "inline", jwks }, refused: undefined } : refused(`${field}.jwks`, why);
+    const found = soundKeys(jwks);
+    return "why" in found
+      ? refused(`${field}.jwks`, found.why)
+      : { keys: { kind: "inline", jwks: found.jwks }, refused: undefined };
   }
   if (url === "")
     return refused(

@@ -98,7 +98,7 @@ export interface TokenRule {
   /** Any of them must be in `aud`; empty takes all. */
   readonly audiences: readonly string[];
   readonly keys:
-    /** Without keys, `{"keys":[]}`, no token of the issuer is taken: the rule could not be used as it is written. */
+    /** At least one key that Envoy takes; one that nobody has the secret of if the rule could not be used as it is written. */
     | { readonly kind: "inline"; readonly jwks: string }
     /** `https` or `http`; fetched by the proxy, and again after `refreshMs`. */
     | { readonly kind: "url"; readonly url: string; readonly timeoutMs: number; readonly refreshMs: number };
