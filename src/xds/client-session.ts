@@ -234,7 +234,7 @@ export class ClientSession implements MessageReceiver, PeerVisitor, GatewayVisit
   }
 
   #noteAnswer({ typeUrl, rejection }: DeltaRequest): void {
-    this.#proxy?.answered(typeUrl, rejection);
+    this.#proxy?.answered(typeUrl, this.#stream.rejected(typeUrl));
     if (rejection === undefined) return;
     this.#shared.metrics.rejected(typeUrl);
     const reason = printable(rejection, 1024);

@@ -37,6 +37,8 @@ export interface StreamLimits {
 /** In this order: what a cluster says of itself tells how to read the rest, and services come before their pods. */
 const PEER_TYPES: readonly TypeUrl[] = [SGDS_TYPE, FSDS_TYPE];
 
+const NOTHING_REJECTED: ReadonlyMap<string, string> = new Map();
+
 export const STREAM_LIMITS: StreamLimits = {
   responseBytesMax: 128 * 1024 * 1024,
   subscribedNamesMax: 100_000,
@@ -169,7 +171,16 @@ export class ClientStream {
   }
 
   status(): readonly SubscriptionStatus[] {
-    return [...this.#sessions.values()].map((session) => session.status());
+    return [...this.#sessions.values()].map((session) => {
+      const status = session.status();
+      const [bad] = this.rejected(status.typeUrl);
+      return bad === undefined ? status : { ...status, lastRejection: bad.filter((text) => text !== "").join(": ") };
+    });
+  }
+
+  /** What an Envoy does not take of a type, by name, and why; it has the rest. */
+  rejected(typeUrl: TypeUrl): ReadonlyMap<string, string> {
+    return this.#order?.rejected(typeUrl) ?? NOTHING_REJECTED;
   }
 
   /** What the client holds of each type that it asked for. */

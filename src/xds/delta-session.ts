@@ -9,6 +9,7 @@ import {
   ONLY_BY_NAME,
   type Position,
   type Resource,
+  RESUMED,
   type SubscriptionStatus,
   type TypeUrl,
 } from "./resource.ts";
@@ -106,9 +107,11 @@ export class DeltaSession {
   receive(request: DeltaRequest): void {
     if (request.nonce !== "") this.#answers.receive(request.nonce, request.rejection);
     const withdrawn = new Set(request.unsubscribe);
+    const resumes = !this.#opened && RESUMED.has(request.typeUrl);
     if (this.#opened) this.#resubscribe(request.subscribe.includes("*"), withdrawn);
     else this.#open(request, withdrawn);
-    this.#ask(request.subscribe.filter((name) => name !== "*" && !withdrawn.has(name)));
+    const resumed = (name: string): boolean => resumes && this.has(name);
+    this.#ask(request.subscribe.filter((name) => name !== "*" && !withdrawn.has(name) && !resumed(name)));
   }
 
   /** The next response, or undefined until something changes or the client answers; without removals if so asked. */
@@ -125,6 +128,14 @@ export class DeltaSession {
     if (draft.empty && !this.#mustAnswer && !opensGate) return undefined;
     this.#mustAnswer = false;
     return draft.finish(this.#options.typeUrl, this.#answers.send());
+  }
+
+  /** A response of these alone, as they are now, if the client asked for them and has answered. */
+  pollOnly(names: readonly string[]): DeltaResponse | undefined {
+    if (this.#answers.waitingSinceMs !== undefined) return undefined;
+    const draft = new ResponseDraft();
+    for (const name of names) if (this.#wildcard || this.#demand?.has(name) === true) this.#draftPresent(name, draft);
+    return draft.empty ? undefined : draft.finish(this.#options.typeUrl, this.#answers.send());
   }
 
   /** Sends `name` once more, although it has not changed. @returns false if the client has not asked for it by name. */
@@ -167,7 +178,7 @@ export class DeltaSession {
     if (this.#slices.length > 0) this.#whole = true;
     this.#slices = [];
     const concerned = (names: Iterable<string>) => (this.#wildcard ? names : this.#demandOrNew().concerning(names));
-    for (const name of concerned(differing(before, log))) this.#owe(name);
+    for (const name of concerned(before.differing(log))) this.#owe(name);
     before.detach(this);
     log.attach(this);
     this.#log = log;
@@ -269,8 +280,7 @@ export class DeltaSession {
     this.#whole = false;
     this.#position = snapshot.head;
     this.#slices = [...snapshot.slices].reverse();
-    const { onSend } = this.#options;
-    if (onSend !== undefined) for (const name of this.#log.names()) onSend(name);
+    if (this.#options.onSend !== undefined) for (const name of this.#log.names()) this.#options.onSend(name);
     // What exists is in the snapshot; only what the client holds or asked for in vain remains to be said.
     for (const name of this.#backlog) if (this.#log.versionOf(name) !== undefined) this.#backlog.delete(name);
   }
@@ -336,10 +346,4 @@ export class DeltaSession {
     if (this.#demand?.has(name) !== true) return;
     for (const resolved of this.#log.relations.resolve(name)) this.#draftPresent(resolved, draft);
   }
-}
-
-/** Names whose resources are not the same in two logs. */
-function* differing(before: ResourceLog, after: ResourceLog): Iterable<string> {
-  for (const name of before.names()) if (before.versionOf(name) !== after.versionOf(name)) yield name;
-  for (const name of after.names()) if (before.versionOf(name) === undefined) yield name;
 }

@@ -25,8 +25,8 @@ export interface GatewayVisit {
   readonly gateway: string;
   /** Of all types that its proxies may subscribe to; the same for each of them. */
   readonly logs: ReadonlyMap<TypeUrl, ResourceLog>;
-  /** What the proxy made of the last response of a type; undefined if it took it. */
-  answered(typeUrl: TypeUrl, rejection: string | undefined): void;
+  /** What the proxy does not take of a type, by name, and why; called at each of its answers. */
+  answered(typeUrl: TypeUrl, rejected: ReadonlyMap<string, string>): void;
   /** Idempotent. */
   leave(): void;
 }

@@ -90,6 +90,12 @@ export class ResourceLog {
     for (const [name, slot] of this.#slotOf) if (this.#versions[slot] !== undefined) yield name;
   }
 
+  /** Names whose resources are not the same in another log. */
+  *differing(other: ResourceLog): Iterable<string> {
+    for (const name of this.names()) if (this.versionOf(name) !== other.versionOf(name)) yield name;
+    for (const name of other.names()) if (this.versionOf(name) === undefined) yield name;
+  }
+
   /** Names changed after `position`, each once, newest first; deleted names included. Do not append while iterating. */
   *since(position: Position): Iterable<string> {
     for (const slot of this.#order.since(position)) yield this.#names[slot]!;

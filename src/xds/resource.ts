@@ -20,6 +20,11 @@ export const SECRET_TYPE = "type.googleapis.com/envoy.extensions.transport_socke
 export const PROXY_TYPES: readonly TypeUrl[] = [CLUSTER_TYPE, ENDPOINT_TYPE, SECRET_TYPE, LISTENER_TYPE, ROUTE_TYPE];
 /** Without a name, Envoy asks for all listeners and clusters, and for nothing of these (xDS protocol, "Wildcard"). */
 export const ONLY_BY_NAME: ReadonlySet<TypeUrl> = new Set([ENDPOINT_TYPE, ROUTE_TYPE, SECRET_TYPE]);
+/**
+ * Who returns and holds the current one need not get it again, though it asks for it by name. Not so endpoints: Envoy
+ * may wait for those of a cluster that changed before it was gone.
+ */
+export const RESUMED: ReadonlySet<TypeUrl> = new Set([ROUTE_TYPE, SECRET_TYPE]);
 /** istioctl's view of the control plane itself; never a mesh resource. */
 export const DEBUG_TYPE = "istio.io/debug" as TypeUrl;
 

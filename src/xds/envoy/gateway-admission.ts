@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Caller } from "../../caller.ts";
 import { MeshError } from "../../errors.ts";
 import type { Host, Logger } from "../../host.ts";
@@ -130,7 +131,7 @@ interface VisitFacts {
 class Visit implements GatewayVisit {
   readonly #onProblems: () => void;
   readonly #onLeft: () => void;
-  readonly #rejections = new Map<TypeUrl, string>();
+  readonly #rejections = new Map<TypeUrl, ReadonlyMap<string, string>>();
 
   constructor(
     readonly facts: VisitFacts,
@@ -148,12 +149,11 @@ class Visit implements GatewayVisit {
     return this.facts.logs;
   }
 
-  answered(typeUrl: TypeUrl, rejection: string | undefined): void {
+  answered(typeUrl: TypeUrl, rejected: ReadonlyMap<string, string>): void {
     const before = this.#rejections.get(typeUrl);
-    const now = rejection === undefined ? undefined : printable(rejection, 512);
-    if (now === before) return;
-    if (now === undefined) this.#rejections.delete(typeUrl);
-    else this.#rejections.set(typeUrl, now);
+    if (isDeepStrictEqual(before ?? new Map(), rejected)) return;
+    if (rejected.size === 0) this.#rejections.delete(typeUrl);
+    else this.#rejections.set(typeUrl, new Map(rejected));
     this.#onProblems();
   }
 
@@ -164,14 +164,17 @@ class Visit implements GatewayVisit {
 
   problems(): readonly Problem[] {
     const { gateway, proxy } = this.facts;
-    return Array.from(this.#rejections, ([typeUrl, reason]) => ({
-      object: `Gateway ${gateway}`,
-      origin: "",
-      field: "",
-      message:
-        `Its proxy ${proxy} did not take all of its ${TYPE_NAMES.get(typeUrl)}, and keeps what it had: ${reason}. ` +
-        "It is sent again once it changes; run Envoy 1.40 or newer, and report what it names.",
-      severity: "error",
-    }));
+    return [...this.#rejections].flatMap(([typeUrl, rejected]) =>
+      Array.from(rejected, ([name, reason]) => ({
+        object: `Gateway ${gateway}`,
+        origin: "",
+        field: "",
+        message:
+          `Its proxy ${proxy} does not take ${TYPE_NAMES.get(typeUrl)} ${name === "" ? "that was sent" : name}, ` +
+          `and keeps what it had of it: ${reason.trim()}. It is sent again once it changes; run Envoy 1.40 or newer, ` +
+          "and change the object that it comes from.",
+        severity: "error" as const,
+      })),
+    );
   }
 }

@@ -13,6 +13,7 @@ import {
 import { Awaited } from "./awaited.ts";
 import { Patience } from "./patience.ts";
 import type { GatewayLogs } from "./proxy-logs.ts";
+import { Suspects } from "./suspects.ts";
 
 /** What leads somewhere goes before what it leads to. */
 const DEPARTURES: readonly TypeUrl[] = [LISTENER_TYPE, ROUTE_TYPE, CLUSTER_TYPE, SECRET_TYPE];
@@ -28,6 +29,7 @@ const DEPARTURES: readonly TypeUrl[] = [LISTENER_TYPE, ROUTE_TYPE, CLUSTER_TYPE,
 export class ProxyOrder {
   readonly #logs: GatewayLogs;
   readonly #sessions: ReadonlyMap<TypeUrl, DeltaSession>;
+  readonly #suspects: ReadonlyMap<TypeUrl, Suspects>;
   readonly #awaited: Awaited;
   readonly #patience: Patience;
   readonly #startedMs: number;
@@ -36,6 +38,7 @@ export class ProxyOrder {
   constructor(logs: GatewayLogs, sessions: ReadonlyMap<TypeUrl, DeltaSession>, clock: Clock, onWake: () => void) {
     this.#logs = logs;
     this.#sessions = sessions;
+    this.#suspects = new Map(Array.from(logs.keys(), (typeUrl) => [typeUrl, new Suspects()]));
     this.#awaited = new Awaited(clock);
     this.#patience = new Patience(clock, onWake);
     this.#startedMs = clock.elapsedMs();
@@ -43,6 +46,7 @@ export class ProxyOrder {
 
   /** Says that a session of `typeUrl` is about to send `name`. */
   sending(typeUrl: TypeUrl, name: string): void {
+    this.#suspects.get(typeUrl)!.sending(name);
     this.#awaited.sending(typeUrl, name);
     const need = needOf(typeUrl, name);
     if (need !== undefined && this.#exists(need.typeUrl, need.name))
@@ -50,9 +54,18 @@ export class ProxyOrder {
   }
 
   /** Call it after the session has received. */
-  received({ typeUrl, rejection }: DeltaRequest): void {
+  received({ typeUrl, nonce, rejection }: DeltaRequest): void {
+    if (this.#unansweredMs(typeUrl) !== undefined) return;
     if (rejection !== undefined) this.#awaited.rejected(typeUrl);
-    if (this.#unansweredMs(typeUrl) === undefined) this.#awaited.answered(typeUrl);
+    this.#awaited.answered(typeUrl);
+    if (nonce !== "") this.#suspects.get(typeUrl)?.answered(rejection);
+  }
+
+  /** What Envoy does not take, by name, and why. */
+  rejected(typeUrl: TypeUrl): ReadonlyMap<string, string> {
+    const suspects = this.#suspects.get(typeUrl);
+    suspects?.keep((name) => this.#exists(typeUrl, name));
+    return suspects?.bad ?? new Map<string, string>();
   }
 
   /** The next response to send, or undefined if there is nothing now. */
@@ -65,30 +78,41 @@ export class ProxyOrder {
   }
 
   #nextClusters(): DeltaResponse | undefined {
-    const clusters = this.#sessions.get(CLUSTER_TYPE)?.poll(false);
+    const clusters = this.#poll(CLUSTER_TYPE);
     if (clusters !== undefined) return clusters;
     const endpoints = this.#sessions.get(ENDPOINT_TYPE);
     // Envoy needs the endpoints of a cluster that has changed once more, and does not ask for what it follows already.
     for (const name of this.#awaited.unsent(ENDPOINT_TYPE)) endpoints?.repeat(name);
     // It takes no endpoints away: a name that is not there is only told to who waits for it.
-    return endpoints?.poll() ?? this.#sessions.get(SECRET_TYPE)?.poll(false);
+    return this.#poll(ENDPOINT_TYPE, true) ?? this.#poll(SECRET_TYPE);
   }
 
   /** Of what leads to clusters, and what is gone. */
   #nextLeading(): DeltaResponse | undefined {
     if (this.#awaitsClusters()) return undefined;
     for (const typeUrl of [LISTENER_TYPE, ROUTE_TYPE]) {
-      const response = this.#sessions.get(typeUrl)?.poll(false);
+      const response = this.#poll(typeUrl);
       if (response !== undefined) return response;
       if (this.#unansweredMs(typeUrl) !== undefined) return undefined;
       if (typeUrl === LISTENER_TYPE && !this.#asked(typeUrl)) return undefined;
     }
     if (this.#awaitsRoutes()) return undefined;
     for (const typeUrl of DEPARTURES) {
-      const response = this.#sessions.get(typeUrl)?.poll();
+      const response = this.#poll(typeUrl, true);
       if (response !== undefined) return response;
     }
     return undefined;
+  }
+
+  #poll(typeUrl: TypeUrl, removals = false): DeltaResponse | undefined {
+    const session = this.#sessions.get(typeUrl);
+    if (session === undefined || session.unansweredSinceMs !== undefined) return undefined;
+    const suspects = this.#suspects.get(typeUrl);
+    for (let names = suspects?.next(); names !== undefined; names = suspects?.next()) {
+      const response = session.pollOnly(names);
+      if (response !== undefined) return response;
+    }
+    return session.poll(removals);
   }
 
   #awaitsClusters(): boolean {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
 import type { FakeChannel } from "../fake-channel.ts";
-import { callerOf, ProxyLab, proxyNode, typeOf, type TypeWord, wordOf } from "./proxy-lab.ts";
+import { callerOf, ProxyLab, proxyNode, typeOf, type TypeWord, WAYPOINT, wordOf } from "./proxy-lab.ts";
 
 /** A proxy that answers only when told to. */
 class SlowProxy {
@@ -18,6 +18,10 @@ class SlowProxy {
 
   ask(word: TypeWord, ...names: readonly string[]): void {
     this.#channel.write({ typeUrl: typeOf(word), node: proxyNode(), resourceNamesSubscribe: [...names] });
+  }
+  resume(word: TypeWord, held: Readonly<Record<string, string>>): void {
+    const names = { resourceNamesSubscribe: Object.keys(held), initialResourceVersions: held };
+    this.#channel.write({ typeUrl: typeOf(word), ...names });
   }
   drop(word: TypeWord, name: string): void {
     this.#channel.write({ typeUrl: typeOf(word), resourceNamesUnsubscribe: [name] });
@@ -150,6 +154,47 @@ test("an Envoy that rejects clusters is not waited for, and does not get them ag
   lab.write("CDS", "web", "2");
   lab.settle();
   assert.deepEqual(proxy.read(), ["CDS web"]);
+});
+
+test("one bad resource costs no good one: what was rejected with it comes again in halves, and it does not", async () => {
+  const { lab, proxy } = await served();
+  for (const name of ["a", "b", "bad", "d", "e"]) lab.write("RDS", name, "1");
+  lab.settle();
+  proxy.ask("RDS", "a", "b", "bad", "d", "e");
+  const taken: string[] = [];
+  for (let [sent] = proxy.read(); sent !== undefined; [sent] = proxy.read()) {
+    if (sent.includes("bad")) proxy.nack("RDS");
+    else {
+      taken.push(...sent.split(" ").slice(1));
+      proxy.ack("RDS");
+    }
+  }
+  assert.deepEqual(taken.sort(), ["a", "b", "d", "e"]);
+  assert.equal(lab.admission.problems().length, 1);
+  assert.match(lab.admission.problems()[0]!.message, /does not take RDS bad, and keeps what it had of it: no/);
+  lab.write("RDS", "bad", "2");
+  lab.settle();
+  assert.deepEqual(proxy.read(), ["RDS bad"]);
+  proxy.ack("RDS");
+  assert.deepEqual(lab.admission.problems(), []);
+});
+
+test("an Envoy that returns gets only the routes that are others than those it holds", async () => {
+  const { lab } = await served();
+  lab.write("RDS", "http|web", "1");
+  lab.settle();
+  const held = { "http|cart": lab.resources.routes.get(`${WAYPOINT} http|cart`)!.version, "http|web": "older" };
+  const proxy = await SlowProxy.of(lab);
+  for (const word of ["CDS", "LDS"] as const) proxy.ask(word);
+  proxy.read();
+  proxy.ack("CDS");
+  proxy.ask("EDS", "cart");
+  proxy.read();
+  proxy.ack("EDS");
+  assert.deepEqual(proxy.read(), ["LDS inbound|cart"]);
+  proxy.ack("LDS");
+  proxy.resume("RDS", held);
+  assert.deepEqual(proxy.read(), ["RDS http|web"]);
 });
 
 test("a cluster that changed brings its endpoints again, though they are as they were", async () => {
