@@ -1,7 +1,6 @@
 import { hostname, objectKey, serviceName, type ObjectKey, type ServiceName } from "../../names.ts";
 import { byCodeUnit, type Collection } from "../collection/collection.ts";
 import { derive } from "../collection/derive.ts";
-import { filter } from "../collection/filter.ts";
 import type { Graph } from "../collection/graph.ts";
 import { Index } from "../collection/index-by.ts";
 import { localName } from "../exported-services.ts";
@@ -20,6 +19,8 @@ import type { NeededBackend } from "./needed-backends.ts";
 
 export interface EastWestInputs extends GatewayInputs {
   readonly gateways: Collection<ObjectKey, ProxyGateway>;
+  /** Of the local cluster. */
+  readonly ownShared: Collection<ObjectKey, SharedService>;
 }
 
 export interface EastWest {
@@ -39,13 +40,13 @@ interface Entered {
  * their clients may know it by (contract peering.md 2.6 no. 4). Nothing of other clusters is passed on.
  */
 export function eastWest(graph: Graph, inputs: EastWestInputs): EastWest {
-  const { options, objects, shared, owners, offered, gateways } = inputs;
+  const { options, objects, ownShared, owners, offered, gateways } = inputs;
   const kinds = new Index(graph, gateways, "kind", ({ kind }) => [kind]);
   const acting = new Index(graph, actingWaypoints(graph, inputs), "service", ({ service }) => [service]);
   const entered = derive(graph, {
     name: "east-west-services",
     distinct: true,
-    from: filter(graph, "own-shared", shared.all, ({ kube }) => kube.id.cluster === options.localCluster),
+    from: ownShared,
     reads: { kinds, owners, namespaces: objects.namespaces, waypoints: offered, acting },
     to: (service, reads, key) =>
       reads.kinds

@@ -38,7 +38,8 @@ export function targetOf(workload: Workload, { key, ports }: Service, port: numb
 export const isWanted = ({ healthy, capacity }: Workload, { loadBalancing }: Service): boolean =>
   capacity !== 0 && (healthy || loadBalancing?.healthPolicy === "allow-all");
 
-function directWays(
+/** To a workload on the gateway's own network, at a port of its own. */
+export function directWays(
   workload: Workload,
   targetPort: number,
   gateway: ProxyGateway,

@@ -1,4 +1,4 @@
-import type { ObjectKey, ServiceName } from "../../names.ts";
+import type { ObjectKey, ServiceName, WorkloadUid } from "../../names.ts";
 import type { Collection } from "../collection/collection.ts";
 import { derive } from "../collection/derive.ts";
 import type { Graph } from "../collection/graph.ts";
@@ -19,6 +19,8 @@ export interface NeededBackend {
 export type BackendTarget =
   /** A waypoint's: endpoints of the service, wherever they are. */
   | { readonly kind: "endpoints" }
+  /** A waypoint's: one workload, which was called by its own address. */
+  | { readonly kind: "workload"; readonly uid: WorkloadUid }
   /** An east-west gateway's: the ztunnels of its endpoints in the local cluster. */
   | { readonly kind: "ztunnels" }
   /** An east-west gateway's: the proxies of this waypoint. */

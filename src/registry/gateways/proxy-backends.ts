@@ -39,11 +39,10 @@ export function proxyBackends(
     reads: { winners, settings, kubeServices: objects.services, entries: objects.serviceEntries },
     to: (need, reads, key) => {
       const { gateway, name, target } = need;
-      const backend: ProxyBackend =
-        target.kind === "endpoints"
-          ? { gateway, name, protocol: protocolOf(need, reads), settings: reads.settings.get(name) ?? DEFAULT_SETTINGS }
-          : { gateway, name, protocol: "tcp", settings: DEFAULT_SETTINGS };
-      return [[key, backend] as const];
+      if (target.kind === "ztunnels" || target.kind === "waypoint")
+        return [[key, { gateway, name, protocol: "tcp", settings: DEFAULT_SETTINGS }] as const];
+      const settings = reads.settings.get(name) ?? DEFAULT_SETTINGS;
+      return [[key, { gateway, name, protocol: protocolOf(need, reads), settings }] as const];
     },
   });
 }

@@ -1,22 +1,27 @@
 import type { ObjectKey } from "../../names.ts";
 import type { Collection } from "../collection/collection.ts";
+import { filter } from "../collection/filter.ts";
 import type { Graph } from "../collection/graph.ts";
+import { Index } from "../collection/index-by.ts";
 import { Source } from "../collection/source.ts";
 import type { EastWestRoute } from "../model/east-west-route.ts";
 import type { HttpRule } from "../model/http-rule.ts";
 import type { BackendName, BackendSettings, ProxyBackend, ProxyEndpoints } from "../model/proxy-backend.ts";
+import type { Problem } from "../model/problem.ts";
 import type { ProxyGateway } from "../model/proxy-gateway.ts";
 import type { ProxyPolicies } from "../model/proxy-policies.ts";
 import type { ProxyService } from "../model/proxy-service.ts";
 import { union } from "../union.ts";
 import { eastWest } from "./east-west-routes.ts";
 import type { GatewayInputs } from "./gateway-inputs.ts";
+import { trafficProblems } from "./gateway-problems.ts";
 import { neededByWaypoints } from "./needed-backends.ts";
 import { proxyBackends } from "./proxy-backends.ts";
 import { proxyEndpoints } from "./proxy-endpoints.ts";
 import { proxyPolicies } from "./proxy-policies.ts";
 import { podsOfGateways, proxyGateways } from "./proxy-gateways.ts";
-import { proxyServices } from "./proxy-services.ts";
+import { proxyServices, waypointsByAddress } from "./proxy-services.ts";
+import { proxyWorkloads } from "./proxy-workloads.ts";
 
 /** What the proxies of all our gateways are to do, as `ProxyCollections` of xds/envoy wants it. */
 export interface ProxyConfigs {
@@ -26,6 +31,8 @@ export interface ProxyConfigs {
   readonly backends: Collection<string, ProxyBackend>;
   readonly endpoints: Collection<string, ProxyEndpoints>;
   readonly eastWestRoutes: Collection<string, EastWestRoute>;
+  /** What the gateways cannot carry, though somebody's objects ask them to. */
+  readonly problems: Collection<string, Problem>;
 }
 
 /** What routes and DestinationRules say, by port of a service. */
@@ -42,16 +49,26 @@ export function proxyConfigs(
 ): ProxyConfigs {
   const pods = podsOfGateways(graph, inputs);
   const gateways = proxyGateways(graph, inputs, pods);
-  const services = proxyServices(graph, { ...inputs, gateways, rules: routing.rules });
-  const entered = eastWest(graph, { ...inputs, gateways });
-  const needed = union(graph, "needed-backends", [neededByWaypoints(graph, services), entered.needed]);
+  const byAddress = waypointsByAddress(graph, gateways, inputs.offered);
+  const proxied = proxyServices(graph, { ...inputs, byAddress, rules: routing.rules });
+  const servicesByAddress = new Index(graph, inputs.services, "address", ({ addresses }) =>
+    addresses.map(({ network, ip }) => `${network}/${ip}`),
+  );
+  const single = proxyWorkloads(graph, { ...inputs, byAddress, servicesByAddress });
+  const services = union(graph, "services-at-waypoints", [proxied, single.services]);
+  const { localCluster } = inputs.options;
+  const ownShared = filter(graph, "own-shared", inputs.shared.all, ({ kube }) => kube.id.cluster === localCluster);
+  const entered = eastWest(graph, { ...inputs, gateways, ownShared });
+  const needs = [neededByWaypoints(graph, proxied), single.needed, entered.needed];
+  const needed = union(graph, "needed-backends", needs);
   return {
     gateways,
     services,
     policies: proxyPolicies(graph, inputs.objects, services, inputs),
     backends: proxyBackends(graph, { ...inputs, needed, settings: routing.settings }),
-    endpoints: proxyEndpoints(graph, { ...inputs, needed, gateways, pods }),
+    endpoints: proxyEndpoints(graph, { ...inputs, needed, gateways, pods, servicesByAddress }),
     eastWestRoutes: entered.routes,
+    problems: trafficProblems(graph, { ...inputs, gateways, proxied, ownShared }),
   };
 }
 

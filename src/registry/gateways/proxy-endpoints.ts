@@ -2,7 +2,7 @@ import { serviceName, podUid, type ObjectKey, type ServiceName } from "../../nam
 import type { Collection } from "../collection/collection.ts";
 import { derive } from "../collection/derive.ts";
 import type { Graph } from "../collection/graph.ts";
-import { Index } from "../collection/index-by.ts";
+import type { Index } from "../collection/index-by.ts";
 import { servesHere } from "../export-counts.ts";
 import type { Pod } from "../kube/pod.ts";
 import type { GatewayAddress } from "../model/address.ts";
@@ -12,7 +12,7 @@ import type { Service } from "../model/service.ts";
 import type { Workload } from "../model/workload.ts";
 import { HBONE_PORT } from "../network-gateways.ts";
 import { grouped } from "./endpoint-groups.ts";
-import { isWanted, targetOf, waysTo, type WayReads } from "./endpoint-ways.ts";
+import { directWays, isWanted, targetOf, waysTo, type WayReads } from "./endpoint-ways.ts";
 import type { GatewayInputs } from "./gateway-inputs.ts";
 import type { NeededBackend } from "./needed-backends.ts";
 
@@ -20,21 +20,18 @@ export interface ProxyEndpointInputs extends Pick<GatewayInputs, "services" | "w
   readonly needed: Collection<string, NeededBackend>;
   readonly gateways: Collection<ObjectKey, ProxyGateway>;
   readonly pods: Index<ObjectKey, Pod>;
+  /** By `network/ip`. */
+  readonly servicesByAddress: Index<ServiceName, Service>;
 }
 
 /** Where each backend's connections go now. A change of an endpoint changes only the values that have it. */
-export function proxyEndpoints(
-  graph: Graph,
-  { needed, gateways, pods, services, workloads, workloadsByService: byService }: ProxyEndpointInputs,
-): Collection<string, ProxyEndpoints> {
-  const byAddress = new Index(graph, services, "address", ({ addresses }) =>
-    addresses.map(({ network, ip }) => `${network}/${ip}`),
-  );
+export function proxyEndpoints(graph: Graph, inputs: ProxyEndpointInputs): Collection<string, ProxyEndpoints> {
+  const { needed, gateways, pods, services, workloads, workloadsByService: byService, servicesByAddress } = inputs;
   return derive(graph, {
     name: "proxy-endpoints",
     distinct: true,
     from: needed,
-    reads: { gateways, pods, services, workloads, byService, byAddress },
+    reads: { gateways, pods, services, workloads, byService, byAddress: servicesByAddress },
     to: (need, reads, key): readonly (readonly [string, ProxyEndpoints])[] => {
       const gateway = reads.gateways.get(need.gateway);
       if (gateway === undefined) return [];
@@ -50,6 +47,10 @@ interface Reads extends WayReads {
 function groupsOf(need: NeededBackend, gateway: ProxyGateway, reads: Reads): ProxyEndpoints["groups"] {
   const { target, port } = need;
   if (target.kind === "waypoint") return oneGroup(proxiesOf(target, gateway, reads));
+  if (target.kind === "workload") {
+    const workload = reads.workloads.get(target.uid);
+    return workload === undefined ? [] : grouped(directWays(workload, port, gateway, reads), undefined, gateway);
+  }
   const service = reads.services.get(need.service);
   if (service === undefined) return [];
   const all = reads.byService.get(service.key);

@@ -14,8 +14,9 @@ import type { Offer } from "../service-offers.ts";
 import type { GatewayInputs } from "./gateway-inputs.ts";
 import { chainOf, protocolsOf, type ProtocolReads } from "./service-protocols.ts";
 
-export interface ProxyServiceInputs extends Pick<GatewayInputs, "objects" | "services" | "winners" | "offered"> {
-  readonly gateways: Collection<ObjectKey, ProxyGateway>;
+export interface ProxyServiceInputs extends Pick<GatewayInputs, "objects" | "services" | "winners"> {
+  /** Where clients send to for each waypoint, by `addressText`. */
+  readonly byAddress: Index<ObjectKey, WaypointAddress>;
   /** What routes say, by port of a service; without any all requests go to its own endpoints. */
   readonly rules: Collection<BackendName, readonly HttpRule[]>;
 }
@@ -26,11 +27,8 @@ export interface ProxyServiceInputs extends Pick<GatewayInputs, "objects" | "ser
  */
 export function proxyServices(
   graph: Graph,
-  { objects, services, winners, offered, gateways, rules }: ProxyServiceInputs,
+  { objects, services, winners, byAddress, rules }: ProxyServiceInputs,
 ): Collection<string, ProxyService> {
-  const byAddress = new Index(graph, waypointAddresses(graph, gateways, offered), "address", ({ address }) => [
-    address,
-  ]);
   return derive(graph, {
     name: "proxy-services",
     distinct: true,
@@ -38,7 +36,7 @@ export function proxyServices(
     reads: { byAddress, winners, rules, kubeServices: objects.services, entries: objects.serviceEntries },
     to: (service, reads, key) => {
       if (service.waypoint === undefined) return [];
-      return reads.byAddress.get(textOf(service.waypoint)).map(({ gateway, network }) => {
+      return reads.byAddress.get(addressText(service.waypoint)).map(({ gateway, network }) => {
         const served: ProxyService = {
           gateway,
           service: key,
@@ -52,31 +50,32 @@ export function proxyServices(
   });
 }
 
-interface WaypointAddress {
+export interface WaypointAddress {
   readonly gateway: ObjectKey;
   readonly network: NetworkId;
   readonly address: string;
 }
 
-/** Where clients send to for each of our waypoints. */
-function waypointAddresses(
+/** Where clients send to for each of our waypoints, by `addressText`. */
+export function waypointsByAddress(
   graph: Graph,
   gateways: Collection<ObjectKey, ProxyGateway>,
   offered: GatewayInputs["offered"],
-): Collection<ObjectKey, WaypointAddress> {
-  return derive(graph, {
+): Index<ObjectKey, WaypointAddress> {
+  const addresses = derive(graph, {
     name: "proxy-waypoint-addresses",
     distinct: true,
     from: filter(graph, "proxy-waypoints", gateways, ({ kind }) => kind === "waypoint"),
     reads: { offered },
     to: ({ network }, { offered }, gateway) => {
       const address = offered.get(gateway)?.address;
-      return address === undefined ? [] : [[gateway, { gateway, network, address: textOf(address) }] as const];
+      return address === undefined ? [] : [[gateway, { gateway, network, address: addressText(address) }] as const];
     },
   });
+  return new Index(graph, addresses, "address", ({ address }) => [address]);
 }
 
-const textOf = ({ destination }: GatewayAddress): string =>
+export const addressText = ({ destination }: GatewayAddress): string =>
   destination.kind === "hostname"
     ? `${destination.namespace}/${destination.hostname}`
     : `${destination.address.network}/${destination.address.ip}`;

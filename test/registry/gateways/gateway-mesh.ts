@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { clusterId, type ServiceName } from "../../../src/names.ts";
 import type { KubeObject } from "../../../src/kube/object.ts";
 import { Source } from "../../../src/registry/collection/source.ts";
-import { proxyConfigs } from "../../../src/registry/gateways/proxy-configs.ts";
+import { proxyConfigs, type ProxyConfigs } from "../../../src/registry/gateways/proxy-configs.ts";
 import type { HttpRule } from "../../../src/registry/model/http-rule.ts";
 import { federatedKey, type FederatedService } from "../../../src/registry/model/federated-service.ts";
 import type { ClusterFacts } from "../../../src/registry/model/peer.ts";
@@ -22,7 +22,7 @@ import { system } from "../two-networks.ts";
 type Fields = Readonly<Record<string, unknown>>;
 
 export interface GatewayMesh extends TestMesh {
-  readonly configs: ProxyCollections;
+  readonly configs: ProxyConfigs & ProxyCollections;
   readonly rules: Source<BackendName, readonly HttpRule[]>;
   readonly settings: Source<BackendName, BackendSettings>;
   /** Writes objects of another cluster and settles. */

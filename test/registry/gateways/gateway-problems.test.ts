@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import { test } from "mocha";
+import type { KubeObject } from "../../../src/kube/object.ts";
+import { pod, service, serviceEntry } from "../mesh.ts";
+import { federated } from "../peers.ts";
+import { cart, eastWest } from "../two-networks.ts";
+import { ambientPod, gatewayMesh, USE, waypoint } from "./gateway-mesh.ts";
+
+const problems = (...objects: readonly KubeObject[]): readonly string[] => said(gatewayMesh(objects));
+const said = ({ configs }: ReturnType<typeof gatewayMesh>): readonly string[] =>
+  [...configs.problems.entries()].map(([, { message }]) => message).sort();
+const entry = (spec: object): KubeObject =>
+  serviceEntry("api", { hosts: ["api.com"], ports: [{ number: 80, name: "http" }], ...spec }, USE);
+
+test("what a waypoint carries is no problem", () => {
+  const plain = service("plain", "10.1.0.3", { ports: [{ name: "dns", port: 53, protocol: "UDP" }] });
+  assert.deepEqual(problems(waypoint(), cart("10.1.0.1", {}, USE), ambientPod("cart-1", "10.0.0.1"), plain), []);
+});
+
+test("an entry whose callers alone know where to go says so, once a waypoint stands between", () => {
+  const open = entry({ addresses: ["10.2.0.1"], resolution: "NONE" });
+  assert.deepEqual(problems(open), []);
+  assert.deepEqual(problems(waypoint(), open), [
+    "ServiceEntry shop/api goes through waypoint shop/w, but has resolution NONE, so only its callers know where their " +
+      "connections are to go, and the waypoint refuses them; give it endpoints and resolution STATIC, or the label " +
+      "istio.io/use-waypoint: none.",
+  ]);
+});
+
+test("endpoints that are host names are none to a waypoint, and their entry says so", () => {
+  const named = entry({ resolution: "DNS", endpoints: [{ address: "a.api.com" }, { address: "10.7.0.1" }] });
+  assert.deepEqual(problems(waypoint(), named), [
+    "ServiceEntry shop/api goes through waypoint shop/w, but 1 of its 2 endpoints are host names, as a.api.com, which a " +
+      "waypoint does not resolve, so it sends nothing there; give them addresses and resolution STATIC, or the label " +
+      "istio.io/use-waypoint: none.",
+  ]);
+});
+
+test("a port for UDP passes its waypoint by, and its Service says so", () => {
+  const ports = [
+    { name: "dns", port: 53, protocol: "UDP" },
+    { name: "dns-tcp", port: 53, protocol: "TCP" },
+    { name: "quic", port: 443, protocol: "UDP" },
+  ];
+  assert.deepEqual(problems(waypoint(), cart("10.1.0.1", { ports }, USE)), [
+    "Service shop/cart goes through waypoint shop/w, which carries no UDP: what is sent to port 443 passes it by, and its " +
+      "policies with it; guard that port by other means.",
+  ]);
+});
+
+test("shared endpoints without HBONE are out of reach of other networks, and their Service says so while there is a gateway", () => {
+  const plain = [1, 2].map((at) => pod(`plain-${at}`, `10.0.0.${at}`, { app: "cart" }));
+  const shared = [cart("10.1.0.1"), ...plain, ambientPod("cart-1", "10.0.0.9")];
+  assert.deepEqual(problems(...shared), []);
+  const mesh = gatewayMesh([eastWest("net1", []), ...shared]);
+  mesh.hear("west", {}, federated("west"));
+  assert.deepEqual(said(mesh), [
+    "Service shop/cart is shared with other clusters, but 2 of its 3 endpoints take no HBONE, plain-1 among them, so no " +
+      "call of another network reaches those; put the label istio.io/dataplane-mode: ambient on their namespace or pods.",
+  ]);
+  mesh.remove(...plain);
+  assert.deepEqual(said(mesh), []);
+});
