@@ -20,6 +20,10 @@ export interface WantedObject {
   readonly conditions?: readonly WantedCondition[];
   /** Conditions of others, which must be said again where a list cannot be owned in parts. */
   readonly othersConditions?: readonly Fields[];
+  /** Of a route's status: what we say of each of its parents. */
+  readonly parents?: readonly WantedParent[];
+  /** What other controllers say of them, which must be said again, as that list is one. */
+  readonly othersParents?: readonly Fields[];
   /** True if there is to be no such object: what has `resourceVersion`, and nothing newer, is deleted. */
   readonly gone?: true;
   /** Whether what is there is that already. What we do not watch is unseen, and written again from time to time. */
@@ -31,6 +35,14 @@ export interface WantedOwner {
   readonly kind: string;
   readonly name: string;
   readonly uid: string;
+}
+
+export interface WantedParent {
+  /** As the route has it. */
+  readonly parentRef: Fields;
+  readonly controllerName: string;
+  /** Sorted by type. */
+  readonly conditions: readonly WantedCondition[];
 }
 
 export interface WantedCondition {
@@ -80,7 +92,12 @@ const preconditions = ({ resourceVersion }: WantedObject): Fields => ({
 function bodyOf(wanted: WantedObject, version: string, wallTime: string): Fields {
   const { type, namespace, name, resourceVersion, labels, annotations, owner, fields = {} } = wanted;
   const conditions = [...(wanted.othersConditions ?? []), ...(wanted.conditions ?? []).map(conditionAt(wallTime))];
-  const status = { ...(fields["status"] as Fields | undefined), ...(conditions.length > 0 && { conditions }) };
+  const parents = wanted.parents && [...(wanted.othersParents ?? []), ...wanted.parents.map(parentAt(wallTime))];
+  const status = {
+    ...(fields["status"] as Fields | undefined),
+    ...(conditions.length > 0 && { conditions }),
+    ...(parents && { parents }),
+  };
   return {
     apiVersion: type.group === "" ? version : `${type.group}/${version}`,
     kind: type.kind,
@@ -96,6 +113,14 @@ function bodyOf(wanted: WantedObject, version: string, wallTime: string): Fields
     ...(Object.keys(status).length > 0 && { status }),
   };
 }
+
+const parentAt =
+  (wallTime: string) =>
+  ({ parentRef, controllerName, conditions }: WantedParent): Fields => ({
+    parentRef,
+    controllerName,
+    conditions: conditions.map(conditionAt(wallTime)),
+  });
 
 const conditionAt =
   (wallTime: string) =>

@@ -11,6 +11,7 @@ import { endpointProblems, placementOfEntry, placementsOfServiceEntry } from "./
 import type { OwnRoots } from "./export-facts.ts";
 import { peering, type Exports, type Peering } from "./exports.ts";
 import type { GatewayInputs } from "./gateways/gateway-inputs.ts";
+import { httpRules, type HttpRoutes } from "./gateways/http-rules.ts";
 import { GlobalCandidates } from "./global-candidates.ts";
 import { gatewayProblems, globalServiceProblems, scopeProblems, unreachedNetworks } from "./global-problems.ts";
 import { policyInputs, type PolicyInputs } from "./gateways/proxy-policies.ts";
@@ -68,13 +69,13 @@ export class Registry {
   readonly networks: Collection<ClusterId, NetworkId>;
   /** Where other networks can be entered. */
   readonly networkGateways: Collection<string, NetworkGateway>;
-  readonly namespaces: Collection<ObjectKey, Namespace>;
-  readonly pods: Collection<ObjectKey, Pod>;
   /** Pods on a node that have not ended, by `cluster/node/namespace/serviceAccount`: whom a node may ask certificates for. */
   readonly podsOnNode: Index<ObjectKey, Pod>;
   readonly workloadsByService: Index<WorkloadUid, Workload>;
   /** Why each cluster is behind a global name, or is not. */
   readonly globalCandidates: GlobalCandidates;
+  /** What routes and DestinationRules make of the services that waypoints serve. */
+  readonly routes: HttpRoutes;
   /** What has no effect, or less than was asked, and why. */
   readonly problems: Collection<string, Problem>;
   /** For `wantedObjects`. */
@@ -105,8 +106,6 @@ export class Registry {
     const all = allWorkloads(graph, objects, { paths, attachments: attached, names, offers, winners, peers }, options);
     this.#options = options;
     this.objects = objects;
-    const causes = { policies: compiled, attachments: attached, waypoints: offered, virtualIps: offers.virtualIps };
-    this.statusInputs = { ...options, ...causes, objects };
     this.policyInputs = policyInputs(graph, objects, found.owners, options);
     this.meshConfig = meshConfig;
     this.peers = peers;
@@ -114,9 +113,10 @@ export class Registry {
     this.networks = paths.networks;
     this.networkGateways = paths.addresses;
     this.waypoints = offered;
-    this.namespaces = objects.namespaces;
-    this.pods = objects.pods;
     this.services = services(graph, winners, addresses, all.identities);
+    this.routes = httpRules(graph, objects, { services: this.services, names, waypoints: offered }, options);
+    const causes = { policies: compiled, attachments: attached, waypoints: offered, virtualIps: offers.virtualIps };
+    this.statusInputs = { ...options, ...causes, objects, routes: this.routes.verdicts };
     this.policies = union(graph, "policies", [
       authorizationPolicies(graph, compiled),
       mutualTlsPolicies(graph, objects, mutualTls, options),
@@ -135,11 +135,12 @@ export class Registry {
     const seen = { ...found, objects, options, services: this.services, workloads, workloadsByService };
     this.globalCandidates = new GlobalCandidates({ ...seen, peerGateways: links.all, tallies: all.tallies });
     this.peeringViewInputs = { ...seen, ...this.peering };
-    this.gatewayInputs = { ...seen, ...this.policyInputs };
+    this.gatewayInputs = { ...seen, ...this.policyInputs, routes: this.routes };
     this.problems = union<string, Problem>(graph, "problems", [
       objects.unreadable,
       policyProblems(graph, { ...this.policyInputs, compiled }),
       policyTargetProblems(graph, objects, offered, options),
+      this.routes.problems,
       mutualTlsProblems(graph, objects, options),
       serviceProblems(graph, offers.all, winners, addresses),
       waypointProblems(graph, objects, offered, options),
@@ -153,6 +154,14 @@ export class Registry {
       unreachedNetworks(graph, all.tallies, paths, options),
     ]);
     this.podsOnNode = podsOnNode(graph, objects);
+  }
+
+  get namespaces(): Collection<ObjectKey, Namespace> {
+    return this.objects.namespaces;
+  }
+
+  get pods(): Collection<ObjectKey, Pod> {
+    return this.objects.pods;
   }
 
   /** What peers are told. */

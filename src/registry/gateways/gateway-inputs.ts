@@ -10,12 +10,15 @@ import type { PeerSources } from "../peer-sources.ts";
 import type { Offer } from "../service-offers.ts";
 import type { SharedServices } from "../shared-services.ts";
 import type { OfferedWaypoint } from "../waypoints.ts";
+import type { HttpRoutes } from "./http-rules.ts";
 import type { PolicyInputs } from "./proxy-policies.ts";
 
 /** What the proxies of our gateways are to do follows from these: collections of the registry, some of which nobody else needs. */
 export interface GatewayInputs extends PolicyInputs {
   readonly objects: Objects;
   readonly options: RegistryOptions;
+  /** What routes and DestinationRules say. */
+  readonly routes: HttpRoutes;
   /** What peers said. */
   readonly peers: PeerSources;
   readonly paths: NetworkPaths;

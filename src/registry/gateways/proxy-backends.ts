@@ -1,30 +1,18 @@
-import type { ServiceName } from "../../names.ts";
+import type { ObjectKey, ServiceName } from "../../names.ts";
 import type { Collection } from "../collection/collection.ts";
 import { derive } from "../collection/derive.ts";
 import type { Graph } from "../collection/graph.ts";
-import type { BackendName, BackendSettings, ProxyBackend } from "../model/proxy-backend.ts";
+import type { ProxyBackend } from "../model/proxy-backend.ts";
 import type { Offer } from "../service-offers.ts";
+import { DEFAULT_SETTINGS, settingsFor, type HostSettings } from "./backend-settings.ts";
 import type { GatewayInputs } from "./gateway-inputs.ts";
 import type { NeededBackend } from "./needed-backends.ts";
 import { chainOf, isHttp2, protocolsOf, type ProtocolReads } from "./service-protocols.ts";
 
-export const DEFAULT_SETTINGS: BackendSettings = {
-  // What Istio has: a connection through a ztunnel that is away must fail before its caller gives up.
-  connectTimeoutMs: 10_000,
-  maxConnections: undefined,
-  maxPendingRequests: undefined,
-  maxRequests: undefined,
-  maxRequestsPerConnection: undefined,
-  maxRetries: undefined,
-  idleTimeoutMs: undefined,
-  outlierDetection: undefined,
-  balance: "least-request",
-};
-
 export interface ProxyBackendInputs extends Pick<GatewayInputs, "objects" | "winners"> {
   readonly needed: Collection<string, NeededBackend>;
-  /** What DestinationRules say, by port of a service. */
-  readonly settings: Collection<BackendName, BackendSettings>;
+  /** What DestinationRules say. */
+  readonly settings: Collection<ServiceName, HostSettings>;
 }
 
 /** How the proxies of each gateway speak to what they send to. */
@@ -41,11 +29,13 @@ export function proxyBackends(
       const { gateway, name, target } = need;
       if (target.kind === "ztunnels" || target.kind === "waypoint")
         return [[key, { gateway, name, protocol: "tcp", settings: DEFAULT_SETTINGS }] as const];
-      const settings = reads.settings.get(name) ?? DEFAULT_SETTINGS;
+      const settings = settingsFor(reads.settings.get(need.service), namespaceOf(gateway), need.port);
       return [[key, { gateway, name, protocol: protocolOf(need, reads), settings }] as const];
     },
   });
 }
+
+const namespaceOf = (gateway: ObjectKey): string => gateway.split("/")[1]!;
 
 function protocolOf(
   { service, port }: NeededBackend,

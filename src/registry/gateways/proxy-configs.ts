@@ -3,10 +3,8 @@ import type { Collection } from "../collection/collection.ts";
 import { filter } from "../collection/filter.ts";
 import type { Graph } from "../collection/graph.ts";
 import { Index } from "../collection/index-by.ts";
-import { Source } from "../collection/source.ts";
 import type { EastWestRoute } from "../model/east-west-route.ts";
-import type { HttpRule } from "../model/http-rule.ts";
-import type { BackendName, BackendSettings, ProxyBackend, ProxyEndpoints } from "../model/proxy-backend.ts";
+import type { ProxyBackend, ProxyEndpoints } from "../model/proxy-backend.ts";
 import type { Problem } from "../model/problem.ts";
 import type { ProxyGateway } from "../model/proxy-gateway.ts";
 import type { ProxyPolicies } from "../model/proxy-policies.ts";
@@ -35,22 +33,13 @@ export interface ProxyConfigs {
   readonly problems: Collection<string, Problem>;
 }
 
-/** What routes and DestinationRules say, by port of a service. */
-export interface HttpRouting {
-  readonly rules: Collection<BackendName, readonly HttpRule[]>;
-  readonly settings: Collection<BackendName, BackendSettings>;
-}
-
 /** Derived from the registry alone; before the graph's first flush. */
-export function proxyConfigs(
-  graph: Graph,
-  inputs: GatewayInputs,
-  routing: HttpRouting = noRoutes(graph),
-): ProxyConfigs {
+export function proxyConfigs(graph: Graph, inputs: GatewayInputs): ProxyConfigs {
+  const { rules, settings } = inputs.routes;
   const pods = podsOfGateways(graph, inputs);
   const gateways = proxyGateways(graph, inputs, pods);
   const byAddress = waypointsByAddress(graph, gateways, inputs.offered);
-  const proxied = proxyServices(graph, { ...inputs, byAddress, rules: routing.rules });
+  const proxied = proxyServices(graph, { ...inputs, byAddress, rules });
   const servicesByAddress = new Index(graph, inputs.services, "address", ({ addresses }) =>
     addresses.map(({ network, ip }) => `${network}/${ip}`),
   );
@@ -65,14 +54,9 @@ export function proxyConfigs(
     gateways,
     services,
     policies: proxyPolicies(graph, inputs.objects, services, inputs),
-    backends: proxyBackends(graph, { ...inputs, needed, settings: routing.settings }),
+    backends: proxyBackends(graph, { ...inputs, needed, settings }),
     endpoints: proxyEndpoints(graph, { ...inputs, needed, gateways, pods, servicesByAddress }),
     eastWestRoutes: entered.routes,
     problems: trafficProblems(graph, { ...inputs, gateways, proxied, ownShared }),
   };
 }
-
-const noRoutes = (graph: Graph): HttpRouting => ({
-  rules: new Source(graph, "http-rules"),
-  settings: new Source(graph, "backend-settings"),
-});

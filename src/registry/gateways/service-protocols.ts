@@ -33,7 +33,7 @@ function byNumber(
 }
 
 /** An entry says it outright; TCP, which is also what it says by silence, yields to what the name says. */
-function entryProtocol(port: ServicePort): string {
+export function entryProtocol(port: ServicePort): string {
   const said = port.protocol.toUpperCase();
   return said === "TCP" ? protocolHint(port) || said : said;
 }

@@ -54,7 +54,7 @@ export class Intake implements ObjectSink {
       const revision = metadata.labels.map.get("istio.io/rev");
       const ours = !kind.revisioned || revision === undefined || revision === this.revision;
       const apart = this.#setApart(kind, key, metadata, object);
-      this.#write(kind.source, key, ours && !apart ? kind.read(metadata, object) : undefined);
+      this.#write(kind.source, key, ours && !apart ? this.#read(kind, key, metadata, object) : undefined);
       // Of a hundred thousand pods none is here, usually.
       if (kind.guards || this.#refused.size > 0) this.#accept(kind, metadata);
     } catch (error) {
@@ -88,6 +88,13 @@ export class Intake implements ObjectSink {
     for (const source of this.#sources()) source.replace(clusterPrefix(this.cluster), []);
     this.#refused.clear();
     this.#readBefore.clear();
+  }
+
+  /** @throws FieldError */
+  #read(kind: Kind, key: ObjectKey, metadata: Metadata, object: KubeObject): unknown {
+    const now = kind.read(metadata, object);
+    const before = kind.amend && kind.source.get(key);
+    return before === undefined ? now : kind.amend!(now, before);
   }
 
   #sources(): readonly AnySource[] {

@@ -67,7 +67,8 @@ export function readStatus(
 
 const BLANK: ObjectStatus = { generation: undefined, conditions: [], others: [], resourceVersion: undefined };
 
-function readCondition({ type, status, reason, message, observedGeneration, lastTransitionTime }: Fields) {
+function readCondition(condition: Fields): FoundCondition {
+  const { type, status, reason, message, observedGeneration, lastTransitionTime } = condition;
   return {
     type: textIn(type),
     status: textIn(status),
@@ -78,10 +79,14 @@ function readCondition({ type, status, reason, message, observedGeneration, last
   };
 }
 
-const textIn = (value: unknown): string => (typeof value === "string" ? value.slice(0, 32_768) : "");
+/** Conditions of any type; what is no condition is left out. */
+export const readConditions = (value: unknown): readonly FoundCondition[] =>
+  (Array.isArray(value) ? value.slice(0, CONDITIONS_MAX) : []).filter(isFields).map(readCondition);
+
+export const textIn = (value: unknown): string => (typeof value === "string" ? value.slice(0, 32_768) : "");
 
 /** Other control planes write 64-bit numbers as text. */
-function integerIn(value: unknown): number | undefined {
+export function integerIn(value: unknown): number | undefined {
   const number = typeof value === "string" && /^[0-9]{1,15}$/.test(value) ? Number(value) : value;
   return typeof number === "number" && Number.isSafeInteger(number) ? number : undefined;
 }

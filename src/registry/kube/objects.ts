@@ -3,10 +3,13 @@ import { Source } from "../collection/source.ts";
 import type { Graph } from "../collection/graph.ts";
 import type { Problem } from "../model/problem.ts";
 import { readAuthorizationPolicy, readDoubtfulPolicy, type AuthorizationPolicy } from "./authorization-policy.ts";
+import { readDestinationRule, type DestinationRule } from "./destination-rule.ts";
 import { readEndpointSlice, type EndpointSlice } from "./endpoint-slice.ts";
 import type { Fields } from "./fields.ts";
 import { readGateway, type KubeGateway } from "./gateway.ts";
 import type { GeneratedEntry } from "./generated.ts";
+import { readGrpcRoute } from "./grpc-route.ts";
+import { readHttpRoute } from "./http-route.ts";
 import type { Metadata } from "./metadata.ts";
 import {
   readGatewayClass,
@@ -28,6 +31,8 @@ import {
   readRequestAuthentication,
   type RequestAuthentication,
 } from "./request-authentication.ts";
+import { readReferenceGrant, type ReferenceGrant } from "./reference-grant.ts";
+import { lastGood, type Route } from "./route.ts";
 import { readServiceEntry, type ServiceEntry } from "./service-entry.ts";
 import { readSegment, type Segment } from "./segment.ts";
 import { readServiceAccount, type ServiceAccount } from "./service-account.ts";
@@ -54,6 +59,10 @@ export interface Objects {
   readonly serviceAccounts: Source<ObjectKey, ServiceAccount>;
   readonly segments: Source<ObjectKey, Segment>;
   readonly peerGrants: Source<ObjectKey, PeerGrant>;
+  readonly httpRoutes: Source<ObjectKey, Route>;
+  readonly grpcRoutes: Source<ObjectKey, Route>;
+  readonly referenceGrants: Source<ObjectKey, ReferenceGrant>;
+  readonly destinationRules: Source<ObjectKey, DestinationRule>;
   readonly unreadable: Source<ObjectKey, Problem>;
 }
 
@@ -76,6 +85,10 @@ export function objectSources(graph: Graph): Objects {
     serviceAccounts: new Source(graph, "service-accounts"),
     segments: new Source(graph, "segments"),
     peerGrants: new Source(graph, "peer-grants"),
+    httpRoutes: new Source(graph, "http-routes"),
+    grpcRoutes: new Source(graph, "grpc-routes"),
+    referenceGrants: new Source(graph, "reference-grants"),
+    destinationRules: new Source(graph, "destination-rules"),
     unreadable: new Source(graph, "unreadable"),
   };
 }
@@ -94,6 +107,8 @@ export interface Kind {
   readonly read: Read<unknown>;
   /** For policies: what holds of one whose metadata never could be read. */
   readonly readDoubtful: Read<unknown> | undefined;
+  /** What holds of an object that was read before; undefined if always what was read now. */
+  readonly amend: ((now: unknown, before: unknown) => unknown) | undefined;
   readonly source: Source<ObjectKey, unknown>;
   /** Where those go that a control plane made; undefined for kinds of which none does. */
   readonly generated: Source<ObjectKey, GeneratedEntry> | undefined;
@@ -167,8 +182,23 @@ export function kindsOf(objects: Objects): readonly Kind[] {
       readPeerGrant,
       readDoubtfulPeerGrant,
     ),
+    route("HTTPRoute", ["v1", "v1beta1"], objects.httpRoutes, readHttpRoute),
+    route("GRPCRoute", ["v1"], objects.grpcRoutes, readGrpcRoute),
+    kind("ReferenceGrant", gatewayApi, ["v1", "v1beta1"], GUARD, objects.referenceGrants, readReferenceGrant),
+    kind("DestinationRule", "networking.istio.io", istio, POLICY, objects.destinationRules, readDestinationRule),
   ];
 }
+
+/** Without it its traffic would go elsewhere: with a mistake in it, it stays as it was. */
+const route = (
+  name: string,
+  versions: readonly string[],
+  source: Source<ObjectKey, Route>,
+  read: Read<Route>,
+): Kind => ({
+  ...kind(name, "gateway.networking.k8s.io", versions, GUARD, source, read),
+  amend: (now, before) => lastGood(now as Route, before as Route),
+});
 
 function kind<V>(
   name: string,
@@ -186,6 +216,7 @@ function kind<V>(
     ...scope,
     read,
     readDoubtful,
+    amend: undefined,
     source: source as unknown as Kind["source"],
     generated: undefined,
   };

@@ -15,7 +15,10 @@ const required = (type: ResourceType, purpose?: string): WatchedKind => ({
   required: true,
   ...(purpose !== undefined && { purpose }),
 });
-const optional = (type: ResourceType): WatchedKind => ({ type, required: false });
+const optional = (type: ResourceType, purpose?: string): WatchedKind => ({
+  ...required(type, purpose),
+  required: false,
+});
 
 /** What of another cluster counts: its policies and entries hold there only (contract ztunnel.md 5.9). */
 export const REMOTE_KINDS: readonly WatchedKind[] = [
@@ -29,7 +32,7 @@ export const REMOTE_KINDS: readonly WatchedKind[] = [
   optional(types.GATEWAY_CLASSES),
 ];
 
-/** All of them are guards or what they guard: without the right to read one, we would open what it closes. */
+/** Those that are required are guards or what they guard: without the right to read one, we would open what it closes. */
 export const LOCAL_KINDS: readonly WatchedKind[] = [
   required(types.NAMESPACES),
   required(types.NODES),
@@ -45,5 +48,10 @@ export const LOCAL_KINDS: readonly WatchedKind[] = [
   required(types.SERVICE_ACCOUNTS),
   required(types.SEGMENTS, "segments of a mesh of several clusters"),
   required(types.PEER_GRANTS, "what peers may take and bring"),
+  // Whoever gave us no right to them has no waypoint of ours that would need them.
+  optional(types.HTTP_ROUTES, "routes of waypoints"),
+  optional(types.GRPC_ROUTES, "routes of waypoints"),
+  optional(types.REFERENCE_GRANTS, "routes of waypoints to other namespaces"),
+  optional(types.DESTINATION_RULES, "connection pools and outlier detection of waypoints"),
   required(types.PODS),
 ];

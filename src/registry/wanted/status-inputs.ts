@@ -2,6 +2,7 @@ import type { ClusterId, ObjectKey, ServiceName } from "../../names.ts";
 import type { Attachment } from "../attachments.ts";
 import type { CompiledPolicy } from "../authorization-policies.ts";
 import type { Collection } from "../collection/collection.ts";
+import type { RouteVerdicts } from "../gateways/route-verdicts.ts";
 import type { Objects } from "../kube/objects.ts";
 import type { MeshSettings } from "../model/mesh.ts";
 import type { OfferedWaypoint } from "../waypoints.ts";
@@ -13,6 +14,7 @@ export interface StatusInputs {
   readonly attachments: Collection<string, Attachment>;
   readonly waypoints: Collection<ObjectKey, OfferedWaypoint>;
   readonly virtualIps: Collection<ServiceName, readonly string[]>;
+  readonly routes: Collection<string, RouteVerdicts>;
   readonly mesh: MeshSettings;
   /** Only its objects are written to. */
   readonly localCluster: ClusterId;

@@ -5,6 +5,7 @@ import { union } from "../union.ts";
 import { policyStatuses } from "./policy-statuses.ts";
 import { type ListsOptions, revocationLists } from "./revocation-lists.ts";
 import { rootCertificates, type Roots } from "./root-certificates.ts";
+import { routeStatuses } from "./route-statuses.ts";
 import type { StatusInputs } from "./status-inputs.ts";
 import { type FoundBundle, trustBundle } from "./trust-bundle.ts";
 import { serviceEntryStatuses, serviceStatuses, workloadEntryStatuses } from "./waypoint-bindings.ts";
@@ -31,6 +32,7 @@ export function wantedObjects(
   const { objects, localCluster } = inputs;
   return union(graph, "wanted", [
     policyStatuses(graph, inputs),
+    routeStatuses(graph, objects, inputs.routes, localCluster),
     serviceStatuses(graph, inputs),
     serviceEntryStatuses(graph, inputs),
     workloadEntryStatuses(graph, inputs),

@@ -52,7 +52,11 @@ export function wantedStatus(
   };
 }
 
-function conditionOf({ type, holds, reason, message }: Verdict, found: ObjectStatus): WantedCondition {
+/** `found` is what is there now. */
+export function conditionOf(
+  { type, holds, reason, message }: Verdict,
+  found: Pick<ObjectStatus, "conditions" | "generation">,
+): WantedCondition {
   const status = holds === undefined ? "Unknown" : holds ? "True" : "False";
   const before = found.conditions.find((condition) => condition.type === type && condition.status === status);
   return {
@@ -71,7 +75,7 @@ function storable(message: string): string {
   return text.replace(/\p{Surrogate}/gu, "\uFFFD");
 }
 
-function sameConditions(wanted: readonly WantedCondition[], found: readonly FoundCondition[]): boolean {
+export function sameConditions(wanted: readonly WantedCondition[], found: readonly FoundCondition[]): boolean {
   return (
     wanted.length === found.length &&
     wanted.every((condition) =>

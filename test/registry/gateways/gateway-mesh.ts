@@ -2,16 +2,12 @@ import assert from "node:assert/strict";
 import { clusterId, type ServiceName } from "../../../src/names.ts";
 import type { KubeObject } from "../../../src/kube/object.ts";
 import { Source } from "../../../src/registry/collection/source.ts";
+import type { HostSettings } from "../../../src/registry/gateways/backend-settings.ts";
 import { proxyConfigs, type ProxyConfigs } from "../../../src/registry/gateways/proxy-configs.ts";
 import type { HttpRule } from "../../../src/registry/model/http-rule.ts";
 import { federatedKey, type FederatedService } from "../../../src/registry/model/federated-service.ts";
 import type { ClusterFacts } from "../../../src/registry/model/peer.ts";
-import type {
-  BackendName,
-  BackendSettings,
-  EndpointWay,
-  ProxyEndpoint,
-} from "../../../src/registry/model/proxy-backend.ts";
+import type { BackendName, EndpointWay, ProxyEndpoint } from "../../../src/registry/model/proxy-backend.ts";
 import type { ProxyService } from "../../../src/registry/model/proxy-service.ts";
 import type { RegistryOptions } from "../../../src/registry/options.ts";
 import type { ProxyCollections } from "../../../src/xds/envoy/proxy-collections.ts";
@@ -24,7 +20,7 @@ type Fields = Readonly<Record<string, unknown>>;
 export interface GatewayMesh extends TestMesh {
   readonly configs: ProxyConfigs & ProxyCollections;
   readonly rules: Source<BackendName, readonly HttpRule[]>;
-  readonly settings: Source<BackendName, BackendSettings>;
+  readonly settings: Source<ServiceName, HostSettings>;
   /** Writes objects of another cluster and settles. */
   readonly applyTo: (cluster: string, ...objects: readonly KubeObject[]) => void;
   /** Links to a peer that says this of itself, and shares these. */
@@ -47,8 +43,9 @@ export function gatewayMesh(objects: readonly KubeObject[], options: Partial<Reg
   const mesh = testMesh([], { peeringDiscovery: true, ...options });
   const { registry, graph } = mesh;
   const rules = new Source<BackendName, readonly HttpRule[]>(graph, "rules");
-  const settings = new Source<BackendName, BackendSettings>(graph, "settings");
-  const configs = proxyConfigs(graph, registry.gatewayInputs, { rules, settings });
+  const settings = new Source<ServiceName, HostSettings>(graph, "settings");
+  const routes = { ...registry.routes, rules, settings };
+  const configs = proxyConfigs(graph, { ...registry.gatewayInputs, routes });
   mesh.apply(system("net1"), ...objects);
   const intakes = new Map<string, TestMesh["intake"]>();
   const intakeOf = (cluster: string) => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
-import { DEFAULT_SETTINGS } from "../../../src/registry/gateways/proxy-backends.ts";
-import type { BackendName } from "../../../src/registry/model/proxy-backend.ts";
+import { serviceName } from "../../../src/names.ts";
+import { DEFAULT_SETTINGS } from "../../../src/registry/gateways/backend-settings.ts";
 import { object, pod, service, serviceEntry } from "../mesh.ts";
 import { facts, federated, peerGateway } from "../peers.ts";
 import { cart, eastWest, GLOBAL, system, unready } from "../two-networks.ts";
@@ -254,11 +254,11 @@ test("a backend speaks what its port says, and as its settings say", () => {
     (port) => mesh.configs.backends.get(`${WAYPOINT} shop/cart.shop.svc.cluster.local:${port}`)?.protocol,
   );
   assert.deepEqual(protocols, ["http2", "same", "tcp", "same"]);
-  const name = "shop/cart.shop.svc.cluster.local:2" as BackendName;
+  const service = serviceName("shop", "cart.shop.svc.cluster.local");
   const settings = { ...DEFAULT_SETTINGS, maxConnections: 5 };
-  mesh.settings.set(name, settings);
+  mesh.settings.set(service, { forAll: { all: settings, ports: [] }, forNamespaces: [] });
   mesh.graph.flush();
-  assert.deepEqual(mesh.configs.backends.get(`${WAYPOINT} ${name}`)?.settings, settings);
+  assert.deepEqual(mesh.configs.backends.get(`${WAYPOINT} ${service}:2`)?.settings, settings);
 });
 
 test("one endpoint that comes or goes changes the endpoints of its own service, and nothing else", () => {
