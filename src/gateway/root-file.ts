@@ -1,11 +1,11 @@
 import { readFile } from "node:fs/promises";
 import { readCertificate } from "../ca/certificate-fields.ts";
-import { wholePemBlocks } from "../ca/pem.ts";
+import { toPem, wholePemBlocks } from "../ca/pem.ts";
 import { MeshError, messageOf } from "../errors.ts";
 import type { Host, Logger } from "../host.ts";
 
 /** A kubelet takes a minute or so to bring a ConfigMap's change; reading some kilobytes costs nothing. */
-const LOOK_MS = 5_000;
+export const ROOT_LOOK_MS = 5_000;
 
 /**
  * The roots that the mesh is to trust, as the control plane puts them into each namespace. What cannot be read takes
@@ -43,7 +43,7 @@ export class RootFile {
   /** Reads the file, now and every few seconds. */
   async follow(): Promise<void> {
     await this.#look();
-    if (!this.#closed) this.#timer = this.#host.clock.after(LOOK_MS, () => void this.follow());
+    if (!this.#closed) this.#timer = this.#host.clock.after(ROOT_LOOK_MS, () => void this.follow());
   }
 
   close(): void {
@@ -74,12 +74,13 @@ export class RootFile {
   }
 }
 
+/** Written anew: of certificates without a line end between them OpenSSL reads none, and what is around them is no root. */
 async function readRoots(path: string): Promise<string> {
   const text = await readFile(path, "utf8");
   const blocks = wholePemBlocks(text, "CERTIFICATE");
   if (blocks.length === 0) throw new MeshError("invalid", "it holds no certificate in PEM");
   for (const block of blocks) readCertificate(block);
-  return text;
+  return blocks.map((block) => toPem("CERTIFICATE", block)).join("");
 }
 
 function reasonOf(thrown: unknown): string {
