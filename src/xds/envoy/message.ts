@@ -18,4 +18,4 @@ export function durationOf(ms: number): google.protobuf.IDuration {
 
 export const wrapped = <V>(value: V): { value: V } => ({ value });
 
-export { envoy };
+export { envoy, google };
