@@ -1,44 +1,28 @@
 import type { ObjectKey } from "../names.ts";
 import type { Collection } from "./collection/collection.ts";
 import { derive } from "./collection/derive.ts";
-import { filter } from "./collection/filter.ts";
 import type { Graph } from "./collection/graph.ts";
-import type { Objects } from "./kube/objects.ts";
+import type { PolicyVerdict, PolicyVerdicts } from "./gateways/policy-verdicts.ts";
 import type { Problem } from "./model/problem.ts";
-import type { RegistryOptions } from "./options.ts";
-import { waypointVerdict } from "./wanted/waypoint-policies.ts";
-import type { OfferedWaypoint } from "./waypoints.ts";
+import { union } from "./union.ts";
 
-/** Policies of the local cluster that are for waypoints, and that none, or not all that they name, enforce. */
-export function policyTargetProblems(
-  graph: Graph,
-  objects: Objects,
-  waypoints: Collection<ObjectKey, OfferedWaypoint>,
-  { localCluster, mesh }: RegistryOptions,
-): Collection<string, Problem> {
-  const { namespaces, gateways, gatewayClasses, services, serviceEntries } = objects;
-  return derive(graph, {
-    name: "policy-target-problems",
-    from: filter(
-      graph,
-      "policies-with-targets",
-      objects.authorizationPolicies,
-      ({ id, targets }) => targets.length > 0 && id.cluster === localCluster,
-    ),
-    reads: { waypoints, namespaces, gateways, gatewayClasses, services, serviceEntries },
-    to: (policy, reads, key) => {
-      const { id } = policy;
-      const { reason, holds, message } = waypointVerdict(policy, mesh.rootNamespace, reads);
-      if (reason === "Accepted") return [];
-      const effect = holds ? "Elsewhere it is enforced." : "Nobody enforces it.";
-      const problem: Problem = {
-        object: `AuthorizationPolicy ${id.namespace}/${id.name}`,
-        origin: id.origin,
-        field: "spec.targetRefs",
-        message: `${message} ${effect}`,
-        severity: "warning",
-      };
-      return [[`policy-targets ${key}`, problem]];
-    },
-  });
+/** Policies for waypoints that none, or not all that they name, enforce, or that some callers do not meet: one each. */
+export function policyTargetProblems(graph: Graph, verdicts: PolicyVerdicts): Collection<string, Problem> {
+  const problemsOf = (kind: string, from: Collection<ObjectKey, PolicyVerdict>) =>
+    derive(graph, {
+      name: `${kind}-target-problems`,
+      from,
+      reads: {},
+      distinct: true,
+      to: ({ id, concern }, _reads, key): readonly (readonly [string, Problem])[] => {
+        if (concern === undefined) return [];
+        const object = `${kind} ${id.namespace}/${id.name}`;
+        const problem: Problem = { object, origin: id.origin, field: "spec.targetRefs", ...concern };
+        return [[`policy-targets ${kind} ${key}`, problem]];
+      },
+    });
+  return union(graph, "policy-target-problems", [
+    problemsOf("AuthorizationPolicy", verdicts.authorization),
+    problemsOf("RequestAuthentication", verdicts.authentication),
+  ]);
 }

@@ -14,6 +14,7 @@ import type { GatewayInputs } from "./gateways/gateway-inputs.ts";
 import { httpRules, type HttpRoutes } from "./gateways/http-rules.ts";
 import { GlobalCandidates } from "./global-candidates.ts";
 import { gatewayProblems, globalServiceProblems, scopeProblems, unreachedNetworks } from "./global-problems.ts";
+import { policyVerdicts } from "./gateways/policy-verdicts.ts";
 import { policyInputs, type PolicyInputs } from "./gateways/proxy-policies.ts";
 import { Intake } from "./kube/intake.ts";
 import type { Namespace } from "./kube/namespace.ts";
@@ -107,6 +108,7 @@ export class Registry {
     this.#options = options;
     this.objects = objects;
     this.policyInputs = policyInputs(graph, objects, found.owners, options);
+    const verdicts = waypointVerdicts(graph, objects, { ...found, policies: this.policyInputs }, options);
     this.meshConfig = meshConfig;
     this.peers = peers;
     this.shared = shared.all;
@@ -116,7 +118,7 @@ export class Registry {
     this.services = services(graph, winners, addresses, all.identities);
     this.routes = httpRules(graph, objects, { services: this.services, names, waypoints: offered }, options);
     const causes = { policies: compiled, attachments: attached, waypoints: offered, virtualIps: offers.virtualIps };
-    this.statusInputs = { ...options, ...causes, objects, routes: this.routes.verdicts };
+    this.statusInputs = { ...options, ...causes, objects, verdicts, routes: this.routes.verdicts };
     this.policies = union(graph, "policies", [
       authorizationPolicies(graph, compiled),
       mutualTlsPolicies(graph, objects, mutualTls, options),
@@ -139,7 +141,7 @@ export class Registry {
     this.problems = union<string, Problem>(graph, "problems", [
       objects.unreadable,
       policyProblems(graph, { ...this.policyInputs, compiled }),
-      policyTargetProblems(graph, objects, offered, options),
+      policyTargetProblems(graph, verdicts),
       this.routes.problems,
       mutualTlsProblems(graph, objects, options),
       serviceProblems(graph, offers.all, winners, addresses),
@@ -235,6 +237,22 @@ function foundations(
   const addresses = addressOwners(graph, winners);
   const names = { globals: offers.globals, shared: shared.all, owners, standings: paths.standings };
   return { peers, links, paths, offered, shared, offers, winners, owners, addresses, names };
+}
+
+function waypointVerdicts(
+  graph: Graph,
+  objects: Objects,
+  { peers, offered, shared, offers, policies }: ReturnType<typeof foundations> & { readonly policies: PolicyInputs },
+  options: RegistryOptions,
+) {
+  const { hosts } = offers;
+  const { all, segments } = shared;
+  const { federated } = peers;
+  return policyVerdicts(
+    graph,
+    { ...policies, objects, waypoints: offered, shared: all, federated, hosts, segments },
+    options,
+  );
 }
 
 function withDefaults(settings: RegistrySettings): RegistryOptions {

@@ -40,11 +40,16 @@ export const WITHOUT_TARGET =
 
 function compile(source: RequestAuthentication, rootNamespace: string): CompiledTokenPolicy {
   const { id, rules, errors, targeted } = source;
-  const untargeted: Finding = { field: "spec.targetRefs", message: WITHOUT_TARGET, severity: "warning" };
-  const findings = [...errors.map(({ field, message }) => error(field, message)), ...(targeted ? [] : [untargeted])];
+  const findings = [
+    ...errors.map(({ field, message }) => error(field, message)),
+    ...(targeted ? [] : [warning("spec.targetRefs", WITHOUT_TARGET)]),
+    ...(rules.length > 0 ? [] : [warning("spec.jwtRules", "is empty, so no token is checked")]),
+  ];
   return {
     bindings: bindingsOf(source, rootNamespace),
     policy: targeted && rules.length > 0 ? { name: `${id.namespace}/${id.name}`, rules } : undefined,
     problems: problemsOf("RequestAuthentication", source, findings),
   };
 }
+
+const warning = (field: string, message: string): Finding => ({ field, message, severity: "warning" });

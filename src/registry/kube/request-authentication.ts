@@ -1,6 +1,6 @@
 import type { TokenRule } from "../model/proxy-policies.ts";
 import { isTargeted, targetsOf, tolerantSpec, type PolicyTarget, type Unread } from "./authorization-policy.ts";
-import { FieldError, isAbsent, isFields, listOf, type Fields } from "./fields.ts";
+import { FieldError, isFields, listOf, type Fields } from "./fields.ts";
 import { idOf, type Metadata, type ObjectId } from "./metadata.ts";
 import { readStatus, type ObjectStatus } from "./object-status.ts";
 import { readTokenRule, refusedRule, type ReadToken } from "./token-rule.ts";
@@ -52,13 +52,13 @@ function readAll(
   const spec = tolerantSpec(object, SPEC_FIELDS, unread);
   const targeted = isTargeted(spec, unread);
   const targets = targetsOf(spec, unread);
+  const targetsLost = unread.some(({ field }) => field.startsWith("spec.targetRef"));
   const found = rulesOf(spec["jwtRules"], unread, ruleOf);
   return {
     id: idOf(metadata),
-    // Where nobody can read whom it is for, it is for all that it may bind.
-    targeted: targeted || !isAbsent(spec["targetRefs"]) || !isAbsent(spec["targetRef"]),
+    targeted: targeted || targetsLost,
     targets: targets.all,
-    targetsLost: targets.lost || unread.some(({ field }) => field.startsWith("spec.targetRef")),
+    targetsLost,
     rules: found.map(({ rule }) => rule),
     errors: found.flatMap(({ refused }) => refused ?? []),
     status: readStatus(metadata, object),

@@ -1,42 +1,35 @@
-import { AUTHORIZATION_POLICIES } from "../../kube/resource-types.ts";
+import { AUTHORIZATION_POLICIES, REQUEST_AUTHENTICATIONS } from "../../kube/resource-types.ts";
 import type { WantedObject } from "../../kube/wanted-object.ts";
 import type { CompiledPolicy } from "../authorization-policies.ts";
 import type { Collection } from "../collection/collection.ts";
 import { derive } from "../collection/derive.ts";
 import type { Graph } from "../collection/graph.ts";
 import { Index } from "../collection/index-by.ts";
-import type { AuthorizationPolicy } from "../kube/authorization-policy.ts";
-import { ZTUNNEL_ACCEPTED } from "../kube/object-status.ts";
+import type { PolicyVerdict } from "../gateways/policy-verdicts.ts";
+import { WITHOUT_TARGET } from "../gateways/token-policies.ts";
+import { WAYPOINT_ACCEPTED, ZTUNNEL_ACCEPTED } from "../kube/object-status.ts";
 import type { Policy } from "../model/policy.ts";
 import type { StatusInputs } from "./status-inputs.ts";
-import { waypointVerdict } from "./waypoint-policies.ts";
 import { wantedStatus, type Verdict } from "./wanted-status.ts";
 
 /** Whether each AuthorizationPolicy is in force, and what of it is not (contract ztunnel.md 5.7). */
 export function policyStatuses(graph: Graph, inputs: StatusInputs): Collection<string, WantedObject> {
-  const { objects, policies, attachments, localCluster, mesh } = inputs;
+  const { objects, policies, attachments, verdicts, localCluster } = inputs;
   return derive(graph, {
     name: "policy-statuses",
     from: objects.authorizationPolicies,
     reads: {
       policies,
       bound: new Index(graph, attachments, "policy", ({ policies }) => policies.filter(isObjectsName)),
-      waypoints: inputs.waypoints,
-      namespaces: objects.namespaces,
-      gateways: objects.gateways,
-      gatewayClasses: objects.gatewayClasses,
-      services: objects.services,
-      serviceEntries: objects.serviceEntries,
+      verdicts: verdicts.authorization,
     },
     distinct: true,
-    to: (policy, reads, key) => {
-      const { id, status, targets } = policy;
+    to: ({ id, status, targeted }, reads, key) => {
       if (status === undefined || id.cluster !== localCluster) return [];
       const compiled = reads.policies.get(key);
-      const verdict =
-        targets.length > 0
-          ? waypointVerdict(policy, mesh.rootNamespace, reads)
-          : compiled && ztunnelVerdict(policy, compiled, (name) => reads.bound.get(name).length > 0);
+      const verdict = targeted
+        ? waypointVerdict(reads.verdicts.get(key))
+        : compiled && ztunnelVerdict(compiled, (name) => reads.bound.get(name).length > 0);
       const target = { type: AUTHORIZATION_POLICIES, id, status };
       const wanted = wantedStatus(target, verdict ? [verdict] : []);
       return wanted ? [[`AuthorizationPolicy ${id.namespace}/${id.name}`, wanted] as const] : [];
@@ -44,16 +37,37 @@ export function policyStatuses(graph: Graph, inputs: StatusInputs): Collection<s
   });
 }
 
+/** Whether waypoints check the tokens that each RequestAuthentication is about. */
+export function tokenPolicyStatuses(graph: Graph, inputs: StatusInputs): Collection<string, WantedObject> {
+  const { objects, verdicts, localCluster } = inputs;
+  return derive(graph, {
+    name: "token-policy-statuses",
+    from: objects.requestAuthentications,
+    reads: { verdicts: verdicts.authentication },
+    distinct: true,
+    to: ({ id, status, targeted }, reads, key) => {
+      if (status === undefined || id.cluster !== localCluster) return [];
+      const verdict = targeted ? waypointVerdict(reads.verdicts.get(key)) : NOWHERE;
+      const wanted = wantedStatus({ type: REQUEST_AUTHENTICATIONS, id, status }, verdict ? [verdict] : []);
+      return wanted ? [[`RequestAuthentication ${id.namespace}/${id.name}`, wanted] as const] : [];
+    },
+  });
+}
+
+const NOWHERE: Verdict = {
+  type: WAYPOINT_ACCEPTED,
+  holds: false,
+  reason: "Invalid",
+  message: `spec.targetRefs ${WITHOUT_TARGET}.`,
+};
+
+const waypointVerdict = (found: PolicyVerdict | undefined): Verdict | undefined =>
+  found && { type: WAYPOINT_ACCEPTED, holds: found.holds, reason: found.reason, message: found.message };
+
 /** What PeerAuthentications were made into is named as no object can be; in a strict mesh every workload lists it. */
 const isObjectsName = (name: string): boolean => !name.includes("_");
 
-function ztunnelVerdict(
-  source: AuthorizationPolicy,
-  { policy, problems }: CompiledPolicy,
-  binds: (name: string) => boolean,
-): Verdict | undefined {
-  // It is for a waypoint, although nobody can read for which.
-  if (source.targeted) return undefined;
+function ztunnelVerdict({ policy, problems }: CompiledPolicy, binds: (name: string) => boolean): Verdict {
   const found = problems.map(({ message }) => message);
   if (policy === undefined)
     return {

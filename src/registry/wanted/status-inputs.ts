@@ -3,6 +3,7 @@ import type { Attachment } from "../attachments.ts";
 import type { CompiledPolicy } from "../authorization-policies.ts";
 import type { Collection } from "../collection/collection.ts";
 import type { RouteVerdicts } from "../gateways/route-verdicts.ts";
+import type { PolicyVerdicts } from "../gateways/policy-verdicts.ts";
 import type { Objects } from "../kube/objects.ts";
 import type { MeshSettings } from "../model/mesh.ts";
 import type { OfferedWaypoint } from "../waypoints.ts";
@@ -11,6 +12,8 @@ import type { OfferedWaypoint } from "../waypoints.ts";
 export interface StatusInputs {
   readonly objects: Objects;
   readonly policies: Collection<ObjectKey, CompiledPolicy>;
+  /** Of policies for waypoints. */
+  readonly verdicts: PolicyVerdicts;
   readonly attachments: Collection<string, Attachment>;
   readonly waypoints: Collection<ObjectKey, OfferedWaypoint>;
   readonly virtualIps: Collection<ServiceName, readonly string[]>;

@@ -2,7 +2,7 @@ import type { WantedObject } from "../../kube/wanted-object.ts";
 import type { Collection } from "../collection/collection.ts";
 import type { Graph } from "../collection/graph.ts";
 import { union } from "../union.ts";
-import { policyStatuses } from "./policy-statuses.ts";
+import { policyStatuses, tokenPolicyStatuses } from "./policy-statuses.ts";
 import { type ListsOptions, revocationLists } from "./revocation-lists.ts";
 import { rootCertificates, type Roots } from "./root-certificates.ts";
 import { routeStatuses } from "./route-statuses.ts";
@@ -33,6 +33,7 @@ export function wantedObjects(
   return union(graph, "wanted", [
     policyStatuses(graph, inputs),
     routeStatuses(graph, objects, inputs.routes, localCluster),
+    tokenPolicyStatuses(graph, inputs),
     serviceStatuses(graph, inputs),
     serviceEntryStatuses(graph, inputs),
     workloadEntryStatuses(graph, inputs),
