@@ -1,14 +1,14 @@
 import type { NetworkId } from "../../names.ts";
-import type { EndpointWay, ProxyEndpoint } from "../model/proxy-backend.ts";
+import type { ProxyEndpoint } from "../model/proxy-backend.ts";
 import type { ProxyGateway } from "../model/proxy-gateway.ts";
 import type { LoadBalancing, LoadBalancingScope } from "../model/service.ts";
 import type { Workload } from "../model/workload.ts";
 
 /** One way to one endpoint, which gets `part` of its endpoint's share: from more than 0 to 1. */
 export interface Candidate {
-  readonly id: string;
   readonly workload: Workload;
-  readonly way: EndpointWay;
+  /** With all of the share. */
+  readonly endpoint: ProxyEndpoint;
   readonly part: number;
 }
 
@@ -26,7 +26,9 @@ export function grouped(
   const ranks = new Map<number, Candidate[]>();
   for (const candidate of candidates) {
     const rank = rankOf(candidate.workload, gateway, scopes);
-    ranks.set(rank, [...(ranks.get(rank) ?? []), candidate]);
+    const members = ranks.get(rank);
+    if (members === undefined) ranks.set(rank, [candidate]);
+    else members.push(candidate);
   }
   return [...ranks].sort(([a], [b]) => b - a).flatMap(([, members]) => listed(members));
 }
@@ -63,13 +65,7 @@ export const sameNetwork = ({ network }: Workload, own: NetworkId): boolean => n
 /** Weights are whole numbers: where endpoints are in parts, all are counted in sixtieths. */
 function listed(candidates: readonly Candidate[]): readonly (readonly ProxyEndpoint[])[] {
   if (candidates.length === 0) return [];
-  const unit = candidates.every(({ part }) => part === 1) ? 1 : 60;
-  return [
-    candidates.map(({ id, workload, way, part }) => ({
-      id,
-      weight: Math.max(1, Math.round((workload.capacity ?? 1) * part * unit)),
-      locality: workload.locality,
-      way,
-    })),
-  ];
+  if (candidates.every(({ part }) => part === 1)) return [candidates.map(({ endpoint }) => endpoint)];
+  const weigh = (weight: number, part: number): number => Math.max(1, Math.round(weight * part * 60));
+  return [candidates.map(({ endpoint, part }) => ({ ...endpoint, weight: weigh(endpoint.weight, part) }))];
 }

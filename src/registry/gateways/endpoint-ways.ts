@@ -1,12 +1,13 @@
-import type { ObjectKey } from "../../names.ts";
-import { podUid } from "../../names.ts";
+import { podUid, type ObjectKey } from "../../names.ts";
 import type { Pod } from "../kube/pod.ts";
+import type { EndpointWay, ProxyEndpoint } from "../model/proxy-backend.ts";
 import type { ProxyGateway } from "../model/proxy-gateway.ts";
 import type { Service } from "../model/service.ts";
 import type { Workload } from "../model/workload.ts";
-import { HBONE_PORT } from "../network-gateways.ts";
+import { HBONE_PORT, hostText } from "../network-gateways.ts";
 import { sameNetwork, type Candidate } from "./endpoint-groups.ts";
 import { gatewayHosts, identityOf, type GatewayHostReads } from "./gateway-hosts.ts";
+import { PerWorkload } from "./per-workload.ts";
 
 export interface WayReads extends GatewayHostReads {
   readonly pods: { get(gateway: ObjectKey): readonly Pod[] };
@@ -45,16 +46,36 @@ export function directWays(
   gateway: ProxyGateway,
   { pods }: WayReads,
 ): readonly Candidate[] {
-  const { uid, tunnel } = workload;
+  return isOwnProxy(workload, gateway, pods) ? [] : directly.get(workload, targetPort);
+}
+
+const directly = new PerWorkload((workload, targetPort): readonly Candidate[] => {
+  const way = directWay(workload, targetPort);
+  return way === undefined ? [] : [{ workload, part: 1, endpoint: endpointOf(workload, way) }];
+});
+
+function directWay(workload: Workload, targetPort: number): EndpointWay | undefined {
   // Of several it is the one of the cluster's first family, which everything there can reach.
   const [ip] = workload.addresses;
-  if (ip === undefined || isOwnProxy(workload, gateway, pods)) return [];
-  if (tunnel === "none") return [{ id: uid, workload, part: 1, way: { kind: "plain", ip, port: targetPort } }];
+  if (ip === undefined) return undefined;
+  if (workload.tunnel === "none") return { kind: "plain", ip, port: targetPort };
   const identity = identityOf(workload);
-  if (identity === undefined) return [];
   const authority = `${ip.includes(":") ? `[${ip}]` : ip}:${targetPort}`;
-  return [{ id: uid, workload, part: 1, way: { kind: "tunnel", ip, hbonePort: HBONE_PORT, authority, identity } }];
+  return identity && { kind: "tunnel", ip, hbonePort: HBONE_PORT, authority, identity };
 }
+
+const endpointOf = ({ uid, capacity, locality }: Workload, way: EndpointWay, id: string = uid): ProxyEndpoint => ({
+  id,
+  weight: capacity ?? 1,
+  locality,
+  way,
+});
+
+/** To whatever takes connections at that port of a workload. */
+export const plainEndpoints = new PerWorkload((workload, port): readonly ProxyEndpoint[] => {
+  const [ip] = workload.addresses;
+  return ip === undefined ? [] : [endpointOf(workload, { kind: "plain", ip, port })];
+});
 
 /** A service that selects the waypoint's own pods would send to it what it sent there, for ever. */
 function isOwnProxy(
@@ -78,17 +99,11 @@ function waysThroughGateways(
   const names = service.subjectAltNames.filter((name) => name.startsWith(`spiffe://${trustDomain}/`));
   if (networkGateway === undefined || names.length === 0) return [];
   const hosts = gatewayHosts(networkGateway, network, reads);
-  return hosts.map(({ host, hbonePort, identity: gatewayIdentity }) => ({
-    id: hosts.length === 1 ? uid : `${uid} ${host.kind === "ip" ? host.ip : host.hostname}`,
-    workload,
-    part: 1 / hosts.length,
-    way: {
-      kind: "double-tunnel",
-      gateway: host,
-      hbonePort,
-      gatewayIdentity,
-      authority: `${service.hostname}:${port}`,
-      identity: { trustDomain, names },
-    },
-  }));
+  return hosts.map(({ host, hbonePort, identity: gatewayIdentity }) => {
+    const id = hosts.length === 1 ? uid : `${uid} ${hostText(host)}`;
+    const authority = `${service.hostname}:${port}`;
+    const identity = { trustDomain, names };
+    const way = { kind: "double-tunnel", gateway: host, hbonePort, gatewayIdentity, authority, identity } as const;
+    return { workload, part: 1 / hosts.length, endpoint: endpointOf(workload, way, id) };
+  });
 }

@@ -12,9 +12,10 @@ import type { Service } from "../model/service.ts";
 import type { Workload } from "../model/workload.ts";
 import { HBONE_PORT } from "../network-gateways.ts";
 import { grouped } from "./endpoint-groups.ts";
-import { directWays, isWanted, targetOf, waysTo, type WayReads } from "./endpoint-ways.ts";
+import { directWays, isWanted, plainEndpoints, targetOf, waysTo, type WayReads } from "./endpoint-ways.ts";
 import type { GatewayInputs } from "./gateway-inputs.ts";
 import type { NeededBackend } from "./needed-backends.ts";
+import { sameEndpoints } from "./same-endpoints.ts";
 
 export interface ProxyEndpointInputs extends Pick<GatewayInputs, "services" | "workloads" | "workloadsByService"> {
   readonly needed: Collection<string, NeededBackend>;
@@ -30,6 +31,7 @@ export function proxyEndpoints(graph: Graph, inputs: ProxyEndpointInputs): Colle
   return derive(graph, {
     name: "proxy-endpoints",
     distinct: true,
+    equals: sameEndpoints,
     from: needed,
     reads: { gateways, pods, services, workloads, byService, byAddress: servicesByAddress },
     to: (need, reads, key): readonly (readonly [string, ProxyEndpoints])[] => {
@@ -72,11 +74,7 @@ const ztunnelsOf = (
   all
     .filter((workload) => servesHere(workload, cluster, network) && isWanted(workload, service))
     .filter((workload) => workload.tunnel === "hbone" && targetOf(workload, service, port) !== 0)
-    .flatMap((workload) => plainEndpoint(workload, HBONE_PORT));
-
-function plainEndpoint({ uid, addresses: [ip], capacity, locality }: Workload, port: number): readonly ProxyEndpoint[] {
-  return ip === undefined ? [] : [{ id: uid, weight: capacity ?? 1, locality, way: { kind: "plain", ip, port } }];
-}
+    .flatMap((workload) => plainEndpoints.get(workload, HBONE_PORT));
 
 /** Those of the service that its address is, as ztunnel finds them (contract ztunnel.md 6.2 no. 2); without one, its pods. */
 function proxiesOf(
@@ -90,13 +88,13 @@ function proxiesOf(
       .get(waypoint)
       .flatMap(({ cluster, namespace, name }) => reads.workloads.get(podUid(cluster, namespace, name)) ?? [])
       .filter(({ healthy }) => healthy)
-      .flatMap((workload) => plainEndpoint(workload, address.hbonePort));
+      .flatMap((workload) => plainEndpoints.get(workload, address.hbonePort));
   return reads.byService
     .get(service.key)
     .filter((workload) => workload.network === network && isWanted(workload, service))
     .flatMap((workload) => {
       const port = targetOf(workload, service, address.hbonePort);
-      return port === 0 ? [] : plainEndpoint(workload, port);
+      return port === 0 ? [] : plainEndpoints.get(workload, port);
     });
 }
 
