@@ -10,6 +10,9 @@ export interface RawRequest {
   readonly headers?: readonly (readonly [name: string, value: string])[];
 }
 
+/** Nothing here takes a tenth of it. */
+const TIMEOUT_MS = 10_000;
+
 export interface RawAnswer {
   readonly status: number;
   readonly head: string;
@@ -20,16 +23,23 @@ export interface RawAnswer {
 export function rawRequest({ port, from, method, path, host, headers = [] }: RawRequest): Promise<RawAnswer> {
   const lines = [["host", host], ...headers, ["connection", "close"]].map(([name, value]) => `${name}: ${value}`);
   return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
+    let text = "";
     const socket = connect({ host: "127.0.0.1", port, ...(from !== undefined && { localAddress: from }) });
+    socket.setTimeout(TIMEOUT_MS, () => socket.destroy(new Error(`${method} ${path} to ${host} was not answered`)));
+    socket.setEncoding("latin1");
     socket.on("error", reject);
-    socket.on("data", (chunk) => chunks.push(chunk));
-    socket.on("end", () => {
-      socket.destroy();
-      const text = Buffer.concat(chunks).toString("latin1");
-      const [head = "", ...body] = text.split("\r\n\r\n");
-      resolve({ status: Number(head.split(" ")[1] ?? 0), head, body: body.join("\r\n\r\n") });
-    });
+    socket.on("close", () => resolve(answerIn(text) ?? { status: 0, head: text, body: "" }));
+    // Envoy gives its callers a second to close first.
+    socket.on("data", (chunk: string) => answerIn((text += chunk)) && socket.destroy());
     socket.write(Buffer.from(`${method} ${path} HTTP/1.1\r\n${lines.join("\r\n")}\r\n\r\n`, "latin1"));
   });
+}
+
+/** Undefined until all of it is there. */
+function answerIn(text: string): RawAnswer | undefined {
+  const end = text.indexOf("\r\n\r\n");
+  if (end < 0) return undefined;
+  const [head, body] = [text.slice(0, end), text.slice(end + 4)];
+  const length = Number(/^content-length: ([0-9]+)/im.exec(head)?.[1] ?? 0);
+  return body.length < length ? undefined : { status: Number(head.split(" ")[1]), head, body };
 }

@@ -6,9 +6,6 @@ import { anyOf, durationOf, envoy } from "./message.ts";
 type HttpFilter = envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter.$Properties;
 type Provider = envoy.extensions.filters.http.jwt_authn.v3.JwtProvider.$Properties;
 
-/** Claims that are lists in one text. */
-const SPACE_DELIMITED = ["scope", "permission"];
-
 /**
  * Verifies the tokens that requests bring; one without a token passes, as a policy is to say who needs one. All of it is
  * in the filter, and so in the listener, not in routes: keys are there in any case, and what is required must change in
@@ -42,7 +39,7 @@ function providerOf(rule: TokenRule): Provider {
     forwardPayloadHeader: rule.payloadHeader,
     claimToHeaders: rule.claimHeaders.map(({ header, claim }) => ({ headerName: header, claimName: claim })),
     payloadInMetadata: PAYLOAD_KEY,
-    normalizePayloadInMetadata: { spaceDelimitedClaims: SPACE_DELIMITED },
+    normalizePayloadInMetadata: { spaceDelimitedClaims: [...rule.spaceDelimitedClaims] },
   };
 }
 

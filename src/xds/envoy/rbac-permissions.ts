@@ -3,7 +3,7 @@ import type { OperationMatch, PathTemplate } from "../../registry/model/proxy-po
 import { wrapped } from "./message.ts";
 import { type Clause, type Permission, permissions } from "./rbac-clauses.ts";
 import type { HttpOnly } from "./rbac-layer.ts";
-import { exactly, literal, patternOf, regexMatcher, type StringMatcher, textMatcher } from "./text-matchers.ts";
+import { literal, patternOf, regexMatcher, type StringMatcher, textMatcher } from "./text-matchers.ts";
 
 /** What is asked for at `port` of the service: which port that is we know, whatever the connection's was. */
 export function operationPermission(match: OperationMatch, port: number, httpOnly: HttpOnly): Clause<Permission> {
@@ -16,12 +16,10 @@ export function operationPermission(match: OperationMatch, port: number, httpOnl
   ]);
 }
 
-/** All values of the header with commas between them, as Envoy sees one that comes twice. One that is empty is none. */
-export function header(name: string, match: StringMatch): Clause<Permission> {
-  const matcher = textMatcher(match);
-  if (matcher !== undefined) return headerIs(name, matcher);
-  const present: Permission = { header: { name, presentMatch: true } };
-  return permissions.every([present, permissions.not(headerIs(name, exactly("")))]);
+/** Any of its values, if it comes more than once. One that is empty is none. */
+export function header(name: string, match: StringMatch): Permission {
+  // `\C` is any byte: headers may hold some that are no UTF-8, which a dot does not match.
+  return headerIs(name, textMatcher(match) ?? regexMatcher("\\C+"));
 }
 
 export const destinationIp = ({ ip, prefixLength }: Cidr): Permission => ({

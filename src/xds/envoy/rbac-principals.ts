@@ -1,6 +1,5 @@
 import type { Cidr, StringMatch } from "../../registry/model/policy.ts";
 import type { SourceMatch } from "../../registry/model/proxy-policies.ts";
-import { claimValue, type MetadataMatcher } from "./jwt-claims.ts";
 import { envoy, wrapped } from "./message.ts";
 import { type Clause, type Principal, principals } from "./rbac-clauses.ts";
 import type { HttpOnly } from "./rbac-layer.ts";
@@ -27,11 +26,6 @@ export function sourcePrincipal(match: SourceMatch, httpOnly: HttpOnly): Clause<
     ),
   ]);
 }
-
-/** A claim of a token that was verified. */
-export const claim = (path: readonly string[], match: StringMatch): Principal => metadata(claimValue(path, match));
-
-const metadata = (matcher: MetadataMatcher): Principal => ({ metadata: matcher });
 
 const identity = (stringMatch: StringMatcher): Principal => ({ filterState: { key: PRINCIPAL_KEY, stringMatch } });
 

@@ -1,9 +1,10 @@
 import type { Condition, RequestPolicy, RequestRule } from "../../registry/model/proxy-policies.ts";
+import { claimValue } from "./jwt-claims.ts";
 import { envoy } from "./message.ts";
 import { type Clause, type Permission, permissions, type Principal, principals } from "./rbac-clauses.ts";
 import { type HttpOnly, httpOnlyAt, type Layer } from "./rbac-layer.ts";
 import { destinationIp, header, operationPermission, serverName } from "./rbac-permissions.ts";
-import { claim, sourcePrincipal } from "./rbac-principals.ts";
+import { sourcePrincipal } from "./rbac-principals.ts";
 
 export type Rbac = envoy.config.rbac.v3.RBAC.$Properties;
 export type RbacPolicy = envoy.config.rbac.v3.Policy.$Properties;
@@ -59,7 +60,10 @@ function conditionClauses(condition: Condition, port: number, httpOnly: HttpOnly
     case "operation":
       return [true, operationPermission(condition.match, port, httpOnly)];
     case "claim":
-      return [httpOnly(true, () => principals.matches(condition.match, (value) => claim(condition.path, value))), true];
+      return [
+        httpOnly(true, () => principals.matches(condition.match, (value) => claimValue(condition.path, value))),
+        true,
+      ];
     case "header":
       return [
         true,

@@ -32,7 +32,7 @@ const ANY: StringMatch = { kind: "presence" };
 const exact = (value: string): StringMatch => ({ kind: "exact", value });
 
 const both = (issuer: StringMatch, subject: StringMatch): Clause<Principal> =>
-  principals.every([{ metadata: claimString("iss", issuer) }, { metadata: claimString("sub", subject) }]);
+  principals.every([claimString("iss", issuer), claimString("sub", subject)]);
 
 /** All ways to read `text` as two texts with a slash between them. */
 function splitsOf(text: string): (readonly [string, string])[] {

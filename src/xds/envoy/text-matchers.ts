@@ -9,13 +9,13 @@ export const literal = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|
 /** RE2, and the whole text. */
 export const regexMatcher = (regex: string): StringMatcher => ({ safeRegex: { regex } });
 
-export const exactly = (text: string): StringMatcher => ({ exact: text });
-
 /** Undefined if anything but the empty text matches. */
 export function textMatcher(match: StringMatch): StringMatcher | undefined {
+  // Envoy refuses them as prefixes and suffixes; all texts begin and end so.
+  if (match.kind !== "presence" && match.kind !== "exact" && match.value === "") return regexMatcher("(?s).*");
   switch (match.kind) {
     case "exact":
-      return exactly(match.value);
+      return { exact: match.value };
     case "prefix":
       return { prefix: match.value };
     case "suffix":
