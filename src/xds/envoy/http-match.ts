@@ -1,4 +1,5 @@
 import type { HttpRule, NamedMatch, PathMatch } from "../../registry/model/http-rule.ts";
+import { regexProblem } from "../../regex.ts";
 import { refuse } from "./encodable.ts";
 import type { envoy } from "./message.ts";
 import type { StringMatcher } from "./text-matchers.ts";
@@ -12,7 +13,7 @@ export function routeMatch(rule: HttpRule): RouteMatch {
     ...pathMatch(path, rule),
     headers: [
       ...(method === undefined ? [] : [{ name: ":method", stringMatch: { exact: method } }]),
-      ...headers.map((match) => ({ name: match.name, stringMatch: valueMatch(match) })),
+      ...headers.map((match) => ({ name: match.name, stringMatch: valueMatch(match, rule, "header") })),
     ],
     queryParameters: queryParams.map((match) => ({
       name: match.name,
@@ -27,7 +28,7 @@ export const prefixOf = (value: string): string => value.replace(/\/+$/, "");
 function pathMatch(path: PathMatch | undefined, rule: HttpRule): RouteMatch {
   if (path === undefined) return { prefix: "/" };
   const field = `the path of its match, ${JSON.stringify(path.value.slice(0, 80))},`;
-  if (path.kind === "regex") return { safeRegex: { regex: path.value } };
+  if (path.kind === "regex") return { safeRegex: { regex: checkedRegex(path.value, rule, "the path of its match") } };
   if (!path.value.startsWith("/")) refuse(rule, field, `must begin with "/"`);
   if (/[?#]/.test(path.value)) refuse(rule, field, `must not have "?" or "#"`);
   if (path.kind === "exact") return { path: path.value };
@@ -35,7 +36,13 @@ function pathMatch(path: PathMatch | undefined, rule: HttpRule): RouteMatch {
   return prefix === "" ? { prefix: "/" } : { pathSeparatedPrefix: prefix };
 }
 
-function valueMatch({ kind, value }: NamedMatch): StringMatcher {
+function valueMatch({ name, kind, value }: NamedMatch, rule: HttpRule, what: string): StringMatcher {
   if (kind === "exact") return { exact: value };
-  return { safeRegex: { regex: value } };
+  return { safeRegex: { regex: checkedRegex(value, rule, `its match of the ${what} ${name}`) } };
+}
+
+function checkedRegex(text: string, rule: HttpRule, field: string): string {
+  const problem = regexProblem(text);
+  if (problem !== undefined) refuse(rule, field, problem);
+  return text;
 }
