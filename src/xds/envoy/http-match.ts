@@ -17,7 +17,7 @@ export function routeMatch(rule: HttpRule): RouteMatch {
     ],
     queryParameters: queryParams.map((match) => ({
       name: match.name,
-      stringMatch: valueMatch(match),
+      stringMatch: valueMatch(match, rule, "query parameter"),
     })),
   };
 }
