@@ -143,6 +143,10 @@ export class ClientSession implements MessageReceiver, PeerVisitor, GatewayVisit
     this.#shared.wake(this);
   }
 
+  rejected(typeUrl: TypeUrl): ReadonlyMap<string, string> {
+    return this.#stream.rejected(typeUrl);
+  }
+
   expel(error: MeshError): void {
     this.#end(error, "expelled");
   }
@@ -234,7 +238,7 @@ export class ClientSession implements MessageReceiver, PeerVisitor, GatewayVisit
   }
 
   #noteAnswer({ typeUrl, rejection }: DeltaRequest): void {
-    this.#proxy?.answered(typeUrl, this.#stream.rejected(typeUrl));
+    this.#proxy?.answered(typeUrl);
     if (rejection === undefined) return;
     this.#shared.metrics.rejected(typeUrl);
     const reason = printable(rejection, 1024);

@@ -145,9 +145,9 @@ export class DeltaSession {
     return true;
   }
 
-  /** True if the client has asked for `name` and was sent it. */
+  /** True if the client was sent `name` when it last was there, and follows it. */
   has(name: string): boolean {
-    return this.#demand?.holds(name) === true;
+    return this.#wildcard || this.#demand?.holds(name) === true;
   }
 
   status(): SubscriptionStatus {

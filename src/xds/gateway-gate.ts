@@ -16,6 +16,8 @@ export interface GatewayGate {
 export interface GatewayVisitor {
   /** Its logs have changed. */
   changed(): void;
+  /** What it does not take of a type now, by name, and why. */
+  rejected(typeUrl: TypeUrl): ReadonlyMap<string, string>;
   /** It may read nothing any more. */
   expel(error: MeshError): void;
 }
@@ -25,8 +27,8 @@ export interface GatewayVisit {
   readonly gateway: string;
   /** Of all types that its proxies may subscribe to; the same for each of them. */
   readonly logs: ReadonlyMap<TypeUrl, ResourceLog>;
-  /** What the proxy does not take of a type, by name, and why; called at each of its answers. */
-  answered(typeUrl: TypeUrl, rejected: ReadonlyMap<string, string>): void;
+  /** The proxy has taken or rejected something of a type. */
+  answered(typeUrl: TypeUrl): void;
   /** Idempotent. */
   leave(): void;
 }

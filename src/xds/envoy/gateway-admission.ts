@@ -131,6 +131,7 @@ interface VisitFacts {
 class Visit implements GatewayVisit {
   readonly #onProblems: () => void;
   readonly #onLeft: () => void;
+  /** What was told last. */
   readonly #rejections = new Map<TypeUrl, ReadonlyMap<string, string>>();
 
   constructor(
@@ -149,9 +150,10 @@ class Visit implements GatewayVisit {
     return this.facts.logs;
   }
 
-  answered(typeUrl: TypeUrl, rejected: ReadonlyMap<string, string>): void {
-    const before = this.#rejections.get(typeUrl);
-    if (isDeepStrictEqual(before ?? new Map(), rejected)) return;
+  answered(typeUrl: TypeUrl): void {
+    const rejected = this.facts.visitor.rejected(typeUrl);
+    if (rejected.size === 0 && !this.#rejections.has(typeUrl)) return;
+    if (isDeepStrictEqual(this.#rejections.get(typeUrl), rejected)) return;
     if (rejected.size === 0) this.#rejections.delete(typeUrl);
     else this.#rejections.set(typeUrl, new Map(rejected));
     this.#onProblems();
@@ -163,9 +165,9 @@ class Visit implements GatewayVisit {
   }
 
   problems(): readonly Problem[] {
-    const { gateway, proxy } = this.facts;
-    return [...this.#rejections].flatMap(([typeUrl, rejected]) =>
-      Array.from(rejected, ([name, reason]) => ({
+    const { gateway, proxy, visitor } = this.facts;
+    return [...this.#rejections.keys()].flatMap((typeUrl) =>
+      Array.from(visitor.rejected(typeUrl), ([name, reason]) => ({
         object: `Gateway ${gateway}`,
         origin: "",
         field: "",

@@ -64,7 +64,7 @@ export class ProxyOrder {
   /** What Envoy does not take, by name, and why. */
   rejected(typeUrl: TypeUrl): ReadonlyMap<string, string> {
     const suspects = this.#suspects.get(typeUrl);
-    suspects?.keep((name) => this.#exists(typeUrl, name));
+    suspects?.keep((name) => this.#exists(typeUrl, name) && this.#sessions.get(typeUrl)?.has(name) === true);
     return suspects?.bad ?? new Map<string, string>();
   }
 
