@@ -1,6 +1,7 @@
 import { CLUSTER_SETTINGS, type ClusterConfig, loadClusterConfig } from "./cluster-config.ts";
 import type { Environment, Flag, Options } from "./command.ts";
 import { UsageError } from "./command.ts";
+import { GATEWAY_SETTINGS, loadGatewayConfig, type GatewayConfig } from "./gateway-config.ts";
 import { parseDurationMs } from "./duration.ts";
 import { MeshError, messageOf } from "./errors.ts";
 import { type JwtRule, parseJwtRule } from "./jwt-rule.ts";
@@ -66,6 +67,7 @@ export interface Config extends ClusterConfig {
   /** Names of our TLS certificate besides those of the Service and of this machine. */
   readonly servingNames: readonly string[];
   readonly peering: PeeringConfig;
+  readonly gateways: GatewayConfig;
   readonly log: { readonly levels: LogLevels; readonly asJson: boolean };
 }
 
@@ -125,8 +127,8 @@ const SETTINGS = {
 const LOG_AS_JSON: Flag = { flags: "--log_as_json", description: "log lines as JSON objects" };
 
 /** A name may occur in several groups. */
-const ALL_SETTINGS: readonly Setting[] = [SETTINGS, CLUSTER_SETTINGS, PEERING_SETTINGS].flatMap((group) =>
-  Object.values<Setting>(group),
+const ALL_SETTINGS: readonly Setting[] = [SETTINGS, CLUSTER_SETTINGS, PEERING_SETTINGS, GATEWAY_SETTINGS].flatMap(
+  (group) => Object.values<Setting>(group),
 );
 
 /** For every command that runs a control plane. */
@@ -181,6 +183,7 @@ export function loadConfig(options: Options, environment: Environment, defaults:
       ...read("customHost", customHostsOf, []),
     ],
     peering: loadPeeringConfig(options, environment, systemNamespace),
+    gateways: loadGatewayConfig(options, environment),
     log: {
       levels: read("logLevels", logLevelsOf, { default: "info", scopes: new Map() }),
       asJson: options["log_as_json"] === true,

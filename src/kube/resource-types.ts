@@ -52,6 +52,9 @@ export const CLUSTER_TRUST_BUNDLES = type(
   "clustertrustbundles",
   false,
 );
+export const DEPLOYMENTS = type("apps", ["v1"], "Deployment", "deployments");
+export const AUTOSCALERS = type("autoscaling", ["v2"], "HorizontalPodAutoscaler", "horizontalpodautoscalers");
+export const DISRUPTION_BUDGETS = type("policy", ["v1"], "PodDisruptionBudget", "poddisruptionbudgets");
 const RBAC = "rbac.authorization.k8s.io";
 export const CLUSTER_ROLES = type(RBAC, ["v1"], "ClusterRole", "clusterroles", false);
 export const CLUSTER_ROLE_BINDINGS = type(RBAC, ["v1"], "ClusterRoleBinding", "clusterrolebindings", false);

@@ -4,7 +4,7 @@ import { LeaderElection } from "./leader-election.ts";
 import type { LeaseTimes } from "./lease.ts";
 import type { WantedObjects } from "./wanted-object.ts";
 import type { WriteLimits } from "./write-queue.ts";
-import { Writer } from "./writer.ts";
+import { Writer, type WriteReport } from "./writer.ts";
 
 export interface StatusWritingOptions {
   readonly wanted: WantedObjects;
@@ -17,6 +17,8 @@ export interface StatusWritingOptions {
   readonly lease?: { readonly name: string; readonly writer: string };
   readonly leaseTimes?: LeaseTimes;
   readonly limits?: WriteLimits;
+  /** Hears of each write of this replica. */
+  readonly onWrite?: (report: WriteReport) => void;
 }
 
 /** Writes what is wanted to one API server, while this replica is the one that does. */
@@ -26,8 +28,9 @@ export class StatusWriting {
   readonly #following: Disposable;
 
   constructor(host: Host, api: KubeApi, options: StatusWritingOptions) {
-    const { wanted, systemNamespace, revision, podName, lease, leaseTimes, limits } = options;
+    const { wanted, systemNamespace, revision, podName, lease, leaseTimes, limits, onWrite } = options;
     this.#writer = new Writer(host, api, wanted, limits, lease?.writer);
+    if (onWrite !== undefined) this.#writer.onWrite = onWrite;
     this.#election = new LeaderElection(host, api, {
       namespace: systemNamespace,
       name: lease?.name ?? leaseName(revision),
@@ -67,5 +70,8 @@ export class StatusWriting {
  * peering.md 2.17).
  */
 export const PEERING_LEASE = { name: "causeway-peering-writer", writer: "peering" };
+
+/** Gateways that name no revision are everybody's to deploy, and one deploys them. */
+export const GATEWAY_LEASE = { name: "causeway-gateway-writer", writer: "gateways" };
 
 export const leaseName = (revision: string): string => `causeway-status-${revision}`;

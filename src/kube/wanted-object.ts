@@ -24,8 +24,15 @@ export interface WantedObject {
   readonly parents?: readonly WantedParent[];
   /** What other controllers say of them, which must be said again, as that list is one. */
   readonly othersParents?: readonly Fields[];
+  /** A list in its status whose items have conditions of their own, as `listeners` of a Gateway. */
+  readonly parts?: { readonly field: string; readonly items: readonly WantedPart[] };
   /** True if there is to be no such object: what has `resourceVersion`, and nothing newer, is deleted. */
   readonly gone?: true;
+  /**
+   * Set if an object of that name may be somebody else's, which then is left as it is: ours has `owner` among its
+   * owners. `uid` is that of ours, undefined if it was not seen: then it is looked for before it is made.
+   */
+  readonly guard?: { readonly uid: string | undefined };
   /** Whether what is there is that already. What we do not watch is unseen, and written again from time to time. */
   readonly found: "same" | "different" | "unseen";
 }
@@ -41,6 +48,13 @@ export interface WantedParent {
   /** As the route has it. */
   readonly parentRef: Fields;
   readonly controllerName: string;
+  /** Sorted by type. */
+  readonly conditions: readonly WantedCondition[];
+}
+
+/** An item of a list in a status: what it says besides its conditions. */
+export interface WantedPart {
+  readonly fields: Fields;
   /** Sorted by type. */
   readonly conditions: readonly WantedCondition[];
 }
@@ -68,12 +82,18 @@ export interface WantedObjects {
 /** How objects of ours say that they are ours, in `metadata.managedFields`. */
 export const FIELD_MANAGER = "causeway";
 
+/** Where it is, or is to be. */
+export const wantedPath = ({ type, namespace, name }: WantedObject, version: string): string =>
+  pathOf(type, version, type.namespaced ? namespace : undefined, name);
+
 /** The request that makes it so: a deletion, or server-side apply: what is not in it, and was ours, goes; what is others' stays. */
 export function applyRequest(wanted: WantedObject, version: string, wallTime: string): ApiRequest {
-  const { type, namespace, name, subresource } = wanted;
-  const path = pathOf(type, version, type.namespaced ? namespace : undefined, name);
-  // Forced: a value of ours that somebody else set, as another control plane did before us, is ours from now on.
-  const query = `fieldManager=${FIELD_MANAGER}&force=true`;
+  const { subresource, guard } = wanted;
+  const path = wantedPath(wanted, version);
+  // Forced: a value of ours that somebody else set, as another control plane did before us, is ours from now on. What is
+  // not there must be nobody's: an object that somebody makes meanwhile says other things, and is a conflict.
+  const force = guard === undefined || guard.uid !== undefined;
+  const query = `fieldManager=${FIELD_MANAGER}&force=${force}`;
   if (wanted.gone === true) return { method: "DELETE", path, body: preconditions(wanted) };
   return {
     method: "PATCH",
@@ -83,20 +103,23 @@ export function applyRequest(wanted: WantedObject, version: string, wallTime: st
   };
 }
 
-const preconditions = ({ resourceVersion }: WantedObject): Fields => ({
+const preconditions = ({ resourceVersion, guard }: WantedObject): Fields => ({
   apiVersion: "v1",
   kind: "DeleteOptions",
-  preconditions: { resourceVersion },
+  preconditions: { resourceVersion, ...(guard?.uid !== undefined && { uid: guard.uid }) },
 });
 
 function bodyOf(wanted: WantedObject, version: string, wallTime: string): Fields {
-  const { type, namespace, name, resourceVersion, labels, annotations, owner, fields = {} } = wanted;
-  const conditions = [...(wanted.othersConditions ?? []), ...(wanted.conditions ?? []).map(conditionAt(wallTime))];
+  const { type, namespace, name, resourceVersion, labels, annotations, owner, guard, parts, fields = {} } = wanted;
+  const at = conditionAt(wallTime);
+  const conditions = [...(wanted.othersConditions ?? []), ...(wanted.conditions ?? []).map(at)];
   const parents = wanted.parents && [...(wanted.othersParents ?? []), ...wanted.parents.map(parentAt(wallTime))];
+  const items = parts?.items.map(({ fields, conditions }) => ({ ...fields, conditions: conditions.map(at) }));
   const status = {
     ...(fields["status"] as Fields | undefined),
     ...(conditions.length > 0 && { conditions }),
     ...(parents && { parents }),
+    ...(parts && { [parts.field]: items }),
   };
   return {
     apiVersion: type.group === "" ? version : `${type.group}/${version}`,
@@ -105,6 +128,7 @@ function bodyOf(wanted: WantedObject, version: string, wallTime: string): Fields
       name,
       ...(type.namespaced && { namespace }),
       ...(resourceVersion !== undefined && { resourceVersion }),
+      ...(guard?.uid !== undefined && { uid: guard.uid }),
       ...(labels !== undefined && { labels }),
       ...(annotations !== undefined && { annotations }),
       ...(owner !== undefined && { ownerReferences: [owner] }),

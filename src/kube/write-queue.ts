@@ -11,6 +11,8 @@ export type WriteOutcome =
   | "absent"
   /** Somebody else was faster. */
   | "conflict"
+  /** It is somebody else's. */
+  | "foreign"
   /** The server could not, or was not reached. */
   | "overloaded"
   /** We may not. */
@@ -36,7 +38,16 @@ export const WRITE_LIMITS: WriteLimits = { perSecond: 50, burst: 50, inFlightMax
 const BULK_SHARE = 0.8;
 const CONFLICT_MS = { first: 500, most: 60_000 };
 const OVERLOADED_MS = { first: 1_000, most: 30_000 };
+/** Nothing shows when it goes. */
+const FOREIGN_MS = { first: 5_000, most: 60_000 };
 const DENIED_MS = { first: 60_000, most: 600_000 };
+/** What failed so is tried again, ever later. */
+const LATER_MS: Readonly<Partial<Record<WriteOutcome, { readonly first: number; readonly most: number }>>> = {
+  conflict: CONFLICT_MS,
+  overloaded: OVERLOADED_MS,
+  foreign: FOREIGN_MS,
+  denied: DENIED_MS,
+};
 /** A write that shows no effect is made again after so long, and then twice that: somebody may have undone it unseen. */
 const RECHECK_MS = 30_000;
 /** Two writes of one key within this begin to be spaced: each such pair doubles the space. */
@@ -169,9 +180,9 @@ export class WriteQueue {
 
   /** When to write it again if nothing happens; undefined if never. Sets when it may be at the earliest. */
   #againMs(track: Track, outcome: WriteOutcome, wanted: WantedObject, nowMs: number): number | undefined {
-    const later = { conflict: CONFLICT_MS, overloaded: OVERLOADED_MS, denied: DENIED_MS };
-    if (outcome === "conflict" || outcome === "overloaded" || outcome === "denied") {
-      const { first, most } = later[outcome];
+    const later = LATER_MS[outcome];
+    if (later !== undefined) {
+      const { first, most } = later;
       const delayMs = Math.min(most, first * 2 ** Math.min(track.failures, 20)) * (0.5 + 0.5 * this.#random.next());
       track.failures += 1;
       return (track.notBeforeMs = nowMs + delayMs);

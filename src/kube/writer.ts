@@ -1,6 +1,7 @@
 import { MeshError, messageOf } from "../errors.ts";
 import type { Counter, Gauge, Host, Logger } from "../host.ts";
 import { ApiError, type KubeApi, type ResourceType } from "./api.ts";
+import { isUnseen, lookedUp } from "./guarded-write.ts";
 import type { Term } from "./leader-election.ts";
 import { applyRequest, type WantedObject, type WantedObjects } from "./wanted-object.ts";
 import { WRITE_LIMITS, WriteQueue, type Write, type WriteLimits, type WriteOutcome } from "./write-queue.ts";
@@ -8,6 +9,14 @@ import { WRITE_LIMITS, WriteQueue, type Write, type WriteLimits, type WriteOutco
 /** Shorter than the time between the end of a term that was not renewed and the begin of a rival's. */
 const DEADLINE_MS = 5_000;
 const COMPLAINT_MS = 60_000;
+
+/** How a write went, for who is to say so. */
+export interface WriteReport {
+  readonly key: string;
+  readonly wanted: WantedObject;
+  readonly outcome: WriteOutcome;
+  readonly error: ApiError | undefined;
+}
 
 /** Makes what is there what is wanted, for as long as this replica leads. */
 export class Writer {
@@ -22,6 +31,8 @@ export class Writer {
   /** Which of a type's versions the server has, by trial. */
   readonly #versions = new Map<ResourceType, number>();
   readonly #complaints = new Map<string, { readonly atMs: number; count: number }>();
+  /** Hears of each write of this replica. */
+  onWrite: (report: WriteReport) => void = () => {};
   #following: Disposable | undefined;
   #term: Term | undefined;
   #timer: Disposable | undefined;
@@ -85,6 +96,7 @@ export class Writer {
     const nowMs = this.#host.clock.elapsedMs();
     const contested = this.#queue.settled(write, outcome, nowMs, error?.retryAfterMs);
     this.#report(write.wanted, outcome, error, contested);
+    this.onWrite({ key: write.key, wanted: write.wanted, outcome, error });
     this.#pump();
   }
 
@@ -96,7 +108,11 @@ export class Writer {
     const wallTime = new Date(this.#host.clock.now()).toISOString().replace(/\.[0-9]+Z$/, "Z");
     for (let at = this.#versions.get(wanted.type) ?? 0; ; at++) {
       try {
-        const request = applyRequest(wanted, versions[at]!, wallTime);
+        const found = isUnseen(wanted) ? await lookedUp(this.#api, wanted, versions[at]!, term) : wanted;
+        // Somebody else may lead by now.
+        if (term.aborted) return { outcome: "absent" };
+        if (found === "foreign") return { outcome: "foreign" };
+        const request = applyRequest(found, versions[at]!, wallTime);
         await this.#api.call({ ...request, deadlineMs: DEADLINE_MS }, term);
         this.#versions.set(wanted.type, at);
         return { outcome: "written" };
@@ -112,12 +128,14 @@ export class Writer {
 
   #report(wanted: WantedObject, outcome: WriteOutcome, error: ApiError | undefined, contested: boolean): void {
     const object = nameOf(wanted);
+    if (outcome === "foreign")
+      this.#complain("foreign", "an object of that name is there and not ours; it is left as it is", object, error);
     if (contested)
       this.#log.warn(
         `${object} is changed by somebody else as often as it is written; see who in its metadata.managedFields`,
       );
     if (outcome === "written") this.#log.debug("written", { object });
-    if (error === undefined || outcome === "absent" || outcome === "conflict") return;
+    if (error === undefined || outcome === "absent" || outcome === "conflict" || outcome === "foreign") return;
     const resource = `${wanted.type.plural}${wanted.subresource === undefined ? "" : `/${wanted.subresource}`}`;
     const group = wanted.type.group === "" ? "the core group" : wanted.type.group;
     const messages = {
@@ -130,7 +148,7 @@ export class Writer {
   }
 
   /** Once a minute for each kind of trouble, with how often it was. */
-  #complain(trouble: string, message: string, object: string, error: ApiError): void {
+  #complain(trouble: string, message: string, object: string, error: ApiError | undefined): void {
     const nowMs = this.#host.clock.elapsedMs();
     const last = this.#complaints.get(trouble);
     if (last !== undefined && nowMs - last.atMs < COMPLAINT_MS) {
@@ -138,7 +156,8 @@ export class Writer {
       return;
     }
     this.#complaints.set(trouble, { atMs: nowMs, count: 0 });
-    this.#log.warn(message, { object, reason: messageOf(error), more: last?.count || undefined });
+    const reason = error && messageOf(error);
+    this.#log.warn(message, { object, reason, more: last?.count || undefined });
   }
 }
 
@@ -158,8 +177,8 @@ const unknownError = (thrown: unknown): ApiError => {
 };
 
 /** An apply may have to make the object, for which the API asks for a second verb. */
-const verbsOf = ({ subresource, gone }: WantedObject): string =>
-  gone === true ? "delete" : subresource === undefined ? "patch and create" : "patch";
+const verbsOf = ({ subresource, gone, guard }: WantedObject): string =>
+  gone === true ? "delete" : subresource !== undefined ? "patch" : `${guard ? "get, " : ""}patch and create`;
 
 const nameOf = ({ type, namespace, name }: WantedObject): string =>
   type.namespaced ? `${type.kind} ${namespace}/${name}` : `${type.kind} ${name}`;

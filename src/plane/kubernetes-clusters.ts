@@ -14,7 +14,9 @@ import type { Problem } from "../registry/model/problem.ts";
 import { type FoundLists, foundLists, type GivenLists, givenLists } from "../registry/wanted/revocation-lists.ts";
 import { wantedObjects } from "../registry/wanted/wanted-objects.ts";
 import { wantedOfPeering } from "../registry/wanted/wanted-of-peering.ts";
+import { union } from "../registry/union.ts";
 import type { ClusterContext, Clusters } from "./clusters.ts";
+import { GatewayController } from "./gateway-controller.ts";
 import type { KubernetesAccess } from "./kubernetes-access.ts";
 import { NamedConfigMaps } from "./named-config-maps.ts";
 import { RemoteFeeds } from "./remote-feeds.ts";
@@ -36,6 +38,8 @@ export class KubernetesClusters implements Clusters {
   readonly #lists: Source<"lists", GivenLists>;
   readonly #listMaps: NamedConfigMaps<FoundLists> | undefined;
   readonly #bundle: TrustBundleWatch | undefined;
+  /** Undefined if somebody else deploys gateways. */
+  readonly #gateways: GatewayController | undefined;
   readonly #writing: StatusWriting;
   /** Of what is known of peers; undefined if peering is off. */
   readonly #peerWriting: StatusWriting | undefined;
@@ -74,8 +78,11 @@ export class KubernetesClusters implements Clusters {
     this.#listMaps = lists && new NamedConfigMaps(host, access, { cluster, name }, found, foundLists);
     this.#bundle = config.clusterTrustBundle ? new TrustBundleWatch(host, graph, access, cluster) : undefined;
     const options = { roots: this.#roots, configMap, lists, bundle: this.#bundle?.found };
+    this.#gateways = config.gateways.enabled ? new GatewayController(context, access) : undefined;
+    const wanted = wantedObjects(graph, registry.statusInputs, options);
     this.#writing = new StatusWriting(host, api, {
-      wanted: wantedObjects(graph, registry.statusInputs, options),
+      wanted: union(graph, "wanted-here", [wanted, ...(this.#gateways ? [this.#gateways.ours] : [])]),
+      onWrite: (report) => this.#gateways?.note(report),
       ...config,
     });
     this.#peerWriting = config.peering.enabled
@@ -130,6 +137,7 @@ export class KubernetesClusters implements Clusters {
     this.#writes = true;
     this.#writing.start();
     this.#peerWriting?.start();
+    this.#gateways?.start();
     this.#listMaps?.start();
     this.#bundle?.start();
   }
@@ -154,7 +162,11 @@ export class KubernetesClusters implements Clusters {
       message: "Its API server does not keep us up to date. What it said before is served until it does.",
       severity: "error",
     };
-    return [...(trouble === undefined ? [] : [silent]), ...this.#access.meshConfig.problems()];
+    return [
+      ...(trouble === undefined ? [] : [silent]),
+      ...this.#access.meshConfig.problems(),
+      ...(this.#gateways?.problems() ?? []),
+    ];
   }
 
   /** What nobody reads is not asked for. */
@@ -166,6 +178,7 @@ export class KubernetesClusters implements Clusters {
     this.#look?.[Symbol.dispose]();
     await this.#writing.close();
     await this.#peerWriting?.close();
+    await this.#gateways?.close();
     await this.#listMaps?.close();
     await this.#bundle?.close();
     await this.#remote?.close();

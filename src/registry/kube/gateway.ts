@@ -5,7 +5,12 @@ import { FieldError, fieldsOf, integerOf, isFields, listOf, textOf, type Fields 
 import { labelSelectorOf, type LabelSelector } from "./labels.ts";
 import { idOf, type Metadata, type ObjectId } from "./metadata.ts";
 import { localityOf } from "./namespace.ts";
-import { readStatus, type ObjectStatus } from "./object-status.ts";
+import {
+  readGatewayDeployment,
+  readGatewayStatus,
+  type GatewayDeployment,
+  type GatewayStatus,
+} from "./gateway-deployment.ts";
 import { isHostname } from "./workload-entry.ts";
 
 /** The class of Gateways that say where a peer, or another network, is (contract peering.md 2.2). */
@@ -41,11 +46,13 @@ export interface KubeGateway {
   readonly generation: number;
   /** Empty for one that is in no API server. */
   readonly uid: string;
-  /** Of class `istio-remote` only: to others we write none. */
-  readonly status: ObjectStatus | undefined;
+  readonly deployment: GatewayDeployment;
+  /** Undefined for one that is in no API server. */
+  readonly status: GatewayStatus | undefined;
 }
 
 export interface Listener {
+  readonly name: string;
   readonly port: number;
   readonly protocol: string;
   readonly terminates: boolean;
@@ -80,7 +87,8 @@ export function readGateway(metadata: Metadata, object: Fields): KubeGateway {
     exposedIstiod: portOfLabel(metadata.labels.map.get("istio.io/expose-istiod")),
     generation: metadata.generation,
     uid: metadata.uid,
-    status: className === REMOTE_CLASS ? readStatus(metadata, object, true, () => true) : undefined,
+    deployment: readGatewayDeployment(metadata, spec),
+    status: readGatewayStatus(metadata, object),
   };
 }
 
@@ -125,6 +133,7 @@ function readListener(item: unknown, field: string): Listener {
   const from = textOf(namespaces["from"], `${field}.allowedRoutes.namespaces.from`) || "Same";
   const tls = fieldsOf(listener["tls"], `${field}.tls`);
   return {
+    name: textOf(listener["name"], `${field}.name`, 253),
     port: integerOf(listener["port"], `${field}.port`, 1, 65_535) ?? 0,
     protocol: textOf(listener["protocol"], `${field}.protocol`, 255),
     terminates: tls["mode"] === "Terminate",

@@ -3,6 +3,7 @@ import { parseIp } from "../ip.ts";
 import { isFields, type Fields } from "./fields.ts";
 import type { LabelSet } from "./labels.ts";
 import { intern, type Metadata } from "./metadata.ts";
+import { readStatus, type ObjectStatus } from "./object-status.ts";
 import { serviceScopeOf, type ServiceScope } from "./scope-labels.ts";
 import {
   annotatedDistribution,
@@ -89,13 +90,17 @@ export interface GatewayClass {
   readonly inboundBinding: string | undefined;
   /** Empty if it does not say. */
   readonly controllerName: string;
+  /** Undefined for one that is in no API server. */
+  readonly status: ObjectStatus | undefined;
 }
 
-export function readGatewayClass({ labels, annotations }: Metadata, object: Fields): GatewayClass {
+export function readGatewayClass(metadata: Metadata, object: Fields): GatewayClass {
+  const { labels, annotations } = metadata;
   const { controllerName } = isFields(object["spec"]) ? object["spec"] : {};
   return {
     controllerName: typeof controllerName === "string" ? controllerName.slice(0, 253) : "",
     waypointFor: labels.map.get("istio.io/waypoint-for"),
     inboundBinding: annotations("ambient.istio.io/waypoint-inbound-binding"),
+    status: readStatus(metadata, object, true, () => true),
   };
 }

@@ -20,7 +20,9 @@ const ANNOTATIONS: readonly string[] = [
   "ambient.istio.io/redirection",
   "ambient.istio.io/waypoint-inbound-binding",
   "gateway.istio.io/service-account",
+  "gateways.causeway.dev/node-ports",
   "gateway.istio.io/trust-domain",
+  "networking.istio.io/service-type",
   "networking.istio.io/traffic-distribution",
   "peering.solo.io/data-plane-service-type",
   "peering.solo.io/preferred-data-plane-service-type",
@@ -103,6 +105,11 @@ const SHAPES: Readonly<Record<string, Readonly<Record<string, Shape>>>> = {
     metadata: fields({ ...METADATA_FIELDS, generation: "scalar" }),
     spec: fields({
       gatewayClassName: "scalar",
+      infrastructure: fields({
+        labels: MAP,
+        annotations: MAP,
+        parametersRef: fields(scalars("group", "kind", "name")),
+      }),
       addresses: GATEWAY_HOSTS,
       listeners: each(
         fields({

@@ -14,7 +14,7 @@ export interface Verdict {
 
 export interface StatusTarget {
   readonly type: ResourceType;
-  readonly id: ObjectId;
+  readonly id: Pick<ObjectId, "namespace" | "name">;
   readonly status: ObjectStatus;
 }
 
@@ -22,6 +22,7 @@ export interface StatusTarget {
 export interface StatusFields {
   readonly fields: Readonly<Record<string, unknown>>;
   readonly found: boolean;
+  readonly parts?: NonNullable<WantedObject["parts"]>;
 }
 
 const MESSAGE_MAX = 2_000;
@@ -33,7 +34,7 @@ const MESSAGE_MAX = 2_000;
 export function wantedStatus(
   { type, id, status }: StatusTarget,
   verdicts: readonly Verdict[],
-  { fields, found }: StatusFields = { fields: {}, found: true },
+  { fields, found, parts }: StatusFields = { fields: {}, found: true },
 ): WantedObject | undefined {
   const conditions = verdicts.map((verdict) => conditionOf(verdict, status));
   if (conditions.length === 0 && status.conditions.length === 0 && Object.keys(fields).length === 0 && found)
@@ -47,6 +48,7 @@ export function wantedStatus(
     conditions,
     found: found && sameConditions(conditions, status.conditions) ? "same" : "different",
     ...(Object.keys(fields).length > 0 && { fields: { status: fields } }),
+    ...(parts !== undefined && { parts }),
     ...(others.length > 0 && { othersConditions: others }),
     ...(resourceVersion !== undefined && { resourceVersion }),
   };
