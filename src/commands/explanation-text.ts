@@ -4,6 +4,7 @@ import type {
   Contribution,
   Explanation,
   Path,
+  PolicyView,
   SharingView,
   Verdict,
 } from "../explain/explanation.ts";
@@ -22,6 +23,7 @@ export function explanationText(explanation: Explanation, ends: readonly OtherEn
     [`name, as cluster ${cluster} has it`, nameLines(explanation)],
     ["clusters", clusterLines(explanation, ends)],
     ["paths", pathsLines(paths)],
+    ["policies", policiesLines(explanation, ends)],
     [`caller ${caller?.caller ?? ""}`, caller === undefined ? [] : callerLines(caller, explanation, ends)],
     [`what cluster ${cluster} tells its peers of Service ${sharing.service}`, sharingLines(sharing)],
     ["look at this, too", warnings.flatMap((cause) => causeLines(cause))],
@@ -168,6 +170,23 @@ function pathLines({ to, hops }: Path): Lines {
     `to ${to}`,
     ...all.map((cells) => `  ${cells.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join("  ")}`.trimEnd()),
   ];
+}
+
+/** Of this cluster, and of those that were asked: with which of their waypoints calls from here pass by. */
+function policiesLines({ cluster: ours, policies, waypoint }: Explanation, ends: readonly OtherEnd[]): Lines {
+  const passedBy = waypoint.policy === "source" || (waypoint.policy === "once" && waypoint.here !== "");
+  const far = ends.flatMap(({ cluster, explanation }) =>
+    (explanation?.policies ?? []).map((policy) => {
+      const isPassedBy = passedBy && policy.at.startsWith("waypoint");
+      return `${policyLine(cluster, policy)}${isPassedBy ? `, which calls from ${ours} do not pass` : ""}`;
+    }),
+  );
+  return [...policies.map((policy) => policyLine(ours, policy)), ...far];
+}
+
+function policyLine(cluster: string, { object, does, at, note }: PolicyView): string {
+  if (at !== "") return `${object} of ${cluster} ${does}, at ${at}`;
+  return `${object} of ${cluster} is enforced by nobody${note === "" ? "" : `: ${note}`}`;
 }
 
 function callerLines(

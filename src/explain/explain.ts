@@ -4,6 +4,7 @@ import { contributionsTo, reachableIn } from "./contributions.ts";
 import type { CallerView, Contribution, Explanation, ExplainFacts } from "./explanation.ts";
 import { pathsTo, waypointView } from "./layers.ts";
 import { nameView } from "./name-view.ts";
+import { policiesFor } from "./policies.ts";
 import { questionOf, type Question } from "./question.ts";
 import { sharingOf } from "./sharing.ts";
 import { warningsOf } from "./warnings.ts";
@@ -26,6 +27,7 @@ export function explain(asked: Asked, facts: ExplainFacts): Explanation {
   const sharing = sharingOf(question, facts);
   const reachable = reachableIn(contributions);
   const name = nameView(question, facts);
+  const policies = policiesFor(question, waypoint, facts);
   return {
     cluster: registry.globalCandidates.inputs.options.localCluster,
     asked: asked.host,
@@ -33,9 +35,10 @@ export function explain(asked: Asked, facts: ExplainFacts): Explanation {
     contributions,
     waypoint,
     paths: pathsTo(question, contributions, waypoint, facts),
+    policies,
     caller,
     sharing,
-    warnings: warningsOf(question, { contributions, waypoint, sharing }, facts),
+    warnings: warningsOf(question, { contributions, waypoint, policies, sharing }, facts),
     reachable,
     answer: answerOf(
       question,

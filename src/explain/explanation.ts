@@ -112,6 +112,17 @@ export interface WaypointView {
   readonly rule: string;
 }
 
+/** A policy that is about calls to the name. */
+export interface PolicyView {
+  /** As `AuthorizationPolicy shop/guard`. */
+  readonly object: string;
+  readonly does: "allows" | "denies" | "checks tokens" | "is tried" | "does nothing";
+  /** Who enforces it, as `waypoint shop/wp`; empty if nobody does. */
+  readonly at: string;
+  /** What its status says, if it does not do all that one would think; else empty. */
+  readonly note: string;
+}
+
 /** Who calls, and what the L4 policies of this cluster make of it. */
 export interface CallerView {
   /** The pod as `namespace/name`, or the identity that was asked about. */
@@ -167,6 +178,8 @@ export interface Explanation {
   readonly contributions: readonly Contribution[];
   readonly waypoint: WaypointView;
   readonly paths: readonly Path[];
+  /** Of the cluster that explains. */
+  readonly policies: readonly PolicyView[];
   readonly caller: CallerView | undefined;
   readonly sharing: SharingView;
   readonly warnings: readonly Cause[];

@@ -1,7 +1,6 @@
 import { clusterId, objectKey } from "../names.ts";
 import { hostText } from "../registry/network-gateways.ts";
-import type { AuthorizationPolicy } from "../registry/kube/authorization-policy.ts";
-import type { Cause, Contribution, ExplainFacts, SharingView, WaypointView } from "./explanation.ts";
+import type { Cause, Contribution, ExplainFacts, PolicyView, SharingView, WaypointView } from "./explanation.ts";
 import { atGateway } from "./gateway-place.ts";
 import { kubectl, labelService } from "./kubectl.ts";
 import { remedyOfGateway } from "./link-causes.ts";
@@ -10,19 +9,21 @@ import type { Question } from "./question.ts";
 export interface Findings {
   readonly contributions: readonly Contribution[];
   readonly waypoint: WaypointView;
+  readonly policies: readonly PolicyView[];
   readonly sharing: SharingView;
 }
 
 /** What is not the reason for zero endpoints, and what somebody will wonder about all the same. */
 export function warningsOf(question: Question, found: Findings, facts: ExplainFacts): readonly Cause[] {
+  const gaps = policyGaps(question, found, facts);
   return [
     ...localName(question, found, facts),
     ...closedDoors(found.contributions, facts),
     ...namelessGateways(facts),
     ...waypointRefused(question, found.waypoint, facts),
     ...policiesElsewhere(found, facts),
-    ...policyGaps(question, found, facts),
-    ...problemsOf(question, facts),
+    ...gaps,
+    ...problemsOf(question, gaps, facts),
   ];
 }
 
@@ -118,11 +119,14 @@ function policiesElsewhere({ waypoint }: Findings, { registry }: ExplainFacts): 
   }));
 }
 
-/** L7 policy here that callers of other clusters do not meet (contract peering.md 6, row 11). */
-function policyGaps(question: Question, { waypoint, sharing }: Findings, { registry }: ExplainFacts): readonly Cause[] {
+/** Policies of our waypoint that callers of other clusters do not meet (contract peering.md 6, row 11). */
+function policyGaps(
+  question: Question,
+  { waypoint, policies, sharing }: Findings,
+  { registry }: ExplainFacts,
+): readonly Cause[] {
   const { localCluster } = registry.globalCandidates.inputs.options;
   if (sharing.hosts.length === 0 || (waypoint.policy !== "once" && waypoint.policy !== "source")) return [];
-  const policies = l7PoliciesFor(question, waypoint, registry);
   const bypassing =
     waypoint.policy === "source"
       ? "Callers of other clusters do not pass it (source)"
@@ -130,37 +134,23 @@ function policyGaps(question: Question, { waypoint, sharing }: Findings, { regis
         ? `Callers of ${waypoint.there.map(({ cluster, waypoint: theirs }) => `cluster ${cluster} pass their own ${theirs}`).join(", of ")} instead (once)`
         : "";
   if (bypassing === "") return [];
-  return policies.map(({ id }) => ({
+  const enforced = policies.filter(({ at, does }) => at === `waypoint ${waypoint.here}` && does !== "is tried");
+  return enforced.map(({ object }) => ({
     reason: "policy gap",
-    message: `AuthorizationPolicy ${id.namespace}/${id.name} is enforced by waypoint ${waypoint.here} of this cluster. ${bypassing}, so it does not hold for them.`,
-    object: `AuthorizationPolicy ${id.namespace}/${id.name}`,
+    message: `${object} is enforced by waypoint ${waypoint.here} of this cluster. ${bypassing}, so it does not hold for them.`,
+    object,
     cluster: localCluster,
     field: "spec.targetRefs",
     fix: `write it there, too; or have this cluster enforce: ${kubectl(localCluster, `-n ${question.namespace} annotate service ${question.name} peering.causeway.dev/waypoint-policy=destination --overwrite`)}; what is about identities alone belongs into a policy without targetRefs, which every ztunnel enforces`,
   }));
 }
 
-function l7PoliciesFor(
-  { namespace, name }: Question,
-  { here }: WaypointView,
-  { objects, globalCandidates }: ExplainFacts["registry"],
-): readonly AuthorizationPolicy[] {
-  const { localCluster } = globalCandidates.inputs.options;
-  const [home, gateway] = here.split("/");
-  return Array.from(objects.authorizationPolicies.entries(), ([, policy]) => policy).filter(
-    ({ id, targets }) =>
-      here !== "" &&
-      id.cluster === localCluster &&
-      targets.some(
-        (target) =>
-          (target.kind === "Service" && target.name === name && id.namespace === namespace) ||
-          (target.kind === "Gateway" && target.name === gateway && id.namespace === home),
-      ),
-  );
-}
-
 /** What is known to be wrong with the objects that matter here. */
-function problemsOf({ namespace, name }: Question, { registry, problems }: ExplainFacts): readonly Cause[] {
+function problemsOf(
+  { namespace, name }: Question,
+  gaps: readonly Cause[],
+  { registry, problems }: ExplainFacts,
+): readonly Cause[] {
   const { localCluster } = registry.globalCandidates.inputs.options;
   const gateways = Array.from(registry.peerGateways.entries(), ([, gateway]) => gateway);
   const peers = gateways.flatMap(({ cluster }) => cluster ?? []);
@@ -169,10 +159,16 @@ function problemsOf({ namespace, name }: Question, { registry, problems }: Expla
     `Namespace ${namespace}`,
     ...peers.flatMap((peer) => [`Service ${objectKey(peer, namespace, name)}`, `Peer ${peer}`]),
   ]);
+  const isPolicy = (object: string): boolean =>
+    [`AuthorizationPolicy ${namespace}/`, `RequestAuthentication ${namespace}/`].some((begin) =>
+      object.startsWith(begin),
+    );
+  const isSaid = (problem: { readonly object: string; readonly field: string }): boolean =>
+    gaps.some(({ object, field }) => object === problem.object && field === problem.field);
   return problems
     .filter(
-      ({ object, severity }) =>
-        severity !== "info" && (concerned.has(object) || object.startsWith(`AuthorizationPolicy ${namespace}/`)),
+      (problem) =>
+        problem.severity !== "info" && !isSaid(problem) && (concerned.has(problem.object) || isPolicy(problem.object)),
     )
     .map(({ object, field, message, origin }) => ({
       ...{ reason: "problem", message, object, cluster: localCluster, field },

@@ -62,6 +62,9 @@ paths
     3    ztunnel of the pod's node (west)     L4        policies of cluster west; it sees the caller
     -    pod (west)                           -         gets plain bytes; its ztunnel knows who called
 
+policies
+  AuthorizationPolicy shop/only-web of west allows, at ztunnels of its endpoints
+
 caller shop/web
   proves    to be spiffe://cluster.local/ns/shop/sa/web
   L4 at 1 endpoint in west, port 80: allowed by AuthorizationPolicy shop/only-web
