@@ -9,6 +9,7 @@ import {
   ADDRESS_TYPE,
   AUTHORIZATION_TYPE,
   type ClientNode,
+  CLUSTER_TYPE,
   type DeltaRequest,
   type DeltaResponse,
   FSDS_TYPE,
@@ -259,9 +260,12 @@ export class ClientStream {
     this.#deadline = undefined;
     const now = this.#clock.elapsedMs();
     let oldest: { typeUrl: TypeUrl; sinceMs: number } | undefined;
-    for (const [typeUrl, { unansweredSinceMs }] of this.#sessions)
+    for (const [typeUrl, { unansweredSinceMs }] of this.#sessions) {
+      // An Envoy answers for clusters only once they are ready: that they never are ends no stream.
+      if (this.#order !== undefined && typeUrl === CLUSTER_TYPE) continue;
       if (unansweredSinceMs !== undefined && unansweredSinceMs < (oldest?.sinceMs ?? Infinity))
         oldest = { typeUrl, sinceMs: unansweredSinceMs };
+    }
     if (oldest === undefined) return;
     const leftMs = this.#endOf(oldest.sinceMs) - now;
     if (leftMs > 0) {

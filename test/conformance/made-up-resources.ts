@@ -5,6 +5,7 @@ const { ClusterLoadAssignment } = envoy.config.endpoint.v3;
 const { Listener } = envoy.config.listener.v3;
 const { RouteConfiguration } = envoy.config.route.v3;
 const hcm = envoy.extensions.filters.network.http_connection_manager.v3;
+const { UpstreamTlsContext } = envoy.extensions.transport_sockets.tls.v3;
 const { Router } = envoy.extensions.filters.http.router.v3;
 
 const ads = { ads: {}, resourceApiVersion: envoy.config.core.v3.ApiVersion.V3 };
@@ -16,6 +17,25 @@ export const clusterOf = (name: string, connectSeconds = 1): Uint8Array =>
     type: Cluster.DiscoveryType.EDS,
     connectTimeout: { seconds: connectSeconds },
     edsClusterConfig: { edsConfig: ads },
+  }).finish();
+
+/** A cluster that verifies its servers by a secret that comes over ADS. */
+export const secretClusterOf = (name: string, secret: string): Uint8Array =>
+  Cluster.encode({
+    name,
+    type: Cluster.DiscoveryType.STATIC,
+    connectTimeout: { seconds: 1 },
+    transportSocket: {
+      name: "tls",
+      typedConfig: anyOf(UpstreamTlsContext, {
+        commonTlsContext: {
+          validationContextSdsSecretConfig: {
+            name: secret,
+            sdsConfig: { ...ads, initialFetchTimeout: { seconds: 0 } },
+          },
+        },
+      }),
+    },
   }).finish();
 
 /** One endpoint of this machine. */
@@ -48,8 +68,8 @@ export const listenerOf = (name: string, port: number, routes: string): Uint8Arr
     ],
   }).finish();
 
-export const routesOf = (name: string, cluster: string): Uint8Array =>
+export const routesOf = (name: string, cluster: string, prefix = "/"): Uint8Array =>
   RouteConfiguration.encode({
     name,
-    virtualHosts: [{ name: "all", domains: ["*"], routes: [{ match: { prefix: "/" }, route: { cluster } }] }],
+    virtualHosts: [{ name: "all", domains: ["*"], routes: [{ match: { prefix }, route: { cluster } }] }],
   }).finish();

@@ -53,6 +53,11 @@ export class RealEnvoy {
     return answer.text();
   }
 
+  async clusters(): Promise<readonly string[]> {
+    const lines = (await this.get("/clusters")).split("\n");
+    return [...new Set(lines.map((line) => line.split("::")[0]!))].filter((name) => name !== "");
+  }
+
   /** The counters and gauges whose names begin so. */
   async stats(prefix: string): Promise<ReadonlyMap<string, number>> {
     const lines = (await this.get(`/stats?filter=^${prefix}`)).split("\n");

@@ -6,6 +6,7 @@ import {
   type DeltaResponse,
   ENDPOINT_TYPE,
   LISTENER_TYPE,
+  ONLY_BY_NAME,
   ROUTE_TYPE,
   SECRET_TYPE,
   type TypeUrl,
@@ -13,23 +14,24 @@ import {
 import { Awaited } from "./awaited.ts";
 import { Patience } from "./patience.ts";
 import type { GatewayLogs } from "./proxy-logs.ts";
+import { routesOf } from "./resource-names.ts";
 import { Suspects } from "./suspects.ts";
-
-/** What leads somewhere goes before what it leads to. */
-const DEPARTURES: readonly TypeUrl[] = [LISTENER_TYPE, ROUTE_TYPE, CLUSTER_TYPE, SECRET_TYPE];
 
 /**
  * The order in which one Envoy gets its types, so that nothing it does leads to a cluster that is not there or not
- * ready: listeners, and after them routes, wait until all clusters were sent and answered, with their endpoints; what is
- * gone goes last, the other way round. An Envoy that rejects has answered, and keeps what it had.
+ * ready: listeners, and after them routes, wait until all clusters were sent and answered, with their endpoints; listeners
+ * and then clusters that are gone go last. An Envoy that rejects has answered, and keeps what it had.
  *
  * Envoy answers clusters only once they have their endpoints and secrets (but for the first ones of its life), so those
- * never wait for the answer.
+ * never wait for the answer. What it asked for by name it never gives up because we say that it is gone, but goes on
+ * without it if it waits for it: that is said at once.
  */
 export class ProxyOrder {
   readonly #logs: GatewayLogs;
   readonly #sessions: ReadonlyMap<TypeUrl, DeltaSession>;
   readonly #suspects: ReadonlyMap<TypeUrl, Suspects>;
+  /** Types of which a response was made and not answered yet. */
+  readonly #unanswered = new Set<TypeUrl>();
   readonly #awaited: Awaited;
   readonly #patience: Patience;
   readonly #startedMs: number;
@@ -54,11 +56,11 @@ export class ProxyOrder {
   }
 
   /** Call it after the session has received. */
-  received({ typeUrl, nonce, rejection }: DeltaRequest): void {
-    if (this.#unansweredMs(typeUrl) !== undefined) return;
+  received({ typeUrl, rejection }: DeltaRequest): void {
+    if (this.#unansweredMs(typeUrl) !== undefined || !this.#unanswered.delete(typeUrl)) return;
     if (rejection !== undefined) this.#awaited.rejected(typeUrl);
     this.#awaited.answered(typeUrl);
-    if (nonce !== "") this.#suspects.get(typeUrl)?.answered(rejection);
+    this.#suspects.get(typeUrl)?.answered(rejection);
   }
 
   /** What Envoy does not take, by name, and why. */
@@ -83,36 +85,36 @@ export class ProxyOrder {
     const endpoints = this.#sessions.get(ENDPOINT_TYPE);
     // Envoy needs the endpoints of a cluster that has changed once more, and does not ask for what it follows already.
     for (const name of this.#awaited.unsent(ENDPOINT_TYPE)) endpoints?.repeat(name);
-    // It takes no endpoints away: a name that is not there is only told to who waits for it.
-    return this.#poll(ENDPOINT_TYPE, true) ?? this.#poll(SECRET_TYPE);
+    return this.#poll(ENDPOINT_TYPE) ?? this.#poll(SECRET_TYPE);
   }
 
   /** Of what leads to clusters, and what is gone. */
   #nextLeading(): DeltaResponse | undefined {
     if (this.#awaitsClusters()) return undefined;
-    for (const typeUrl of [LISTENER_TYPE, ROUTE_TYPE]) {
-      const response = this.#poll(typeUrl);
-      if (response !== undefined) return response;
-      if (this.#unansweredMs(typeUrl) !== undefined) return undefined;
-      if (typeUrl === LISTENER_TYPE && !this.#asked(typeUrl)) return undefined;
-    }
-    if (this.#awaitsRoutes()) return undefined;
-    for (const typeUrl of DEPARTURES) {
-      const response = this.#poll(typeUrl, true);
-      if (response !== undefined) return response;
-    }
-    return undefined;
+    const listeners = this.#poll(LISTENER_TYPE);
+    if (listeners !== undefined) return listeners;
+    if (this.#unansweredMs(LISTENER_TYPE) !== undefined || !this.#asked(LISTENER_TYPE)) return undefined;
+    const routes = this.#poll(ROUTE_TYPE);
+    if (routes !== undefined) return routes;
+    if (this.#unansweredMs(ROUTE_TYPE) !== undefined || this.#awaitsRoutes()) return undefined;
+    return this.#poll(LISTENER_TYPE, true) ?? this.#poll(CLUSTER_TYPE, true);
   }
 
-  #poll(typeUrl: TypeUrl, removals = false): DeltaResponse | undefined {
+  #poll(typeUrl: TypeUrl, removals = ONLY_BY_NAME.has(typeUrl)): DeltaResponse | undefined {
     const session = this.#sessions.get(typeUrl);
-    if (session === undefined || session.unansweredSinceMs !== undefined) return undefined;
+    const response = session && (this.#nextSuspects(typeUrl, session) ?? session.poll(removals));
+    if (response !== undefined) this.#unanswered.add(typeUrl);
+    return response;
+  }
+
+  #nextSuspects(typeUrl: TypeUrl, session: DeltaSession): DeltaResponse | undefined {
+    if (session.unansweredSinceMs !== undefined) return undefined;
     const suspects = this.#suspects.get(typeUrl);
     for (let names = suspects?.next(); names !== undefined; names = suspects?.next()) {
       const response = session.pollOnly(names);
       if (response !== undefined) return response;
     }
-    return session.poll(removals);
+    return undefined;
   }
 
   #awaitsClusters(): boolean {
@@ -147,8 +149,6 @@ export class ProxyOrder {
 /** What Envoy asks for once it has got a resource, and uses that no earlier. */
 function needOf(typeUrl: TypeUrl, name: string): { readonly typeUrl: TypeUrl; readonly name: string } | undefined {
   if (typeUrl === CLUSTER_TYPE) return { typeUrl: ENDPOINT_TYPE, name };
-  if (typeUrl !== LISTENER_TYPE) return undefined;
-  if (name === "connect_terminate") return { typeUrl: ROUTE_TYPE, name: "connect" };
-  if (name.startsWith("inbound|")) return { typeUrl: ROUTE_TYPE, name: name.replace("inbound|", "http|") };
-  return undefined;
+  const routes = typeUrl === LISTENER_TYPE ? routesOf(name) : undefined;
+  return routes === undefined ? undefined : { typeUrl: ROUTE_TYPE, name: routes };
 }

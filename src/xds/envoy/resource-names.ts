@@ -22,6 +22,12 @@ export const inboundName = (service: ServiceName, port: number): string => `inbo
 /** The routes of one HTTP port of a service, as `http|shop/cart.shop.svc.cluster.local|8080`. */
 export const httpRouteName = (service: ServiceName, port: number): string => `http|${service}|${port}`;
 
+/** The routes that a listener follows, if it has any. */
+export function routesOf(listener: string): string | undefined {
+  if (listener === CONNECT_TERMINATE) return CONNECT_ROUTES;
+  return listener.startsWith("inbound|") ? listener.replace("inbound|", "http|") : undefined;
+}
+
 /** The cluster of a backend, and its endpoints: `outbound|shop/cart.shop.svc.cluster.local|8080`. */
 export function outboundName(backend: BackendName): string {
   const colon = backend.lastIndexOf(":");

@@ -179,6 +179,34 @@ test("one bad resource costs no good one: what was rejected with it comes again 
   assert.deepEqual(lab.admission.problems(), []);
 });
 
+test("an Envoy that waits for a secret that is not there is told so, for it holds up all clusters meanwhile", async () => {
+  const lab = new ProxyLab();
+  lab.write("CDS", "tunnels", "1");
+  lab.settle();
+  const proxy = await SlowProxy.of(lab);
+  proxy.ask("CDS");
+  assert.deepEqual(proxy.read(), ["CDS tunnels"]);
+  proxy.ask("SDS", "trust|west");
+  assert.deepEqual(proxy.read(), ["SDS -trust|west"]);
+  proxy.ack("SDS");
+  lab.write("SDS", "trust|west", "1");
+  lab.settle();
+  assert.deepEqual(proxy.read(), ["SDS trust|west"]);
+});
+
+test("clusters that are not ready for an hour end no stream", async () => {
+  const { lab, proxy } = await served();
+  lab.write("CDS", "cart", "2");
+  lab.settle();
+  assert.deepEqual(proxy.read(), ["CDS cart", "EDS cart"]);
+  proxy.ack("EDS");
+  lab.host.clock.advance(3_600_000);
+  proxy.ack("CDS");
+  lab.write("CDS", "cart", "3");
+  lab.settle();
+  assert.deepEqual(proxy.read(), ["CDS cart", "EDS cart"]);
+});
+
 test("an Envoy that returns gets only the routes that are others than those it holds", async () => {
   const { lab } = await served();
   lab.write("RDS", "http|web", "1");
@@ -221,10 +249,12 @@ test("what is gone leaves last, what names it before what is named", async () =>
   assert.deepEqual(proxy.read(), ["EDS -cart", "LDS inbound|web"], "Envoy keeps endpoints until their cluster goes");
   proxy.ack("EDS");
   proxy.ack("LDS");
+  assert.deepEqual(proxy.read(), ["RDS -http|cart"], "and routes until their listener does");
+  proxy.ack("RDS");
   assert.deepEqual(proxy.read(), ["LDS -inbound|cart"]);
   proxy.drop("RDS", "http|cart");
   proxy.ack("LDS");
-  assert.deepEqual(proxy.read(), ["CDS -cart"], "routes that were withdrawn need not be taken away");
+  assert.deepEqual(proxy.read(), ["CDS -cart"]);
   proxy.drop("EDS", "cart");
   proxy.ack("CDS");
   assert.deepEqual(proxy.read(), []);
