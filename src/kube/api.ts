@@ -9,6 +9,8 @@ export interface ResourceType {
   /** As `endpointslices`. */
   readonly plural: string;
   readonly namespaced: boolean;
+  /** On one page of a list; 500 unless each is much to read. */
+  readonly pageObjects?: number;
 }
 
 export interface ApiRequest {

@@ -26,8 +26,9 @@ export const CONFIG_MAPS = type(CORE, ["v1"], "ConfigMap", "configmaps");
 export const ENDPOINT_SLICES = type("discovery.k8s.io", ["v1"], "EndpointSlice", "endpointslices");
 export const GATEWAYS = type(GATEWAY, ["v1", "v1beta1"], "Gateway", "gateways");
 export const GATEWAY_CLASSES = type(GATEWAY, ["v1", "v1beta1"], "GatewayClass", "gatewayclasses", false);
-export const HTTP_ROUTES = type(GATEWAY, ["v1", "v1beta1"], "HTTPRoute", "httproutes");
-export const GRPC_ROUTES = type(GATEWAY, ["v1"], "GRPCRoute", "grpcroutes");
+// Each can have more than a hundred matches, and as many regular expressions.
+export const HTTP_ROUTES = { ...type(GATEWAY, ["v1", "v1beta1"], "HTTPRoute", "httproutes"), pageObjects: 50 };
+export const GRPC_ROUTES = { ...type(GATEWAY, ["v1"], "GRPCRoute", "grpcroutes"), pageObjects: 50 };
 export const REFERENCE_GRANTS = type(GATEWAY, ["v1", "v1beta1"], "ReferenceGrant", "referencegrants");
 export const DESTINATION_RULES = type(NETWORKING, ["v1", "v1beta1", "v1alpha3"], "DestinationRule", "destinationrules");
 export const SERVICE_ENTRIES = type(NETWORKING, ["v1", "v1beta1"], "ServiceEntry", "serviceentries");

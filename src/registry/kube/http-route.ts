@@ -47,7 +47,8 @@ function readPath(value: unknown, field: string): PathMatch {
   if (type === "RegularExpression") return { kind: "regex", value: regex(text, `${field}.value`) };
   if (type !== "Exact" && type !== "PathPrefix")
     throw new FieldError(`${field}.type`, `is ${describe(type)}; use Exact, PathPrefix or RegularExpression`);
-  if (!text.startsWith("/")) throw new FieldError(`${field}.value`, `is ${describe(text)}; a path begins with a slash`);
+  if (!text.startsWith("/") || /[?#]/.test(text))
+    throw new FieldError(`${field}.value`, `is ${describe(text)}; a path begins with a slash, and has no "?" or "#"`);
   if (type === "Exact") return { kind: "exact", value: text };
   return { kind: "prefix", value: text.replace(/\/+$/, "") || "/" };
 }

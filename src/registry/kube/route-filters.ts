@@ -11,6 +11,9 @@ const TOKEN = /^[A-Za-z0-9!#$%&'*+\-.^_`|~]{1,256}$/;
 // eslint-disable-next-line no-control-regex
 const UNSAFE = /[\u0000-\u0008\u000a-\u001f\u007f]/;
 
+// eslint-disable-next-line no-control-regex
+const NEW_PATH = /^\/[^?#\u0000-\u0020\u007f]*$/;
+
 export const NO_FILTERS: RouteFilters = {
   requestHeaders: NO_CHANGES,
   responseHeaders: NO_CHANGES,
@@ -140,7 +143,11 @@ function hostIn(value: unknown, field: string): string | undefined {
 function readPathChange(value: unknown, field: string): PathChange | undefined {
   if (isAbsent(value)) return undefined;
   const change = fieldsOf(value, field);
-  const text = (name: string): string => plain(textOf(change[name], `${field}.${name}`), `${field}.${name}`);
+  const text = (name: string): string => {
+    const path = textOf(change[name], `${field}.${name}`);
+    if (path === "" || NEW_PATH.test(path)) return path;
+    throw new FieldError(`${field}.${name}`, `is ${describe(path)}; a path begins with a slash, and has no "?" or "#"`);
+  };
   switch (change["type"]) {
     case "ReplaceFullPath":
       return { kind: "full", value: text("replaceFullPath") || "/" };

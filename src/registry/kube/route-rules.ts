@@ -1,10 +1,11 @@
 import type { HttpMatch } from "../model/http-rule.ts";
 import type { Unread } from "./authorization-policy.ts";
-import { FieldError, fieldsOf, integerOf, isAbsent, isFields, listOf, textOf, type Fields } from "./fields.ts";
+import { FieldError, fieldsOf, integerOf, isAbsent, listOf, textOf, type Fields } from "./fields.ts";
 import { idOf, type Metadata } from "./metadata.ts";
 import { readBackend } from "./route-backends.ts";
 import { NO_FILTERS, readFilters } from "./route-filters.ts";
 import { readRouteStatus } from "./route-status.ts";
+import { onlyFieldsOf } from "./service-scope.ts";
 import {
   attempt,
   type BackendRef,
@@ -15,9 +16,9 @@ import {
   type RouteRule,
 } from "./route.ts";
 
-/** The API takes 16 rules and 128 matches, 32 parents. */
-const RULES_MAX = 256;
-const MATCHES_MAX = 1_024;
+/** The API takes fewer: 16 rules with 128 matches in all, 16 backends, 32 parents. */
+const RULES_MAX = 64;
+const MATCHES_MAX = 128;
 const PARENTS_MAX = 32;
 const BACKENDS_MAX = 64;
 
@@ -86,8 +87,10 @@ function readRule(
   reading: RouteReading,
   { errors, ignored }: Findings,
 ): RouteRule {
-  const rule = attempt(errors, () => fieldsOf(item, field), "the rule is left out");
-  if (rule === undefined || !isFields(rule)) return NOTHING;
+  // What is in a field that nobody knows may have been its matches.
+  const fields = [...reading.fields, ...UNSUPPORTED];
+  const rule = attempt(errors, () => onlyFieldsOf(item, field, fields), "the rule is left out");
+  if (rule === undefined) return NOTHING;
   const matches = readMatches(rule, field, reading, errors);
   const found = errors.length;
   const needed = <V>(read: () => V): V | undefined =>
@@ -99,9 +102,9 @@ function readRule(
   const { filters, backends } = raised(own, refs, errors);
   const prefixed = needed(() => checkPrefixes(filters, matches, `${field}.filters`));
   const error = unread ?? (prefixed === undefined ? errors.at(-1) : undefined);
-  const stranger = Object.keys(rule).find((name) => !reading.fields.includes(name));
-  if (stranger !== undefined)
-    ignored.push({ field: `${field}.${stranger.slice(0, 80)}`, message: "is not supported, and has no effect" });
+  for (const name of UNSUPPORTED)
+    if (!isAbsent(rule[name]))
+      ignored.push({ field: `${field}.${name}`, message: "is not supported, and has no effect" });
   return {
     matches,
     broken: error && `${error.field} ${error.message}`,
@@ -111,6 +114,7 @@ function readRule(
   };
 }
 
+const UNSUPPORTED = ["sessionPersistence"];
 const NOTHING: RouteRule = {
   matches: [],
   broken: undefined,
