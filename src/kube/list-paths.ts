@@ -25,7 +25,10 @@ export class ListPaths {
 
   /** No version is asked for, which makes it a consistent read; an empty token asks for the first page. */
   page(token: string): string {
-    return this.#path({ limit: `${this.#selection.type.pageObjects ?? PAGE_OBJECTS}`, ...(token === "" ? {} : { continue: token }) });
+    return this.#path({
+      limit: `${this.#selection.type.pageObjects ?? PAGE_OBJECTS}`,
+      ...(token === "" ? {} : { continue: token }),
+    });
   }
 
   watch(from: string): string {

@@ -4,6 +4,7 @@ import type { ApiRequest } from "../../src/kube/api.ts";
 import { Reflector } from "../../src/kube/reflector.ts";
 import {
   AUTHORIZATION_POLICIES,
+  DESTINATION_RULES,
   GATEWAYS,
   PEER_AUTHENTICATIONS,
   REQUEST_AUTHENTICATIONS,
@@ -44,7 +45,13 @@ test("a kind without its CRD is reported once, counts as synced, and is picked u
 
 test("kinds that are absent are looked for together: less than one request in ten seconds", async () => {
   const lab = reflectorLab(SERVICE_ENTRIES);
-  const types = [WORKLOAD_ENTRIES, AUTHORIZATION_POLICIES, PEER_AUTHENTICATIONS, REQUEST_AUTHENTICATIONS];
+  const types = [
+    WORKLOAD_ENTRIES,
+    AUTHORIZATION_POLICIES,
+    PEER_AUTHENTICATIONS,
+    REQUEST_AUTHENTICATIONS,
+    DESTINATION_RULES,
+  ];
   const others = types.map((type) => {
     lab.server.uninstall(type);
     return new Reflector(lab.host, lab.api, lab.gate, { cluster: "east", type, sink: new Shelf(), onSynced: () => {} });
