@@ -239,7 +239,7 @@ test("kinds of the fake come and go, and discovery says so", async () => {
   const { resources } = await ask<{ resources: { name: string }[] }>({ path: `${gateways}/v1` });
   assert.deepEqual(
     resources.map(({ name }) => name),
-    ["gatewayclasses", "httproutes", "grpcroutes", "referencegrants"],
+    ["gatewayclasses", "grpcroutes", "httproutes", "referencegrants"],
   );
   server.install({ ...GATEWAYS, versions: ["v1beta1"] });
   assert.equal((await ask<ListAnswer>({ path: pathOf(GATEWAYS, "v1beta1") })).items.length, 0);
