@@ -1,3 +1,4 @@
+import { isIPv6 } from "node:net";
 import { objectKey, podUid, type ClusterId, type NetworkId, type ObjectKey, type WorkloadUid } from "../../names.ts";
 import type { Collection } from "../collection/collection.ts";
 import { derive } from "../collection/derive.ts";
@@ -56,6 +57,7 @@ export function proxyGateways(
         trustDomain: mesh.trustDomain,
         network: reads.networks.get(cluster) ?? DEFAULT_NETWORK,
         locality: localityOf(key, reads),
+        ...(reads.pods.get(key).some(({ ips }) => ips.some(isIPv6)) && { ipv6: true }),
         hbonePort: HBONE_PORT,
         controlPlanePort: kind === "east-west" ? gateway.exposedIstiod : undefined,
       };

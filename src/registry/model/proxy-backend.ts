@@ -16,7 +16,7 @@ export interface ProxyBackend {
   readonly settings: BackendSettings;
 }
 
-/** What a DestinationRule says; undefined is Envoy's default, but for `connectTimeoutMs`. */
+/** What a DestinationRule says; a number of connections, requests or retries that is undefined is no limit. */
 export interface BackendSettings {
   readonly connectTimeoutMs: number;
   readonly maxConnections: number | undefined;

@@ -14,6 +14,8 @@ export interface ProxyGateway {
   readonly network: NetworkId;
   /** Where all of its ready pods are, as far as they agree. */
   readonly locality: Locality | undefined;
+  /** True if pods of its have IPv6 addresses: its proxies then listen on both families. */
+  readonly ipv6?: boolean;
   /** Where it takes HBONE in its pods. */
   readonly hbonePort: number;
   /** The port whose TLS goes to the control plane unopened; undefined without `istio.io/expose-istiod`. */

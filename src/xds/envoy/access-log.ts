@@ -60,12 +60,14 @@ function dryRun(layer: keyof typeof RBAC): Record<string, string> {
   };
 }
 
-function jsonLog(fields: Readonly<Record<string, string>>): AccessLog {
+/** A line of JSON; what is empty is left out. Without `filter` there is one for each request, or connection. */
+export function jsonLog(fields: Readonly<Record<string, string>>, filter?: AccessLog["filter"]): AccessLog {
   const jsonFormat = {
     fields: Object.fromEntries(Object.entries(fields).map(([name, text]) => [name, { stringValue: text }])),
   };
   return {
     name: "stdout",
+    ...(filter && { filter }),
     typedConfig: anyOf(envoy.extensions.access_loggers.stream.v3.StdoutAccessLog, {
       logFormat: { jsonFormat, omitEmptyValues: true },
     }),

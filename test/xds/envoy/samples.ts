@@ -1,10 +1,14 @@
-import { type Hostname, type ObjectKey, serviceName } from "../../../src/names.ts";
+import { clusterId, type Hostname, networkId, type ObjectKey, serviceName } from "../../../src/names.ts";
+import type { EastWestRoute } from "../../../src/registry/model/east-west-route.ts";
+import { ANY_REQUEST, type HttpRule, NO_CHANGES } from "../../../src/registry/model/http-rule.ts";
 import {
   backendName,
   type BackendSettings,
   type ProxyBackend,
   type ProxyEndpoint,
 } from "../../../src/registry/model/proxy-backend.ts";
+import type { ProxyGateway } from "../../../src/registry/model/proxy-gateway.ts";
+import type { ProxyPort, ProxyService } from "../../../src/registry/model/proxy-service.ts";
 
 export const GATEWAY = "east/shop/waypoint" as ObjectKey;
 export const CART = serviceName("shop", "cart.shop.svc.cluster.local");
@@ -72,4 +76,59 @@ export const plain = (ip = "10.0.0.9", port = 8080): ProxyEndpoint => ({
   weight: 1,
   locality: undefined,
   way: { kind: "plain", ip, port },
+});
+
+export const gateway = (changes: Partial<ProxyGateway> = {}): ProxyGateway => ({
+  key: GATEWAY,
+  cluster: clusterId("east"),
+  namespace: "shop",
+  name: "waypoint",
+  kind: "waypoint",
+  serviceAccount: "waypoint",
+  trustDomain: "cluster.local",
+  network: networkId("east"),
+  locality: undefined,
+  hbonePort: 15008,
+  controlPlanePort: undefined,
+  ...changes,
+});
+
+export const rule = (name = "default"): HttpRule => ({
+  name,
+  match: ANY_REQUEST,
+  action: {
+    kind: "forward",
+    backends: [{ backend: CART_80, weight: 1, requestHeaders: NO_CHANGES, responseHeaders: NO_CHANGES }],
+    rewrite: undefined,
+  },
+  requestHeaders: NO_CHANGES,
+  responseHeaders: NO_CHANGES,
+  mirrors: [],
+  timeoutMs: undefined,
+  retry: undefined,
+});
+
+export const port = (number: number, protocol: ProxyPort["protocol"] = "http", rules = [rule()]): ProxyPort => ({
+  number,
+  protocol,
+  rules,
+  backend: CART_80,
+});
+
+export const service = (ports: readonly ProxyPort[], authorities = ["10.96.0.7", CART_HOST]): ProxyService => ({
+  gateway: GATEWAY,
+  service: CART,
+  hostname: CART_HOST,
+  authorities,
+  ports,
+});
+
+export const eastWest = (changes: Partial<EastWestRoute> = {}): EastWestRoute => ({
+  gateway: GATEWAY,
+  service: CART,
+  hostname: "cart.shop.mesh.internal" as Hostname,
+  ports: [{ number: 80, direct: CART_80, waypoint: backendName(serviceName("shop", "waypoint"), 15008) }],
+  throughWaypoint: true,
+  actedBy: [],
+  ...changes,
 });
