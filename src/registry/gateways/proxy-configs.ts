@@ -39,10 +39,10 @@ export function proxyConfigs(graph: Graph, inputs: GatewayInputs): ProxyConfigs 
   const pods = podsOfGateways(graph, inputs);
   const gateways = proxyGateways(graph, inputs, pods);
   const byAddress = waypointsByAddress(graph, gateways, inputs.offered);
-  const proxied = proxyServices(graph, { ...inputs, byAddress, rules });
   const servicesByAddress = new Index(graph, inputs.services, "address", ({ addresses }) =>
-    addresses.map(({ network, ip }) => `${network}/${ip}`),
+    addresses.flatMap(({ network, ip, prefixLength }) => (prefixLength === undefined ? [`${network}/${ip}`] : [])),
   );
+  const proxied = proxyServices(graph, { ...inputs, byAddress, servicesByAddress, rules });
   const single = proxyWorkloads(graph, { ...inputs, byAddress, servicesByAddress });
   const services = union(graph, "services-at-waypoints", [proxied, single.services]);
   const { localCluster } = inputs.options;

@@ -17,6 +17,8 @@ import { chainOf, protocolsOf, type ProtocolReads } from "./service-protocols.ts
 export interface ProxyServiceInputs extends Pick<GatewayInputs, "objects" | "services" | "winners"> {
   /** Where clients send to for each waypoint, by `addressText`. */
   readonly byAddress: Index<ObjectKey, WaypointAddress>;
+  /** By `network/ip`. */
+  readonly servicesByAddress: Index<ServiceName, Service>;
   /** What routes say, by port of a service; without any all requests go to its own endpoints. */
   readonly rules: Collection<BackendName, readonly HttpRule[]>;
 }
@@ -27,13 +29,20 @@ export interface ProxyServiceInputs extends Pick<GatewayInputs, "objects" | "ser
  */
 export function proxyServices(
   graph: Graph,
-  { objects, services, winners, byAddress, rules }: ProxyServiceInputs,
+  { objects, services, winners, byAddress, servicesByAddress, rules }: ProxyServiceInputs,
 ): Collection<string, ProxyService> {
   return derive(graph, {
     name: "proxy-services",
     distinct: true,
     from: services,
-    reads: { byAddress, winners, rules, kubeServices: objects.services, entries: objects.serviceEntries },
+    reads: {
+      byAddress,
+      servicesByAddress,
+      winners,
+      rules,
+      kubeServices: objects.services,
+      entries: objects.serviceEntries,
+    },
     to: (service, reads, key) => {
       if (service.waypoint === undefined) return [];
       return reads.byAddress.get(addressText(service.waypoint)).map(({ gateway, network }) => {
@@ -41,7 +50,7 @@ export function proxyServices(
           gateway,
           service: key,
           hostname: service.hostname,
-          authorities: authoritiesOf(service, network),
+          authorities: authoritiesOf(service, network, reads),
           ports: portsOf(service, reads),
         };
         return [proxyKey(gateway, key), served] as const;
@@ -80,14 +89,29 @@ export const addressText = ({ destination }: GatewayAddress): string =>
     ? `${destination.namespace}/${destination.hostname}`
     : `${destination.address.network}/${destination.address.ip}`;
 
-/** A host that several namespaces have is the canonical one's; an address nobody shares, and a pattern nobody calls. */
-function authoritiesOf({ addresses, hostname, canonical }: Service, network: NetworkId): readonly string[] {
-  const own = addresses.filter((address) => address.network === network && address.prefixLength === undefined);
-  const named = canonical && !hostname.startsWith("*") ? [hostname] : [];
-  return [...own.map(({ ip }) => ip), ...named];
+/**
+ * Each is one service's only, as Envoy refuses all routes for one that is there twice: an address that hosts of one
+ * entry share is the first one's, and a host that several namespaces have the canonical one's. Nobody calls a pattern.
+ */
+function authoritiesOf(
+  { key, addresses, hostname, canonical }: Service,
+  network: NetworkId,
+  { servicesByAddress }: Reads,
+): readonly string[] {
+  const own = addresses
+    .filter((address) => address.network === network && address.prefixLength === undefined)
+    .map(({ ip }) => ip)
+    .filter((ip) => holderOf(servicesByAddress.get(`${network}/${ip}`))?.key === key);
+  const named = canonical && !isPattern(hostname);
+  return named ? [...own, hostname] : own;
 }
 
+const holderOf = (all: readonly Service[]): Service | undefined =>
+  all.find(({ hostname }) => !isPattern(hostname)) ?? all[0];
+const isPattern = (host: string): boolean => host.startsWith("*");
+
 interface Reads extends ProtocolReads {
+  readonly servicesByAddress: { get(address: string): readonly Service[] };
   readonly winners: { get(name: ServiceName): Offer | undefined };
   readonly rules: { get(port: BackendName): readonly HttpRule[] | undefined };
 }

@@ -21,6 +21,7 @@ export interface GatewayMesh extends TestMesh {
   readonly configs: ProxyConfigs & ProxyCollections;
   readonly rules: Source<BackendName, readonly HttpRule[]>;
   readonly settings: Source<ServiceName, HostSettings>;
+  readonly intakeOf: (cluster: string) => TestMesh["intake"];
   /** Writes objects of another cluster and settles. */
   readonly applyTo: (cluster: string, ...objects: readonly KubeObject[]) => void;
   /** Links to a peer that says this of itself, and shares these. */
@@ -63,6 +64,7 @@ export function gatewayMesh(objects: readonly KubeObject[], options: Partial<Reg
     configs,
     rules,
     settings,
+    intakeOf,
     applyTo: (cluster, ...written) => {
       for (const each of written) intakeOf(cluster).set(each, "");
       graph.flush();

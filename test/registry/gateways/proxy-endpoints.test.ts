@@ -150,6 +150,24 @@ test("a global service is served from its own network first, and through the pee
   assert.deepEqual(mesh.ends(SHARED), [["10.0.0.1:8080 in 10.0.0.1:15008 1"], [through]]);
 });
 
+test("the own network comes before a place in another one, however near that is", () => {
+  const near = { ...BOTH, annotations: { "networking.istio.io/traffic-distribution": "PreferClose" } };
+  const mesh = gatewayMesh([
+    waypoint(),
+    waypointPod("w-1", "10.0.9.1", { nodeName: "near" }),
+    node("near", "r", "a"),
+    node("far", "s", "b"),
+    cart("10.1.0.1", HTTP, near),
+    ambientPod("cart-1", "10.0.0.1", { nodeName: "far" }),
+  ]);
+  mesh.hear("west", {}, federated("west", { localities: [{ region: "r", zone: "a", ready: 3 }] }));
+  mesh.hear("south", {}, federated("south"));
+  assert.deepEqual(
+    mesh.groups(SHARED).map(([first]) => first!.id.split("/")[0]),
+    ["east", "west", "south"],
+  );
+});
+
 test("through a gateway the outer tunnel expects the gateway, and the inner one whom the peer names of its own trust domain", () => {
   const mesh = gatewayMesh([waypoint(), cart("10.1.0.1", HTTP, BOTH)]);
   mesh.apply(

@@ -138,6 +138,19 @@ test("a host that two namespaces have is told apart by address, and the name goe
   assert.deepEqual(authorities(mesh, "b/api.com"), ["10.2.0.2", "api.com"]);
 });
 
+test("an address that the hosts of one entry share is the first one's, as no tunnel can be for two", () => {
+  const entry = serviceEntry(
+    "api",
+    { hosts: ["b.com", "a.com", "*.c.com"], addresses: ["10.2.0.1"], ports: [{ number: 80 }], resolution: "STATIC" },
+    USE,
+  );
+  const mesh = gatewayMesh([waypoint(), entry]);
+  assert.deepEqual(
+    ["a.com", "b.com", "*.c.com"].map((host) => authorities(mesh, `shop/${host}`)),
+    [["10.2.0.1", "a.com"], ["b.com"], []],
+  );
+});
+
 test("a global name is served with the protocols that its clusters agree on", () => {
   const mesh = gatewayMesh([waypoint(), namespace(used)]);
   mesh.hear("west", {}, federated("west"));
