@@ -19,6 +19,13 @@ const WORKLOAD_ENTRY = {
   spec: { address: "192.0.2.7" },
 };
 
+const REQUEST_AUTHENTICATION = {
+  apiVersion: "security.istio.io/v1",
+  kind: "RequestAuthentication",
+  metadata: { name: "readers", namespace: "bookshop" },
+  spec: { jwtRules: [{ issuer: "https://id.example", jwksUri: "https://id.example/keys" }] },
+};
+
 suite("What Causeway is allowed to do on Kubernetes", () => {
   let lab: KubeLab;
   before(async function () {
@@ -46,6 +53,7 @@ suite("What Causeway is allowed to do on Kubernetes", () => {
     await east.applyExamples();
     await west.applyExamples();
     await east.apply(WORKLOAD_ENTRY);
+    await east.apply(REQUEST_AUTHENTICATION);
     // A kind that is missing is looked for by its CRD.
     await east.client.kubectl("delete", "crd", "segments.admin.solo.io");
     await west.client.kubectl("delete", "crd", "gatewayclasses.gateway.networking.k8s.io");

@@ -210,6 +210,17 @@ const wholes: readonly KubeObject[] = [
     annotations: { "ambient.istio.io/waypoint-inbound-binding": "PROXY/80" },
   }),
   gateway,
+  object(
+    "security.istio.io/v1",
+    "RequestAuthentication",
+    { name: "tokens" },
+    {
+      spec: {
+        targetRefs: [{ kind: "Service", name: "cart" }],
+        jwtRules: [{ issuer: "i", jwksUri: "https://i.example" }],
+      },
+    },
+  ),
   ...guards.map(([, guard], at) => ({ ...guard, metadata: { ...guard.metadata, name: `p${at}` } })),
 ];
 for (const [at, whole] of wholes.entries())

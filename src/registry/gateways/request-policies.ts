@@ -28,7 +28,9 @@ export function requestPolicies(
   objects: Objects,
   { localCluster, mesh }: Pick<RegistryOptions, "localCluster" | "mesh">,
 ): Collection<ObjectKey, CompiledRequestPolicy> {
-  const isOurs = ({ id, targeted }: AuthorizationPolicy): boolean => targeted && id.cluster === localCluster;
+  // What nobody can read may be for waypoints: ztunnels close for it, and so do they.
+  const isOurs = ({ id, targeted, targetsLost }: AuthorizationPolicy): boolean =>
+    (targeted || targetsLost) && id.cluster === localCluster;
   return derive(graph, {
     name: "request-policies",
     from: filter(graph, "policies-for-waypoints", objects.authorizationPolicies, isOurs),
@@ -50,7 +52,8 @@ function compile(source: AuthorizationPolicy, rootNamespace: string): CompiledRe
       dryRun: source.dryRun,
       rules: enforced.rules.map(requestRule),
     },
-    problems: problemsOf("AuthorizationPolicy", source, findings),
+    // Of others what ztunnels make of them is said.
+    problems: source.targeted ? problemsOf("AuthorizationPolicy", source, findings) : [],
   };
 }
 

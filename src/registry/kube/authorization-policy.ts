@@ -12,7 +12,7 @@ export interface AuthorizationPolicy {
   /** Empty if it says none, `?` if what it says is no text. */
   readonly action: string;
   readonly dryRun: boolean;
-  /** True if it is for a waypoint, not for ztunnels. */
+  /** True if it is for a waypoint, not for ztunnels; false also if nobody can read whether it is. */
   readonly targeted: boolean;
   /** As many of these as could be read. */
   readonly targets: readonly PolicyTarget[];
@@ -59,8 +59,8 @@ export function readAuthorizationPolicy(metadata: Metadata, object: Fields): Aut
     action: isAbsent(action) ? "" : typeof action === "string" && action !== "" ? action.slice(0, 80) : "?",
     dryRun: metadata.annotations("istio.io/dry-run") === "true",
     targeted,
-    targets: targets.all,
-    targetsLost: targets.lost,
+    targets,
+    targetsLost: errors.some(({ field }) => field.startsWith("spec.targetRef")),
     selector,
     errors,
     doubtful: errors.length > 0,
@@ -88,11 +88,7 @@ export function isTargeted(spec: Fields, errors: Unread[]): boolean {
 const TARGETS_MAX = 16;
 
 /** Those of `targetRefs`, or the one of `targetRef`. */
-export function targetsOf(
-  { targetRef, targetRefs }: Fields,
-  errors: Unread[],
-): { readonly all: readonly PolicyTarget[]; readonly lost: boolean } {
-  const found = errors.length;
+export function targetsOf({ targetRef, targetRefs }: Fields, errors: Unread[]): readonly PolicyTarget[] {
   const isList = Array.isArray(targetRefs) && targetRefs.length > 0;
   const items: readonly unknown[] = isList ? targetRefs : isFields(targetRef) ? [targetRef] : [];
   if (items.length > TARGETS_MAX)
@@ -100,7 +96,7 @@ export function targetsOf(
       field: "spec.targetRefs",
       message: `has ${items.length} items; at most ${TARGETS_MAX} are read, so split the policy`,
     });
-  const all = items.slice(0, TARGETS_MAX).flatMap((item, at) => {
+  return items.slice(0, TARGETS_MAX).flatMap((item, at) => {
     const target = targetOf(item);
     if (target === undefined)
       errors.push({
@@ -109,7 +105,6 @@ export function targetsOf(
       });
     return target ?? [];
   });
-  return { all, lost: errors.length > found };
 }
 
 function targetOf(item: unknown): PolicyTarget | undefined {

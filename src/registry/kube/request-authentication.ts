@@ -57,7 +57,7 @@ function readAll(
   return {
     id: idOf(metadata),
     targeted: targeted || targetsLost,
-    targets: targets.all,
+    targets,
     targetsLost,
     rules: found.map(({ rule }) => rule),
     errors: found.flatMap(({ refused }) => refused ?? []),

@@ -68,3 +68,13 @@ export const tokenRules = (mesh: ProxiedMesh): readonly TokenRule[] =>
 
 export const problemsIn = ({ registry }: TestMesh): readonly string[] =>
   Array.from(registry.problems.entries(), ([, { object, message }]) => `${object}: ${message}`);
+
+/** No key but one that nobody can sign with. */
+export function refusesAll({ keys }: TokenRule): boolean {
+  if (keys.kind !== "inline") return false;
+  const { keys: all } = JSON.parse(keys.jwks) as {
+    readonly keys: readonly { readonly crv: string; readonly x: string }[];
+  };
+  // Proxies take no key set in which they can use none: then they would keep what they had, or nothing at all.
+  return all.length === 1 && all[0]!.crv === "Ed25519" && all[0]!.x === "vhVn21Yi0tlYbFjYKl-gM_gJP4KMvblWCrrb-iBXCSw";
+}

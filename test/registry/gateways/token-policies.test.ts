@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { test } from "mocha";
 import type { TokenRule } from "../../../src/registry/model/proxy-policies.ts";
-import { problemsIn, proxiedMesh, tokenRules, tokens } from "./proxied.ts";
+import { problemsIn, proxiedMesh, refusesAll, tokenRules, tokens } from "./proxied.ts";
 
 const publicKey = ({ publicKey }: { readonly publicKey: KeyObject }) => publicKey.export({ format: "jwk" });
 const rsa = (modulusLength: number) => publicKey(generateKeyPairSync("rsa", { modulusLength }));
@@ -17,16 +17,6 @@ const ruleOf = (rule: object): TokenRule => {
   assert.equal(rules.length, 1);
   return rules[0]!;
 };
-
-/** No key but one that nobody can sign with. */
-function refusesAll({ keys }: TokenRule): boolean {
-  if (keys.kind !== "inline") return false;
-  const { keys: all } = JSON.parse(keys.jwks) as {
-    readonly keys: readonly { readonly crv: string; readonly x: string }[];
-  };
-  // Proxies take no key set in which they can use none: then they would keep what they had, or nothing at all.
-  return all.length === 1 && all[0]!.crv === "Ed25519" && all[0]!.x === "vhVn21Yi0tlYbFjYKl-gM_gJP4KMvblWCrrb-iBXCSw";
-}
 
 test("a rule with all of its fields is read as it is written", () => {
   const rule = ruleOf({
