@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import protobuf from "protobufjs/minimal.js";
-import { anyOf, envoy } from "../../src/xds/envoy/message.ts";
+import { anyOf, envoy, google } from "../../src/xds/envoy/message.ts";
 import { until } from "./ztunnel-lab.ts";
 
 type Listener = envoy.config.listener.v3.Listener.$Properties;
@@ -40,7 +40,13 @@ function bootstrap({ listeners, clusters }: StaticConfig): Uint8Array {
   writer.ldelim();
   writer.uint32(0x62).fork();
   envoy.config.core.v3.Address.encode(loopback(), writer.uint32(0x1a).fork()).ldelim();
-  return writer.ldelim().finish();
+  writer.ldelim();
+  // As gateways start theirs: Envoy's own bound on regular expressions is a hundred instructions.
+  const level = (name: string) => ({ [`re2.max_program_size.${name}_level`]: { numberValue: 32_768 } });
+  const { Struct } = google.protobuf;
+  writer.uint32(0x8a).fork().uint32(0x0a).fork().uint32(0x0a).string("static");
+  Struct.encode({ fields: { ...level("error"), ...level("warn") } }, writer.uint32(0x12).fork()).ldelim();
+  return writer.ldelim().ldelim().finish();
 }
 
 /** An Envoy with a fixed configuration, on loopback, and what it prints. */

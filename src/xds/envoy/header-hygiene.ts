@@ -52,13 +52,27 @@ export function untrustedHeadersRemoved(): Extension {
 
 const { OVERWRITE_IF_EXISTS_OR_ADD } = envoy.config.core.v3.HeaderValueOption.HeaderAppendAction;
 
-/** Who called, as the service behind us may believe it; after all that routes change. */
-export const PROVEN_HEADERS: readonly HeaderToAdd[] = [
-  {
-    header: { key: "x-forwarded-client-cert", value: `URI=%FILTER_STATE(${PRINCIPAL_KEY}:PLAIN)%` },
-    appendAction: OVERWRITE_IF_EXISTS_OR_ADD,
+/**
+ * Tells the router that a request may be sent again if its connection ends without an answer: by its method its caller
+ * might do so, too (RFC 9110, 9.2.2). Routes could not say so, but for each method apart. The router takes it away.
+ */
+const IDEMPOTENT_RETRY: HeaderToAdd = {
+  header: {
+    key: "x-envoy-retry-on",
+    value:
+      "%CEL(request.method in ['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'] ? 'reset' : 'connect-failure')%",
   },
-];
+  appendAction: OVERWRITE_IF_EXISTS_OR_ADD,
+};
+
+/** Who called, as the service behind us may believe it. */
+const PROVEN_CALLER: HeaderToAdd = {
+  header: { key: "x-forwarded-client-cert", value: `URI=%FILTER_STATE(${PRINCIPAL_KEY}:PLAIN)%` },
+  appendAction: OVERWRITE_IF_EXISTS_OR_ADD,
+};
+
+/** What we say in headers of each request, after all that routes change. */
+export const OUR_HEADERS: readonly HeaderToAdd[] = [PROVEN_CALLER, IDEMPOTENT_RETRY];
 
 /** What Envoy tells itself in headers, and no service needs. */
 export const OWN_HEADERS: readonly string[] = ["x-envoy-internal"];

@@ -2,7 +2,7 @@ import type { HttpRule, NamedMatch, PathMatch } from "../../registry/model/http-
 import { regexProblem } from "../../regex.ts";
 import { refuse } from "./encodable.ts";
 import type { envoy } from "./message.ts";
-import type { StringMatcher } from "./text-matchers.ts";
+import { literal, regexMatcher, type StringMatcher } from "./text-matchers.ts";
 
 type RouteMatch = envoy.config.route.v3.RouteMatch.$Properties;
 
@@ -17,7 +17,7 @@ export function routeMatch(rule: HttpRule): RouteMatch {
     ],
     queryParameters: queryParams.map((match) => ({
       name: match.name,
-      stringMatch: valueMatch(match, rule, "query parameter"),
+      stringMatch: match.kind === "exact" ? queryText(match.value) : valueMatch(match, rule, "query parameter"),
     })),
   };
 }
@@ -39,6 +39,16 @@ function pathMatch(path: PathMatch | undefined, rule: HttpRule): RouteMatch {
 function valueMatch({ name, kind, value }: NamedMatch, rule: HttpRule, what: string): StringMatcher {
   if (kind === "exact") return { exact: value };
   return { safeRegex: { regex: checkedRegex(value, rule, `its match of the ${what} ${name}`) } };
+}
+
+/** Envoy looks at parameters as they are written, which may be in several ways. */
+function queryText(text: string): StringMatcher {
+  if (/^[A-Za-z0-9._~-]*$/.test(text)) return { exact: text };
+  const letters = [...text].map((letter) => {
+    const escaped = [...Buffer.from(letter)].map((byte) => `%${byte.toString(16).padStart(2, "0")}`).join("");
+    return `(?:${literal(letter)}|(?i:${escaped})${letter === " " ? "|\\+" : ""})`;
+  });
+  return regexMatcher(letters.join(""));
 }
 
 function checkedRegex(text: string, rule: HttpRule, field: string): string {

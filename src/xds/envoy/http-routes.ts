@@ -4,7 +4,7 @@ import type { ProxyPolicies } from "../../registry/model/proxy-policies.ts";
 import type { ProxyPort, ProxyService } from "../../registry/model/proxy-service.ts";
 import { authorizationPerRoute } from "./authorization-filters.ts";
 import { headerChanges } from "./header-changes.ts";
-import { OWN_HEADERS, PROVEN_HEADERS } from "./header-hygiene.ts";
+import { OWN_HEADERS, OUR_HEADERS } from "./header-hygiene.ts";
 import { forwardAction } from "./http-forward.ts";
 import { routeMatch } from "./http-match.ts";
 import { envoy, wrapped } from "./message.ts";
@@ -39,7 +39,7 @@ export function routeConfiguration(
         domains: ["*"],
         routes: [...port.rules.map((rule) => routeOf(rule, port.number)), noRoute(service, port)],
         typedPerFilterConfig: authorizationPerRoute(policies, port.number),
-        requestHeadersToAdd: [...PROVEN_HEADERS],
+        requestHeadersToAdd: [...OUR_HEADERS],
         requestHeadersToRemove: [...OWN_HEADERS],
       },
     ],
@@ -103,11 +103,16 @@ const REDIRECT_CODES = {
   308: PERMANENT_REDIRECT,
 } as const;
 
-/** Without a port it is the scheme's own, and without a scheme the service's (Gateway API, HTTPRequestRedirectFilter). */
+/**
+ * Without a port it is the scheme's own, and without a scheme the service's (Gateway API, HTTPRequestRedirectFilter). One
+ * that goes without saying is left out where Envoy can do so: with a host of the rule's own.
+ */
 function redirectAction(redirect: Redirect, rule: HttpRule, servicePort: number) {
   const { scheme, hostname, path, status } = redirect;
-  const byScheme = scheme === "https" ? 443 : scheme === "http" ? 80 : undefined;
-  const port = redirect.port ?? byScheme ?? (hostname === undefined || servicePort === 80 ? undefined : servicePort);
+  const usual = scheme === "https" ? 443 : 80;
+  const wanted = redirect.port ?? (scheme === undefined ? servicePort : usual);
+  const isKept = hostname === undefined && scheme === undefined && redirect.port === undefined;
+  const port = isKept || (hostname !== undefined && wanted === usual) ? undefined : wanted;
   return {
     ...(scheme !== undefined && { schemeRedirect: scheme }),
     ...(hostname !== undefined && { hostRedirect: hostname }),
