@@ -139,15 +139,50 @@ const anyEndpoint: fc.Arbitrary<KubeObject> = fc.oneof(
       ),
     ),
 );
+const parent = fc.oneof(
+  few.map((name) => ({ group: "", kind: "Service", name })),
+  few.map((name) => ({ group: "networking.istio.io", kind: "ServiceEntry", name })),
+);
+const created = fc.constantFrom("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z");
+/** Whole ones only: what one that is not was before shows in what it does now. */
+const anyRoute: fc.Arbitrary<KubeObject> = fc.oneof(
+  fc
+    .tuple(
+      fc.constantFrom("HTTPRoute", "HTTPRoute", "GRPCRoute"),
+      few,
+      parent,
+      created,
+      fc.array(few, { maxLength: 2 }),
+    )
+    .map(([kind, name, parentRef, creationTimestamp, to]) =>
+      object(
+        "gateway.networking.k8s.io/v1",
+        kind,
+        { name, creationTimestamp },
+        { spec: { parentRefs: [parentRef], rules: [{ backendRefs: to.map((name) => ({ name, port: 80 })) }] } },
+      ),
+    ),
+  fc
+    .tuple(few, fc.constantFrom("a", "*.example.com", "b.example.com"), fc.nat({ max: 3 }), home)
+    .map(([name, host, maxConnections, namespace]) =>
+      object(
+        "networking.istio.io/v1",
+        "DestinationRule",
+        { name, namespace },
+        { spec: { host, trafficPolicy: { connectionPool: { tcp: { maxConnections } } } } },
+      ),
+    ),
+);
 const cluster = fc.constantFrom("east", "west").map(clusterId);
 const action = fc.constantFrom("set", "set", "set", "delete", "delete", "leave");
-const step = fc.record({ cluster, written: fc.oneof(anyObject, anyEndpoint), action, flush: fc.boolean() });
+const step = fc.record({ cluster, written: fc.oneof(anyObject, anyEndpoint, anyRoute), action, flush: fc.boolean() });
 
 const idOf = ({ kind, metadata }: KubeObject) => `${kind}/${metadata.namespace ?? ""}/${metadata.name}`;
 
 function contents({ registry }: TestMesh) {
   const { workloads, services, policies, waypoints, problems } = registry;
-  return [workloads, services, policies, waypoints, problems].map(
+  const { rules, settings, verdicts } = registry.routes;
+  return [workloads, services, policies, waypoints, problems, rules, settings, verdicts].map(
     (collection) => new Map<string, unknown>(collection.entries()),
   );
 }

@@ -12,8 +12,11 @@ import { seededRandom, type SeededRandom } from "../sim/world.ts";
 import { authorization, object, service, serviceEntry } from "./mesh.ts";
 import { wantedMesh } from "./wanted-mesh.ts";
 
-const { AUTHORIZATION_POLICIES, CONFIG_MAPS, GATEWAYS, NAMESPACES, SERVICES, SERVICE_ENTRIES } = types;
-const READ: readonly ResourceType[] = [NAMESPACES, GATEWAYS, SERVICES, SERVICE_ENTRIES, AUTHORIZATION_POLICIES];
+const { AUTHORIZATION_POLICIES, CONFIG_MAPS, GATEWAYS, HTTP_ROUTES, NAMESPACES, SERVICES, SERVICE_ENTRIES } = types;
+const READ: readonly ResourceType[] = [
+  ...[NAMESPACES, GATEWAYS, SERVICES, SERVICE_ENTRIES],
+  ...[AUTHORIZATION_POLICIES, HTTP_ROUTES],
+];
 const ROOTS = "PEM";
 
 type Mesh = ReturnType<typeof wantedMesh>;
@@ -90,8 +93,13 @@ class People {
       () => this.#put(SERVICES, service(name, "10.96.0.1", {}, { labels })),
       () => this.#put(SERVICE_ENTRIES, serviceEntry(name, this.#hosts(), { labels })),
       () => this.#put(GATEWAYS, this.#gateway()),
+      () => this.#put(HTTP_ROUTES, this.#route(name)),
+      () => this.#gossipOfParents(name),
       () => this.server.put(namespaceOf(`ns-${random.below(4)}`)),
-      () => this.server.remove(random.pick([authorization(name, {}), service(name, ""), serviceEntry(name, {})])),
+      () =>
+        this.server.remove(
+          random.pick([authorization(name, {}), service(name, ""), serviceEntry(name, {}), this.#route(name)]),
+        ),
       () => this.#gossip(name),
     ];
     random.pick(deeds)();
@@ -108,6 +116,17 @@ class People {
     const others = conditions.filter((condition) => condition.type !== "Gossip");
     const gossip = { type: "Gossip", status: "True", reason: `News${this.random.below(1000)}` };
     this.server.put({ ...held, status: { ...rest, conditions: [...others, gossip] } });
+  }
+
+  /** The same of a route: another controller's word of another parent. */
+  #gossipOfParents(name: string): void {
+    const held = this.server.get(HTTP_ROUTES, "shop", name);
+    if (held === undefined) return;
+    const { parents = [] } = (held["status"] ?? {}) as { readonly parents?: readonly { controllerName: string }[] };
+    const others = parents.filter(({ controllerName }) => controllerName !== "example.com/edge");
+    const conditions = [{ type: "Gossip", status: "True", reason: `News${this.random.below(1000)}` }];
+    const gossip = { parentRef: { name: "edge" }, controllerName: "example.com/edge", conditions };
+    this.server.put({ ...held, status: { parents: [...others, gossip] } });
   }
 
   #put(type: ResourceType, draft: KubeObject): void {
@@ -127,6 +146,14 @@ class People {
       { selector: { matchLabels: { app: "ghost" } } },
       { targetRefs: [{ group: "", kind: "Service", name: `o${random.below(4)}` }] },
     ]);
+  }
+
+  #route(name: string): KubeObject {
+    const { random } = this;
+    const service = (): Record<string, unknown> => ({ group: "", kind: "Service", name: `o${random.below(4)}` });
+    const parentRefs = random.pick([[service()], [{ name: "edge" }, service()], [{ name: "edge" }]]);
+    const rules = [{ backendRefs: [{ name: `o${random.below(4)}`, port: 80 }] }];
+    return object("gateway.networking.k8s.io/v1", "HTTPRoute", { name }, { spec: { parentRefs, rules } });
   }
 
   #hosts(): Record<string, unknown> {
@@ -210,7 +237,8 @@ for (let seed = 1; seed <= 10; seed++)
     assert.deepEqual(moved, [], "something is written again and again");
     assert.deepEqual(wrongs, []);
     assert.ok(terms.size > 1, "one replica led all the time, so nothing was tried");
-    assert.ok(host.metric("status_writes_total{kind=AuthorizationPolicy,result=written}") > 0);
+    for (const kind of ["AuthorizationPolicy", "HTTPRoute"])
+      assert.ok(host.metric(`status_writes_total{kind=${kind},result=written}`) > 0, kind);
   });
 
 test("two replicas that both believed to lead would write the same bytes", async () => {

@@ -12,17 +12,25 @@ import type { BackendSettings } from "../model/proxy-backend.ts";
 import type { Service } from "../model/service.ts";
 import type { RouteOptions } from "./route-parents.ts";
 
-/** What DestinationRules say of a service: what holds for all, and for the waypoints of single namespaces. */
+/** What DestinationRules say of a service. */
 export interface HostSettings {
-  readonly forAll: RuleSettings | undefined;
-  /** In order of the namespace. */
-  readonly forNamespaces: readonly (RuleSettings & { readonly namespace: string })[];
+  /** Namespaces whose rules count for a waypoint elsewhere: the service's, and then the root namespace. */
+  readonly homes: readonly string[];
+  /** In order of preference within each namespace. */
+  readonly rules: readonly RuleSettings[];
 }
 
 export interface RuleSettings {
+  readonly namespace: string;
+  /** Namespaces of the waypoints that it is for; `*` for all. */
+  readonly exportTo: readonly string[];
   readonly all: BackendSettings;
+  /** What is said of a port replaces all that is said of the host. */
   readonly ports: readonly (readonly [port: number, settings: BackendSettings])[];
 }
+
+/** Of one host; beyond them is a mistake, and each service would carry it. */
+const RULES_MAX = 100;
 
 /** What holds where nobody says anything. */
 export const DEFAULT_SETTINGS: BackendSettings = {
@@ -38,17 +46,25 @@ export const DEFAULT_SETTINGS: BackendSettings = {
   balance: "least-request",
 };
 
-/** What holds for one port, at the waypoints of `namespace`. */
-export function settingsFor(found: HostSettings | undefined, namespace: string, port: number): BackendSettings {
-  const rule = found?.forNamespaces.find((each) => each.namespace === namespace) ?? found?.forAll;
+/**
+ * What holds for one port at the waypoints of `client`, as Istio finds it: a rule of that namespace, then of the service's,
+ * then of the root namespace; each only where it is exported to.
+ */
+export function settingsFor(found: HostSettings | undefined, client: string, port: number): BackendSettings {
+  const rule = found && ruleFor(found, client);
   return rule?.ports.find(([number]) => number === port)?.[1] ?? rule?.all ?? DEFAULT_SETTINGS;
 }
 
-/**
- * As Istio finds them: a rule in the waypoint's own namespace, then in the service's, then in the root namespace; each
- * only where it is exported to. Of one namespace the rule for the very host comes first, then that with the longest
- * wildcard, then the oldest.
- */
+function ruleFor({ homes, rules }: HostSettings, client: string): RuleSettings | undefined {
+  const seen = rules.filter(({ exportTo }) => exportTo.includes("*") || exportTo.includes(client));
+  for (const home of [client, ...homes]) {
+    const rule = seen.find(({ namespace }) => namespace === home);
+    if (rule !== undefined) return rule;
+  }
+  return undefined;
+}
+
+/** Of one namespace the rule for the very host comes first, then that with the longest wildcard, then the oldest. */
 export function backendSettings(
   graph: Graph,
   objects: Objects,
@@ -71,8 +87,9 @@ export function backendSettings(
     to: ({ key, namespace, hostname }, reads) => {
       const wide = (reads.wild.get("all") ?? []).filter(({ host }) => host === "*" || hostname.endsWith(host.slice(1)));
       const found = [...[...reads.rules.get(hostname)].sort(byAge), ...wide];
-      const settings = found.length > 0 ? settingsOf(found, namespace, mesh.rootNamespace) : undefined;
-      return settings ? [[key, settings] as const] : [];
+      if (found.length === 0) return [];
+      const homes = [namespace, mesh.rootNamespace];
+      return [[key, { homes, rules: found.slice(0, RULES_MAX).map(ruleSettings) }] as const];
     },
   });
 }
@@ -84,31 +101,11 @@ const byAge = ({ id: a }: DestinationRule, { id: b }: DestinationRule): number =
 const fullHost = ({ id, host }: DestinationRule, clusterDomain: string): string =>
   host.includes(".") || host === "*" ? host : `${host}.${id.namespace}.svc.${clusterDomain}`;
 
-/** `rules` are in order of preference. */
-function settingsOf(
-  rules: readonly DestinationRule[],
-  namespace: string,
-  rootNamespace: string,
-): HostSettings | undefined {
-  const inside = (home: string): DestinationRule | undefined =>
-    rules.find(({ id, exportTo }) => id.namespace === home && isExported(exportTo, home));
-  const forAll = inside(namespace) ?? inside(rootNamespace);
-  const clients = [...new Set(rules.map(({ id }) => id.namespace))].filter((each) => each !== namespace);
-  const forNamespaces = clients.sort().flatMap((client) => {
-    const rule = rules.find(({ id }) => id.namespace === client);
-    return rule === undefined ? [] : [{ namespace: client, ...ruleSettings(rule) }];
-  });
-  if (forAll === undefined && forNamespaces.length === 0) return undefined;
-  return { forAll: forAll && ruleSettings(forAll), forNamespaces };
-}
-
-const isExported = (exportTo: readonly string[], own: string): boolean =>
-  exportTo.length === 0 || exportTo.some((each) => each === "*" || each === "." || each === own);
-
-function ruleSettings({ traffic, ports }: DestinationRule): RuleSettings {
+function ruleSettings({ id, exportTo, traffic, ports }: DestinationRule): RuleSettings {
   return {
+    namespace: id.namespace,
+    exportTo: exportTo.length === 0 ? ["*"] : exportTo.map((each) => (each === "." ? id.namespace : each)),
     all: { ...DEFAULT_SETTINGS, ...traffic },
-    // What is said of a port replaces all that is said of the host (Istio).
     ports: [...ports].sort(([a], [b]) => a - b).map(([port, said]) => [port, { ...DEFAULT_SETTINGS, ...said }]),
   };
 }

@@ -274,7 +274,10 @@ test("a backend speaks what its port says, and as its settings say", () => {
   assert.deepEqual(protocols, ["http2", "same", "tcp", "same"]);
   const service = serviceName("shop", "cart.shop.svc.cluster.local");
   const settings = { ...DEFAULT_SETTINGS, maxConnections: 5 };
-  mesh.settings.set(service, { forAll: { all: settings, ports: [] }, forNamespaces: [] });
+  mesh.settings.set(service, {
+    homes: ["shop"],
+    rules: [{ namespace: "shop", exportTo: ["*"], all: settings, ports: [] }],
+  });
   mesh.graph.flush();
   assert.deepEqual(mesh.configs.backends.get(`${WAYPOINT} ${service}:2`)?.settings, settings);
 });
