@@ -19,7 +19,7 @@ export class EnvoyProcess {
       // In a process group of its own: a Ctrl-C is ours, and must not end it before it is drained.
       detached: true,
     });
-    // Who is killed himself must not leave it behind with a certificate that nobody renews.
+    // A second signal ends us in the middle of draining. (Of a container whose first process is killed nothing is left.)
     process.once("exit", this.#killWithUs);
     this.ended = new Promise((resolve) => {
       const end = (how: string): void => {

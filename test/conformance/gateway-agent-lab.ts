@@ -1,0 +1,210 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import * as http2 from "node:http2";
+import { type AddressInfo, createServer, type Server } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { connect, type TLSSocket } from "node:tls";
+import { type Pair, TestAuthority } from "../kits/tls.ts";
+import { AdsStandIn, type StandInPorts } from "./ads-stand-in.ts";
+import { Causeway, endWithUs, eventually } from "./causeway-process.ts";
+
+const program = join(import.meta.dirname, "..", "..", "src", "main.js");
+
+const MESH = `
+apiVersion: v1
+kind: Namespace
+metadata: { name: shop, labels: { istio.io/dataplane-mode: ambient } }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: waypoint-1, namespace: shop }
+spec: { serviceAccountName: waypoint, nodeName: n1, containers: [{ name: proxy, image: proxy }] }
+`;
+
+/** Ports that nobody has: Envoy is told which to take. */
+export async function freePorts(count: number): Promise<readonly number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer().listen(0, "127.0.0.1");
+      await once(server, "listening");
+      return server;
+    }),
+  );
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  for (const server of servers) server.close();
+  return ports;
+}
+
+/** One `causeway gateway`, as a kubelet starts it. */
+export class GatewayProcess {
+  readonly #process: ChildProcess;
+  readonly #ready: number;
+  readonly adminPort: number;
+  readonly exit: Promise<number | null>;
+  log = "";
+
+  constructor(flags: readonly string[], ready: number, adminPort: number) {
+    this.#ready = ready;
+    this.adminPort = adminPort;
+    // What names the Envoy of the tests must not start one here.
+    const { ENVOY: _, ...env } = process.env;
+    const command = ["--enable-source-maps", program, "gateway", ...flags];
+    this.#process = spawn(process.execPath, command, { env, stdio: ["ignore", "pipe", "pipe"] });
+    endWithUs(this.#process);
+    for (const stream of [this.#process.stdout!, this.#process.stderr!])
+      stream.on("data", (bytes: Buffer) => (this.log += bytes.toString()));
+    this.exit = new Promise((resolve) => this.#process.once("exit", resolve));
+  }
+
+  stop(): void {
+    this.#process.kill("SIGTERM");
+  }
+
+  /** At once, and its Envoy with it, as the end of a container does. */
+  async kill(): Promise<void> {
+    this.#process.kill("SIGKILL");
+    await this.exit;
+    if (Number.isInteger(this.envoyPid) && existsSync(`/proc/${this.envoyPid}`)) process.kill(this.envoyPid, "SIGKILL");
+  }
+
+  /** Of the Envoy that it has started. */
+  get envoyPid(): number {
+    return Number(/Envoy is started\s+pid=(\d+)/.exec(this.log)?.[1]);
+  }
+
+  /** Whether /healthz/ready says 200, and what else it says. */
+  async readiness(): Promise<{ readonly ok: boolean; readonly text: string }> {
+    const answer = await fetch(`http://127.0.0.1:${this.#ready}/healthz/ready`);
+    return { ok: answer.ok, text: (await answer.text()).trim() };
+  }
+
+  async becomesReady(): Promise<void> {
+    let said = "";
+    await eventually("the gateway is ready", 20_000, async () => {
+      const { ok, text } = await this.readiness();
+      said = text;
+      return ok;
+    }).catch((thrown: unknown) => {
+      throw new Error(`${(thrown as Error).message}: ${said}\n${this.log.slice(-3000)}`);
+    });
+  }
+
+  async envoy(path: string): Promise<string> {
+    return (await fetch(`http://127.0.0.1:${this.adminPort}${path}`)).text();
+  }
+}
+
+/** `causeway serve` for identities, a stand-in for listeners, a server behind, and callers. */
+export class AgentLab {
+  readonly folder = mkdtempSync(join(tmpdir(), "causeway-agent-"));
+  readonly #gateways: GatewayProcess[] = [];
+  #plane: Causeway | undefined;
+  #echo: Server | undefined;
+  #ads: AdsStandIn | undefined;
+  #caller: Pair | undefined;
+  #root: TestAuthority | undefined;
+
+  get ads(): AdsStandIn {
+    return this.#ads!;
+  }
+  get root(): TestAuthority {
+    return this.#root!;
+  }
+  get rootFile(): string {
+    return this.#at("roots.pem");
+  }
+
+  async start(): Promise<void> {
+    const root = (this.#root = await TestAuthority.create());
+    for (const name of ["cacerts", "manifests"]) mkdirSync(this.#at(name));
+    writeFileSync(this.#at("manifests/mesh.yaml"), MESH);
+    const pems = { "ca-cert": root.root, "ca-key": root.key, "cert-chain": root.root, "root-cert": root.root };
+    for (const [name, pem] of Object.entries(pems)) writeFileSync(this.#at(`cacerts/${name}.pem`), pem);
+    writeFileSync(this.rootFile, root.root);
+    const mesh = ["--manifests", this.#at("manifests")];
+    const flags = [...mesh, "--cacerts", this.#at("cacerts")];
+    this.#plane = await Causeway.start({ folder: this.#at("state"), flags });
+    const account = ["-n", "shop", "--pod", "waypoint-1"];
+    const token = execFileSync(process.execPath, [program, "token", ...mesh, "--state", this.#at("state"), ...account]);
+    writeFileSync(this.#at("token"), token);
+    this.#caller = await root.issue(["spiffe://cluster.local/ns/shop/sa/cart"]);
+    this.#echo = createServer((socket) => socket.on("error", () => socket.destroy()).pipe(socket)).listen(
+      0,
+      "127.0.0.1",
+    );
+    await once(this.#echo, "listening");
+    this.#ads = await AdsStandIn.start(root);
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#gateways.map((gateway) => gateway.kill()));
+    await this.#ads?.stop();
+    this.#echo?.close();
+    await this.#plane?.stop();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  /** The ports of new listeners, which the stand-in gives from now on. */
+  async listeners(): Promise<StandInPorts> {
+    const [hbone, tcp] = await freePorts(2);
+    const ports = { hbone: hbone!, tcp: tcp!, echo: (this.#echo!.address() as AddressInfo).port };
+    this.ads.give(ports, this.root.root);
+    return ports;
+  }
+
+  async gateway(runDir: string, ...more: readonly string[]): Promise<GatewayProcess> {
+    const [ready, metrics, admin, stats] = (await freePorts(4)).map(String);
+    const who = ["--gateway", "waypoint", "--pod", "waypoint-1", "-n", "shop", "--address", "127.0.0.1"];
+    const { xds } = this.#plane!.connection!;
+    const where = ["--ca", xds, "--xds", `127.0.0.1:${this.ads.port}`, "--cluster", "Kubernetes"];
+    const files = ["--root", this.rootFile, "--token", this.#at("token"), "--run-dir", this.#at(runDir)];
+    const ports = ["--ready-port", ready!, "--metrics-port", metrics!, "--envoy-admin-port", admin!];
+    const flags = [...who, ...where, ...files, ...ports, "--envoy-stats-port", stats!, "--concurrency", "1", ...more];
+    const gateway = new GatewayProcess(flags, Number(ready), Number(admin));
+    this.#gateways.push(gateway);
+    return gateway;
+  }
+
+  /** A caller's HTTP/2 connection. */
+  http(port: number): Promise<http2.ClientHttp2Session> {
+    const session = http2.connect(`https://127.0.0.1:${port}`, this.#tls());
+    return new Promise((resolve, reject) => session.once("connect", () => resolve(session)).once("error", reject));
+  }
+
+  /** A caller's connection for bytes. */
+  async tcp(port: number): Promise<TLSSocket> {
+    const socket = connect({ host: "127.0.0.1", port, ...this.#tls() });
+    await once(socket, "secureConnect");
+    // Who reads nothing does not see an end either.
+    return socket.on("error", () => {}).resume();
+  }
+
+  #tls() {
+    const { certificate: cert, key } = this.#caller!;
+    return { cert, key, ca: this.root.root, ALPNProtocols: ["h2"], checkServerIdentity: () => undefined };
+  }
+
+  #at(name: string): string {
+    return join(this.folder, name);
+  }
+}
+
+/** What is served to GET /. */
+export function get(session: http2.ClientHttp2Session): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const stream = session.request({ ":path": "/" });
+    let text = "";
+    stream.on("data", (bytes: Buffer) => (text += bytes.toString()));
+    stream.once("end", () => resolve(text));
+    stream.once("error", reject);
+  });
+}
+
+/** What comes back. */
+export async function echoed(socket: TLSSocket, text: string): Promise<string> {
+  const back = once(socket, "data") as Promise<[Buffer]>;
+  socket.write(text);
+  return (await back)[0].toString();
+}

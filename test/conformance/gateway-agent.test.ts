@@ -1,0 +1,153 @@
+import assert from "node:assert/strict";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { TLSSocket } from "node:tls";
+import { promisify } from "node:util";
+import { after, before, test } from "mocha";
+import { TestAuthority } from "../kits/tls.ts";
+import { endWithUs, eventually } from "./causeway-process.ts";
+import { envoyBinary } from "./envoy-binary.ts";
+import { AgentLab, echoed, get } from "./gateway-agent-lab.ts";
+
+const lab = new AgentLab();
+let envoy = "";
+
+before(async function () {
+  const found = await envoyBinary();
+  if (typeof found !== "string") {
+    console.log(`    skipped: ${found.missing}`);
+    this.skip();
+  }
+  envoy = found;
+  await lab.start();
+});
+after(() => lab.stop());
+
+const serialOf = (socket: TLSSocket): string => socket.getPeerCertificate().serialNumber;
+const alive = (pid: number): boolean => existsSync(`/proc/${pid}`);
+
+test("Envoy starts with the agent's certificate, is configured over mutual TLS, and only then ready", async () => {
+  const gateway = await lab.gateway("first", "--envoy", envoy);
+  await eventually("Envoy asks the control plane", 20_000, () => lab.ads.seen.length > 0);
+  assert.deepEqual(lab.ads.seen[0], {
+    node: "waypoint~127.0.0.1~waypoint-1.shop~shop.svc.cluster.local",
+    chain: 2,
+  });
+  await eventually("it says what it waits for", 5_000, async () =>
+    /^not ready: Envoy is \w+: (the control plane|it has no listener)/.test((await gateway.readiness()).text),
+  );
+  const ports = await lab.listeners();
+  await gateway.becomesReady();
+  assert.equal(await get(await lab.http(ports.hbone)), "hello");
+  assert.equal(await echoed(await lab.tcp(ports.tcp), "a"), "a");
+  assert.doesNotMatch(gateway.log, /deprecated|\[error\]|\[critical\]/i);
+  await gateway.kill();
+});
+
+test("the bootstrap is one that a strict Envoy takes without a word", async () => {
+  const run = promisify(execFile);
+  const file = join(lab.folder, "first", "bootstrap.json");
+  const strict = ["--mode", "validate", "--reject-unknown-dynamic-fields", "-l", "warning", "-c", file];
+  const { stdout, stderr } = await run(envoy, [...strict, "--use-dynamic-base-id"]);
+  assert.match(stdout + stderr, /bootstrap\.json' OK/);
+  assert.doesNotMatch(stdout + stderr, /warning|deprecated/i);
+});
+
+test("a renewal drops no connection: old ones go on, and new ones see the new certificate, in both forms of SDS", async () => {
+  const ports = await lab.listeners();
+  const gateway = await lab.gateway("renewal", "--envoy", envoy);
+  await gateway.becomesReady();
+  const [session, socket] = [await lab.http(ports.hbone), await lab.tcp(ports.tcp)];
+  const before = serialOf(socket);
+  assert.equal(serialOf(session.socket as TLSSocket), before);
+  // Another root is another reason to renew.
+  writeFileSync(lab.rootFile, `${lab.root.root}\n${(await TestAuthority.create("CN=next")).root}\n`);
+  for (const [what, open] of [
+    ["by deltas", async () => serialOf((await lab.http(ports.hbone)).socket as TLSSocket)],
+    ["by the whole state", async () => serialOf(await lab.tcp(ports.tcp))],
+  ] as const)
+    await eventually(`Envoy shows the new certificate, read ${what}`, 15_000, async () => (await open()) !== before);
+  assert.equal(await get(session), "hello");
+  assert.equal(await echoed(socket, "still here"), "still here");
+  assert.equal(serialOf(socket), before);
+  const stats = await gateway.envoy("/stats?filter=update_rejected|sds");
+  assert.doesNotMatch(stats, /update_rejected: [1-9]/);
+  await gateway.kill();
+});
+
+test("when it is stopped, callers are told to go, what is open goes on, and the end is clean", async () => {
+  const ports = await lab.listeners();
+  const gateway = await lab.gateway("drain", "--envoy", envoy, "--drain", "30s");
+  await gateway.becomesReady();
+  const { envoyPid } = gateway;
+  const [session, socket] = [await lab.http(ports.hbone), await lab.tcp(ports.tcp)];
+  const told = once(session, "goaway");
+  gateway.stop();
+  await eventually("it drains", 5_000, () => gateway.log.includes("draining"));
+  assert.match((await gateway.readiness()).text, /^not ready: the gateway is being stopped, and drains/);
+  assert.equal(await get(session), "hello");
+  await told;
+  const late = await lab.http(ports.hbone);
+  assert.equal(await get(late), "hello", "who has not heard yet is served");
+  late.close();
+  assert.equal(await echoed(socket, "b"), "b");
+  await new Promise((resolve) => setTimeout(resolve, 6_000));
+  assert.equal(await echoed(socket, "c"), "c", "the shortest time is over, and this connection is still open");
+  socket.end();
+  assert.equal(await gateway.exit, 0);
+  assert.match(gateway.log, /drained: no connection is open/);
+  assert.ok(!alive(envoyPid));
+});
+
+test("a connection that stays is cut when the time to drain is over", async () => {
+  const ports = await lab.listeners();
+  const gateway = await lab.gateway("cut", "--envoy", envoy, "--drain", "2s");
+  await gateway.becomesReady();
+  const socket = await lab.tcp(ports.tcp);
+  const cut = once(socket, "close");
+  gateway.stop();
+  assert.equal(await gateway.exit, 0);
+  await cut;
+  assert.match(gateway.log, /the time to drain is over: connections that are open are cut\s+connections=1/);
+});
+
+test("a second signal ends both at once", async () => {
+  const ports = await lab.listeners();
+  const gateway = await lab.gateway("twice", "--envoy", envoy);
+  await gateway.becomesReady();
+  await lab.tcp(ports.tcp);
+  const { envoyPid } = gateway;
+  gateway.stop();
+  await eventually("it drains", 5_000, () => gateway.log.includes("draining"));
+  const startedAt = performance.now();
+  gateway.stop();
+  assert.equal(await gateway.exit, 2);
+  assert.ok(performance.now() - startedAt < 2_000);
+  await eventually("Envoy is gone", 2_000, () => !alive(envoyPid));
+});
+
+test("an Envoy that ends by itself takes the agent with it, with a sentence", async () => {
+  await lab.listeners();
+  const gateway = await lab.gateway("killed", "--envoy", envoy);
+  await gateway.becomesReady();
+  process.kill(gateway.envoyPid, "SIGKILL");
+  assert.equal(await gateway.exit, 2);
+  assert.match(gateway.log, /causeway: Envoy ended by itself \(signal SIGKILL\), and its log says why/);
+});
+
+test("an Envoy of another container waits for its bootstrap, and is drained and ended all the same", async () => {
+  const ports = await lab.listeners();
+  const gateway = await lab.gateway("apart", "--drain", "5s");
+  const file = join(lab.folder, "apart", "bootstrap.json");
+  await eventually("the bootstrap is there", 20_000, () => existsSync(file));
+  const other = spawn(envoy, ["-c", file, "--use-dynamic-base-id", "-l", "off"], { stdio: "ignore" });
+  endWithUs(other);
+  await gateway.becomesReady();
+  assert.equal(await get(await lab.http(ports.hbone)), "hello");
+  const gone = once(other, "exit");
+  gateway.stop();
+  assert.equal(await gateway.exit, 0);
+  await gone;
+});
