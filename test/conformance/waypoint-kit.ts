@@ -3,6 +3,7 @@ import { ANY_REQUEST, type HttpRule, NO_CHANGES } from "../../src/registry/model
 import { backendName } from "../../src/registry/model/proxy-backend.ts";
 import type { ProxyPolicies, RequestPolicy, TokenPolicy } from "../../src/registry/model/proxy-policies.ts";
 import type { ProxyPort, ProxyService } from "../../src/registry/model/proxy-service.ts";
+import { DESTINATION_ADDRESS } from "../../src/xds/envoy/filter-state.ts";
 import { PRINCIPAL_KEY, SOURCE_KEY } from "../../src/xds/envoy/rbac-principals.ts";
 import { anyOf, envoy } from "../../src/xds/envoy/message.ts";
 import { loopback } from "./static-envoy.ts";
@@ -66,6 +67,7 @@ export function listenerFor(name: string, principal: string, filters: readonly F
     onNewConnection: [
       state(PRINCIPAL_KEY, "envoy.string", principal),
       state(SOURCE_KEY, SOURCE_KEY, "%DOWNSTREAM_REMOTE_ADDRESS%"),
+      state(DESTINATION_ADDRESS, DESTINATION_ADDRESS, "%DOWNSTREAM_LOCAL_ADDRESS%"),
     ],
   });
   return { name, address: loopback(), filterChains: [{ filters: [{ name: "state", typedConfig }, ...filters] }] };

@@ -1,11 +1,13 @@
 import type { ProxyPolicies, RequestPolicy } from "../../registry/model/proxy-policies.ts";
+import type { ProxyPort } from "../../registry/model/proxy-service.ts";
 import { anyOf, envoy } from "./message.ts";
 import { escapedSlashPolicy, looksAtPaths } from "./escaped-slashes.ts";
 import { type Rbac, type RbacPlace, rbacOf } from "./rbac.ts";
+import { CONNECTION, REQUEST, tunnelSight } from "./rbac-layer.ts";
 
 type HttpFilter = envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter.$Properties;
 type NetworkFilter = envoy.config.listener.v3.Filter.$Properties;
-type PerFilterConfig = NonNullable<envoy.config.route.v3.VirtualHost.$Properties["typedPerFilterConfig"]>;
+export type PerFilterConfig = NonNullable<envoy.config.route.v3.VirtualHost.$Properties["typedPerFilterConfig"]>;
 
 /** Names of both filters, in their order; routes configure them by these. */
 const DENY = "rbac.deny";
@@ -30,16 +32,38 @@ export function authorizationFilters(): HttpFilter[] {
 
 /** What routes say to those filters. */
 export function authorizationPerRoute(policies: ProxyPolicies | undefined, port: number): PerFilterConfig {
-  const stages = stagesOf(policies, { layer: "http", port });
+  const stages = stagesOf(policies, { sight: REQUEST, port });
   return {
     [DENY]: anyOf(PerRoute, { rbac: filterConfig("deny", stages.deny) }),
     [ALLOW]: anyOf(PerRoute, { rbac: filterConfig("allow", stages.allow) }),
   };
 }
 
+/** Filters of tunnels, which take from the routes what policies say; where routes say nothing, nothing is refused. */
+export const tunnelAuthorizationFilters = (): HttpFilter[] =>
+  [DENY, ALLOW].map((name) => ({ name, typedConfig: anyOf(Filter, {}) }));
+
+/**
+ * What routes of tunnels say to those: a port that is no HTTP, or may be none, is closed to whom it is closed in any case
+ * before the tunnel is open. Its own chain asks only with the caller's first byte, and some servers speak first.
+ */
+export function authorizationPerTunnel(
+  authorization: readonly RequestPolicy[],
+  { number, protocol }: Pick<ProxyPort, "number" | "protocol">,
+): PerFilterConfig {
+  if (protocol === "http") return {};
+  const enforced = authorization.filter(({ dryRun }) => !dryRun);
+  const place: RbacPlace = { sight: tunnelSight(protocol), port: number };
+  const [deny, allow] = (["deny", "allow"] as const).map((action) => stageOf(action, enforced, place));
+  return {
+    ...(deny?.rules && { [DENY]: anyOf(PerRoute, { rbac: filterConfig("deny", deny) }) }),
+    ...(allow?.rules && { [ALLOW]: anyOf(PerRoute, { rbac: filterConfig("allow", allow) }) }),
+  };
+}
+
 /** The same for connections. */
 export function connectionAuthorization(policies: ProxyPolicies | undefined, port: number): NetworkFilter[] {
-  const stages = stagesOf(policies, { layer: "tcp", port });
+  const stages = stagesOf(policies, { sight: CONNECTION, port });
   return (["deny", "allow"] as const)
     .filter((action) => stages[action].rules !== undefined || stages[action].shadowRules !== undefined)
     .map((action) => ({
@@ -59,7 +83,7 @@ interface Stage {
 
 function stagesOf(policies: ProxyPolicies | undefined, place: RbacPlace): Record<RequestPolicy["action"], Stage> {
   const all = policies?.authorization ?? [];
-  const guarded = place.layer === "http" && all.some((policy) => !policy.dryRun && looksAtPaths(policy));
+  const guarded = place.sight.http === "seen" && all.some((policy) => !policy.dryRun && looksAtPaths(policy));
   const deny = stageOf("deny", all, place);
   return { deny: guarded ? guardedStage(deny) : deny, allow: stageOf("allow", all, place) };
 }

@@ -1,6 +1,9 @@
 import type { ServiceName } from "../../names.ts";
 import type { EastWestRoute, EastWestPort } from "../../registry/model/east-west-route.ts";
 import type { BackendName } from "../../registry/model/proxy-backend.ts";
+import type { RequestPolicy } from "../../registry/model/proxy-policies.ts";
+import type { ProxyPort } from "../../registry/model/proxy-service.ts";
+import { authorizationPerTunnel } from "./authorization-filters.ts";
 import { CALLER_HEADER } from "./connect-terminate.ts";
 import { durationOf, envoy, wrapped } from "./message.ts";
 import { CONNECT_ROUTES, inboundName, outboundName } from "./resource-names.ts";
@@ -14,7 +17,9 @@ export interface ConnectService {
   readonly service: ServiceName;
   /** In their own text: IPv6 addresses without brackets. */
   readonly authorities: readonly string[];
-  readonly ports: readonly number[];
+  readonly ports: readonly Pick<ProxyPort, "number" | "protocol">[];
+  /** Of ports that may be no HTTP; none if all of them are HTTP. */
+  readonly authorization: readonly RequestPolicy[];
 }
 
 /** What a gateway lets callers tunnel to. */
@@ -41,10 +46,12 @@ export function encodeConnectRoutes({ services, eastWest }: ConnectTable): Uint8
   }).finish();
 }
 
-function hostsOfService({ service, authorities, ports }: ConnectService): Host[] {
-  const hosts = ports.map((port) =>
-    hostOf(inboundName(service, port), authorities, port, [to(inboundName(service, port))]),
-  );
+function hostsOfService({ service, authorities, ports, authorization }: ConnectService): Host[] {
+  const hosts = ports.map((port) => {
+    const name = inboundName(service, port.number);
+    const host = hostOf(name, authorities, port.number, [to(name)]);
+    return { ...host, typedPerFilterConfig: authorizationPerTunnel(authorization, port) };
+  });
   return [...hosts, noSuchPort(service, authorities)];
 }
 

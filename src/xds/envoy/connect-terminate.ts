@@ -1,4 +1,5 @@
 import type { ProxyGateway } from "../../registry/model/proxy-gateway.ts";
+import { tunnelAuthorizationFilters } from "./authorization-filters.ts";
 import { ADS } from "./config-sources.ts";
 import { callerLog, tunnelLog } from "./connect-logs.ts";
 import { DESTINATION_ADDRESS, stateOf } from "./filter-state.ts";
@@ -67,7 +68,11 @@ const manager = (kind: ProxyGateway["kind"]): Manager => ({
   skipXffAppend: true,
   generateRequestId: wrapped(false),
   earlyHeaderMutationExtensions: [callerHeader()],
-  httpFilters: [oneIdentity(), ...(kind === "waypoint" ? [callerState()] : []), router()],
+  httpFilters: [
+    oneIdentity(),
+    ...(kind === "waypoint" ? [callerState(), ...tunnelAuthorizationFilters()] : []),
+    router(),
+  ],
   accessLog: [tunnelLog(kind)],
 });
 

@@ -82,16 +82,19 @@ const withoutRules = (port: ProxyPort): ProxyPort => ({ ...port, rules: [] });
 
 function connectTables(
   graph: Graph,
-  { gateways, services, eastWestRoutes }: ProxyCollections,
+  { gateways, services, policies, eastWestRoutes }: ProxyCollections,
 ): Collection<string, ConnectTable> {
   const heads = derive(graph, {
     name: "connect-services",
     distinct: true,
     from: services,
-    reads: {},
-    to: ({ gateway, service, authorities, ports }, _reads, key): [[string, Owned<ConnectService>]] => [
-      [key, { gateway, service, authorities, ports: ports.map(({ number }) => number) }],
-    ],
+    reads: { policies },
+    to: ({ gateway, service, authorities, ports }, reads, key): [[string, Owned<ConnectService>]] => {
+      const heads = ports.map(({ number, protocol }) => ({ number, protocol }));
+      const isHttp = heads.every(({ protocol }) => protocol === "http");
+      const authorization = isHttp ? [] : (reads.policies.get(key)?.authorization ?? []);
+      return [[key, { gateway, service, authorities, ports: heads, authorization }]];
+    },
   });
   return derive(graph, {
     name: "connect-tables",

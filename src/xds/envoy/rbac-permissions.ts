@@ -1,18 +1,17 @@
-import type { Cidr, StringMatch } from "../../registry/model/policy.ts";
+import type { StringMatch } from "../../registry/model/policy.ts";
 import type { OperationMatch, PathTemplate } from "../../registry/model/proxy-policies.ts";
-import { wrapped } from "./message.ts";
 import { type Clause, type Permission, permissions } from "./rbac-clauses.ts";
-import type { HttpOnly } from "./rbac-layer.ts";
+import type { Needs } from "./rbac-layer.ts";
 import { literal, patternOf, regexMatcher, type StringMatcher, textMatcher } from "./text-matchers.ts";
 
 /** What is asked for at `port` of the service: which port that is we know, whatever the connection's was. */
-export function operationPermission(match: OperationMatch, port: number, httpOnly: HttpOnly): Clause<Permission> {
+export function operationPermission(match: OperationMatch, port: number, needs: Needs): Clause<Permission> {
   const { hosts, methods, paths } = match;
   return permissions.every([
     permissions.matches(match.ports, (value) => value === port),
-    httpOnly(hosts !== undefined, () => permissions.matches(hosts, host)),
-    httpOnly(methods !== undefined, () => permissions.matches(methods, (value) => header(":method", value))),
-    httpOnly(paths !== undefined, () => permissions.matches(paths, urlPath)),
+    needs("http", hosts !== undefined, () => permissions.matches(hosts, host)),
+    needs("http", methods !== undefined, () => permissions.matches(methods, (value) => header(":method", value))),
+    needs("http", paths !== undefined, () => permissions.matches(paths, urlPath)),
   ]);
 }
 
@@ -21,10 +20,6 @@ export function header(name: string, match: StringMatch): Permission {
   // `\C` is any byte: headers may hold some that are no UTF-8, which a dot does not match.
   return headerIs(name, textMatcher(match) ?? regexMatcher("\\C+"));
 }
-
-export const destinationIp = ({ ip, prefixLength }: Cidr): Permission => ({
-  destinationIp: { addressPrefix: ip, prefixLen: wrapped(prefixLength) },
-});
 
 export const serverName = (match: StringMatch): Permission => ({
   requestedServerName: textMatcher(match) ?? regexMatcher(".+"),

@@ -1,8 +1,9 @@
 import type { Cidr, StringMatch } from "../../registry/model/policy.ts";
 import type { SourceMatch } from "../../registry/model/proxy-policies.ts";
+import { DESTINATION_ADDRESS } from "./filter-state.ts";
 import { envoy, wrapped } from "./message.ts";
 import { type Clause, type Principal, principals } from "./rbac-clauses.ts";
-import type { HttpOnly } from "./rbac-layer.ts";
+import type { Needs } from "./rbac-layer.ts";
 import { requestPrincipal } from "./request-principals.ts";
 import { literal, patternOf, regexMatcher, type StringMatcher } from "./text-matchers.ts";
 
@@ -11,17 +12,17 @@ export const PRINCIPAL_KEY = "io.causeway.principal";
 export const SOURCE_KEY = "envoy.filters.listener.original_dst.remote_ip";
 
 /** Who calls. */
-export function sourcePrincipal(match: SourceMatch, httpOnly: HttpOnly): Clause<Principal> {
+export function sourcePrincipal(match: SourceMatch, needs: Needs): Clause<Principal> {
   return principals.every([
     principals.matches(match.principals, (value) => identity(principalPattern(value))),
     principals.matches(match.namespaces, (value) => identity(accountPattern(patternOf(value, "[^/]"), "[^/]+"))),
     principals.matches(match.serviceAccounts, ({ namespace, serviceAccount }) =>
       identity(accountPattern(literal(namespace), literal(serviceAccount))),
     ),
-    principals.matches(match.ipBlocks, sourceIp),
+    principals.matches(match.ipBlocks, addressIn(SOURCE_KEY)),
     // No proxy before us is trusted to name another client, so whoever opened the connection is the client.
-    principals.matches(match.remoteIpBlocks, sourceIp),
-    httpOnly(match.requestPrincipals !== undefined, () =>
+    principals.matches(match.remoteIpBlocks, addressIn(SOURCE_KEY)),
+    needs("http", match.requestPrincipals !== undefined, () =>
       principals.matches(match.requestPrincipals, (value) => requestPrincipal(value)),
     ),
   ]);
@@ -47,12 +48,21 @@ const accountPattern = (namespace: string, account: string): StringMatcher =>
   regexMatcher(`spiffe://[^/]+/ns/${namespace}/sa/${account}`);
 
 /**
+ * Which address was called: none where a tunnel named a host. That is no question of who calls, but Envoy looks at filter
+ * state for principals alone.
+ */
+export const destinationIp = (cidr: Cidr): Principal => addressIn(DESTINATION_ADDRESS)(cidr);
+
+/**
  * Of the connection as `connect_terminate` saw it. Envoy's own `remote_ip` is what any caller writes into
  * X-Forwarded-For, and its `direct_remote_ip` is not an IP within an internal listener.
  */
-function sourceIp({ ip, prefixLength }: Cidr): Principal {
-  const range = envoy.config.core.v3.CidrRange.encode({ addressPrefix: ip, prefixLen: wrapped(prefixLength) }).finish();
-  // Field 3, `address_match`, is younger than our definitions: an AddressMatcher whose field 1 are such ranges.
-  const addressMatch = Uint8Array.of(0x1a, range.length + 2, 0x0a, range.length, ...range);
-  return { filterState: { key: SOURCE_KEY, $unknowns: [addressMatch] } };
+function addressIn(key: string): (cidr: Cidr) => Principal {
+  const { CidrRange } = envoy.config.core.v3;
+  return ({ ip, prefixLength }) => {
+    const range = CidrRange.encode({ addressPrefix: ip, prefixLen: wrapped(prefixLength) }).finish();
+    // Field 3, `address_match`, is younger than our definitions: an AddressMatcher whose field 1 are such ranges.
+    const addressMatch = Uint8Array.of(0x1a, range.length + 2, 0x0a, range.length, ...range);
+    return { filterState: { key, $unknowns: [addressMatch] } };
+  };
 }

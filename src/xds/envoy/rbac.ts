@@ -2,16 +2,16 @@ import type { Condition, RequestPolicy, RequestRule } from "../../registry/model
 import { claimValue } from "./jwt-claims.ts";
 import { envoy } from "./message.ts";
 import { type Clause, type Permission, permissions, type Principal, principals } from "./rbac-clauses.ts";
-import { type HttpOnly, httpOnlyAt, type Layer } from "./rbac-layer.ts";
-import { destinationIp, header, operationPermission, serverName } from "./rbac-permissions.ts";
-import { sourcePrincipal } from "./rbac-principals.ts";
+import { type Needs, needsOf, type Sight } from "./rbac-layer.ts";
+import { header, operationPermission, serverName } from "./rbac-permissions.ts";
+import { destinationIp, sourcePrincipal } from "./rbac-principals.ts";
 
 export type Rbac = envoy.config.rbac.v3.RBAC.$Properties;
 export type RbacPolicy = envoy.config.rbac.v3.Policy.$Properties;
 
-/** Where policies hold: what is seen there, and the service's port that it is. */
+/** Where policies hold: what is seen there, and which port of the service it is. */
 export interface RbacPlace {
-  readonly layer: Layer;
+  readonly sight: Sight;
   readonly port: number;
 }
 
@@ -20,10 +20,10 @@ export interface RbacPlace {
  * response code details and stats name. What cannot match at `place` is left out; without any left, `allow` denies all.
  */
 export function rbacOf(action: RequestPolicy["action"], policies: readonly RequestPolicy[], place: RbacPlace): Rbac {
-  const httpOnly = httpOnlyAt(place.layer, action);
+  const needs = needsOf(place.sight, action);
   const named = policies.flatMap(({ name, rules }) =>
     rules.flatMap((rule, index) => {
-      const policy = rulePolicy(rule, place.port, httpOnly);
+      const policy = rulePolicy(rule, place.port, needs);
       return policy === undefined ? [] : [[`${name}[${index}]`, policy] as const];
     }),
   );
@@ -34,14 +34,14 @@ export function rbacOf(action: RequestPolicy["action"], policies: readonly Reque
 }
 
 /** Undefined if it never matches. */
-function rulePolicy(rule: RequestRule, port: number, httpOnly: HttpOnly): RbacPolicy | undefined {
-  const conditions = rule.when.map((condition) => conditionClauses(condition, port, httpOnly));
+function rulePolicy(rule: RequestRule, port: number, needs: Needs): RbacPolicy | undefined {
+  const conditions = rule.when.map((condition) => conditionClauses(condition, port, needs));
   const principal = principals.every([
-    rule.from.length === 0 || principals.some(rule.from.map((match) => sourcePrincipal(match, httpOnly))),
+    rule.from.length === 0 || principals.some(rule.from.map((match) => sourcePrincipal(match, needs))),
     ...conditions.map(([who]) => who),
   ]);
   const permission = permissions.every([
-    rule.to.length === 0 || permissions.some(rule.to.map((match) => operationPermission(match, port, httpOnly))),
+    rule.to.length === 0 || permissions.some(rule.to.map((match) => operationPermission(match, port, needs))),
     ...conditions.map(([, what]) => what),
   ]);
   if (principal === false || permission === false) return undefined;
@@ -53,25 +53,25 @@ const orAny = <M>(clause: M | true): M | { any: true } => (clause === true ? { a
 type Clauses = readonly [Clause<Principal>, Clause<Permission>];
 
 /** Envoy asks who and what apart; a condition is about either. */
-function conditionClauses(condition: Condition, port: number, httpOnly: HttpOnly): Clauses {
+function conditionClauses(condition: Condition, port: number, needs: Needs): Clauses {
   switch (condition.on) {
     case "source":
-      return [sourcePrincipal(condition.match, httpOnly), true];
+      return [sourcePrincipal(condition.match, needs), true];
     case "operation":
-      return [true, operationPermission(condition.match, port, httpOnly)];
+      return [true, operationPermission(condition.match, port, needs)];
     case "claim":
       return [
-        httpOnly(true, () => principals.matches(condition.match, (value) => claimValue(condition.path, value))),
+        needs("http", true, () => principals.matches(condition.match, (value) => claimValue(condition.path, value))),
         true,
       ];
     case "header":
       return [
         true,
-        httpOnly(true, () => permissions.matches(condition.match, (value) => header(condition.name, value))),
+        needs("http", true, () => permissions.matches(condition.match, (value) => header(condition.name, value))),
       ];
     case "destinationIp":
-      return [true, permissions.matches(condition.match, destinationIp)];
+      return [principals.matches(condition.match, destinationIp), true];
     case "serverName":
-      return [true, permissions.matches(condition.match, serverName)];
+      return [true, needs("serverName", true, () => permissions.matches(condition.match, serverName))];
   }
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
-import { type ConnectTable, encodeConnectRoutes } from "../../../src/xds/envoy/connect-routes.ts";
+import { type ConnectService, type ConnectTable, encodeConnectRoutes } from "../../../src/xds/envoy/connect-routes.ts";
 import { envoy } from "../../../src/xds/envoy/message.ts";
 import { CART, eastWest, spiffe } from "./samples.ts";
 
@@ -21,7 +21,15 @@ const words = (routes: readonly Route[]): readonly string[] =>
     return [...callers, route?.cluster ?? `${directResponse?.status} ${name}`].join(" ");
   });
 
-const cart = { service: CART, authorities: ["10.96.0.7", "fd00::7", "cart.shop.svc.cluster.local"], ports: [80, 443] };
+const cart: ConnectService = {
+  service: CART,
+  authorities: ["10.96.0.7", "fd00::7", "cart.shop.svc.cluster.local"],
+  ports: [
+    { number: 80, protocol: "http" },
+    { number: 443, protocol: "tcp" },
+  ],
+  authorization: [],
+};
 const INBOUND = "inbound|shop/cart.shop.svc.cluster.local|80";
 const OUTBOUND = "outbound|shop/cart.shop.svc.cluster.local|80";
 const WAYPOINT = "outbound|shop/waypoint|15008";

@@ -85,13 +85,17 @@ test("a change of routes changes routes and nothing else", async () => {
   assert.deepEqual(changed, ["routes http|shop/cart.shop.svc.cluster.local|80"]);
 });
 
-test("a change of policy changes the routes of HTTP and the listener of TCP", async () => {
+test("a change of policy changes the routes of HTTP; for TCP the listener, and the routes of tunnels", async () => {
   const mesh = await world(tunnel());
   const deny = { name: "shop/deny", action: "deny", dryRun: false, rules: [{ from: [], to: [], when: [] }] } as const;
   const policies = { gateway: GATEWAY, service: CART, authorization: [deny], authentication: [] };
   assert.deepEqual(
     told(mesh, () => mesh.policies.set(SERVICE, policies)),
-    ["listeners inbound|shop/cart.shop.svc.cluster.local|90", "routes http|shop/cart.shop.svc.cluster.local|80"],
+    [
+      "listeners inbound|shop/cart.shop.svc.cluster.local|90",
+      "routes connect",
+      "routes http|shop/cart.shop.svc.cluster.local|80",
+    ],
   );
 });
 
