@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { endWithUs, eventually } from "./causeway-process.ts";
@@ -31,7 +31,11 @@ export class RealEnvoy {
     writeFileSync(join(folder, "bootstrap.json"), JSON.stringify(bootstrap(port, clusters)));
     const flags = ["-c", "bootstrap.json", "--admin-address-path", adminFile, "--use-dynamic-base-id"];
     const log = ["--log-path", join(folder, "log"), "--concurrency", "1", "--drain-time-s", "1"];
-    const process = spawn(binary, [...flags, ...log], { cwd: folder, stdio: "ignore" });
+    const often = ["--file-flush-interval-msec", "10"];
+    const accessLog = openSync(join(folder, "access"), "w");
+    const stdio = ["ignore", accessLog, "ignore"] as const;
+    const process = spawn(binary, [...flags, ...log, ...often], { cwd: folder, stdio: [...stdio] });
+    closeSync(accessLog);
     endWithUs(process);
     const envoy = new RealEnvoy(folder, process);
     await eventually(
@@ -46,6 +50,18 @@ export class RealEnvoy {
   /** What it logged. */
   get log(): string {
     return readFileSync(join(this.#folder, "log"), "utf8");
+  }
+
+  /** Lines of its access log, those that it wrote last at the end. */
+  get accessLog(): readonly Readonly<Record<string, unknown>>[] {
+    const lines = readFileSync(join(this.#folder, "access"), "utf8").split("\n").slice(0, -1);
+    return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+  }
+
+  /** Where a listener is. */
+  async portOf(listener: string): Promise<number> {
+    const line = (await this.get("/listeners")).split("\n").find((text) => text.startsWith(`${listener}::`));
+    return Number(line?.slice(line.lastIndexOf(":") + 1));
   }
 
   async get(path: string): Promise<string> {

@@ -179,6 +179,8 @@ export class TestAuthority {
       signingAlgorithm: this.#algorithm,
       extensions: [
         new x509.SubjectAlternativeNameExtension(names),
+        // Without it no validator of SVIDs takes it (SPIFFE X.509-SVID 4.3), Envoy's among them.
+        new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
         new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth]),
       ],
     });

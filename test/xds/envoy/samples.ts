@@ -2,6 +2,7 @@ import { clusterId, type Hostname, networkId, type ObjectKey, serviceName } from
 import type { EastWestRoute } from "../../../src/registry/model/east-west-route.ts";
 import { ANY_REQUEST, type HttpRule, NO_CHANGES } from "../../../src/registry/model/http-rule.ts";
 import {
+  type BackendName,
   backendName,
   type BackendSettings,
   type ProxyBackend,
@@ -93,12 +94,12 @@ export const gateway = (changes: Partial<ProxyGateway> = {}): ProxyGateway => ({
   ...changes,
 });
 
-export const rule = (name = "default"): HttpRule => ({
+export const ruleTo = (backend: BackendName, name = "default"): HttpRule => ({
   name,
   match: ANY_REQUEST,
   action: {
     kind: "forward",
-    backends: [{ backend: CART_80, weight: 1, requestHeaders: NO_CHANGES, responseHeaders: NO_CHANGES }],
+    backends: [{ backend, weight: 1, requestHeaders: NO_CHANGES, responseHeaders: NO_CHANGES }],
     rewrite: undefined,
   },
   requestHeaders: NO_CHANGES,
@@ -107,6 +108,8 @@ export const rule = (name = "default"): HttpRule => ({
   timeoutMs: undefined,
   retry: undefined,
 });
+
+export const rule = (name = "default"): HttpRule => ruleTo(CART_80, name);
 
 export const port = (number: number, protocol: ProxyPort["protocol"] = "http", rules = [rule()]): ProxyPort => ({
   number,
