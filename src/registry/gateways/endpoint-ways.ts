@@ -57,8 +57,11 @@ const directly = new PerWorkload((workload, targetPort): readonly Candidate[] =>
 function directWay(workload: Workload, targetPort: number): EndpointWay | undefined {
   // Of several it is the one of the cluster's first family, which everything there can reach.
   const [ip] = workload.addresses;
-  if (ip === undefined) return undefined;
-  if (workload.tunnel === "none") return { kind: "plain", ip, port: targetPort };
+  const { hostname, tunnel } = workload;
+  // Whom a tunnel leads to must be known before, and a name says it only then.
+  if (ip === undefined)
+    return hostname !== "" && tunnel === "none" ? { kind: "named", hostname, port: targetPort } : undefined;
+  if (tunnel === "none") return { kind: "plain", ip, port: targetPort };
   const identity = identityOf(workload);
   const authority = `${ip.includes(":") ? `[${ip}]` : ip}:${targetPort}`;
   return identity && { kind: "tunnel", ip, hbonePort: HBONE_PORT, authority, identity };

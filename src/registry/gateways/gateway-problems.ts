@@ -8,7 +8,6 @@ import { localName } from "../exported-services.ts";
 import type { Problem } from "../model/problem.ts";
 import type { ProxyGateway } from "../model/proxy-gateway.ts";
 import type { ProxyService } from "../model/proxy-service.ts";
-import type { Workload } from "../model/workload.ts";
 import type { Offer } from "../service-offers.ts";
 import type { SharedService } from "../shared-services.ts";
 import { union } from "../union.ts";
@@ -28,23 +27,19 @@ export const trafficProblems = (graph: Graph, inputs: GatewayProblemInputs): Col
   union(graph, "gateway-traffic-problems", [problemsAtWaypoints(graph, inputs), problemsOfShared(graph, inputs)]);
 
 function problemsAtWaypoints(graph: Graph, inputs: GatewayProblemInputs): Collection<string, Problem> {
-  const { proxied, winners, services, workloadsByService: byService, objects } = inputs;
+  const { proxied, winners, services, objects } = inputs;
   return derive(graph, {
     name: "problems-at-waypoints",
     distinct: true,
     from: proxied,
-    reads: { winners, services, byService, kubeServices: objects.services, entries: objects.serviceEntries },
+    reads: { winners, services, kubeServices: objects.services, entries: objects.serviceEntries },
     to: ({ gateway, service }, reads, key): readonly (readonly [string, Problem])[] => {
       const offer = reads.winners.get(service);
       // What other clusters have is theirs to mend.
       if (offer === undefined || offer.elsewhere || (offer.global && offer.global.kind !== "local")) return [];
       const passed = reads.services.get(service)?.loadBalancing?.mode === "passthrough";
       const udp = [...protocolsOf(offer, reads)].flatMap(([number, protocol]) => (protocol === "UDP" ? [number] : []));
-      const found = [
-        passed ? unknownDestination : undefined,
-        namedOnly(reads.byService.get(service)),
-        udp.length > 0 ? datagrams(udp) : undefined,
-      ];
+      const found = [passed ? unknownDestination : undefined, udp.length > 0 ? datagrams(udp) : undefined];
       return found.flatMap((said, at) =>
         said === undefined ? [] : [[`${key}#traffic${at}`, problemOf(offer, said, gateway)] as const],
       );
@@ -66,17 +61,6 @@ const unknownDestination: Said = [
   "but has resolution NONE, so only its callers know where their connections are to go, and the waypoint refuses them; " +
     "give it endpoints and resolution STATIC, or the label istio.io/use-waypoint: none",
 ];
-
-/** Names are resolved by whoever connects, and an Envoy that is told of endpoints takes addresses only. */
-function namedOnly(workloads: readonly Workload[]): Said | undefined {
-  const named = workloads.filter(({ hostname }) => hostname !== "");
-  if (named.length === 0) return undefined;
-  const message =
-    `but ${named.length} of its ${workloads.length} endpoints are host names, as ${named[0]!.hostname}, which a ` +
-    "waypoint does not resolve, so it sends nothing there; give them addresses and resolution STATIC, or the label " +
-    "istio.io/use-waypoint: none";
-  return ["spec.endpoints", message];
-}
 
 const datagrams = (ports: readonly number[]): Said => [
   "spec.ports",

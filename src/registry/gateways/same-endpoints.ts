@@ -19,7 +19,9 @@ const sameEndpoint = (a: ProxyEndpoint, b: ProxyEndpoint): boolean =>
 
 function sameWay(a: EndpointWay, b: EndpointWay): boolean {
   if (a.kind === "plain") return b.kind === "plain" && a.ip === b.ip && a.port === b.port;
-  if (b.kind === "plain" || a.hbonePort !== b.hbonePort || a.authority !== b.authority) return false;
+  if (a.kind === "named") return b.kind === "named" && a.hostname === b.hostname && a.port === b.port;
+  if (b.kind === "plain" || b.kind === "named" || a.hbonePort !== b.hbonePort || a.authority !== b.authority)
+    return false;
   if (!sameIdentity(a.identity, b.identity)) return false;
   if (a.kind === "tunnel") return b.kind === "tunnel" && a.ip === b.ip;
   return b.kind === "double-tunnel" && sameHost(a, b) && sameIdentity(a.gatewayIdentity, b.gatewayIdentity);

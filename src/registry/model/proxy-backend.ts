@@ -58,6 +58,8 @@ export interface ProxyEndpoint {
 export type EndpointWay =
   /** As it is; also what east-west gateways do, whose callers bring a tunnel of their own. */
   | { readonly kind: "plain"; readonly ip: string; readonly port: number }
+  /** As it is, wherever its name leads when a connection is opened: a host outside of the mesh. */
+  | { readonly kind: "named"; readonly hostname: string; readonly port: number }
   /** Through HBONE to the endpoint's ztunnel. */
   | {
       readonly kind: "tunnel";

@@ -51,7 +51,7 @@ const REFUSED = Filter.fromObject({
 });
 
 /** A tunnel of ours that could not be opened, or broke: to where, and who should have been there. */
-export const originateLog = (hop: "tunnel" | "inner tunnel" | "outer tunnel"): AccessLog =>
+export const originateLog = (hop: "tunnel" | "inner tunnel" | "outer tunnel" | "connection by name"): AccessLog =>
   jsonLog(
     {
       event: `${hop} failed`,

@@ -2,7 +2,7 @@ import type { GatewayHost } from "../../registry/model/address.ts";
 import type { EndpointWay, ProxyEndpoint } from "../../registry/model/proxy-backend.ts";
 import { contentVersion } from "../wire.ts";
 import { envoy, type google } from "./message.ts";
-import { connectOriginate, gatewayCluster, innerOriginate } from "./resource-names.ts";
+import { connectOriginate, gatewayCluster, innerOriginate, namedHost } from "./resource-names.ts";
 
 type Address = envoy.config.core.v3.Address.$Properties;
 type Metadata = envoy.config.core.v3.Metadata.$Properties;
@@ -20,24 +20,29 @@ export const THROUGH_TUNNEL: google.protobuf.IStruct = { fields: { tunnel: { boo
 export const hostAndPort = (host: string, port: number): string =>
   host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 
-/** Where Envoy itself connects to: what is behind a tunnel, through a listener of its own that opens one. */
+/** Where Envoy itself connects to: what is behind a tunnel or has only a name, through a listener of its own for that. */
 export function addressOf({ id, way }: ProxyEndpoint): Address {
   if (way.kind === "plain") return { socketAddress: { address: way.ip, portValue: way.port } };
-  const { trustDomain } = way.identity;
-  const serverListenerName =
-    way.kind === "tunnel"
-      ? connectOriginate(trustDomain)
-      : innerOriginate(trustDomain, way.gatewayIdentity.trustDomain);
+  const serverListenerName = listenerTo(way);
   // What Envoy knows an endpoint by. One whose way is another one is another: connections that were opened to the place
   // and the identity before must not be used for it.
   return { envoyInternalAddress: { serverListenerName, endpointId: `${id} ${contentVersion(bytesOf(way))}` } };
 }
 
+function listenerTo(way: Exclude<EndpointWay, { readonly kind: "plain" }>): string {
+  if (way.kind === "named") return namedHost(way.hostname, way.port);
+  const { trustDomain } = way.identity;
+  return way.kind === "tunnel"
+    ? connectOriginate(trustDomain)
+    : innerOriginate(trustDomain, way.gatewayIdentity.trustDomain);
+}
+
 const bytesOf = (way: EndpointWay): Uint8Array => Buffer.from(JSON.stringify(way));
 
-/** What goes with it; nothing for an endpoint without a tunnel. */
+/** What goes with it; nothing for an endpoint that Envoy itself connects to. */
 export function metadataOf({ way }: ProxyEndpoint): Metadata | undefined {
   if (way.kind === "plain") return undefined;
+  if (way.kind === "named") return metadata({});
   const names = way.identity.names.join(",");
   if (way.kind === "tunnel") {
     const local = hostAndPort(way.ip, way.hbonePort);

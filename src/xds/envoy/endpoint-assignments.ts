@@ -55,6 +55,7 @@ function toEndpoint(endpoint: ProxyEndpoint, scale: number): Endpoint {
 
 /** An address that Envoy cannot read costs the whole assignment, and all that came with it. */
 function checkWay({ id, way }: ProxyEndpoint): void {
+  if (way.kind === "named") return;
   const place = way.kind === "double-tunnel" ? way.gateway : ({ kind: "ip", ip: way.ip } as const);
   if (place.kind === "ip" && isIP(place.ip) === 0)
     throw new MeshError("invalid", `endpoint ${id} is at ${JSON.stringify(place.ip)}, which is no IP address`);

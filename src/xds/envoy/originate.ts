@@ -13,7 +13,7 @@ import {
 } from "./filter-state.ts";
 import { tunnelOptions } from "./http-options.ts";
 import { anyOf, durationOf, envoy, wrapped } from "./message.ts";
-import { connectOriginate, gatewayCluster, innerOriginate, outerOriginate } from "./resource-names.ts";
+import { connectOriginate, gatewayCluster, innerOriginate, namedHost, outerOriginate } from "./resource-names.ts";
 import { internalSocket, tlsTo } from "./transport-sockets.ts";
 import { BUFFER_BYTES, NO_LIMITS } from "./tunnel-limits.ts";
 
@@ -21,7 +21,7 @@ type Cluster = envoy.config.cluster.v3.Cluster.$Properties;
 type State = Parameters<typeof stateOf>[0];
 type TcpProxy = envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.$Properties;
 
-/** A hop that endpoints of a gateway need: a listener within Envoy that opens tunnels, or what it opens them by. */
+/** A hop that endpoints of a gateway need: a listener within Envoy that opens tunnels or looks up a name, or what it does that by. */
 export type Hop =
   | { readonly kind: "tunnel"; readonly trustDomain: string }
   | {
@@ -31,6 +31,7 @@ export type Hop =
       readonly network: NetworkId;
     }
   | { readonly kind: "outer"; readonly gatewayDomain: string }
+  | { readonly kind: "named"; readonly hostname: string; readonly port: number }
   | { readonly kind: "gateway"; readonly gatewayDomain: string; readonly hostname: string; readonly port: number };
 
 /** Of its cluster, and of its listener but for `gateway`, which has none. */
@@ -42,6 +43,8 @@ export function hopName(hop: Hop): string {
       return innerOriginate(hop.trustDomain, hop.gatewayDomain);
     case "outer":
       return outerOriginate(hop.gatewayDomain);
+    case "named":
+      return namedHost(hop.hostname, hop.port);
     case "gateway":
       return gatewayCluster(hop.gatewayDomain, hop.hostname, hop.port);
   }
@@ -72,6 +75,8 @@ export function encodeHopListener(hop: Hop): Uint8Array {
         accessLog: [originateLog("outer tunnel")],
         tunnelingConfig: { hostname: told(GATEWAY_AUTHORITY) },
       });
+    case "named":
+      return listener(hop, [], { accessLog: [originateLog("connection by name")] });
     case "gateway":
       throw new MeshError("internal", `${hopName(hop)} has no listener of its own`);
   }
@@ -109,7 +114,9 @@ function listener(hop: Hop, states: readonly State[], proxy: TcpProxy): Uint8Arr
     filterChains: [
       {
         filters: [
-          { name: "state", typedConfig: anyOf(state.v3.Config, { onNewConnection: states.map(stateOf) }) },
+          ...(states.length === 0
+            ? []
+            : [{ name: "state", typedConfig: anyOf(state.v3.Config, { onNewConnection: states.map(stateOf) }) }]),
           { name: "tcp", typedConfig: anyOf(tcp.v3.TcpProxy, base) },
         ],
       },
@@ -125,7 +132,7 @@ export function encodeHopCluster(hop: Hop): Uint8Array {
     connectTimeout: durationOf(CONNECT_MS),
     perConnectionBufferLimitBytes: wrapped(BUFFER_BYTES),
     circuitBreakers: NO_LIMITS,
-    ...(hop.kind === "inner" ? inner(hop) : direct(hop)),
+    ...(hop.kind === "inner" ? inner(hop) : hop.kind === "named" ? byName(hop) : direct(hop)),
   }).finish();
 }
 
@@ -143,13 +150,19 @@ function inner(hop: Extract<Hop, { readonly kind: "inner" }>): Cluster {
   };
 }
 
-function direct(hop: Exclude<Hop, { readonly kind: "inner" }>): Cluster {
+function direct(hop: Exclude<Hop, { readonly kind: "inner" | "named" }>): Cluster {
   const transportSocket = tlsTo(hop.kind === "tunnel" ? hop.trustDomain : hop.gatewayDomain);
   const common = { ...tunnelOptions({ atOnce: STREAMS_MAX, inAll: 0 }), transportSocket };
   if (hop.kind !== "gateway")
     return { ...common, type: ORIGINAL_DST, lbPolicy: envoy.config.cluster.v3.Cluster.LbPolicy.CLUSTER_PROVIDED };
-  const address = { socketAddress: { address: hop.hostname, portValue: hop.port } };
-  return { ...common, type: STRICT_DNS, loadAssignment: oneEndpoint(hop, address) };
+  return { ...common, ...byName(hop) };
+}
+
+/** All addresses of the name, of both families: whichever answers first is taken. */
+function byName(hop: Extract<Hop, { readonly kind: "gateway" | "named" }>): Cluster {
+  const socketAddress = { address: hop.hostname, portValue: hop.port };
+  const { ALL } = envoy.config.cluster.v3.Cluster.DnsLookupFamily;
+  return { type: STRICT_DNS, dnsLookupFamily: ALL, loadAssignment: oneEndpoint(hop, { socketAddress }) };
 }
 
 const oneEndpoint = (hop: Hop, address: envoy.config.core.v3.Address.$Properties) => ({

@@ -58,7 +58,7 @@ const whyUnproven = ({ way }: ProxyEndpoint, { trust }: TrustReads): readonly st
     .map(({ trustDomain }) => trustDomain);
 
 function identitiesOf(way: EndpointWay): readonly TunnelIdentity[] {
-  if (way.kind === "plain") return [];
+  if (way.kind === "plain" || way.kind === "named") return [];
   return way.kind === "tunnel" ? [way.identity] : [way.identity, way.gatewayIdentity];
 }
 
@@ -83,6 +83,7 @@ const hopsOf = (
 
 function hopsOn(way: EndpointWay, { network }: ProxyGateway): readonly Hop[] {
   if (way.kind === "plain") return [];
+  if (way.kind === "named") return [way];
   const { trustDomain } = way.identity;
   if (way.kind === "tunnel") return [{ kind: "tunnel", trustDomain }];
   const gatewayDomain = way.gatewayIdentity.trustDomain;

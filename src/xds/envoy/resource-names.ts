@@ -50,3 +50,6 @@ export const outerOriginate = (gatewayDomain: string): string => `outer_connect_
 /** The cluster for a gateway that is known by a host name, as `outer_connect_originate|west.example|gw.west.example|15008`. */
 export const gatewayCluster = (gatewayDomain: string, hostname: string, port: number): string =>
   `${outerOriginate(gatewayDomain)}|${hostname}|${port}`;
+
+/** The internal listener and the cluster for a host outside of the mesh that has a name, as `named|api.example.com|443`. */
+export const namedHost = (hostname: string, port: number): string => `named|${hostname}|${port}`;

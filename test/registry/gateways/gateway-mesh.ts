@@ -85,6 +85,7 @@ export function gatewayMesh(objects: readonly KubeObject[], options: Partial<Reg
 
 function endOf(way: EndpointWay): string {
   if (way.kind === "plain") return `${way.ip}:${way.port}`;
+  if (way.kind === "named") return `${way.hostname}:${way.port}`;
   if (way.kind === "tunnel") return `${way.authority} in ${way.ip}:${way.hbonePort}`;
   const host = way.gateway.kind === "ip" ? way.gateway.ip : way.gateway.hostname;
   return `${way.authority} through ${host}:${way.hbonePort}`;

@@ -27,15 +27,6 @@ test("an entry whose callers alone know where to go says so, once a waypoint sta
   ]);
 });
 
-test("endpoints that are host names are none to a waypoint, and their entry says so", () => {
-  const named = entry({ resolution: "DNS", endpoints: [{ address: "a.api.com" }, { address: "10.7.0.1" }] });
-  assert.deepEqual(problems(waypoint(), named), [
-    "ServiceEntry shop/api goes through waypoint shop/w, but 1 of its 2 endpoints are host names, as a.api.com, which a " +
-      "waypoint does not resolve, so it sends nothing there; give them addresses and resolution STATIC, or the label " +
-      "istio.io/use-waypoint: none.",
-  ]);
-});
-
 test("a port for UDP passes its waypoint by, and its Service says so", () => {
   const ports = [
     { name: "dns", port: 53, protocol: "UDP" },

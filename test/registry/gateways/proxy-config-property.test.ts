@@ -95,16 +95,25 @@ const gateways = fc
     ),
   );
 const entries = fc
-  .tuple(fc.subarray(["x.com", "y.com", "*.z.com"], { minLength: 1 }), labelled, fc.boolean())
-  .map(([hosts, labels, addressed]) =>
+  .tuple(
+    fc.subarray(["x.com", "y.com", "*.z.com"], { minLength: 1 }),
+    labelled,
+    fc.boolean(),
+    fc.constantFrom("STATIC", "DNS", "NONE"),
+  )
+  .map(([hosts, labels, addressed, resolution]) =>
     serviceEntry(
       "e",
       {
         hosts,
         ...(addressed && { addresses: ["10.2.0.1", "10.2.0.0/24"] }),
         ports: [{ number: 80, name: "http", protocol: "HTTP" }],
-        resolution: "STATIC",
-        endpoints: [{ address: "10.7.0.1", weight: 3 }, { address: "10.0.0.1" }],
+        resolution,
+        endpoints: [
+          { address: "10.7.0.1", weight: 3 },
+          { address: "10.0.0.1" },
+          ...(resolution === "DNS" ? [{ address: "n.example.com" }] : []),
+        ],
       },
       { labels: Object.fromEntries(labels) },
     ),
@@ -235,7 +244,7 @@ function checkSound({ configs }: GatewayMesh): void {
 
 function checkEndpoint({ weight, way, id }: ProxyEndpoint): void {
   assert.ok(Number.isInteger(weight) && weight >= 1, `${id} has weight ${weight}`);
-  const identities = way.kind === "plain" ? [] : [way.identity];
+  const identities = way.kind === "plain" || way.kind === "named" ? [] : [way.identity];
   if (way.kind === "double-tunnel") identities.push(way.gatewayIdentity);
   for (const { names, trustDomain } of identities) {
     assert.ok(names.length > 0, `${id} expects nobody`);

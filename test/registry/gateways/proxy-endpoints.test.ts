@@ -96,6 +96,19 @@ test("entries count by their weight", () => {
   assert.deepEqual(mesh.ends("shop/api.com:80"), [["10.7.0.1:80 5", "10.7.0.2:80 1"]]);
 });
 
+test("a host outside of the mesh is reached by its name, and the endpoints of its entry by theirs", () => {
+  const entry = (name: string, spec: object) =>
+    serviceEntry(
+      name,
+      { hosts: [`${name}.com`], ports: [{ number: 443, name: "tls" }], resolution: "DNS", ...spec },
+      USE,
+    );
+  const endpoints = [{ address: "eu.b.com", ports: { tls: 8443 } }, { address: "192.0.2.77" }];
+  const mesh = gatewayMesh([waypoint(), entry("a", {}), entry("b", { endpoints })]);
+  assert.deepEqual(mesh.ends("shop/a.com:443"), [["a.com:443 1"]]);
+  assert.deepEqual(mesh.ends("shop/b.com:443"), [["192.0.2.77:443 1", "eu.b.com:8443 1"]]);
+});
+
 test("a waypoint never sends to its own pods what came to it", () => {
   const own = service("cart", "10.1.0.1", { selector: { "gateway.networking.k8s.io/gateway-name": "w" } }, USE);
   const mesh = gatewayMesh([
