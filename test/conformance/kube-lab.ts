@@ -41,6 +41,8 @@ const PEERING_RBAC = join(root, "deploy", "rbac", "peering.yaml");
 /** What single variables need besides. */
 export const PEERING_ENTRIES_RBAC = join(root, "deploy", "rbac", "peering-workload-entries.yaml");
 export const TRUST_BUNDLE_RBAC = join(root, "deploy", "rbac", "cluster-trust-bundle.yaml");
+/** For the deployment of gateways, which is not tried where the rights are missing. */
+export const GATEWAYS_RBAC = join(root, "deploy", "rbac", "gateways.yaml");
 const SYSTEM = "istio-system";
 
 /** Accounts of deploy/rbac/causeway.yaml. */

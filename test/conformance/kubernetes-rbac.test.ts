@@ -4,7 +4,8 @@ import * as types from "../../src/kube/resource-types.ts";
 import { SIGNS_LISTS, TestAuthority } from "../kits/tls.ts";
 import { eventually } from "./causeway-process.ts";
 import { FaultyApi } from "./faulty-api.ts";
-import { CRDS, TRUST_BUNDLE_RBAC, type KubeCluster, KubeLab, type RbacUsage } from "./kube-lab.ts";
+import { DeployedGateways } from "./deployed-gateways.ts";
+import { CRDS, GATEWAYS_RBAC, TRUST_BUNDLE_RBAC, type KubeCluster, KubeLab, type RbacUsage } from "./kube-lab.ts";
 import { MeshWatcher } from "./mesh-watcher.ts";
 
 const { CLUSTER_TRUST_BUNDLES, CONFIG_MAPS, GATEWAYS, NAMESPACES, SECRETS, SERVICE_ENTRIES, SERVICES } = types;
@@ -49,7 +50,7 @@ suite("What Causeway is allowed to do on Kubernetes", () => {
     this.timeout(5 * 60_000);
     const clusters = [await lab.cluster("east"), await lab.cluster("west")] as const;
     const [east, west] = clusters;
-    await east.client.kubectl("apply", "-f", TRUST_BUNDLE_RBAC);
+    await east.client.kubectl("apply", "-f", TRUST_BUNDLE_RBAC, "-f", GATEWAYS_RBAC);
     await east.applyExamples();
     await west.applyExamples();
     await east.apply(WORKLOAD_ENTRY);
@@ -93,6 +94,7 @@ suite("What Causeway is allowed to do on Kubernetes", () => {
     });
     await revokeAndForget(east);
     await shareAndForget(east);
+    await deployAndShrink(east);
     await eventually("every rule was used", 60_000, async () => {
       const idle = [...unused(await usageOf(east, /istiod/)), ...unused(await usageOf(west, /reader/))];
       if (idle.length > 0) throw new Error(`unused: ${idle.join("; ")}`);
@@ -103,6 +105,28 @@ suite("What Causeway is allowed to do on Kubernetes", () => {
     assert.ok(count > 40);
     console.log(`      ${count} parts of rules, all used; no request denied; root of trust after ${root} ms`);
   });
+
+  /** Has a waypoint deployed with all that it may have, and then with less. */
+  async function deployAndShrink(east: KubeCluster): Promise<void> {
+    await east.client.put(NAMESPACES, { metadata: { name: "shop" } });
+    const gateways = new DeployedGateways(east);
+    const map = (data: Texts) => east.client.put(CONFIG_MAPS, { metadata: { name: "sizes", namespace: "shop" }, data });
+    const more = {
+      horizontalPodAutoscaler: "spec: { maxReplicas: 2 }",
+      podDisruptionBudget: "spec: { minAvailable: 1 }",
+    };
+    await map(more);
+    await gateways.put("wp", { infrastructure: { parametersRef: { group: "", kind: "ConfigMap", name: "sizes" } } });
+    for (const type of [types.DEPLOYMENTS, types.AUTOSCALERS, types.DISRUPTION_BUDGETS])
+      await gateways.made(type, "wp");
+    await east.client.merge(CONFIG_MAPS, { metadata: { name: "sizes", namespace: "shop" } }, { data: null });
+    await eventually("nothing is left that nobody asks for", 30_000, async () => {
+      const left = await Promise.all(
+        [types.AUTOSCALERS, types.DISRUPTION_BUDGETS].map((type) => gateways.part(type, "wp")),
+      );
+      return left.every((part) => part === undefined);
+    });
+  }
 
   /** Names a peer, shares a service, sees both shown, and takes the service back. */
   async function shareAndForget(east: KubeCluster): Promise<void> {

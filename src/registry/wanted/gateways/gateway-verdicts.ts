@@ -39,14 +39,13 @@ function programmed(plan: GatewayPlan | RefusedPlan, addresses: readonly FoundAd
   if (trouble !== undefined) return trouble;
   const service = reads.parts.get(partKey("Service", namespace, name));
   const deployment = reads.parts.get(partKey("Deployment", namespace, name));
-  if (service === undefined) return no("Pending", `Service ${namespace}/${name} is not there yet; it is being made.`);
-  if (addresses.length === 0) return no("AddressNotAssigned", pendingAddress(plan, service.state.serviceType));
-  if (deployment === undefined)
-    return no("Pending", `Deployment ${namespace}/${name} is not there yet; it is being made.`);
-  if (deployment.state.available === 0)
+  if (service !== undefined && addresses.length === 0)
+    return no("AddressNotAssigned", pendingAddress(plan, service.state.serviceType));
+  // One sentence for all of its making, so that it is written once.
+  if (service === undefined || deployment === undefined || deployment.state.available === 0)
     return no(
       "Pending",
-      `Deployment ${namespace}/${name} has no replica that is ready; see kubectl -n ${namespace} describe pods -l gateway.networking.k8s.io/gateway-name=${name}.`,
+      `No replica of Deployment ${namespace}/${name} is ready; see kubectl -n ${namespace} describe pods -l gateway.networking.k8s.io/gateway-name=${name}.`,
     );
   return yes("Programmed", `It takes traffic at ${addresses.map(({ value }) => value).join(", ")}.`);
 }
