@@ -125,7 +125,8 @@ export class FakeRequests {
     const { name = "" } = route;
     const held = this.store.get(type, route.namespace, name);
     if (!held && status) throw apiError(404, "NotFound", `${type.plural}${dot(type)} "${name}" not found`);
-    const { resourceVersion } = isFields(body["metadata"]) ? body["metadata"] : {};
+    const { resourceVersion, uid } = isFields(body["metadata"]) ? body["metadata"] : {};
+    if (uid !== undefined && uid !== held?.metadata.uid) throw conflict(type, name, "uid mismatch");
     if (resourceVersion !== undefined && resourceVersion !== held?.metadata["resourceVersion"])
       throw conflict(type, name, "the object has been modified");
     const leaves = ownLeaves(body, status);
