@@ -16,6 +16,7 @@ import type { ClusterContext, Clusters } from "./plane/clusters.ts";
 import { EmbeddedClusters } from "./plane/embedded-clusters.ts";
 import { localAuthority } from "./plane/local-authority.ts";
 import { type MeshIdentities, MeshTrust } from "./plane/mesh-trust.ts";
+import { PlaneGateways } from "./plane/gateways.ts";
 import { type PeerClients, PeerServing } from "./plane/peer-serving.ts";
 import { PlanePeers } from "./plane/peers.ts";
 import { PortsServed, type ServedParts } from "./plane/ports-served.ts";
@@ -54,6 +55,8 @@ export class ControlPlane {
   readonly graph = new Graph();
   readonly registry: Registry;
   readonly discovery: XdsServer;
+  /** What proxies of our Gateways are told. */
+  readonly gateways: PlaneGateways;
   /** What was issued and refused. */
   readonly issuances: IssuanceLog;
   readonly #mesh: MeshLogs;
@@ -95,12 +98,14 @@ export class ControlPlane {
       debug: { systemNamespace, page: debugPage },
       controlPlane: JSON.stringify({ Component: "istiod", ID: config.podName, Info: { version: VERSION } }),
     });
+    this.gateways = new PlaneGateways(host, config, this.#trust.bundles, this, noteProblems);
     this.#peers = config.peering.enabled ? new PlanePeers(host, config, this.#trust.bundles, this) : undefined;
     this.#serving = new PeerServing(host, config, this.#trust.bundles, this, this.#clusters);
     this.#served = new PortsServed(host, config, this.#servedParts());
     this.#closing.push(
       () => this.#peers?.close(),
       () => this.#serving.close(),
+      () => this.gateways.close(),
       () => this.#served.close(),
       // No change of it may reach what is closing.
       () => this.#authority.close(),
@@ -197,7 +202,7 @@ export class ControlPlane {
   problems(fromClusters = this.#clusters.problems()): readonly Problem[] {
     const unsent = [...this.#mesh.refusals(), ...this.#serving.refusals()].map(unsentProblem);
     const objects = [...this.registry.problems.entries()].map(([, problem]) => problem);
-    return [...fromClusters, ...this.#authority.problems(), ...objects, ...unsent];
+    return [...fromClusters, ...this.#authority.problems(), ...objects, ...unsent, ...this.gateways.problems()];
   }
 
   #noteProblems(): void {
@@ -244,11 +249,17 @@ export class ControlPlane {
     const { localCluster, identity, registry, discovery, issuances } = this;
     const { openToAll } = this.#options;
     const own = { localCluster, identity, registry, discovery, issuances, openToAll };
-    return { ...own, clusters: this.#clusters, trust: this.#trust, peers: this.#serving.admission };
+    return { ...own, clusters: this.#clusters, trust: this.#trust, ...this.#gates() };
+  }
+
+  #gates(): Pick<ServedParts, "peers" | "gateways"> {
+    return { peers: this.#serving.admission, gateways: this.gateways.admission };
   }
 
   async #startServing(authority: Authority): Promise<void> {
     await this.#served.start(authority);
+    // Gateways are told whom to believe.
+    this.graph.flush();
     this.#authority.follow(async (changed) => {
       await this.#served.follow(changed);
       this.#peers?.recheck();

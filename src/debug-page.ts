@@ -39,7 +39,7 @@ export class DebugPages {
     if (page !== undefined) return jsonSlices(page.render(query));
     const shown = printable(name, 80);
     const why = ENVOY_PAGES.includes(name)
-      ? `${shown} is about Envoy proxies, which this control plane does not configure`
+      ? `${shown} is not served; /debug/gatewayz shows what the Envoys of Gateways are to have`
       : `there is no debug page ${shown}`;
     throw new MeshError("absent", `${why}; /debug/list names those that there are`);
   }

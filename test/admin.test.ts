@@ -128,7 +128,10 @@ test("a page that is not there says where the pages are named, and why Envoy's a
   const { admin, health } = await start();
   const absent: readonly [string, RegExp][] = [
     [`${admin}/debug/nothing`, /^there is no debug page nothing; \/debug\/list names those that there are\n$/],
-    [`${admin}/debug/edsz`, /^edsz is about Envoy proxies, which this control plane does not configure; \/debug\/list/],
+    [
+      `${admin}/debug/edsz`,
+      /^edsz is not served; \/debug\/gatewayz shows what the Envoys of Gateways are to have; \/debug\/list/,
+    ],
     [`${admin}/debug/__proto__`, /no debug page __proto__/],
     [`${admin}/debug/a/b`, /see \/debug, \/metrics, \/version and \/scopej/],
     [`${admin}/`, /see \/debug/],

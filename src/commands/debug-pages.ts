@@ -22,6 +22,7 @@ import { adsz, type ClientsViewed, configDump, connections } from "./client-view
 import { clusterView } from "./cluster-view.ts";
 import { peerClientsView, peerClusterView, peerView } from "./peer-view.ts";
 import { policyView, serviceView, workloadView } from "./mesh-view.ts";
+import { gatewayView, type GatewaysViewed } from "./gateway-view.ts";
 import { explainView } from "./explain-view.ts";
 import { endpointShards } from "./shard-view.ts";
 import { syncView } from "./sync-view.ts";
@@ -43,7 +44,7 @@ export interface RegistryViewed extends MeshViewed {
 }
 
 /** Where the pages look. Everything is read when a page is asked for, and nothing is changed. */
-export interface Viewed extends ClientsViewed, CertificatesViewed {
+export interface Viewed extends ClientsViewed, CertificatesViewed, GatewaysViewed {
   readonly clock: Clock;
   readonly registry: Registry;
   readonly graph: Graph;
@@ -99,6 +100,9 @@ function clientPages(viewed: Viewed, page: Page): readonly DebugPage[] {
     page("adsz", "Who is connected, and asked for what", () => adsz(viewed.clients())),
     page("config_dump", "What one client holds: ?proxyID=pod.namespace", (query) =>
       configDump(viewed, query, options()),
+    ),
+    page("gatewayz", "What the proxies of Gateways are to have; all of one: ?gateway=namespace/name", (query) =>
+      gatewayView(viewed, query),
     ),
     page("digestz", "A digest of each type, equal on replicas that hold the same", () => digestz(logs)),
     page("cachez", "How much of each type is kept encoded", () => cachez(logs)),

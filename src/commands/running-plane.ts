@@ -108,6 +108,8 @@ function pagesOf({ clock, log }: SystemHost, plane: ControlPlane, config: Config
       clusters: () => plane.clusters(),
       peers: () => plane.peers(),
       peerClients: () => plane.peerClients(),
+      proxyLogs: plane.gateways.logs,
+      connectedProxies: (gateway) => plane.gateways.connectedProxies(gateway),
       problems: () => plane.problems(),
       issuances: plane.issuances,
       signer: () => plane.signer(),

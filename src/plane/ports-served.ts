@@ -22,6 +22,7 @@ import { LivePods } from "../registry/live-pods.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { ServiceAccountId } from "../spiffe.ts";
 import { writeWhole } from "../whole-file.ts";
+import type { GatewayGate } from "../xds/gateway-gate.ts";
 import type { XdsServer } from "../xds/server.ts";
 import type { Clusters } from "./clusters.ts";
 import type { MeshTrust } from "./mesh-trust.ts";
@@ -41,6 +42,7 @@ export interface ServedParts {
   readonly clusters: Clusters;
   readonly trust: MeshTrust;
   readonly peers: PeerAdmission;
+  readonly gateways: GatewayGate;
   /** True if every authenticated workload may read the mesh. */
   readonly openToAll: boolean;
 }
@@ -92,7 +94,7 @@ export class PortsServed {
 
   /** Resolves once all ports are open. @throws MeshError for a key or a port that cannot be used, naming it. */
   async start(authority: Authority): Promise<void> {
-    const { trust, discovery } = this.#parts;
+    const { trust, discovery, peers, gateways } = this.#parts;
     await this.#writeRoots(authority);
     this.#publish(authority);
     const signer = new ThreadedSigner(this.#host, authority, this.#config.trustDomain, startSigningThread);
@@ -100,7 +102,7 @@ export class PortsServed {
     this.#signer = signer;
     trust.bundles.setOwn(authority.roots, authority.revocations);
     const authenticator = this.#authenticators();
-    const admission = { authenticator, whyNot: (caller: Caller) => this.#whyNot(caller), peers: this.#parts.peers };
+    const admission = { authenticator, whyNot: (caller: Caller) => this.#whyNot(caller), peers, gateways };
     const methods = [...discovery.methods(admission), this.#certificateService(authenticator, signer)];
     // What we show, and what we verify clients by, is of the same authority.
     const shown = (material: ServingCertificateMaterial): ServingCertificate => {

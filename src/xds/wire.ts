@@ -29,6 +29,13 @@ export function toResource(
   return { name, version, record: writer.ldelim().finish() };
 }
 
+/** What `toResource` was given. */
+export function resourceBody({ record }: Resource): Uint8Array {
+  const reader = protobuf.Reader.create(record);
+  reader.uint32();
+  return discovery.Resource.decode(reader, reader.uint32()).resource?.value ?? new Uint8Array();
+}
+
 export function contentVersion(body: Uint8Array): string {
   // By way of a buffer: a slice of a text keeps the whole of it. Not a new one: in a heap of a gigabyte each has the
   // collector at work, and 150,000 hashes took four seconds for that.

@@ -14,6 +14,8 @@ import type { KubeObject } from "../../src/kube/object.ts";
 import { systemClock } from "../../src/system-host.ts";
 import type { ClientStatus } from "../../src/xds/client-status.ts";
 import { ADDRESS_TYPE, type SubscriptionStatus } from "../../src/xds/resource.ts";
+import { Graph } from "../../src/registry/collection/graph.ts";
+import { Source } from "../../src/registry/collection/source.ts";
 import { object, pod, service, testMesh } from "../registry/mesh.ts";
 
 /** 2026-11-21T06:00:00Z, the time of every page here. */
@@ -120,6 +122,8 @@ export function viewedMesh(objects: readonly KubeObject[], clients: readonly Cli
     clusters: () => CLUSTERS,
     peers: () => [],
     peerClients: () => ({ served: [], refused: [] }),
+    proxyLogs: { gateways: new Source(new Graph(), "gateways"), of: () => undefined },
+    connectedProxies: () => 0,
     problems: () => Array.from(registry.problems.entries(), ([, problem]) => problem),
     issuances: { issuedCount: 0, refusedCounts: new Map(), lastRefusals: [] },
     signer: () => undefined,
