@@ -23,6 +23,11 @@ const [GET, DELETE] = [{ method: "GET" }, { method: "DELETE" }] as const;
 const withToken = { token: { groups: ["staff"], scope: "read write" } };
 export const RULES = 10_000;
 
+/** As long as it may be. */
+const long = (begin: string, unit: string, length = 2_048): string =>
+  begin + unit.repeat(Math.floor((length - begin.length) / unit.length));
+const PATH = long("/a", "/{*}", 1_000);
+
 const issuer = (rule: object): KubeObject => tokens({ jwtRules: [{ issuer: ISSUER, audiences: ["shop"], ...rule }] });
 
 /** Policies as their authors write them, and how requests to Service shop/cart are answered. */
@@ -172,6 +177,29 @@ export const scenarios: readonly (readonly [
       [200, { path: `/p/${RULES - 1}` }],
       [200, { path: "/p/0" }],
       [403, { path: `/p/${RULES}` }],
+    ],
+  ],
+  [
+    "values of any length that is read are taken",
+    () => [
+      guard({
+        action: "DENY",
+        rules: [
+          operation({ hosts: [long("h", "o.", 250)], methods: ["GET"] }),
+          operation({ hosts: [long("*.h", "o.")], paths: [PATH, long("/p", "q")] }),
+          source({ principals: [long("*/ns/", "n")] }),
+          source({ requestPrincipals: [long("https://", "x/", 120)] }),
+          source({ namespaces: [long("n", "x")], serviceAccounts: [`${long("n", "x", 60)}/${long("s", "y", 250)}`] }),
+          { when: [{ key: "request.headers[x-long]", values: [long("v", "w")] }] },
+          operation({ paths: [PATH] }),
+        ],
+      }),
+    ],
+    [
+      [403, { host: `${long("h", "o.", 250)}:80` }],
+      [403, { path: PATH.replaceAll("{*}", "x") }],
+      [403, { headers: { "x-long": long("v", "w") } }],
+      [200, {}],
     ],
   ],
 ];

@@ -3,7 +3,7 @@ import { isTargeted, targetsOf, tolerantSpec, type PolicyTarget, type Unread } f
 import { FieldError, isFields, listOf, type Fields } from "./fields.ts";
 import { idOf, type Metadata, type ObjectId } from "./metadata.ts";
 import { readStatus, type ObjectStatus } from "./object-status.ts";
-import { readTokenRule, refusedRule, type ReadToken } from "./token-rule.ts";
+import { ISSUER_MAX, readTokenRule, refusedRule, type ReadToken } from "./token-rule.ts";
 
 /** Whose tokens are checked, as written. */
 export interface RequestAuthentication {
@@ -37,7 +37,7 @@ export function readDoubtfulRequestAuthentication(bare: Metadata, object: Fields
   const unread: Unread[] = [];
   const read = readAll(bare, object, unread, (item, field) => {
     const issuer = isFields(item) ? item["issuer"] : undefined;
-    if (typeof issuer !== "string" || issuer === "") throw new FieldError(`${field}.issuer`, "cannot be read");
+    if (typeof issuer !== "string" || issuer === "" || issuer.length > ISSUER_MAX) throw new FieldError(`${field}.issuer`, "cannot be read");
     return { rule: refusedRule(issuer), refused: undefined };
   });
   return { ...read, errors: [...unread, ...read.errors] };

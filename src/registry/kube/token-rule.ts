@@ -36,7 +36,8 @@ const FIELDS: readonly string[] = [
   "spaceDelimitedClaims",
   "timeout",
 ];
-const TEXT_MAX = 2_048;
+export const ISSUER_MAX = 2_048;
+const URL_MAX = 2_048;
 const KEYS_MAX = 65_536;
 const TIMEOUT_MS = 5_000;
 const TIMEOUT_MAX_MS = 60_000;
@@ -68,7 +69,7 @@ export function readTokenRule(item: unknown, field: string): ReadToken {
   const stranger = Object.keys(item).find((key) => !FIELDS.includes(key));
   if (stranger !== undefined)
     throw new FieldError(field, `has the field ${describe(stranger)}; only ${FIELDS.join(", ")} are known`);
-  const issuer = textOf(item["issuer"], `${field}.issuer`, TEXT_MAX);
+  const issuer = textOf(item["issuer"], `${field}.issuer`, ISSUER_MAX);
   if (issuer === "") throw new FieldError(`${field}.issuer`, "is missing; give what tokens have in iss");
   const { keys, refused } = keysOf(item, field);
   const rule: TokenRule = {
@@ -102,7 +103,7 @@ interface Keys {
 function keysOf(item: Fields, field: string): Keys {
   const jwks = textOf(item["jwks"], `${field}.jwks`, KEYS_MAX).trim();
   const name = isAbsent(item["jwksUri"]) ? "jwks_uri" : "jwksUri";
-  const url = textOf(item[name], `${field}.${name}`, TEXT_MAX).trim();
+  const url = textOf(item[name], `${field}.${name}`, URL_MAX).trim();
   const timeoutMs = timeoutOf(item["timeout"], `${field}.timeout`);
   const refused = (where: string, why: string): Keys => ({
     keys: NO_KEYS,
