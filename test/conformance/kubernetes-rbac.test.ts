@@ -27,6 +27,14 @@ const REQUEST_AUTHENTICATION = {
   spec: { jwtRules: [{ issuer: "https://id.example", jwksUri: "https://id.example/keys" }] },
 };
 
+/** Their statuses say what becomes of them. */
+const ROUTES = ["HTTPRoute", "GRPCRoute"].map((kind) => ({
+  apiVersion: "gateway.networking.k8s.io/v1",
+  kind,
+  metadata: { name: "split", namespace: "bookshop" },
+  spec: { parentRefs: [{ group: "", kind: "Service", name: "reviews" }], rules: [] },
+}));
+
 suite("What Causeway is allowed to do on Kubernetes", () => {
   let lab: KubeLab;
   before(async function () {
@@ -54,7 +62,7 @@ suite("What Causeway is allowed to do on Kubernetes", () => {
     await east.applyExamples();
     await west.applyExamples();
     await east.apply(WORKLOAD_ENTRY);
-    await east.apply(REQUEST_AUTHENTICATION);
+    await east.apply(REQUEST_AUTHENTICATION, ...ROUTES);
     // A kind that is missing is looked for by its CRD.
     await east.client.kubectl("delete", "crd", "segments.admin.solo.io");
     await west.client.kubectl("delete", "crd", "gatewayclasses.gateway.networking.k8s.io");

@@ -12,8 +12,8 @@ import { wantedMesh } from "../registry/wanted-mesh.ts";
 import { eventually } from "./causeway-process.ts";
 import { KubeLab, type KubeCluster } from "./kube-lab.ts";
 
-const { AUTHORIZATION_POLICIES, CONFIG_MAPS, LEASES, NAMESPACES, SERVICE_ENTRIES, SERVICES } = types;
-const READ = [NAMESPACES, SERVICES, types.GATEWAYS, SERVICE_ENTRIES, AUTHORIZATION_POLICIES];
+const { AUTHORIZATION_POLICIES, CONFIG_MAPS, HTTP_ROUTES, LEASES, NAMESPACES, SERVICE_ENTRIES, SERVICES } = types;
+const READ = [NAMESPACES, SERVICES, types.GATEWAYS, SERVICE_ENTRIES, AUTHORIZATION_POLICIES, HTTP_ROUTES];
 
 interface Condition {
   readonly type: string;
@@ -111,6 +111,40 @@ suite("what is written to a real API server", () => {
     assert.equal(written(), before + 1);
     const [second] = await conditions(AUTHORIZATION_POLICIES, "guard");
     assert.equal(second?.lastTransitionTime, first?.lastTransitionTime);
+  });
+
+  test("the status of a route says what becomes of it beside what others say, and no more once it has no service", async () => {
+    const route = (...parentRefs: readonly object[]) => ({
+      apiVersion: "gateway.networking.k8s.io/v1",
+      kind: "HTTPRoute",
+      metadata: { name: "split", namespace: "shop" },
+      spec: { parentRefs, rules: [{ backendRefs: [{ name: "ghost", port: 80 }] }] },
+    });
+    const service = { group: "", kind: "Service", name: "ghost" };
+    const said = { status: "True", reason: "Said", message: "", lastTransitionTime: "2026-01-01T00:00:00Z" };
+    const parentRef = { name: "edge" };
+    const edge = { parentRef, controllerName: "example.com/edge", conditions: [{ type: "Accepted", ...said }] };
+    await cluster.apply(route(parentRef, service));
+    await cluster.client.merge(HTTP_ROUTES, route(), { status: { parents: [edge] } }, "/status");
+    const parents = async () => {
+      await one.sync();
+      const { status } = await cluster.client.get(HTTP_ROUTES, "split", "shop");
+      return (status as { parents: readonly { conditions: readonly Condition[] }[] }).parents;
+    };
+    await until("we say something", async () => (await parents()).length === 2);
+    const [theirs, ours] = await parents();
+    assert.deepEqual(theirs, edge);
+    assert.deepEqual(
+      ours?.conditions.map(({ type, status, reason }) => `${type}=${status} ${reason}`),
+      ["Accepted=False NoMatchingParent", "ResolvedRefs=False BackendNotFound"],
+    );
+    await until("it is as it should be", async () => {
+      await one.sync();
+      return one.mesh.wanted.get("HTTPRoute shop/split")?.found === "same";
+    });
+    await cluster.apply(route(parentRef));
+    await until("we say nothing", async () => (await parents()).length === 1);
+    assert.deepEqual(await parents(), [edge]);
   });
 
   test("conditions of others stay when ours are written and when they go", async () => {
