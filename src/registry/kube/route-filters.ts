@@ -7,12 +7,10 @@ import { isHostname } from "./workload-entry.ts";
 const FILTERS_MAX = 16;
 const HEADERS_MAX = 64;
 const TOKEN = /^[A-Za-z0-9!#$%&'*+\-.^_`|~]{1,256}$/;
-/** What would end a header, or begin another. */
-// eslint-disable-next-line no-control-regex
-const UNSAFE = /[\u0000-\u0008\u000a-\u001f\u007f]/;
+/** What would end a header, or begin another; and halves of characters, which no message can hold. */
+const UNSAFE = /[\u0000-\u0008\u000a-\u001f\u007f]|\p{Surrogate}/u;
 
-// eslint-disable-next-line no-control-regex
-const NEW_PATH = /^\/[^?#\u0000-\u0020\u007f]*$/;
+const NEW_PATH = /^\/[^?#\u0000-\u0020\u007f\p{Surrogate}]*$/u;
 
 export const NO_FILTERS: RouteFilters = {
   requestHeaders: NO_CHANGES,
@@ -93,7 +91,8 @@ export function headerName(value: unknown, field: string, changes = false): stri
 
 /** @throws FieldError for text with control characters, which no header or path can have. */
 export function plain(text: string, field: string): string {
-  if (UNSAFE.test(text)) throw new FieldError(field, "has control characters, which cannot be sent");
+  if (UNSAFE.test(text))
+    throw new FieldError(field, "has control characters, or halves of characters, which cannot be sent");
   return text;
 }
 

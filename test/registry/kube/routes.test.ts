@@ -104,6 +104,11 @@ for (const [name, filter, error] of [
     /add\[0\] has control characters/,
   ],
   [
+    "with half a character in a header",
+    { type: "RequestHeaderModifier", requestHeaderModifier: { set: [{ name: "a", value: "\ud800" }] } },
+    /set\[0\] has control characters, or halves of characters/,
+  ],
+  [
     "with a status that redirects nothing",
     { type: "RequestRedirect", requestRedirect: { statusCode: 304 } },
     /statusCode is 304/,
