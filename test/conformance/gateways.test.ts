@@ -65,7 +65,7 @@ suite("gateways on stock Envoy, between two clusters", () => {
     await until("the gateway logs the tunnel", () =>
       west
         .accessLog("door")
-        .some((line) => line["principal"] === identity("cart") && line["authority"] === `${REVIEWS}:${PORT}`),
+        .some((line) => line["source_principal"] === identity("cart") && line["authority"] === `${REVIEWS}:${PORT}`),
     );
   });
 
@@ -88,7 +88,7 @@ suite("gateways on stock Envoy, between two clusters", () => {
     await until("it is logged", () => logged("/reviews/source")[0]! > 0);
     assert.deepEqual(logged("/reviews/source"), [1, 0]);
     const [line] = east.accessLog("waypoint").filter((each) => each["path"] === "/reviews/source");
-    assert.equal(line!["principal"], identity("cart"));
+    assert.equal(line!["source_principal"], identity("cart"));
   });
 
   test("T24: with a waypoint on both sides, only the source's enforces", async () => {
@@ -136,7 +136,7 @@ suite("gateways on stock Envoy, between two clusters", () => {
       assert.equal((await east.call({ path: "/reviews/../admin" })).status, 403);
     }
     const refused = east.accessLog("waypoint").filter(({ method }) => method === "DELETE");
-    assert.ok(refused.length > 0 && refused.every((line) => line["principal"] === identity("cart")));
+    assert.ok(refused.length > 0 && refused.every((line) => line["source_principal"] === identity("cart")));
     const seen = await Promise.all([east.seen("reviews"), west.seen("reviews")]);
     assert.ok(seen.flat().length > 0);
     east.remove("policy");
