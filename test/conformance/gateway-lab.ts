@@ -1,5 +1,5 @@
 import type { ChildProcess } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { TestAuthority } from "../kits/tls.ts";
@@ -65,7 +65,11 @@ export class GatewayLab {
   }
 
   async close(): Promise<void> {
-    for (const [child] of this.#output) await stopped(child);
+    // Agents take their Envoys with them, if they are asked.
+    for (const [child] of this.#output) await stopped(child, "SIGTERM");
+    const folder = process.env["LAB_LOGS"];
+    if (folder !== undefined)
+      for (const [child, lines] of this.#output) writeFileSync(join(folder, `${child.pid}.log`), lines.join(""));
     this.#network[Symbol.dispose]();
     rmSync(this.#folder, { recursive: true, force: true });
   }

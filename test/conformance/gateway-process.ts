@@ -32,7 +32,14 @@ export function gatewayEnvironment(
   return {
     ...{ POD_NAME: `${gateway}-1`, POD_NAMESPACE: namespace, INSTANCE_IP: host.address, SERVICE_ACCOUNT: gateway },
     ...{ GATEWAY_NAME: gateway, ISTIO_META_CLUSTER_ID: cluster, CA_ADDR: control },
-    ...{ TOKEN_FILE: token, ROOT_CERT: root, RUN_DIR: runDir, ENVOY: envoy, ENVOY_CONCURRENCY: "1" },
+    ...{
+      TOKEN_FILE: token,
+      ROOT_CERT: root,
+      RUN_DIR: runDir,
+      ENVOY: envoy,
+      ENVOY_CONCURRENCY: "1",
+      DRAIN_DURATION: "0s",
+    },
   };
 }
 

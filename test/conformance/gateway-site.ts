@@ -145,7 +145,9 @@ export class GatewaySite {
       `istio-system/ztunnel,${accounts}`,
     ];
     const flags = ["serve", "--cluster", name, "--listen", "0.0.0.0", ...files, ...readers];
-    const plane = (this.plane = spawn(hosts.plane, process.execPath, ["--enable-source-maps", program, ...flags]));
+    const environment = { GATEWAY_DISCOVERY_ADDRESS: `${hosts.plane.address}:15012` };
+    const plane = spawn(hosts.plane, process.execPath, ["--enable-source-maps", program, ...flags], environment);
+    this.plane = plane;
     await until(`the control plane of ${name} is ready`, () => printed(plane).includes("causeway is ready"));
   }
 

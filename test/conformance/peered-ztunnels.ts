@@ -86,7 +86,7 @@ export class PeeredZtunnels {
   }
 
   async close(): Promise<void> {
-    for (const [child] of this.#output) await stop(child);
+    for (const [child] of this.#output) await stop(child, "SIGTERM");
     this.#network[Symbol.dispose]();
     rmSync(this.#folder, { recursive: true, force: true });
   }
@@ -192,7 +192,8 @@ export class ZtunnelSite {
     const accounts = ["--trusted-node-accounts", `istio-system/ztunnel,shop/${app}`];
     const readers = ["--serving-name", hosts.plane.address, ...accounts];
     const flags = ["serve", "--cluster", name, "--listen", "0.0.0.0", ...files, ...readers];
-    this.plane = spawn(hosts.plane, process.execPath, [program, ...flags]);
+    const environment = { GATEWAY_DISCOVERY_ADDRESS: `${hosts.plane.address}:15012` };
+    this.plane = spawn(hosts.plane, process.execPath, [program, ...flags], environment);
     const { plane } = this;
     await until(`the control plane of ${name} is ready`, () => printed(plane).includes("causeway is ready"));
   }
