@@ -98,18 +98,20 @@ function unsent({ name, code, reason }: Refusal): Problem {
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
-/** As the proxies in this cluster reach us; what they may be asked for is what we show. */
+/** As the proxies in this cluster reach us, too; what they may be asked for is what we show. */
 function controlPlanePlace({
+  gateways,
   systemNamespace,
   revision,
   clusterDomain,
-  ports,
   servingNames: more,
 }: Config): ControlPlanePlace {
   const service = revision === "default" ? "istiod" : `istiod-${revision}`;
+  const address = gateways.discoveryAddress ?? `${service}.${systemNamespace}.svc.${clusterDomain}:15012`;
+  const at = address.lastIndexOf(":");
   return {
-    host: `${service}.${systemNamespace}.svc.${clusterDomain}`,
-    port: ports.xds,
+    host: address.slice(0, at),
+    port: Number(address.slice(at + 1)),
     serverNames: [...new Set([...servingNames(systemNamespace, revision, clusterDomain), ...more])],
   };
 }
