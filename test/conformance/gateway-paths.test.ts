@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
-import { serviceName } from "../../src/names.ts";
+import { hostname, serviceName } from "../../src/names.ts";
+import type { GatewayHost } from "../../src/registry/model/address.ts";
 import { backendName, type ProxyEndpoint } from "../../src/registry/model/proxy-backend.ts";
+import type { ProxyPort } from "../../src/registry/model/proxy-service.ts";
 import type { Svid } from "../kits/hbone.ts";
 import { backend, GATEWAY, ruleTo, service, spiffe, tunnel } from "../xds/envoy/samples.ts";
 import { envoyBinary } from "./envoy-binary.ts";
@@ -28,12 +31,19 @@ suite("the ways through a gateway on stock Envoy", () => {
   after(async () => lab?.close());
 
   /** A service with these endpoints, groups of them the first before the next; resolves once Envoy has it. */
-  async function serve(name: string, ...groups: readonly (readonly ProxyEndpoint[])[]): Promise<void> {
+  const serve = (name: string, ...groups: readonly (readonly ProxyEndpoint[])[]): Promise<void> =>
+    serveAs("http", name, ...groups);
+
+  async function serveAs(
+    protocol: ProxyPort["protocol"],
+    name: string,
+    ...groups: readonly (readonly ProxyEndpoint[])[]
+  ): Promise<void> {
     const host = serviceName("shop", name);
     const to = backendName(host, 80);
     lab.world.backends.set(at(to), { ...backend(), name: to });
     lab.world.endpoints.set(at(to), { gateway: GATEWAY, name: to, groups });
-    const port = { number: 80, protocol: "http", rules: [ruleTo(to)], backend: to } as const;
+    const port = { number: 80, protocol, rules: [ruleTo(to)], backend: to };
     lab.world.services.set(at(host), { ...service([port], [name]), service: host });
     await lab.settle("connect_terminate", `inbound|${host}|80`, `outbound|${host}|80`);
   }
@@ -50,13 +60,19 @@ suite("the ways through a gateway on stock Envoy", () => {
     },
   });
 
-  const farBehind = (door: Pod, authority: string, names: readonly string[], gatewayNames: readonly string[]) =>
+  const farBehind = (
+    door: Pod,
+    authority: string,
+    names: readonly string[],
+    gatewayNames: readonly string[],
+    gateway: GatewayHost = { kind: "ip", ip: door.ip },
+  ) =>
     ({
       ...tunnel(),
       id: authority,
       way: {
         kind: "double-tunnel",
-        gateway: { kind: "ip", ip: door.ip },
+        gateway,
         hbonePort: door.port,
         gatewayIdentity: { trustDomain: WEST, names: gatewayNames },
         authority,
@@ -170,13 +186,41 @@ suite("the ways through a gateway on stock Envoy", () => {
       [inner.tunnels[0]!.authority, inner.tunnels[0]!.headers["x-forwarded-network"], inner.tunnels[0]!.peer],
       ["cart.shop.mesh.internal:80", "east", spiffe("waypoint")],
     );
-    const [tunnels, doors] = [inner.tunnels.length, door.tunnels.length];
+    const tunnels = inner.tunnels.length;
     await serve("far-wrong", [farBehind(door, "a:80", [spiffe("pay", WEST)], doorThere)]);
     assert.equal((await lab.call(web, "far-wrong:80")).status, 503);
     assert.equal(inner.tunnels.length, tunnels);
+    const doors = door.tunnels.length;
     await serve("far-door", [farBehind(door, "b:80", cartThere, [spiffe("other", WEST)])]);
     assert.equal((await lab.call(web, "far-door:80")).status, 503);
-    assert.equal(door.tunnels.length, doors + 1);
+    assert.equal(door.tunnels.length, doors);
+  });
+
+  test("a far gateway may be known by a host name, and must still be who is expected there", async () => {
+    const inner = await lab.pod("west", "127.0.0.1", await lab.svid([spiffe("cart", WEST)], WEST));
+    const door = await lab.pod("door", "127.0.0.1", await lab.svid([spiffe("door", WEST)], WEST), pipedTo(inner));
+    const localhost = { kind: "hostname", hostname: hostname("localhost") } as const;
+    const cartThere = [spiffe("cart", WEST)];
+    await serve("named", [farBehind(door, "a:80", cartThere, [spiffe("door", WEST)], localhost)]);
+    assert.equal((await lab.call(web, "named:80")).saw?.pod, "west");
+    await serve("named-wrong", [farBehind(door, "b:80", cartThere, [spiffe("other", WEST)], localhost)]);
+    assert.equal((await lab.call(web, "named-wrong:80")).status, 503);
+    assert.deepEqual(
+      door.tunnels.map(({ authority }) => authority),
+      ["a:80"],
+    );
+  });
+
+  test("of a port of which nobody says what it speaks, HTTP is routed and all else passed on", async () => {
+    const echo = await lab.pod("echo", "127.0.0.1", await lab.svid([spiffe("echo")]), (bytes) => bytes.pipe(bytes));
+    await serveAs("detected", "what", [behind(cart, [spiffe("cart")])]);
+    assert.equal((await lab.call(web, "what:80")).saw?.pod, "cart");
+    await serveAs("detected", "raw", [behind(echo, [spiffe("echo")])]);
+    const { stream, close } = await lab.tunnel(web, "raw:80");
+    stream.write(Buffer.from([0, 1, 2, 3]));
+    const [came] = (await once(stream, "data")) as [Buffer];
+    assert.deepEqual([...came], [0, 1, 2, 3]);
+    close();
   });
 
   test("the near group takes all while one of it is left, and the far one only then", async () => {

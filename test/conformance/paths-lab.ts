@@ -8,7 +8,9 @@ import { serveSecrets } from "../../src/gateway/secret-socket.ts";
 import { workloadSecret } from "../../src/gateway/secrets.ts";
 import { GrpcServer } from "../../src/grpc/server.ts";
 import { derive } from "../../src/registry/collection/derive.ts";
+import type { ProxyGateway } from "../../src/registry/model/proxy-gateway.ts";
 import { proxyKey } from "../../src/registry/model/proxy-service.ts";
+import type { ControlPlanePlace } from "../../src/xds/envoy/control-plane-passthrough.ts";
 import { GatewayAdmission } from "../../src/xds/envoy/gateway-admission.ts";
 import { envoy } from "../../src/xds/envoy/message.ts";
 import { proxyLogs } from "../../src/xds/envoy/proxy-logs.ts";
@@ -16,7 +18,15 @@ import { LISTENER_TYPE, type Resource } from "../../src/xds/resource.ts";
 import { XdsServer } from "../../src/xds/server.ts";
 import { decodeDeltaResponse, toResource } from "../../src/xds/wire.ts";
 import { folderOf } from "../kits/folder.ts";
-import { echoServer, exchange, type IncomingTunnel, openTunnel, serveTunnels, type Svid } from "../kits/hbone.ts";
+import {
+  echoServer,
+  exchange,
+  type IncomingTunnel,
+  openTunnel,
+  serveTunnels,
+  type Svid,
+  type Tunnel,
+} from "../kits/hbone.ts";
 import { realHost } from "../kits/real-host.ts";
 import { derOf, TestAuthority } from "../kits/tls.ts";
 import { callerOf, EAST } from "../xds/envoy/proxy-lab.ts";
@@ -43,22 +53,27 @@ export interface Answer {
 
 /** One gateway on stock Envoy that a control plane of the tests programs; two trust domains, and a third that is unknown. */
 export class PathsLab {
-  readonly world = proxyWorld();
+  readonly world: ReturnType<typeof proxyWorld>;
   readonly #servers: Http2SecureServer[] = [];
   readonly #open: AsyncDisposable[] = [];
   readonly #authorities: Readonly<Record<string, TestAuthority>>;
   #envoy: RealEnvoy | undefined;
   #admission: GatewayAdmission | undefined;
 
-  private constructor(authorities: Readonly<Record<string, TestAuthority>>) {
+  private constructor(authorities: Readonly<Record<string, TestAuthority>>, controlPlane?: ControlPlanePlace) {
     this.#authorities = authorities;
+    this.world = proxyWorld(controlPlane);
   }
 
-  static async open(binary: string): Promise<PathsLab> {
+  static async open(
+    binary: string,
+    changes: Partial<ProxyGateway> = {},
+    controlPlane?: ControlPlanePlace,
+  ): Promise<PathsLab> {
     const domains = ["cluster.local", "west.example", "stranger.example"];
-    const made = await Promise.all(domains.map(async (name) => [name, await TestAuthority.create()] as const));
-    const lab = new PathsLab(Object.fromEntries(made));
-    await lab.#start(binary);
+    const made = await Promise.all(domains.map(async (name) => [name, await TestAuthority.create(`CN=${name}`)] as const));
+    const lab = new PathsLab(Object.fromEntries(made), controlPlane);
+    await lab.#start(binary, gateway(changes));
     return lab;
   }
 
@@ -104,11 +119,15 @@ export class PathsLab {
     });
   }
 
-  /** Calls as a ztunnel does, with the headers of a CONNECT that are given. */
-  async call(as: Svid, authority: string, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
-    const port = await this.envoy.portOf("connect_terminate");
-    const at = { ip: "127.0.0.1", port };
-    const tunnel = await openTunnel({ at, expected: [spiffe("waypoint")] }, as, authority, headers);
+  /** Opens a tunnel as a ztunnel does, with the headers of a CONNECT that are given. */
+  async tunnel(as: Svid, authority: string, headers: Readonly<Record<string, string>> = {}): Promise<Tunnel> {
+    const at = { ip: "127.0.0.1", port: await this.envoy.portOf("connect_terminate") };
+    return openTunnel({ at, expected: [spiffe("waypoint")] }, as, authority, headers);
+  }
+
+  /** Calls through such a tunnel. */
+  async call(...[as, authority, headers]: Parameters<PathsLab["tunnel"]>): Promise<Answer> {
+    const tunnel = await this.tunnel(as, authority, headers);
     try {
       const words = { method: "GET", path: "/", headers: { host: "cart", connection: "keep-alive" } };
       const { status, body } = await exchange(tunnel.stream, words);
@@ -124,7 +143,7 @@ export class PathsLab {
     for (const server of this.#servers) server.close();
   }
 
-  async #start(binary: string): Promise<void> {
+  async #start(binary: string, programmed: ProxyGateway): Promise<void> {
     const host = realHost();
     const { world } = this;
     const listeners = derive(world.graph, {
@@ -139,7 +158,7 @@ export class PathsLab {
     this.#admission = new GatewayAdmission(host, EAST, logs, () => undefined);
     for (const trustDomain of ["cluster.local", "west.example"])
       world.trust.set(trustDomain, { trustDomain, roots: [derOf(this.#authorities[trustDomain]!.root)] });
-    world.gateways.set(GATEWAY, gateway());
+    world.gateways.set(GATEWAY, programmed);
     world.graph.flush();
     const port = await this.#serveXds(host);
     const clusters = [await this.#serveSecrets(host)];

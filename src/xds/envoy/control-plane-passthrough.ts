@@ -53,6 +53,7 @@ export function encodeControlPlane({ host, port }: ControlPlanePlace): Uint8Arra
   return envoy.config.cluster.v3.Cluster.encode({
     name: CONTROL_PLANE,
     type: isIP(host) === 0 ? STRICT_DNS : STATIC,
+    dnsLookupFamily: envoy.config.cluster.v3.Cluster.DnsLookupFamily.ALL,
     connectTimeout: durationOf(CONNECT_MS),
     perConnectionBufferLimitBytes: wrapped(BUFFER_BYTES),
     loadAssignment: { clusterName: CONTROL_PLANE, endpoints: [{ lbEndpoints: [{ endpoint: { address } }] }] },

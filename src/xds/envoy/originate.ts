@@ -50,7 +50,7 @@ export function hopName(hop: Hop): string {
   }
 }
 
-const { ORIGINAL_DST, STATIC, STRICT_DNS } = envoy.config.cluster.v3.Cluster.DiscoveryType;
+const { ORIGINAL_DST, STATIC, LOGICAL_DNS } = envoy.config.cluster.v3.Cluster.DiscoveryType;
 /** As ztunnel's own pools have. */
 const STREAMS_MAX = 100;
 const CONNECT_MS = 10_000;
@@ -155,6 +155,7 @@ function direct(hop: Exclude<Hop, { readonly kind: "inner" | "named" }>): Cluste
   const common = { ...tunnelOptions({ atOnce: STREAMS_MAX, inAll: 0 }), transportSocket };
   if (hop.kind !== "gateway")
     return { ...common, type: ORIGINAL_DST, lbPolicy: envoy.config.cluster.v3.Cluster.LbPolicy.CLUSTER_PROVIDED };
+<<<<<<< Updated upstream
   return { ...common, ...byName(hop) };
 }
 
@@ -163,6 +164,12 @@ function byName(hop: Extract<Hop, { readonly kind: "gateway" | "named" }>): Clus
   const socketAddress = { address: hop.hostname, portValue: hop.port };
   const { ALL } = envoy.config.cluster.v3.Cluster.DnsLookupFamily;
   return { type: STRICT_DNS, dnsLookupFamily: ALL, loadAssignment: oneEndpoint(hop, { socketAddress }) };
+=======
+  const address = { socketAddress: { address: hop.hostname, portValue: hop.port } };
+  // Each connection goes to what the name means then; of both families the one that answers first.
+  const { ALL } = envoy.config.cluster.v3.Cluster.DnsLookupFamily;
+  return { ...common, type: LOGICAL_DNS, dnsLookupFamily: ALL, loadAssignment: oneEndpoint(hop, address) };
+>>>>>>> Stashed changes
 }
 
 const oneEndpoint = (hop: Hop, address: envoy.config.core.v3.Address.$Properties) => ({

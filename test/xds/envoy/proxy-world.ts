@@ -5,12 +5,19 @@ import type { ProxyBackend, ProxyEndpoints } from "../../../src/registry/model/p
 import type { ProxyGateway } from "../../../src/registry/model/proxy-gateway.ts";
 import type { ProxyPolicies } from "../../../src/registry/model/proxy-policies.ts";
 import type { ProxyService } from "../../../src/registry/model/proxy-service.ts";
+import type { ControlPlanePlace } from "../../../src/xds/envoy/control-plane-passthrough.ts";
 import { proxyResources } from "../../../src/xds/envoy/proxy-resources.ts";
 import type { TrustedDomain } from "../../../src/xds/envoy/trust-secrets.ts";
 import type { ObjectKey } from "../../../src/names.ts";
 
+const CONTROL_PLANE: ControlPlanePlace = {
+  host: "istiod.istio-system.svc",
+  port: 15012,
+  serverNames: ["istiod.istio-system.svc"],
+};
+
 /** What the registry would write, and what becomes of it. */
-export function proxyWorld() {
+export function proxyWorld(controlPlane = CONTROL_PLANE) {
   const graph = new Graph();
   const sources = {
     gateways: new Source<ObjectKey, ProxyGateway>(graph, "gateways"),
@@ -21,7 +28,6 @@ export function proxyWorld() {
     eastWestRoutes: new Source<string, EastWestRoute>(graph, "routes"),
   };
   const trust = new Source<string, TrustedDomain>(graph, "trust");
-  const controlPlane = { host: "istiod.istio-system.svc", port: 15012, serverNames: ["istiod.istio-system.svc"] };
   const { resources, refusals } = proxyResources(graph, sources, { trust, controlPlane });
   return { graph, ...sources, trust, resources, refusals };
 }
