@@ -54,8 +54,8 @@ export function eastWest(graph: Graph, inputs: EastWestInputs): EastWest {
         .map(({ key: gateway }) => [proxyKey(gateway, key), enteredBy(gateway, service, reads, options)] as const),
   });
   const routes = derive(graph, {
+    // Not distinct: an alias may go from one service to another in one flush.
     name: "east-west-routes",
-    distinct: true,
     from: entered,
     reads: {},
     to: ({ gateway, routes }) => routes.map((route) => [proxyKey(gateway, route.service), route] as const),

@@ -41,8 +41,8 @@ export function proxyWorkloads(graph: Graph, inputs: ProxyWorkloadInputs): Proxy
   );
   const { pods, services: kubeServices, serviceEntries: entries } = objects;
   const served = derive(graph, {
+    // Not distinct: an address may go from one workload to another in one flush.
     name: "proxied-workloads",
-    distinct: true,
     from: using,
     reads: { byAddress, winners, pods, kubeServices, entries, holders, servicesByAddress },
     to: (workload, reads, uid) => {

@@ -74,6 +74,28 @@ test("aliases and segments are entered by their names, too", () => {
   assert.deepEqual(found, ["shop/cart.corp.example", "shop/cart.shop.blue.example", LOCAL]);
 });
 
+test("an alias that goes from one service to another in one step leads to the other from then on", () => {
+  const home = object("v1", "Namespace", {
+    name: "istio-system",
+    namespace: undefined,
+    labels: { "topology.istio.io/network": "net1", "admin.solo.io/segment": "blue" },
+  });
+  const segment = object(
+    "admin.solo.io/v1alpha1",
+    "Segment",
+    { name: "blue", namespace: "istio-system" },
+    { spec: { domain: "blue.example", aliases: [{ pattern: "{labels['front']}.corp.example" }] } },
+  );
+  const front = (name: string, ip: string, chosen: boolean) =>
+    service(name, ip, HTTP, { labels: { ...GLOBAL.labels, ...(chosen ? { front: "shop" } : {}) } });
+  const mesh = gatewayMesh([gateway, segment, home, front("a", "10.1.0.1", true), front("b", "10.1.0.2", false)]);
+  for (const chosen of ["b", "a", "b"]) {
+    mesh.apply(front("a", "10.1.0.1", chosen === "a"), front("b", "10.1.0.2", chosen === "b"));
+    const direct = routeTo(mesh, "shop/shop.corp.example")?.ports[0]?.direct;
+    assert.equal(direct, `shop/${chosen}.shop.svc.cluster.local:80`);
+  }
+});
+
 test("without global names other clusters call what is global by its own name", () => {
   const mesh = gatewayMesh([gateway, cart("10.1.0.1", HTTP)], { peeringDiscovery: false });
   assert.deepEqual(routes(mesh), [`${EAST_WEST} ${LOCAL}`]);

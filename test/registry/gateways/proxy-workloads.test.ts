@@ -80,3 +80,21 @@ test("an address that several have, or that a service has, is nobody's own", () 
   mesh.remove(webPod("10.0.0.3", {}, "web-3"));
   assert.deepEqual(mesh.ends("shop/10.0.0.3:8080"), [["10.0.0.3:8080 in 10.0.0.3:15008 1"]]);
 });
+
+test("an address that goes from one pod to another in one step is the other's from then on", () => {
+  for (const [before, after] of [
+    ["web-1", "web-2"],
+    ["web-2", "web-1"],
+  ] as const) {
+    const mesh = gatewayMesh([waypoint(ALL), web, webPod("10.0.0.1", {}, before), webPod("10.0.0.2", {}, after)]);
+    for (const turn of ["set first", "delete first"]) {
+      const moved = () => mesh.intake.set(webPod("10.0.0.1", {}, after), "");
+      if (turn === "set first") moved();
+      mesh.intake.delete(webPod("10.0.0.1", {}, before));
+      if (turn === "delete first") moved();
+      mesh.graph.flush();
+      assert.deepEqual(mesh.groups("shop/10.0.0.1:8080")[0]?.[0]?.id, `east//Pod/shop/${after}`, turn);
+      mesh.apply(webPod("10.0.0.1", {}, before), webPod("10.0.0.2", {}, after));
+    }
+  }
+});
