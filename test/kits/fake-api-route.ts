@@ -47,12 +47,14 @@ export function shows({ namespace, name, query }: Route, { metadata }: KubeObjec
   return matches(query.get("labelSelector"), labels) && matches(query.get("fieldSelector"), facts);
 }
 
-/** Terms `a=b`, `a==b`, `a!=b`, `a` and `!a`, all of which must hold. */
+/** Terms `a=b`, `a==b`, `a!=b`, `a in (b,c)`, `a` and `!a`, all of which must hold. */
 function matches(selector: string | null, facts: ReadonlyMap<string, string>): boolean {
   return (selector ?? "")
-    .split(",")
+    .split(/,(?![^(]*\))/)
     .filter((term) => term !== "")
     .every((term) => {
+      const [, among, values] = /^(\S+) in \((.*)\)$/.exec(term) ?? [];
+      if (among !== undefined) return values!.split(",").includes(facts.get(among) ?? "");
       const [, key = "", operator, value] = /^([^=!]+)(==|=|!=)(.*)$/.exec(term) ?? [];
       if (operator !== undefined) return (facts.get(key) === value) === (operator !== "!=");
       return term.startsWith("!") ? !facts.has(term.slice(1)) : facts.has(term);

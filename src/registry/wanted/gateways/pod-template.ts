@@ -21,6 +21,12 @@ const SECURITY: Fields = {
   runAsUser: USER,
 };
 
+/** What it must shed load before; also if somebody's parameters change it. */
+const ENVOY_MEMORY: Fields = {
+  name: "ENVOY_MEMORY",
+  valueFrom: { resourceFieldRef: { containerName: "envoy", resource: "limits.memory" } },
+};
+
 export interface PodPlace {
   readonly clusterDomain: string;
   readonly trustDomain: string;
@@ -88,7 +94,8 @@ function envoy(plan: GatewayPlan, settings: GatewaySettings): Fields {
     image: settings.envoyImage,
     ...pullPolicy(settings),
     command: ["envoy"],
-    args: ["--config-path", `${RUN_DIR}/bootstrap.json`, "--disable-hot-restart", "--log-level", "warning"],
+    // By default callers would be told by chance, within ten minutes, that it drains.
+    args: ["--config-path", `${RUN_DIR}/bootstrap.json`, "--disable-hot-restart", "--drain-strategy", "immediate"],
     ports: [
       { name: "hbone", containerPort: 15008, protocol: "TCP" },
       { name: "status", containerPort: READY_PORT, protocol: "TCP" },
@@ -130,6 +137,7 @@ function environment(plan: GatewayPlan, settings: GatewaySettings, place: PodPla
     fieldOf("POD_NAMESPACE", "metadata.namespace"),
     fieldOf("INSTANCE_IP", "status.podIP"),
     fieldOf("SERVICE_ACCOUNT", "spec.serviceAccountName"),
+    ...(settings.resources.limits["memory"] === undefined ? [] : [ENVOY_MEMORY]),
     ...Object.entries(values).flatMap(([name, value]) => (value === "" ? [] : [{ name, value }])),
   ];
 }
