@@ -155,21 +155,14 @@ function direct(hop: Exclude<Hop, { readonly kind: "inner" | "named" }>): Cluste
   const common = { ...tunnelOptions({ atOnce: STREAMS_MAX, inAll: 0 }), transportSocket };
   if (hop.kind !== "gateway")
     return { ...common, type: ORIGINAL_DST, lbPolicy: envoy.config.cluster.v3.Cluster.LbPolicy.CLUSTER_PROVIDED };
-<<<<<<< Updated upstream
   return { ...common, ...byName(hop) };
 }
 
-/** All addresses of the name, of both families: whichever answers first is taken. */
+/** Each connection goes to what the name means then: of all addresses, of both families, to the one that answers first. */
 function byName(hop: Extract<Hop, { readonly kind: "gateway" | "named" }>): Cluster {
   const socketAddress = { address: hop.hostname, portValue: hop.port };
   const { ALL } = envoy.config.cluster.v3.Cluster.DnsLookupFamily;
-  return { type: STRICT_DNS, dnsLookupFamily: ALL, loadAssignment: oneEndpoint(hop, { socketAddress }) };
-=======
-  const address = { socketAddress: { address: hop.hostname, portValue: hop.port } };
-  // Each connection goes to what the name means then; of both families the one that answers first.
-  const { ALL } = envoy.config.cluster.v3.Cluster.DnsLookupFamily;
-  return { ...common, type: LOGICAL_DNS, dnsLookupFamily: ALL, loadAssignment: oneEndpoint(hop, address) };
->>>>>>> Stashed changes
+  return { type: LOGICAL_DNS, dnsLookupFamily: ALL, loadAssignment: oneEndpoint(hop, { socketAddress }) };
 }
 
 const oneEndpoint = (hop: Hop, address: envoy.config.core.v3.Address.$Properties) => ({
