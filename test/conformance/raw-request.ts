@@ -7,6 +7,8 @@ export interface RawRequest {
   readonly method: string;
   readonly path: string;
   readonly host: string;
+  /** Of HTTP; 1.1 if it is not said. */
+  readonly version?: "1.0" | "1.1";
   readonly headers?: readonly (readonly [name: string, value: string])[];
 }
 
@@ -20,8 +22,20 @@ export interface RawAnswer {
 }
 
 /** One request with just these bytes (a letter each): what an HTTP client would not send, a caller still may. */
-export function rawRequest({ port, from, method, path, host, headers = [] }: RawRequest): Promise<RawAnswer> {
-  const lines = [["host", host], ...headers, ["connection", "close"]].map(([name, value]) => `${name}: ${value}`);
+export function rawRequest({
+  port,
+  from,
+  method,
+  path,
+  host,
+  headers = [],
+  version = "1.1",
+}: RawRequest): Promise<RawAnswer> {
+  const lines = [
+    ["host", host],
+    ...headers,
+    ...(headers.some(([name]) => name === "connection") ? [] : [["connection", "close"]]),
+  ].map(([name, value]) => `${name}: ${value}`);
   return new Promise((resolve, reject) => {
     let text = "";
     const socket = connect({ host: "127.0.0.1", port, ...(from !== undefined && { localAddress: from }) });
@@ -31,7 +45,7 @@ export function rawRequest({ port, from, method, path, host, headers = [] }: Raw
     socket.on("close", () => resolve(answerIn(text) ?? { status: 0, head: text, body: "" }));
     // Envoy gives its callers a second to close first.
     socket.on("data", (chunk: string) => answerIn((text += chunk)) && socket.destroy());
-    socket.write(Buffer.from(`${method} ${path} HTTP/1.1\r\n${lines.join("\r\n")}\r\n\r\n`, "latin1"));
+    socket.write(Buffer.from(`${method} ${path} HTTP/${version}\r\n${lines.join("\r\n")}\r\n\r\n`, "latin1"));
   });
 }
 

@@ -1,60 +1,35 @@
-import { serviceName, type Hostname, type ObjectKey } from "../../src/names.ts";
-import { ANY_REQUEST, type HttpRule, NO_CHANGES } from "../../src/registry/model/http-rule.ts";
-import { backendName } from "../../src/registry/model/proxy-backend.ts";
+import type { HttpRule } from "../../src/registry/model/http-rule.ts";
+import { NO_CHANGES } from "../../src/registry/model/http-rule.ts";
+import type { BackendName } from "../../src/registry/model/proxy-backend.ts";
 import type { ProxyPolicies, RequestPolicy, TokenPolicy } from "../../src/registry/model/proxy-policies.ts";
 import type { ProxyPort, ProxyService } from "../../src/registry/model/proxy-service.ts";
 import { DESTINATION_ADDRESS } from "../../src/xds/envoy/filter-state.ts";
-import { PRINCIPAL_KEY, SOURCE_KEY } from "../../src/xds/envoy/rbac-principals.ts";
 import { anyOf, envoy } from "../../src/xds/envoy/message.ts";
+import { PRINCIPAL_KEY, SOURCE_KEY } from "../../src/xds/envoy/rbac-principals.ts";
+import * as samples from "../xds/envoy/samples.ts";
 import { loopback } from "./static-envoy.ts";
+
+export { CART_80 } from "../xds/envoy/samples.ts";
 
 type Filter = envoy.config.listener.v3.Filter.$Properties;
 type Listener = envoy.config.listener.v3.Listener.$Properties;
 type Cluster = envoy.config.cluster.v3.Cluster.$Properties;
 
-export const GATEWAY = "east/shop/waypoint" as ObjectKey;
-export const CART = serviceName("shop", "cart.shop.svc.cluster.local");
-export const CART_80 = backendName(CART, 80);
+export const rule = (changes: Partial<HttpRule> = {}): HttpRule => ({ ...samples.rule(), ...changes });
+export const port = (changes: Partial<ProxyPort> = {}): ProxyPort => ({ ...samples.port(80), ...changes });
+export const service = (...ports: readonly ProxyPort[]): ProxyService => samples.service(ports);
 
-export const rule = (changes: Partial<HttpRule> = {}): HttpRule => ({
-  name: "default",
-  match: ANY_REQUEST,
-  action: { kind: "forward", backends: [plain(CART_80)], rewrite: undefined },
-  requestHeaders: NO_CHANGES,
-  responseHeaders: NO_CHANGES,
-  mirrors: [],
-  timeoutMs: undefined,
-  retry: undefined,
-  ...changes,
-});
-
-export const plain = (backend: typeof CART_80 | "refused", weight = 1) => ({
+export const plain = (backend: BackendName | "refused", weight = 1) => ({
   backend,
   weight,
   requestHeaders: NO_CHANGES,
   responseHeaders: NO_CHANGES,
 });
 
-export const port = (changes: Partial<ProxyPort> = {}): ProxyPort => ({
-  number: 80,
-  protocol: "http",
-  rules: [rule()],
-  backend: CART_80,
-  ...changes,
-});
-
-export const service = (...ports: readonly ProxyPort[]): ProxyService => ({
-  gateway: GATEWAY,
-  service: CART,
-  hostname: "cart.shop.svc.cluster.local" as Hostname,
-  authorities: ["10.96.0.7", "cart.shop.svc.cluster.local"],
-  ports,
-});
-
 export const policies = (
   authorization: readonly RequestPolicy[],
   authentication: readonly TokenPolicy[] = [],
-): ProxyPolicies => ({ gateway: GATEWAY, service: CART, authorization, authentication });
+): ProxyPolicies => ({ gateway: samples.GATEWAY, service: samples.CART, authorization, authentication });
 
 /** A listener whose callers are `principal`, as the listener that ends tunnels would say of them. */
 export function listenerFor(name: string, principal: string, filters: readonly Filter[]): Listener {

@@ -41,19 +41,15 @@ interface Origin {
   readonly port: number;
 }
 
+/** Which hosts may be asked was looked at when the object was read. */
 function parseUrl(text: string): Origin {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  const scheme = url?.protocol.slice(0, -1);
-  if (url === undefined || (scheme !== "http" && scheme !== "https") || url.hostname === "")
+  if (!/^https?:/i.test(text) || !URL.canParse(text))
     throw new MeshError("invalid", `jwksUri "${text.slice(0, 200)}" is no URL of https or http`);
-  const host = url.hostname.replace(/^\[|\]$/g, "");
-  if (LOCAL.test(host))
-    throw new MeshError("invalid", `jwksUri "${text.slice(0, 200)}" names the proxy's own machine; name another host`);
-  return { scheme, host, port: url.port === "" ? (scheme === "https" ? 443 : 80) : Number(url.port) };
+  const { protocol, hostname, port } = new URL(text);
+  const scheme = protocol === "https:" ? "https" : "http";
+  const usual = scheme === "https" ? 443 : 80;
+  return { scheme, host: hostname.replace(/^\[|\]$/g, ""), port: port === "" ? usual : Number(port) };
 }
-
-/** Envoy's own administration is there, and on many clouds the credentials of the node. */
-const LOCAL = /^(localhost|.*\.localhost|127\..*|0\..*|169\.254\..*|::1?|::ffff:.*|fe[89ab].:.*)$/i;
 
 function tlsTo(host: string) {
   const ip = isIP(host) !== 0;
