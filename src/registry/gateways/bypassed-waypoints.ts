@@ -79,16 +79,20 @@ export function bypassMessage(
   const names = all.slice(0, 3).map(({ namespace, name }) => `${namespace}/${name}`);
   const others = all.length > names.length ? " and others" : "";
   const whose = `Service ${names.join(", ")}${others} ${all.length === 1 ? "is" : "are"} shared with other clusters`;
-  const never = all.some(({ policy }) => policy === "source");
+  const waypoints = new Set(all.map(({ waypoint }) => waypoint));
+  const waypoint = waypoints.size === 1 ? `waypoint ${first.waypoint}` : "their waypoints";
   const known = [...new Set(all.flatMap((each) => each.known))].slice(0, KNOWN_MAX);
-  const how = never
-    ? `callers there do not pass waypoint ${first.waypoint} (waypoint-policy source)`
-    : `callers there that pass a waypoint of their own do not pass ${first.waypoint} (waypoint-policy once)` +
-      (known.length === 0 ? "" : `, as those of ${known.join(", ")}`);
+  const how = {
+    source: `callers there do not pass ${waypoint} (waypoint-policy source)`,
+    once:
+      `callers there that pass a waypoint of their own do not pass ${waypoint} (waypoint-policy once)` +
+      (known.length === 0 ? "" : `, as those of ${known.join(", ")}`),
+    mixed: `some callers there do not pass ${waypoint} (waypoint-policy once or source)`,
+  }[all.every(({ policy }) => policy === first.policy) ? first.policy : "mixed"];
   const mend =
     "write the policy in their cluster, too, or annotate the Service peering.causeway.dev/waypoint-policy: destination";
   return {
     text: `${whose}, and ${how}: this policy does not hold for them; ${mend}.`,
-    certain: never || known.length > 0,
+    certain: known.length > 0 || all.some(({ policy }) => policy === "source"),
   };
 }

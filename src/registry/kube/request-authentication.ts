@@ -37,7 +37,8 @@ export function readDoubtfulRequestAuthentication(bare: Metadata, object: Fields
   const unread: Unread[] = [];
   const read = readAll(bare, object, unread, (item, field) => {
     const issuer = isFields(item) ? item["issuer"] : undefined;
-    if (typeof issuer !== "string" || issuer === "" || issuer.length > ISSUER_MAX) throw new FieldError(`${field}.issuer`, "cannot be read");
+    if (typeof issuer !== "string" || issuer === "" || issuer.length > ISSUER_MAX)
+      throw new FieldError(`${field}.issuer`, "cannot be read");
     return { rule: refusedRule(issuer), refused: undefined };
   });
   return { ...read, errors: [...unread, ...read.errors] };

@@ -98,7 +98,7 @@ test("a policy that callers of other clusters may not meet says so in its status
   assert.equal(verdict, "WaypointAccepted True Accepted");
   assert.match(
     message,
-    /Service shop\/cart is shared with other clusters, and callers there that pass a waypoint of their own do not pass shop\/wp \(waypoint-policy once\): this policy does not hold for them; write the policy in their cluster, too/,
+    /Service shop\/cart is shared with other clusters, and callers there that pass a waypoint of their own do not pass waypoint shop\/wp \(waypoint-policy once\): this policy does not hold for them; write the policy in their cluster, too/,
   );
   assert.equal(problems.length, 1);
   assert.match(problems[0]!, /^info: Service shop\/cart is shared/);
@@ -136,6 +136,17 @@ test("a policy for a Gateway names the shared Services that it serves, a few of 
   const { message, problems } = said([...many, stored(guard({ targetRefs }))]);
   assert.match(message, /Service shop\/a, shop\/b, shop\/c and others are shared with other clusters/);
   assert.equal(problems.length, 1);
+});
+
+test("a policy for a Gateway whose shared Services differ in who passes it says so", () => {
+  const targetRefs = [{ group: GATEWAY, kind: "Gateway", name: "wp" }];
+  const desk = service("desk", "10.96.1.1", {}, { labels: { ...USE, "solo.io/service-scope": "global" } });
+  const { problems } = said([shared("source"), desk, stored(guard({ targetRefs }))]);
+  assert.equal(problems.length, 1);
+  assert.match(
+    problems[0]!,
+    /^warning: Service shop\/cart, shop\/desk are shared .*some callers there do not pass waypoint shop\/wp \(waypoint-policy once or source\)/,
+  );
 });
 
 for (const [what, spec, metadata, verdict, message] of [
