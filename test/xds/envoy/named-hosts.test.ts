@@ -31,7 +31,7 @@ test("a host that has only a name is reached through a listener of its own, whos
   const { DiscoveryType, DnsLookupFamily } = envoy.config.cluster.v3.Cluster;
   assert.deepEqual(
     [cluster.type, cluster.dnsLookupFamily, cluster.transportSocket ?? null],
-    [DiscoveryType.STRICT_DNS, DnsLookupFamily.ALL, null],
+    [DiscoveryType.LOGICAL_DNS, DnsLookupFamily.ALL, null],
   );
   const [{ endpoint: looked } = {}] = cluster.loadAssignment!.endpoints![0]!.lbEndpoints!;
   const { address, portValue } = looked!.address!.socketAddress!;
