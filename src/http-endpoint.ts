@@ -67,7 +67,8 @@ export class HttpEndpoint {
   readonly #endpoint: Endpoint;
   readonly #server: Server;
 
-  constructor(clock: Clock, log: Logger, endpoint: Endpoint) {
+  /** @param idleMsMax how long an answer may take, and its reader; 30 s by default. */
+  constructor(clock: Clock, log: Logger, endpoint: Endpoint, idleMsMax = IDLE_MS_MAX) {
     this.#clock = clock;
     this.#log = log;
     this.#endpoint = endpoint;
@@ -76,7 +77,7 @@ export class HttpEndpoint {
       (request, response) => void this.#serve(request, response),
     );
     this.#server.maxConnections = CONNECTIONS_MAX;
-    this.#server.timeout = IDLE_MS_MAX;
+    this.#server.timeout = idleMsMax;
   }
 
   /** The port that it has, once it listens. */

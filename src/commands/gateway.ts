@@ -25,7 +25,7 @@ export const gatewayCommand: Command = {
       await agent.start();
       await Promise.race([untilAborted(signal), agent.failed]);
       // Envoy may end before it is drained.
-      await Promise.race([agent.drain(), agent.failed]);
+      await Promise.race([agent.stop(), agent.failed]);
       return 0;
     } finally {
       await agent.close();

@@ -39,8 +39,10 @@ export class GatewayAgent {
   readonly #ports: HealthPorts;
   #secretServer: GrpcServer | undefined;
   #envoy: EnvoyProcess | undefined;
+  #bootstrapping: Promise<void> | undefined;
   #bootstrapped = false;
   #stopping = false;
+  #drained: Promise<void> | undefined;
   #whyNotReady: string | undefined = "it has just begun";
   #look: Disposable | undefined;
   #fail: (error: MeshError) => void = () => {};
@@ -67,6 +69,8 @@ export class GatewayAgent {
       metricsPort: settings.metricsPort,
       whyNotReady: () => this.whyNotReady(),
       whyNotStarted: () => this.#whyNotStarted(),
+      drainKey: settings.drainKey,
+      drain: () => this.drain(),
     });
     this.failed = new Promise((_, reject) => (this.#fail = reject));
     this.failed.catch(() => {});
@@ -84,6 +88,9 @@ export class GatewayAgent {
    * @throws MeshError if a port, the socket or the run folder cannot be had; nothing is left open then.
    */
   async start(): Promise<void> {
+    const { spiffeEndpoint } = this.#settings;
+    if (spiffeEndpoint !== undefined)
+      this.#log.warn("the SPIRE agent is not asked: our identity is of the mesh's own CA", { spiffeEndpoint });
     try {
       await this.#ports.listen();
       this.#secretServer = await serveSecrets(this.#host, this.#secrets, this.#path(SECRETS_SOCKET));
@@ -105,11 +112,20 @@ export class GatewayAgent {
     return whyEnvoyIsNotReady(this.#admin, hostAndPort(this.#settings.xds));
   }
 
-  /** Fails readiness, has callers go elsewhere, and ends Envoy when they have, or when the time for that is over. */
-  async drain(): Promise<void> {
+  /** Fails readiness, has callers go elsewhere, and waits until they have, or until the time for that is over; once. */
+  drain(): Promise<void> {
     this.#stopping = true;
-    if (!this.#bootstrapped) return;
-    await drainEnvoy(this.#admin, this.#host.clock, this.#log, this.#settings.drainMs);
+    const { clock } = this.#host;
+    this.#drained ??= this.#bootstrapped
+      ? drainEnvoy(this.#admin, clock, this.#log, this.#settings.drainMs)
+      : Promise.resolve();
+    return this.#drained;
+  }
+
+  /** Ends Envoy, whoever started it, once it is drained. */
+  async stop(): Promise<void> {
+    await this.drain();
+    // In another container it may have ended already.
     if (this.#envoy === undefined) await this.#admin.post("/quitquitquit").catch(() => {});
   }
 
@@ -118,6 +134,7 @@ export class GatewayAgent {
     this.#look?.[Symbol.dispose]();
     this.#rootFile.close();
     this.#keeper.close();
+    await this.#bootstrapping;
     await this.#envoy?.stop(this.#host.clock);
     await Promise.all([this.#ports.close(), this.#secretServer?.close(0)]);
   }
@@ -135,7 +152,7 @@ export class GatewayAgent {
 
   #useSvid(svid: Svid): void {
     this.#secrets.set(workloadSecret(svid));
-    if (!this.#bootstrapped) void this.#bootstrap(svid).catch((thrown: unknown) => this.#fail(MeshError.from(thrown)));
+    this.#bootstrapping ??= this.#bootstrap(svid).catch((thrown: unknown) => this.#fail(MeshError.from(thrown)));
   }
 
   async #bootstrap({ spiffeId }: Svid): Promise<void> {

@@ -12,7 +12,14 @@ export interface HealthPortsOptions {
   readonly whyNotReady: () => Promise<string | undefined>;
   /** Why Envoy cannot be started yet; undefined once its bootstrap is there. */
   readonly whyNotStarted: () => string | undefined;
+  /** Of /drain/<key>; undefined if nobody may ask for that. */
+  readonly drainKey: string | undefined;
+  /** Resolves once callers have gone, or the time for that is over. */
+  readonly drain: () => Promise<void>;
 }
+
+/** The longest `--drain`, and more: its answer comes when it is done. */
+const DRAIN_MS_MAX = 3_660_000;
 
 /** What a kubelet asks, on one port; what Prometheus reads, on another. ⇄ */
 export class HealthPorts {
@@ -25,7 +32,7 @@ export class HealthPorts {
     const log = host.log.scope("gateway");
     this.#options = options;
     this.#metrics = host.metrics;
-    this.#ready = new HttpEndpoint(host.clock, log, (request) => this.#answerProbe(request));
+    this.#ready = new HttpEndpoint(host.clock, log, (request) => this.#answerProbe(request), DRAIN_MS_MAX);
     this.#scraped = new HttpEndpoint(host.clock, log, (request) => this.#answerScrape(request));
   }
 
@@ -48,10 +55,18 @@ export class HealthPorts {
   }
 
   async #answerProbe({ path }: EndpointRequest): Promise<EndpointAnswer> {
+    const { drainKey } = this.#options;
+    if (drainKey !== undefined && path === `/drain/${drainKey}`) return this.#drain();
     if (path === "/healthz/live") return textAnswer(200, "live");
     if (path === "/healthz/startup") return verdict(this.#options.whyNotStarted());
     if (path === "/healthz/ready") return verdict(await this.#options.whyNotReady());
     return textAnswer(404, "there are /healthz/ready, /healthz/live and /healthz/startup");
+  }
+
+  /** For the preStop hook of an Envoy in another container, which ends as soon as it is told to. */
+  async #drain(): Promise<EndpointAnswer> {
+    await this.#options.drain();
+    return textAnswer(200, "drained");
   }
 
   async #answerScrape({ path }: EndpointRequest): Promise<EndpointAnswer> {

@@ -29,6 +29,8 @@ const SETTINGS = {
   concurrency: setting("--concurrency <threads>", "of Envoy; by default one for each CPU", "ENVOY_CONCURRENCY"),
   envoyLogLevel: setting("--envoy-log-level <level>", "of Envoy; warning by default", "ENVOY_LOG_LEVEL"),
   drain: setting("--drain <duration>", "for connections, when stopped; 30s by default", "DRAIN_DURATION"),
+  drainKey: { variable: "DRAIN_KEY" },
+  spiffeEndpoint: { variable: "SPIFFE_ENDPOINT_SOCKET" },
   connectionsMax: setting("--connections-max <count>", "open ones; 50000 by default", "ENVOY_CONNECTIONS_MAX"),
   memory: setting("--memory <bytes>", "that Envoy may take; no limit by default", "ENVOY_MEMORY"),
   readyPort: setting("--ready-port <port>", "readiness and liveness; 15021 by default"),
@@ -106,6 +108,10 @@ export interface GatewaySettings {
   readonly envoyPorts: EnvoyPorts;
   readonly limits: EnvoyLimits;
   readonly drainMs: number;
+  /** Who asks for /drain/<key> has us drain; undefined for nobody. */
+  readonly drainKey: string | undefined;
+  /** Of a SPIRE agent. */
+  readonly spiffeEndpoint: string | undefined;
   readonly readyPort: number;
   readonly metricsPort: number;
   readonly log: { readonly levels: LogLevels; readonly asJson: boolean };
@@ -117,6 +123,7 @@ export const anyAddress = ({ address }: ProxyPlace): string => (isIPv6(address) 
 const LABEL = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
 const LABEL_RIGHT = "give a Kubernetes name: a-z, 0-9, '-' and '.'";
 const FILE_RIGHT = "give a path";
+const KEY_RIGHT = "give 8 to 128 letters, digits, '.', '-' and '_'";
 const LEVELS = ["trace", "debug", "info", "warning", "error", "critical", "off"];
 const TTL_RIGHT = "give a duration of at least a minute, as 24h or 90m";
 
@@ -126,7 +133,7 @@ export function loadGatewaySettings(options: Options, environment: Environment):
     const value = given(SETTINGS[name], options, environment);
     return value === undefined ? otherwise : parse(value);
   };
-  const need = <T>(name: keyof typeof SETTINGS, parse: (value: Given) => T): T =>
+  const need = <T>(name: "gateway" | "pod" | "namespace" | "address", parse: (value: Given) => T): T =>
     read(name, parse, undefined) ?? missing(SETTINGS[name]);
   const ca = read("ca", addressOf, { host: "istiod.istio-system.svc", port: 15012 });
   return {
@@ -164,6 +171,8 @@ export function loadGatewaySettings(options: Options, environment: Environment):
       memoryBytes: read("memory", (count) => countOf(count, Number.MAX_SAFE_INTEGER), undefined),
     },
     drainMs: read("drain", drainOf, 30_000),
+    drainKey: read("drainKey", (value) => matching(value, /^[\w.-]{8,128}$/, KEY_RIGHT), undefined),
+    spiffeEndpoint: read("spiffeEndpoint", ({ text }) => text, undefined),
     readyPort: read("readyPort", portOf, 15021),
     metricsPort: read("metricsPort", portOf, 15020),
     log: {

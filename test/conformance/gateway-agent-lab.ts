@@ -49,7 +49,8 @@ export class GatewayProcess {
     this.#ready = ready;
     this.adminPort = adminPort;
     // What names the Envoy of the tests must not start one here.
-    const { ENVOY: _, ...env } = process.env;
+    const { ENVOY: _, ...inherited } = process.env;
+    const env = { ...inherited, DRAIN_KEY: "key-of-the-hook" };
     const command = ["--enable-source-maps", program, "gateway", ...flags];
     this.#process = spawn(process.execPath, command, { env, stdio: ["ignore", "pipe", "pipe"] });
     endWithUs(this.#process);
@@ -89,6 +90,11 @@ export class GatewayProcess {
     }).catch((thrown: unknown) => {
       throw new Error(`${(thrown as Error).message}: ${said}\n${this.log.slice(-3000)}`);
     });
+  }
+
+  /** What the preStop hook of an Envoy apart asks for, and hears. */
+  async drain(): Promise<string> {
+    return (await fetch(`http://127.0.0.1:${this.#ready}/drain/key-of-the-hook`)).text();
   }
 
   async envoy(path: string): Promise<string> {

@@ -137,15 +137,22 @@ test("an Envoy that ends by itself takes the agent with it, with a sentence", as
   assert.match(gateway.log, /causeway: Envoy ended by itself \(signal SIGKILL\), and its log says why/);
 });
 
-test("an Envoy of another container waits for its bootstrap, and is drained and ended all the same", async () => {
+test("an Envoy of another container waits for its bootstrap, and its preStop hook for the drain", async () => {
   const ports = await lab.listeners();
-  const gateway = await lab.gateway("apart", "--drain", "5s");
+  const gateway = await lab.gateway("apart", "--drain", "20s");
   const file = join(lab.folder, "apart", "bootstrap.json");
   await eventually("the bootstrap is there", 20_000, () => existsSync(file));
-  const other = spawn(envoy, ["-c", file, "--use-dynamic-base-id", "-l", "off"], { stdio: "ignore" });
+  const flags = ["-c", file, "--use-dynamic-base-id", "-l", "off", "--drain-strategy", "immediate"];
+  const other = spawn(envoy, flags, { stdio: "ignore" });
   endWithUs(other);
   await gateway.becomesReady();
-  assert.equal(await get(await lab.http(ports.hbone)), "hello");
+  const session = await lab.http(ports.hbone);
+  const hook = gateway.drain();
+  await eventually("it drains", 5_000, () => gateway.log.includes("draining"));
+  assert.equal(await get(session), "hello");
+  assert.equal(await hook, "drained\n");
+  assert.match(gateway.log, /drained: no connection is open/);
+  assert.equal(other.exitCode, null, "it is the kubelet's to end");
   const gone = once(other, "exit");
   gateway.stop();
   assert.equal(await gateway.exit, 0);

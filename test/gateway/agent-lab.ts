@@ -6,7 +6,7 @@ import * as grpc from "@grpc/grpc-js";
 import { afterEach } from "mocha";
 import { envoy as own } from "../../proto/gen/envoy.js";
 import { envoy } from "../../proto/gen/mesh.js";
-import type { Options } from "../../src/command.ts";
+import type { Environment, Options } from "../../src/command.ts";
 import { loadConfig } from "../../src/config.ts";
 import { ControlPlane } from "../../src/control-plane.ts";
 import { GatewayAgent } from "../../src/gateway/agent.ts";
@@ -81,7 +81,7 @@ async function openPlane(at: (name: string) => string): Promise<ControlPlane> {
 }
 
 /** An agent in this process, whose Envoy another container starts. */
-export async function startAgent(lab: Lab, options: Options = {}) {
+export async function startAgent(lab: Lab, options: Options = {}, environment: Environment = {}) {
   const real = realHost();
   const { clock } = real;
   // What is looked at every five seconds is looked at every twenty milliseconds.
@@ -99,7 +99,7 @@ export async function startAgent(lab: Lab, options: Options = {}) {
     ...{ readyPort: "0", metricsPort: "0", envoyAdminPort: "1" },
     ...options,
   };
-  const agent = new GatewayAgent({ ...base, metrics }, loadGatewaySettings(flags, {}));
+  const agent = new GatewayAgent({ ...base, metrics }, loadGatewaySettings(flags, environment));
   cleanups.push(() => agent.close());
   await agent.start();
   const get = async (path: string, port = agent.readyPort): Promise<string> =>

@@ -15,8 +15,8 @@ const textOf = (source: { inlineBytes?: Uint8Array | null } | null | undefined):
 
 test("a gateway gets its identity from the control plane, and Envoy a bootstrap that leads to both", async () => {
   const lab = await agentLab();
-  const { agent, get, metrics } = await startAgent(lab);
-  await until(() => readdirSync(lab.folder.at("run")).includes("bootstrap.json"));
+  const { agent, get, lines, metrics } = await startAgent(lab);
+  await until(() => lines.some((line) => line.includes("Envoy may start")));
   const { tlsCertificate } = await secretOf(lab, "workload");
   const leaf = new X509Certificate(textOf(tlsCertificate?.certificateChain));
   assert.equal(leaf.subjectAltName, "URI:spiffe://cluster.local/ns/shop/sa/waypoint");
@@ -47,7 +47,7 @@ test("no private key crosses the network, nor is one on disk or in the log", asy
   const lab = await agentLab();
   const { address, heard } = await eavesdropper(lab);
   const { lines } = await startAgent(lab, { ca: address });
-  await until(() => readdirSync(lab.folder.at("run")).includes("bootstrap.json"));
+  await until(() => lines.some((line) => line.includes("Envoy may start")));
   const { tlsCertificate } = await secretOf(lab, "workload");
   const key = createPrivateKey(textOf(tlsCertificate?.privateKey));
   const der = key.export({ type: "pkcs8", format: "der" });
@@ -69,7 +69,7 @@ test("no private key crosses the network, nor is one on disk or in the log", asy
 test("a root file that changes is followed: Envoy gets the new roots, and a certificate under them", async () => {
   const lab = await agentLab();
   const { lines } = await startAgent(lab);
-  await until(() => readdirSync(lab.folder.at("run")).includes("bootstrap.json"));
+  await until(() => lines.some((line) => line.includes("Envoy may start")));
   const before = textOf((await secretOf(lab, "workload")).tlsCertificate?.certificateChain);
   const next = await TestAuthority.create("CN=next root");
   // As a kubelet does it. There is no line end between them.
@@ -156,4 +156,25 @@ test("an Envoy that cannot be run ends the agent with a sentence", async () => {
     agent.failed,
     /Envoy ended by itself \(.*no-envoy cannot be run: .*ENOENT\), and its log says why/,
   );
+});
+
+test("only who has the key may have a gateway drained, and hears when that is done", async () => {
+  const lab = await agentLab();
+  const { agent, get, lines } = await startAgent(lab, {}, { DRAIN_KEY: "d0a1b2c3-key" });
+  await until(() => lines.some((line) => line.includes("Envoy may start")));
+  for (const path of ["/drain/", "/drain/another-key", "/drain"]) assert.match(await get(path), /^there are/);
+  assert.doesNotMatch((await agent.whyNotReady())!, /drains/);
+  // Nobody answers as Envoy here, so there is nothing to wait for.
+  assert.equal(await get("/drain/d0a1b2c3-key"), "drained\n");
+  assert.match(await get("/healthz/ready"), /the gateway is being stopped, and drains/);
+  await agent.stop();
+  assert.equal(lines.filter((line) => line.includes("Envoy cannot be drained")).length, 1, "it drains once");
+  const { get: ask } = await startAgent(lab, { runDir: lab.folder.at("other") });
+  assert.match(await ask("/drain/undefined"), /^there are/);
+});
+
+test("that a SPIRE agent is not asked is said", async () => {
+  const lab = await agentLab();
+  const { lines } = await startAgent(lab, {}, { SPIFFE_ENDPOINT_SOCKET: "unix:///run/spire.sock" });
+  assert.ok(lines.some((line) => line.includes("warn gateway: the SPIRE agent is not asked")));
 });
