@@ -32,11 +32,7 @@ export function gatewayHosts(
   const service = reads.services.get(key);
   if (service !== undefined) return nodesOf(key, hbonePort, reads.byService.get(key));
   const { hostname } = destination;
-  return entered(
-    gatewayWorkload(network, hostname, hbonePort, reads),
-    { kind: "hostname", hostname: hostname },
-    hbonePort,
-  );
+  return entered(gatewayWorkload(network, hostname, hbonePort, reads), { kind: "hostname", hostname }, hbonePort);
 }
 
 /** Those of other clusters are known by port 0 (contract ztunnel.md 2.9). */

@@ -99,8 +99,7 @@ function proxiesOf(
 }
 
 function serviceAt({ destination }: GatewayAddress, { services, byAddress }: Reads): Service | undefined {
-  if (destination.kind === "hostname")
-    return services.get(serviceName(destination.namespace, destination.hostname) as ServiceName);
+  if (destination.kind === "hostname") return services.get(serviceName(destination.namespace, destination.hostname));
   const { network, ip } = destination.address;
   return byAddress.get(`${network}/${ip}`)[0];
 }
