@@ -44,12 +44,13 @@ const KINDS: Readonly<Record<string, DeployedKind>> = {
 };
 
 /**
- * What Gateways of a class are: as its controller says, or for a class that is not there, its name. Undefined if they are
- * somebody else's.
+ * What Gateways of a class are: as its name says, unless it is another controller's. Of classes that others made those of
+ * the waypoints' controller are waypoints, too. Undefined if they are somebody else's.
  */
 export function deployedKind(className: string, found: GatewayClass | undefined): DeployedKind | undefined {
   const known = KNOWN_CLASSES.find(({ name }) => name === className);
-  return KINDS[found?.controllerName ?? known?.controllerName ?? ""];
+  if (known === undefined) return found?.controllerName === WAYPOINT_CONTROLLER ? "waypoint" : undefined;
+  return found === undefined || found.controllerName === known.controllerName ? KINDS[known.controllerName] : undefined;
 }
 
 /** What upstream labels all that it makes for a Gateway with; it tells proxies of gateways from all others. */

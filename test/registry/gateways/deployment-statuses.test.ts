@@ -231,12 +231,14 @@ test("Gateways of other controllers' classes, of peers, on their way out or of a
   const { wanted, apply, of } = deployedMesh([
     classOf("istio-eastwest", "example.com/theirs"),
     classOf("mine", "istio.io/mesh-controller"),
+    classOf("far", "istio.io/eastwest-controller"),
     gateway({ name: "a" }, { gatewayClassName: "istio-eastwest" }),
     gateway({ name: "b" }, { gatewayClassName: "istio-remote" }),
     gateway({ name: "c" }, { gatewayClassName: "nginx" }),
     gateway({ name: "d", deletionTimestamp: AT }),
     gateway({ name: "e", labels: { "istio.io/rev": "other" } }),
     gateway({ name: "f", uid: undefined }),
+    gateway({ name: "i" }, { gatewayClassName: "far" }),
   ]);
   const keys = (which: "anybodys" | "ours") =>
     [...wanted[which].entries()].map(([key]) => key).filter((key) => !key.startsWith("GatewayClass"));
