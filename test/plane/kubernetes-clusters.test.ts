@@ -62,6 +62,25 @@ test("nothing is served before the local cluster is known whole", async () => {
   assert.equal(check!.check(), undefined);
 });
 
+test("routes that it has no right to read are no reason to wait, and count once it has", async () => {
+  const lab = open("east");
+  const kinds = ["httproutes", "grpcroutes", "referencegrants", "destinationrules"];
+  lab.server("east").faults.forbidden = ({ resource }) => kinds.includes(resource);
+  const rules = [{ backendRefs: [{ name: "cart", port: 80 }] }];
+  const spec = { parentRefs: [{ group: "", kind: "Service", name: "cart" }], rules };
+  lab.put(
+    "east",
+    service("cart", "10.1.0.1"),
+    object("gateway.networking.k8s.io/v1", "HTTPRoute", { name: "r" }, { spec }),
+  );
+  const life = await lab.start();
+  assert.equal(life.serves(), true);
+  assert.equal(life.registry.routes.rules.size, 0);
+  lab.server("east").faults.forbidden = undefined;
+  await lab.pass(90_000);
+  assert.equal(life.registry.routes.rules.size, 1);
+});
+
 test("a kind that is not installed is no reason to wait, and counts once it is", async () => {
   const lab = open("east");
   const types = await import("../../src/kube/resource-types.ts");

@@ -3,7 +3,7 @@ import type { Unread } from "./authorization-policy.ts";
 import { durationOf } from "./duration.ts";
 import { describe, FieldError, fieldsOf, integerOf, isAbsent, listOf, textOf, textsOf, type Fields } from "./fields.ts";
 import { idOf, type Metadata, type ObjectId } from "./metadata.ts";
-import { attempt } from "./route.ts";
+import { attempt, ERRORS_MAX } from "./route.ts";
 import { isHostname } from "./workload-entry.ts";
 
 /** How connections to a host are made, as a DestinationRule says it. */
@@ -50,7 +50,7 @@ export function readDestinationRule(metadata: Metadata, object: Fields): Destina
     exportTo: textsOf(spec["exportTo"], "spec.exportTo"),
     traffic: readPolicy(policy, "spec.trafficPolicy", ignored),
     ports: readPorts(policy, ignored),
-    ignored,
+    ignored: ignored.slice(0, ERRORS_MAX),
   };
 }
 
@@ -197,7 +197,7 @@ const WHY: Readonly<Record<string, string>> = {
 
 function others(fields: Fields, field: string, known: readonly string[], ignored: Unread[]): void {
   for (const name of Object.keys(fields).slice(0, 64))
-    if (!known.includes(name) && !isAbsent(fields[name]) && ignored.length < 20)
+    if (!known.includes(name) && !isAbsent(fields[name]))
       ignored.push({
         field: `${field}.${name.slice(0, 80)}`,
         message: WHY[name] ?? "is not supported, and has no effect",

@@ -8,6 +8,7 @@ import { readRouteStatus } from "./route-status.ts";
 import { onlyFieldsOf } from "./service-scope.ts";
 import {
   attempt,
+  ERRORS_MAX,
   type BackendRef,
   type ParentRef,
   type Route,
@@ -53,8 +54,8 @@ export function readRoute(kind: RouteKind, metadata: Metadata, object: Fields, r
       (item, at) => attempt(errors, () => [readParent(item, `spec.parentRefs[${at}]`, namespace)]) ?? [],
     ),
     rules: rules.map((item, at) => readRule(item, `spec.rules[${at}]`, namespace, reading, { errors, ignored })),
-    errors,
-    ignored,
+    errors: errors.slice(0, ERRORS_MAX),
+    ignored: ignored.slice(0, ERRORS_MAX),
     kept: false,
     status: readRouteStatus(metadata, object),
   };

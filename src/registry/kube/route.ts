@@ -96,7 +96,7 @@ export function lastGood(now: Route, before: Route): Route {
 }
 
 /** Beyond this what is wrong with one object is not listed. */
-const ERRORS_MAX = 20;
+export const ERRORS_MAX = 20;
 
 /** What `read` gives; if it cannot be read, undefined, and one more error. */
 export function attempt<V>(errors: Unread[], read: () => V, effect = ""): V | undefined {
@@ -105,7 +105,7 @@ export function attempt<V>(errors: Unread[], read: () => V, effect = ""): V | un
   } catch (error) {
     if (!(error instanceof FieldError)) throw error;
     const { field, message } = error;
-    if (errors.length < ERRORS_MAX) errors.push({ field, message: effect === "" ? message : `${message}; ${effect}` });
+    errors.push({ field, message: effect === "" ? message : `${message}; ${effect}` });
     return undefined;
   }
 }

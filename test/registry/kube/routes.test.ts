@@ -132,6 +132,15 @@ for (const [name, filter, error] of [
     assert.equal(route.rules[0]?.matches.length, 1);
   });
 
+test("after any number of mistakes the next one counts as much, and twenty of them are listed", () => {
+  const bad = { matches: [path("Exact", "oops")] };
+  const filters = [{ type: "CORS", cors: {} }];
+  const last = { filters, backendRefs: [backend("cart-v1")] };
+  const route = read(httpRoute("r", [...Array.from({ length: 40 }, () => bad), last]));
+  assert.match(route.rules[40]?.broken ?? "", /"CORS", which is not supported/);
+  assert.equal(route.errors.length, 20);
+});
+
 test("filters of a rule and of its backends are read, and what only a rule can do goes to the rule", () => {
   const route = rule({
     filters: [
