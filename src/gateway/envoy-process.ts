@@ -51,6 +51,8 @@ function argumentsOf({ concurrency, logLevel }: EnvoyCommand, bootstrapFile: str
     "--disable-hot-restart",
     // Whoever is connected is told at its next request, not by chance within ten minutes.
     ...["--drain-strategy", "immediate"],
+    // A line of the access log within a second: Envoy's own ten are long for who looks for the call that just failed.
+    ...["--file-flush-interval-msec", "1000"],
     ...(concurrency === undefined ? [] : ["--concurrency", `${concurrency}`]),
   ];
 }

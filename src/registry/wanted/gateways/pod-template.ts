@@ -94,8 +94,11 @@ function envoy(plan: GatewayPlan, settings: GatewaySettings): Fields {
     image: settings.envoyImage,
     ...pullPolicy(settings),
     command: ["envoy"],
-    // By default callers would be told by chance, within ten minutes, that it drains.
-    args: ["--config-path", `${RUN_DIR}/bootstrap.json`, "--disable-hot-restart", "--drain-strategy", "immediate"],
+    // As the agent starts an Envoy of its own (envoy-process.ts, which has the reasons).
+    args: [
+      ...["--config-path", `${RUN_DIR}/bootstrap.json`, "--disable-hot-restart"],
+      ...["--drain-strategy", "immediate", "--file-flush-interval-msec", "1000"],
+    ],
     ports: [
       { name: "hbone", containerPort: 15008, protocol: "TCP" },
       { name: "status", containerPort: READY_PORT, protocol: "TCP" },
