@@ -65,19 +65,22 @@ export function envoyBootstrap(options: BootstrapOptions): JsonObject {
     deferred_stat_options: { enable_deferred_creation_stats: true },
     stats_config: { stats_matcher: KEPT_STATS },
     overload_manager: overloadManager(limits),
-    layered_runtime: {
-      layers: [
-        {
-          name: "causeway",
-          static_layer: {
-            "re2.max_program_size.error_level": REGEX_PROGRAM_MAX,
-            "re2.max_program_size.warn_level": REGEX_PROGRAM_MAX,
-          },
-        },
-      ],
-    },
+    layered_runtime: RUNTIME,
   };
 }
+
+/** What every Envoy of ours needs to take what it is told. */
+export const RUNTIME = {
+  layers: [
+    {
+      name: "causeway",
+      static_layer: {
+        "re2.max_program_size.error_level": REGEX_PROGRAM_MAX,
+        "re2.max_program_size.warn_level": REGEX_PROGRAM_MAX,
+      },
+    },
+  ],
+};
 
 function nodeOf(place: ProxyPlace, serviceAccount: string): JsonObject {
   const { gateway, pod, namespace, cluster, network, locality } = place;

@@ -13,7 +13,7 @@ import { proxyKey } from "../../src/registry/model/proxy-service.ts";
 import type { ControlPlanePlace } from "../../src/xds/envoy/control-plane-passthrough.ts";
 import { GatewayAdmission } from "../../src/xds/envoy/gateway-admission.ts";
 import { envoy } from "../../src/xds/envoy/message.ts";
-import { proxyLogs } from "../../src/xds/envoy/proxy-logs.ts";
+import { type GatewayLogs, type ProxyLogs, proxyLogs } from "../../src/xds/envoy/proxy-logs.ts";
 import { LISTENER_TYPE, type Resource } from "../../src/xds/resource.ts";
 import { XdsServer } from "../../src/xds/server.ts";
 import { decodeDeltaResponse, toResource } from "../../src/xds/wire.ts";
@@ -59,6 +59,8 @@ export class PathsLab {
   readonly #authorities: Readonly<Record<string, TestAuthority>>;
   #envoy: RealEnvoy | undefined;
   #admission: GatewayAdmission | undefined;
+  #xds: XdsServer | undefined;
+  #logs: ProxyLogs | undefined;
 
   private constructor(authorities: Readonly<Record<string, TestAuthority>>, controlPlane?: ControlPlanePlace) {
     this.#authorities = authorities;
@@ -79,6 +81,17 @@ export class PathsLab {
 
   get envoy(): RealEnvoy {
     return this.#envoy!;
+  }
+
+  /** What Envoy is to have. */
+  get meant(): GatewayLogs {
+    return this.#logs!.of(GATEWAY)!;
+  }
+
+  /** True once Envoy has answered all that it is to have. */
+  get answered(): boolean {
+    const subscriptions = this.#xds!.clients().flatMap((client) => client.subscriptions);
+    return subscriptions.every(({ backlog, sentNonce, ackedNonce }) => backlog === 0 && sentNonce === ackedNonce);
   }
 
   /** What proxies have refused. */
@@ -152,9 +165,9 @@ export class PathsLab {
       reads: {},
       to: (resource, _reads, key) => [[key, onLoopback(resource)] as const],
     });
-    const logs = proxyLogs(world.graph, world.gateways, { ...world.resources, listeners }, (changed) =>
+    const logs = (this.#logs = proxyLogs(world.graph, world.gateways, { ...world.resources, listeners }, (changed) =>
       this.#admission!.changed(changed),
-    );
+    ));
     this.#admission = new GatewayAdmission(host, EAST, logs, () => undefined);
     for (const trustDomain of ["cluster.local", "west.example"])
       world.trust.set(trustDomain, { trustDomain, roots: [derOf(this.#authorities[trustDomain]!.root)] });
@@ -168,7 +181,7 @@ export class PathsLab {
   async #serveXds(host: ReturnType<typeof realHost>): Promise<number> {
     const page = () => Promise.reject(new MeshError("absent", "none"));
     const debug = { systemNamespace: "istio-system", page };
-    const xds = new XdsServer(host, { logs: new Map(), debug, controlPlane: "{}" });
+    const xds = (this.#xds = new XdsServer(host, { logs: new Map(), debug, controlPlane: "{}" }));
     const caller = callerOf("shop", "waypoint");
     const gateways = this.#admission!;
     const admission = { authenticator: { authenticate: () => Promise.resolve(caller) }, whyNot: () => "no", gateways };

@@ -3,6 +3,7 @@ import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, wri
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { endWithUs, eventually } from "./causeway-process.ts";
+import { RUNTIME } from "../../src/gateway/bootstrap.ts";
 import { proxyNode } from "../xds/envoy/proxy-lab.ts";
 
 export interface EnvoyOptions {
@@ -109,6 +110,7 @@ function bootstrap(port: number, clusters: readonly unknown[]): unknown {
       cds_config: ads,
       lds_config: ads,
     },
+    layered_runtime: RUNTIME,
     static_resources: { clusters: [controlPlane(port), ...clusters] },
   };
 }

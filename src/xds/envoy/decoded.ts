@@ -1,4 +1,4 @@
-import { envoy, google } from "../../../proto/gen/envoy.js";
+import { envoy, google, xds } from "../../../proto/gen/envoy.js";
 import type { Resource, TypeUrl } from "../resource.ts";
 import { resourceBody } from "../wire.ts";
 
@@ -9,7 +9,7 @@ interface Decoder {
 }
 
 const OPTIONS = { enums: String, longs: String, bytes: String };
-const NAMESPACES: Readonly<Record<string, unknown>> = { envoy, google };
+const NAMESPACES: Readonly<Record<string, unknown>> = { envoy, google, xds };
 
 /** A resource of Envoy's as JSON, with what is within it; bytes are base64, as is what we have no codec for. */
 export function decodedResource(typeUrl: TypeUrl, resource: Resource): unknown {

@@ -1,24 +1,20 @@
+import { generateKeyPairSync } from "node:crypto";
 import fc from "fast-check";
-import { hostname, type ObjectKey, type ServiceName, serviceName } from "../../../src/names.ts";
-import type { Graph } from "../../../src/registry/collection/graph.ts";
-import { Source } from "../../../src/registry/collection/source.ts";
-import type { EastWestRoute } from "../../../src/registry/model/east-west-route.ts";
+import { hostname, type ServiceName, serviceName } from "../../../src/names.ts";
 import {
   type BackendName,
   backendName,
   type BackendSettings,
-  type ProxyBackend,
   type ProxyEndpoint,
-  type ProxyEndpoints,
 } from "../../../src/registry/model/proxy-backend.ts";
 import type { ProxyGateway } from "../../../src/registry/model/proxy-gateway.ts";
-import type { ProxyPolicies, TokenPolicy } from "../../../src/registry/model/proxy-policies.ts";
-import { proxyKey, type ProxyPort, type ProxyService } from "../../../src/registry/model/proxy-service.ts";
+import type { TokenPolicy } from "../../../src/registry/model/proxy-policies.ts";
+import { proxyKey, type ProxyPort } from "../../../src/registry/model/proxy-service.ts";
 import { somePolicies } from "../../conformance/policy-samples.ts";
 import type { SeededRandom } from "../../sim/world.ts";
-import { WAYPOINT } from "./proxy-lab.ts";
+import type { proxyWorld } from "./proxy-world.ts";
 import { randomRules } from "./random-rules.ts";
-import { doubleTunnel, plain, SETTINGS, spiffe, tunnel } from "./samples.ts";
+import { doubleTunnel, GATEWAY, plain, SETTINGS, spiffe, tunnel } from "./samples.ts";
 
 const PORTS = [80, 8080, 9090] as const;
 const NAMES = ["cart", "web", "pay", "stock", "mail", "search"] as const;
@@ -26,33 +22,20 @@ const service = (name: string): ServiceName => serviceName("shop", `${name}.shop
 
 /** What one gateway is to do, made up: all kinds of values that the registry may derive. */
 export class RandomGateway {
-  readonly services: Source<string, ProxyService>;
-  readonly policies: Source<string, ProxyPolicies>;
-  readonly backends: Source<string, ProxyBackend>;
-  readonly endpoints: Source<string, ProxyEndpoints>;
-  readonly eastWestRoutes: Source<string, EastWestRoute>;
   readonly #random: SeededRandom;
+  readonly #world: ReturnType<typeof proxyWorld>;
   #changes = 0;
 
-  constructor(
-    graph: Graph,
-    random: SeededRandom,
-    readonly gateways: Source<ObjectKey, ProxyGateway>,
-  ) {
+  constructor(random: SeededRandom, world: ReturnType<typeof proxyWorld>) {
     this.#random = random;
-    this.services = new Source(graph, "services");
-    this.policies = new Source(graph, "policies");
-    this.backends = new Source(graph, "backends");
-    this.endpoints = new Source(graph, "endpoints");
-    this.eastWestRoutes = new Source(graph, "east-west-routes");
+    this.#world = world;
     for (const name of NAMES) for (const port of PORTS) this.#writeBackend(backendName(service(name), port));
   }
 
   /** Makes one thing another; flush the graph then. */
   change(): void {
     this.#changes += 1;
-    const { gateways } = this;
-    const kind = gateways.get(WAYPOINT)?.kind ?? "waypoint";
+    const kind = this.#world.gateways.get(GATEWAY)?.kind ?? "waypoint";
     const name = this.#random.pick(NAMES);
     const what = this.#random.below(8);
     if (what <= 1) this.#writeBackend(backendName(service(name), this.#random.pick(PORTS)));
@@ -64,22 +47,22 @@ export class RandomGateway {
 
   /** What was a waypoint is an east-west gateway from now on, or the other way round. */
   become(gateway: ProxyGateway): void {
-    this.gateways.set(WAYPOINT, gateway);
-    this.services.replace("", []);
-    this.policies.replace("", []);
-    this.eastWestRoutes.replace("", []);
+    this.#world.gateways.set(GATEWAY, gateway);
+    this.#world.services.replace("", []);
+    this.#world.policies.replace("", []);
+    this.#world.eastWestRoutes.replace("", []);
     for (const name of NAMES) if (gateway.kind === "east-west") this.#writeRoute(name);
     for (const name of NAMES) if (gateway.kind === "waypoint") this.#writeService(name);
   }
 
   #writeService(name: string): void {
     const random = this.#random;
-    const key = proxyKey(WAYPOINT, service(name));
-    if (random.chance(0.2)) return this.services.delete(key);
+    const key = proxyKey(GATEWAY, service(name));
+    if (random.chance(0.2)) return this.#world.services.delete(key);
     const host = `${name}.shop.svc.cluster.local`;
     const numbers = PORTS.filter(() => random.chance(0.6));
-    this.services.set(key, {
-      gateway: WAYPOINT,
+    this.#world.services.set(key, {
+      gateway: GATEWAY,
       service: service(name),
       hostname: hostname(host),
       authorities: [`10.96.0.${NAMES.indexOf(name as "cart") + 1}`, host],
@@ -96,20 +79,25 @@ export class RandomGateway {
   }
 
   #writePolicies(name: string): void {
-    const key = proxyKey(WAYPOINT, service(name));
-    if (this.#random.chance(0.3)) return this.policies.delete(key);
+    const key = proxyKey(GATEWAY, service(name));
+    if (this.#random.chance(0.3)) return this.#world.policies.delete(key);
     const [authorization = []] = fc.sample(somePolicies, { seed: this.#changes, numRuns: 1 });
     const denyingFirst = [...authorization].sort((a, b) => Number(a.action === "allow") - Number(b.action === "allow"));
     const authentication = this.#random.chance(0.4) ? [tokens] : [];
-    this.policies.set(key, { gateway: WAYPOINT, service: service(name), authorization: denyingFirst, authentication });
+    this.#world.policies.set(key, {
+      gateway: GATEWAY,
+      service: service(name),
+      authorization: denyingFirst,
+      authentication,
+    });
   }
 
   #writeBackend(name: BackendName): void {
     const random = this.#random;
     const protocol = random.pick(["http1", "http2", "same", "tcp"] as const);
     const settings = { ...SETTINGS, ...(random.chance(0.5) ? randomSettings(random) : {}) };
-    this.backends.set(proxyKey(WAYPOINT, name), { gateway: WAYPOINT, name, protocol, settings });
-    if (this.endpoints.get(proxyKey(WAYPOINT, name)) === undefined) this.#writeEndpoints(name);
+    this.#world.backends.set(proxyKey(GATEWAY, name), { gateway: GATEWAY, name, protocol, settings });
+    if (this.#world.endpoints.get(proxyKey(GATEWAY, name)) === undefined) this.#writeEndpoints(name);
   }
 
   #writeEndpoints(name: BackendName): void {
@@ -117,15 +105,15 @@ export class RandomGateway {
     const groups = Array.from({ length: random.below(3) }, (_, group) =>
       Array.from({ length: 1 + random.below(3) }, (_, at) => randomEndpoint(random, `10.1.${group}.${at + 1}`)),
     );
-    this.endpoints.set(proxyKey(WAYPOINT, name), { gateway: WAYPOINT, name, groups });
+    this.#world.endpoints.set(proxyKey(GATEWAY, name), { gateway: GATEWAY, name, groups });
   }
 
   #writeRoute(name: string): void {
     const random = this.#random;
-    const key = proxyKey(WAYPOINT, service(name));
-    if (random.chance(0.2)) return this.eastWestRoutes.delete(key);
-    this.eastWestRoutes.set(key, {
-      gateway: WAYPOINT,
+    const key = proxyKey(GATEWAY, service(name));
+    if (random.chance(0.2)) return this.#world.eastWestRoutes.delete(key);
+    this.#world.eastWestRoutes.set(key, {
+      gateway: GATEWAY,
       service: service(name),
       hostname: hostname(`${name}.shop.mesh.internal`),
       ports: PORTS.map((number) => ({
@@ -183,7 +171,12 @@ const tokens: TokenPolicy = {
     {
       issuer: "https://a.example",
       audiences: ["shop"],
-      keys: { kind: "inline", jwks: '{"keys":[]}' },
+      keys: {
+        kind: "inline",
+        jwks: JSON.stringify({
+          keys: [generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey.export({ format: "jwk" })],
+        }),
+      },
       fromHeaders: [{ name: "x-token", prefix: "Token " }],
       fromParams: ["token"],
       fromCookies: [],
