@@ -4,6 +4,7 @@ import type { Bench, Measurement } from "./bench.ts";
 import { bench as csr } from "./csr.ts";
 import { bench as edit } from "./edit.ts";
 import { bench as fanout } from "./fanout.ts";
+import { bench as gateway } from "./gateway.ts";
 import { bench as kernel } from "./kernel.ts";
 import { bench as kubernetes } from "./kubernetes.ts";
 import { bench as load } from "./load.ts";
@@ -27,10 +28,11 @@ const benches: readonly Bench[] = [
   reflector,
   kubernetes,
   peers,
+  gateway,
 ];
 
-/** One takes ten minutes and a Go toolchain, the other two minutes and a gigabyte: they run only when they are named. */
-const ONLY_BY_NAME: readonly Bench[] = [kubernetes, peers];
+/** One takes ten minutes and a Go toolchain, one two minutes and a gigabyte, one an Envoy: they run only when they are named. */
+const ONLY_BY_NAME: readonly Bench[] = [kubernetes, peers, gateway];
 
 const usage = `usage: npm run bench -- [NAME ...] [--output json]\nbenches: ${benches.map(({ name }) => name).join(", ")}`;
 

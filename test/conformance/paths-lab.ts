@@ -205,7 +205,7 @@ export class PathsLab {
 }
 
 /** As the listener would be in a pod, but reachable from this machine alone, on a free port. */
-function onLoopback(resource: Resource): Resource {
+export function onLoopback(resource: Resource): Resource {
   const [{ body } = {}] = decodeDeltaResponse(resource.record).resources;
   const listener = envoy.config.listener.v3.Listener.decode(body!);
   if (listener.internalListener != null) return resource;
@@ -230,7 +230,7 @@ export const pipedTo = (pod: Pod) => (bytes: Duplex) => {
 
 export const at = (name: string): string => proxyKey(GATEWAY, name);
 
-const agentCluster = (path: string): unknown => ({
+export const agentCluster = (path: string): unknown => ({
   name: "agent",
   type: "STATIC",
   connect_timeout: "5s",

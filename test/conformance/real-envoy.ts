@@ -12,6 +12,8 @@ export interface EnvoyOptions {
   readonly port: number;
   /** Of the bootstrap, beside the control plane. */
   readonly clusters?: readonly unknown[];
+  /** Whose proxy it is, in `shop`; `waypoint` by default. */
+  readonly gateway?: string;
 }
 
 /** A stock Envoy that has nothing but what a control plane on this machine tells it. */
@@ -26,10 +28,10 @@ export class RealEnvoy {
   }
 
   /** Resolves once its admin port answers. */
-  static async start({ binary, port, clusters = [] }: EnvoyOptions): Promise<RealEnvoy> {
+  static async start({ binary, port, clusters = [], gateway }: EnvoyOptions): Promise<RealEnvoy> {
     const folder = mkdtempSync(join(tmpdir(), "causeway-envoy-"));
     const adminFile = join(folder, "admin");
-    writeFileSync(join(folder, "bootstrap.json"), JSON.stringify(bootstrap(port, clusters)));
+    writeFileSync(join(folder, "bootstrap.json"), JSON.stringify(bootstrap(port, clusters, gateway)));
     const flags = ["-c", "bootstrap.json", "--admin-address-path", adminFile, "--use-dynamic-base-id"];
     const log = ["--log-path", join(folder, "log"), "--concurrency", "1", "--drain-time-s", "1"];
     const often = ["--file-flush-interval-msec", "10"];
@@ -89,8 +91,8 @@ export class RealEnvoy {
   }
 }
 
-function bootstrap(port: number, clusters: readonly unknown[]): unknown {
-  const { id, metadata } = proxyNode();
+function bootstrap(port: number, clusters: readonly unknown[], gateway: string | undefined): unknown {
+  const { id, metadata } = proxyNode(gateway);
   const strings = Object.entries(metadata.fields).map(([key, { stringValue }]) => [key, stringValue]);
   const ads = { ads: {}, resource_api_version: "V3" };
   const services = [{ envoy_grpc: { cluster_name: "control-plane" } }];
