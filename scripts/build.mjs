@@ -32,18 +32,18 @@ const protos = readdirSync(join(root, "proto"))
   .map((name) => join("proto", name));
 generate("mesh", protos, ["--force-long", "-p", "proto", ...protos]);
 
-// Envoy's own messages: those that proto/envoy.json names, and what they are made of.
+// Envoy's own messages: those that a list names, and what they are made of. A gateway's agent needs one of all, and the
+// rest would take 20 MB in each of its pods.
 const packaged = join("node_modules", "@grpc", "grpc-js-xds", "deps");
-const list = join("proto", "envoy.json");
 const folders = ["envoy-api", "xds", "googleapis", "protoc-gen-validate"].flatMap((name) => [
   "-p",
   join(packaged, name),
 ]);
-generate(
-  "envoy",
-  [list, "package-lock.json"],
-  ["--force-number", "--filter", list, ...folders, ...JSON.parse(readFileSync(join(root, list), "utf8")).files],
-);
+for (const name of ["envoy", "secret"]) {
+  const list = join("proto", `${name}.json`);
+  const { files } = JSON.parse(readFileSync(join(root, list), "utf8"));
+  generate(name, [list, "package-lock.json"], ["--force-number", "--filter", list, ...folders, ...files]);
+}
 
 // A file that was deleted from src must not live on in dist, where the tests would still find it.
 rmSync(join(root, "dist"), { recursive: true, force: true });

@@ -1,41 +1,9 @@
 #!/usr/bin/env node
 import { runCli } from "./cli.ts";
-import type { Command, CommandGroup } from "./command.ts";
-import { caCommands } from "./commands/ca.ts";
-import { createRemoteSecretCommand } from "./commands/create-remote-secret.ts";
-import { demoCommand } from "./commands/demo.ts";
-import { explainCommand } from "./commands/explain.ts";
-import { gatewayCommand } from "./commands/gateway.ts";
-import { policiesCommand } from "./commands/policies.ts";
-import { proxyStatusCommand } from "./commands/proxy-status.ts";
-import { remoteClustersCommand } from "./commands/remote-clusters.ts";
-import { serveCommand } from "./commands/serve.ts";
-import { servicesCommand } from "./commands/services.ts";
-import { tokenCommand } from "./commands/token.ts";
-import { versionCommand } from "./commands/version.ts";
-import { watchCommand } from "./commands/watch.ts";
-import { workloadsCommand } from "./commands/workloads.ts";
+import { calledCommands } from "./commands/called.ts";
 import { whyNotNode } from "./runtime.ts";
-import { systemClock, systemRandom } from "./system-host.ts";
+import { systemClock } from "./system-host.ts";
 import { VERSION } from "./version.ts";
-
-/** In the order of the help. */
-const commands: readonly (Command | CommandGroup)[] = [
-  serveCommand(process.pid),
-  gatewayCommand,
-  demoCommand(process.pid),
-  tokenCommand,
-  workloadsCommand,
-  servicesCommand,
-  policiesCommand,
-  explainCommand,
-  proxyStatusCommand,
-  remoteClustersCommand,
-  createRemoteSecretCommand,
-  caCommands({ clock: systemClock, random: systemRandom }),
-  watchCommand(systemClock),
-  versionCommand,
-];
 
 const oldNode = whyNotNode(process.versions.node);
 if (oldNode !== undefined) {
@@ -53,9 +21,10 @@ for (const name of ["SIGINT", "SIGTERM"] as const)
 process.stdout.on("error", () => interrupt.abort());
 process.stderr.on("error", () => {});
 
+const words = process.argv.slice(2);
 const exitCode = await runCli(
   {
-    commands,
+    commands: await calledCommands(words, process.pid),
     version: VERSION,
     clock: systemClock,
     printer: {
@@ -65,7 +34,7 @@ const exitCode = await runCli(
     environment: process.env,
     interrupted: interrupt.signal,
   },
-  process.argv.slice(2),
+  words,
 );
 // What a command left open must not keep it running; what it printed must arrive.
 process.exitCode = exitCode;

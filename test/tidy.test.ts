@@ -65,14 +65,24 @@ const importsOf = (path: string): string[] =>
   [...textOf.get(path)!.matchAll(/(?:^|\n)\s*(?:import|export)\b[^;]*?from\s+"([^"]+)"|\bimport\("([^"]+)"\)/g)].map(
     (match) => match[1] ?? match[2]!,
   );
-const localImportsOf = (path: string): string[] =>
-  importsOf(path)
+const localOf = (path: string, imports: readonly string[]): string[] =>
+  imports
     .filter((name) => name.startsWith("."))
     .map((name) =>
       relative(root, join(root, dirname(path), name))
         .split(sep)
         .join("/"),
     );
+const localImportsOf = (path: string): string[] => localOf(path, importsOf(path));
+/** Those that are there once the module is: neither types, nor what is imported when it is needed. */
+const loadedImportsOf = (path: string): string[] =>
+  localOf(
+    path,
+    Array.from(
+      textOf.get(path)!.matchAll(/(?:^|\n)(?:import|export)\b(?! type\b)[^;]*?from\s+"([^"]+)"/g),
+      ([, name]) => name!,
+    ),
+  );
 
 test("each folder imports only what lies before it", () => {
   const wrong = files.flatMap((path) =>
@@ -102,6 +112,23 @@ test("no import cycles", () => {
   };
   for (const path of files) visit(path, []);
   assert.deepEqual(cycles, []);
+});
+
+/** What is loaded with a module: itself, and what it imports for more than types. */
+function loadedWith(path: string, loaded: Set<string> = new Set()): ReadonlySet<string> {
+  if (loaded.has(path) || !textOf.has(path)) return loaded;
+  loaded.add(path);
+  for (const to of loadedImportsOf(path)) loadedWith(to, loaded);
+  return loaded;
+}
+
+test("a gateway's agent, which runs in every pod, loads no part of a control plane", () => {
+  const loaded = [...loadedWith("main.ts"), ...loadedWith("commands/gateway.ts")];
+  assert.ok(loaded.includes("cli.ts") && loaded.includes("gateway/agent.ts"), loaded.join());
+  assert.deepEqual(
+    loaded.filter((path) => /^(registry|kube|plane|peering|xds\/(envoy|types))\/|^control-plane/.test(path)),
+    [],
+  );
 });
 
 test("time, chance and the process come through the host", () => {

@@ -16,9 +16,10 @@ import { runMeshDemo } from "../demo/story.ts";
 import { messageOf } from "../errors.ts";
 import type { ChangeBatch } from "../registry/collection/collection.ts";
 import { timeLimit } from "../time-limit.ts";
+import { untilAborted } from "../until-aborted.ts";
 import { type DemoClient, demoClient, leaveConnection } from "./demo-client.ts";
 import { once, type Summary } from "./once.ts";
-import { type RunningPlane, startPlane, untilAborted } from "./running-plane.ts";
+import { type RunningPlane, startPlane } from "./running-plane.ts";
 import { table } from "./table.ts";
 
 /** How long `--once` may take: a start, a snapshot and a certificate. */

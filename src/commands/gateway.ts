@@ -2,7 +2,7 @@ import type { Command } from "../command.ts";
 import { GatewayAgent } from "../gateway/agent.ts";
 import { GATEWAY_FLAGS, loadGatewaySettings } from "../gateway/settings.ts";
 import { systemHost } from "../system-host.ts";
-import { untilAborted } from "./running-plane.ts";
+import { untilAborted } from "../until-aborted.ts";
 
 /** The longest `--drain`, and what Envoy then takes to end. */
 const STOP_MS_MAX = 3_600_000 + 10_000;

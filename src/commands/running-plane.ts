@@ -118,11 +118,3 @@ function pagesOf({ clock, log }: SystemHost, plane: ControlPlane, config: Config
     }),
   );
 }
-
-/** Resolves once the user, or a time limit, wants the command to end. */
-export function untilAborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
-}

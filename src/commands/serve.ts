@@ -3,8 +3,9 @@ import { CONFIG_FLAGS, loadConfig } from "../config.ts";
 import { environmentNotices } from "../istiod-environment.ts";
 import { KubernetesSource } from "../plane/kubernetes-source.ts";
 import { localCluster } from "../plane/local-cluster.ts";
+import { untilAborted } from "../until-aborted.ts";
 import { leaveConnection } from "./demo-client.ts";
-import { startPlane, untilAborted } from "./running-plane.ts";
+import { startPlane } from "./running-plane.ts";
 
 /** `causeway serve`: a control plane for real ztunnels, of the cluster it runs in, or from folders of manifests. */
 export const serveCommand = (pid: number): Command => ({

@@ -1,10 +1,10 @@
 import { dirname, join } from "node:path";
 import { type CommandCall, type ExitCode, textOption, UsageError } from "../command.ts";
 import { demoClient, leaveConnection } from "../commands/demo-client.ts";
-import { untilAborted } from "../commands/running-plane.ts";
 import { messageOf } from "../errors.ts";
 import { systemClock } from "../system-host.ts";
 import { timeLimit } from "../time-limit.ts";
+import { untilAborted } from "../until-aborted.ts";
 import type { DemoCluster } from "./clusters.ts";
 import { Convergence } from "./convergence.ts";
 import { DemoMesh } from "./mesh.ts";

@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import { envoy } from "../../proto/gen/envoy.js";
+import { envoy } from "../../proto/gen/secret.js";
 import { SECRET_TYPE } from "../xds/resource.ts";
 import { contentVersion } from "../xds/wire.ts";
 import { CONTROL_PLANE_ROOT_SECRET, WORKLOAD_SECRET } from "./bootstrap.ts";

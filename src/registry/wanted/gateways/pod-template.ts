@@ -76,7 +76,8 @@ function agent(plan: GatewayPlan, settings: GatewaySettings, place: PodPlace): F
     // For two minutes: without a certificate Envoy could do nothing.
     startupProbe: { ...probe("/healthz/startup"), periodSeconds: 1, failureThreshold: 120 },
     livenessProbe: { ...probe("/healthz/live"), periodSeconds: 10, failureThreshold: 6 },
-    resources: { requests: { cpu: "20m", memory: "64Mi" }, limits: { memory: "256Mi" } },
+    // It takes 80 MB.
+    resources: { requests: { cpu: "20m", memory: "96Mi" }, limits: { memory: "256Mi" } },
     securityContext: SECURITY,
     volumeMounts: [
       { name: "run", mountPath: RUN_DIR },
