@@ -25,7 +25,7 @@ const SETTINGS = {
   token: setting("--token <file>", "ours; /var/run/secrets/tokens/istio-token by default", "TOKEN_FILE"),
   certificateTtl: setting("--certificate-ttl <duration>", "to ask for; 24h by default", "SECRET_TTL"),
   runDir: setting("--run-dir <dir>", "bootstrap and socket; /etc/istio/proxy by default", "RUN_DIR"),
-  envoy: setting("--envoy <path>", "start this Envoy; by default another container does", "ENVOY"),
+  envoy: setting("--envoy <path>", "start this Envoy; by default another container does", "ENVOY_PATH"),
   concurrency: setting("--concurrency <threads>", "of Envoy; by default one for each CPU", "ENVOY_CONCURRENCY"),
   envoyLogLevel: setting("--envoy-log-level <level>", "of Envoy; warning by default", "ENVOY_LOG_LEVEL"),
   drain: setting("--drain <duration>", "for connections, when stopped; 30s by default", "DRAIN_DURATION"),

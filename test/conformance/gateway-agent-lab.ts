@@ -48,9 +48,7 @@ export class GatewayProcess {
   constructor(flags: readonly string[], ready: number, adminPort: number) {
     this.#ready = ready;
     this.adminPort = adminPort;
-    // What names the Envoy of the tests must not start one here.
-    const { ENVOY: _, ...inherited } = process.env;
-    const env = { ...inherited, DRAIN_KEY: "key-of-the-hook" };
+    const env = { ...process.env, DRAIN_KEY: "key-of-the-hook" };
     const command = ["--enable-source-maps", program, "gateway", ...flags];
     this.#process = spawn(process.execPath, command, { env, stdio: ["ignore", "pipe", "pipe"] });
     endWithUs(this.#process);

@@ -36,7 +36,7 @@ export function gatewayEnvironment(
       TOKEN_FILE: token,
       ROOT_CERT: root,
       RUN_DIR: runDir,
-      ENVOY: envoy,
+      ENVOY_PATH: envoy,
       ENVOY_CONCURRENCY: "1",
       DRAIN_DURATION: "0s",
     },

@@ -58,8 +58,8 @@ test("a value that cannot be is refused with its name and what would be right", 
     [{ TRUST_DOMAIN: "Ä" }, /^TRUST_DOMAIN/],
     [{ DRAIN_DURATION: "2h" }, /^DRAIN_DURATION is "2h": give a duration of an hour at most/],
     [{ SECRET_TTL: "1s" }, /^SECRET_TTL is "1s": give a duration of at least a minute/],
-    [{ ENVOY: "/e", ENVOY_CONCURRENCY: "0" }, /^ENVOY_CONCURRENCY is "0": give a whole number from 1/],
-    [{ ENVOY: "/e", ENVOY_LOG_LEVEL: "loud" }, /^ENVOY_LOG_LEVEL is "loud": give one of trace/],
+    [{ ENVOY_PATH: "/e", ENVOY_CONCURRENCY: "0" }, /^ENVOY_CONCURRENCY is "0": give a whole number from 1/],
+    [{ ENVOY_PATH: "/e", ENVOY_LOG_LEVEL: "loud" }, /^ENVOY_LOG_LEVEL is "loud": give one of trace/],
   ];
   for (const [environment, message] of wrong) assert.throws(() => load(environment), { message });
   assert.equal(load({ DRAIN_DURATION: "0s" }).drainMs, 0);
