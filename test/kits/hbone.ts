@@ -108,8 +108,12 @@ export interface HttpAnswer {
   readonly body: string;
 }
 
-/** One HTTP/1.1 exchange through a tunnel. */
-export async function exchange(stream: Duplex, { method, path, headers }: HttpWords): Promise<HttpAnswer> {
+/**
+ * One HTTP/1.1 exchange through a tunnel, which the caller then ends: where the service does, Envoy resets the tunnel, and
+ * Node drops what of the answer it has not read yet (operations.md, "Gateways").
+ */
+export async function exchange(stream: Duplex, { method, path, headers: own }: HttpWords): Promise<HttpAnswer> {
+  const headers = { connection: "keep-alive", ...own };
   const asked = request({ method, path, headers, createConnection: () => stream });
   asked.end();
   const [answer] = (await once(asked, "response")) as [IncomingMessage];
