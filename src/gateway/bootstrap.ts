@@ -33,6 +33,8 @@ const TYPES = "type.googleapis.com/envoy";
 const PER_CONNECTION_BUFFER_BYTES = 32_768;
 /** A connection that leads nowhere is noticed within 40 s, as ztunnel does (contract ztunnel.md 1.3). */
 const KEEPALIVE = { interval: "30s", timeout: "10s" };
+/** Envoy's own half a minute is long for a Gateway that was deleted and made again. */
+const RETRIES = { base_interval: "0.5s", max_interval: "10s" };
 /** A regular expression of the control plane is checked before it is sent; Envoy's own limit of 100 is for nobody. */
 const REGEX_PROGRAM_MAX = 32_768;
 
@@ -103,7 +105,7 @@ const deltaFrom = (cluster: string): JsonObject => ({
   api_type: "DELTA_GRPC",
   transport_api_version: "V3",
   set_node_on_first_message_only: true,
-  grpc_services: [{ envoy_grpc: { cluster_name: cluster } }],
+  grpc_services: [{ envoy_grpc: { cluster_name: cluster, retry_policy: { retry_back_off: RETRIES } } }],
 });
 
 const secretFromAgent = (name: string): JsonObject => ({

@@ -127,10 +127,9 @@ export class GatewaySite {
     else this.remove("reviews");
   }
 
-  /** Whether the namespace's services go through a waypoint, which then has to be started. */
+  /** Whether the namespace's services go through a waypoint, which then has to be started. It stays when they no longer do. */
   useWaypoint(used: boolean): void {
     if (used) this.write("waypoint", waypointManifest(this.addresses.waypoint));
-    else this.remove("waypoint");
     this.write("namespace", namespaceManifest(this.network, used));
   }
 
