@@ -127,6 +127,11 @@ suite("the ways through a gateway on stock Envoy", () => {
     await assert.rejects(lab.call(both, "cart:80"), /http status: 403/);
   });
 
+  test("a name that would be read as two in x-forwarded-client-cert is nobody's", async () => {
+    const both = await lab.svid([`${spiffe("web")};URI=${spiffe("admin")}`]);
+    await assert.rejects(lab.call(both, "cart:80"), /http status: 403/);
+  });
+
   test("a CONNECT to what is not served is refused, and the log says why", async () => {
     const refused = [
       ["cart:81", "refused: the service has no such port"],

@@ -9,6 +9,9 @@ import { sameNetwork, type Candidate } from "./endpoint-groups.ts";
 import { gatewayHosts, identityOf, type GatewayHostReads } from "./gateway-hosts.ts";
 import { PerWorkload } from "./per-workload.ts";
 
+/** Where the proxy itself is administered, on its loopback: whoever owns a name can have it lead there. */
+const ENVOY_ADMIN_PORT = 15_000;
+
 export interface WayReads extends GatewayHostReads {
   readonly pods: { get(gateway: ObjectKey): readonly Pod[] };
 }
@@ -59,8 +62,10 @@ function directWay(workload: Workload, targetPort: number): EndpointWay | undefi
   const [ip] = workload.addresses;
   const { hostname, tunnel } = workload;
   // Whom a tunnel leads to must be known before, and a name says it only then.
-  if (ip === undefined)
-    return hostname !== "" && tunnel === "none" ? { kind: "named", hostname, port: targetPort } : undefined;
+  if (ip === undefined) {
+    const isCallable = hostname !== "" && tunnel === "none" && targetPort !== ENVOY_ADMIN_PORT;
+    return isCallable ? { kind: "named", hostname, port: targetPort } : undefined;
+  }
   if (tunnel === "none") return { kind: "plain", ip, port: targetPort };
   const identity = identityOf(workload);
   const authority = `${ip.includes(":") ? `[${ip}]` : ip}:${targetPort}`;

@@ -6,6 +6,7 @@ import { DESTINATION_ADDRESS, stateOf } from "./filter-state.ts";
 import { anyOf, durationOf, envoy, wrapped } from "./message.ts";
 import { PRINCIPAL_KEY, SOURCE_KEY } from "./rbac-principals.ts";
 import { CONNECT_ROUTES, CONNECT_TERMINATE } from "./resource-names.ts";
+import { regexMatcher } from "./text-matchers.ts";
 import { tlsFromCallers } from "./transport-sockets.ts";
 import { BUFFER_BYTES, tunnelHttp2 } from "./tunnel-limits.ts";
 
@@ -87,10 +88,13 @@ function callerHeader(): NonNullable<Manager["earlyHeaderMutationExtensions"]>[n
   return { name: "caller", typedConfig };
 }
 
-/** Envoy joins the identities of a certificate that has several; such a text could end with another's identity. */
+/**
+ * Envoy joins the identities of a certificate that has several; such a text could end with another's identity. So could
+ * what services read in x-forwarded-client-cert, if the authority of another trust domain signs names that have its marks.
+ */
 function oneIdentity(): HttpFilter {
   const { DENY } = envoy.config.rbac.v3.RBAC.Action;
-  const principals = [{ header: { name: CALLER_HEADER, stringMatch: { contains: "," } } }];
+  const principals = [{ header: { name: CALLER_HEADER, stringMatch: regexMatcher('\\C*[,;="\\\\\\s]\\C*') } }];
   const policies = { "several-identities": { permissions: [{ any: true }], principals } };
   const Rbac = envoy.extensions.filters.http.rbac.v3.RBAC;
   return { name: "one-identity", typedConfig: anyOf(Rbac, { rules: { action: DENY, policies } }) };

@@ -109,6 +109,22 @@ test("a host outside of the mesh is reached by its name, and the endpoints of it
   assert.deepEqual(mesh.ends("shop/b.com:443"), [["192.0.2.77:443 1", "eu.b.com:8443 1"]]);
 });
 
+test("no name leads a waypoint to the admin port of its own Envoy, however it is written", () => {
+  const at = (name: string, endpoints: readonly object[], number = 80) =>
+    serviceEntry(
+      name,
+      { hosts: [`${name}.com`], ports: [{ number, name: "http" }], resolution: "DNS", endpoints },
+      USE,
+    );
+  const mesh = gatewayMesh([
+    waypoint(),
+    at("a", [{ address: "localhost", ports: { http: 15_000 } }, { address: "b.com" }]),
+    at("c", [], 15_000),
+  ]);
+  assert.deepEqual(mesh.ends("shop/a.com:80"), [["b.com:80 1"]]);
+  assert.deepEqual(mesh.ends("shop/c.com:15000"), []);
+});
+
 test("a waypoint never sends to its own pods what came to it", () => {
   const own = service("cart", "10.1.0.1", { selector: { "gateway.networking.k8s.io/gateway-name": "w" } }, USE);
   const mesh = gatewayMesh([
