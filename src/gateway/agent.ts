@@ -6,12 +6,13 @@ import type { PrometheusMetrics } from "../prometheus.ts";
 import { parseServiceAccountId } from "../spiffe.ts";
 import { writeWhole } from "../whole-file.ts";
 import { askCa, hostAndPort } from "./ask-ca.ts";
-import { envoyBootstrap } from "./bootstrap.ts";
+import { envoyBootstrap, nodeId } from "./bootstrap.ts";
 import { drainEnvoy } from "./drain.ts";
 import { type EnvoyAdmin, envoyAdmin } from "./envoy-admin.ts";
 import { whyEnvoyIsNotReady } from "./envoy-health.ts";
 import { EnvoyProcess } from "./envoy-process.ts";
 import { HealthPorts } from "./health-ports.ts";
+import { endLeftoverEnvoy } from "./leftover-envoy.ts";
 import { RootFile } from "./root-file.ts";
 import { SecretService } from "./secret-service.ts";
 import { refuseRunDir, serveSecrets } from "./secret-socket.ts";
@@ -165,6 +166,8 @@ export class GatewayAgent {
     await writeWhole(file, `${JSON.stringify(envoyBootstrap(options), undefined, 2)}\n`).catch((thrown: unknown) =>
       refuseRunDir(runDir, thrown),
     );
+    // Before anybody asks whether Envoy is ready.
+    if (envoy !== undefined) await endLeftoverEnvoy(this.#admin, nodeId(place), this.#host.clock, this.#log);
     this.#bootstrapped = true;
     if (envoy === undefined) this.#log.info("Envoy may start", { bootstrap: file });
     else if (!this.#stopping) this.#startEnvoy(new EnvoyProcess(envoy, file));

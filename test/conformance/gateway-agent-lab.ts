@@ -63,9 +63,14 @@ export class GatewayProcess {
 
   /** At once, and its Envoy with it, as the end of a container does. */
   async kill(): Promise<void> {
+    await this.killAlone();
+    if (Number.isInteger(this.envoyPid) && existsSync(`/proc/${this.envoyPid}`)) process.kill(this.envoyPid, "SIGKILL");
+  }
+
+  /** As on a bare machine, where its Envoy lives on. */
+  async killAlone(): Promise<void> {
     this.#process.kill("SIGKILL");
     await this.exit;
-    if (Number.isInteger(this.envoyPid) && existsSync(`/proc/${this.envoyPid}`)) process.kill(this.envoyPid, "SIGKILL");
   }
 
   /** Of the Envoy that it has started. */

@@ -26,7 +26,8 @@ before(async function () {
 after(() => lab.stop());
 
 const serialOf = (socket: TLSSocket): string => socket.getPeerCertificate().serialNumber;
-const alive = (pid: number): boolean => existsSync(`/proc/${pid}`);
+/** Of one that has ended, and whose end nobody has asked for yet, no program is left. */
+const alive = (pid: number): boolean => existsSync(`/proc/${pid}/exe`);
 
 test("Envoy starts with the agent's certificate, is configured over mutual TLS, and only then ready", async () => {
   const gateway = await lab.gateway("first", "--envoy", envoy);
@@ -135,6 +136,20 @@ test("an Envoy that ends by itself takes the agent with it, with a sentence", as
   process.kill(gateway.envoyPid, "SIGKILL");
   assert.equal(await gateway.exit, 2);
   assert.match(gateway.log, /causeway: Envoy ended by itself \(signal SIGKILL\), and its log says why/);
+});
+
+test("the Envoy of an agent that was killed is ended by the next, which answers for its own alone", async () => {
+  await lab.listeners();
+  const killed = await lab.gateway("leftover", "--envoy", envoy);
+  await killed.becomesReady();
+  const left = killed.envoyPid;
+  await killed.killAlone();
+  assert.ok(alive(left), "nobody has ended it");
+  const next = await lab.gateway("leftover", "--envoy", envoy, "--envoy-admin-port", `${killed.adminPort}`);
+  await next.becomesReady();
+  assert.match(next.log, /the Envoy of an agent before us still runs: its connections are cut, and it is ended/);
+  assert.ok(!alive(left) && alive(next.envoyPid));
+  await next.kill();
 });
 
 test("an Envoy of another container waits for its bootstrap, and its preStop hook for the drain", async () => {

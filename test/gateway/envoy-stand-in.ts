@@ -9,6 +9,9 @@ export class EnvoyStandIn implements EnvoyAdmin {
   state = "LIVE";
   listeners = "connect_terminate::0.0.0.0:15008\nstats::0.0.0.0:15090\n";
   stats: Readonly<Record<string, number>> = {};
+  info = "{}";
+  /** Whether it ends when it is told to. */
+  obeys = true;
 
   get(path: string): Promise<AdminAnswer> {
     if (!this.up) return Promise.reject(new MeshError("unavailable", "Envoy does not answer on 127.0.0.1:15000"));
@@ -18,6 +21,7 @@ export class EnvoyStandIn implements EnvoyAdmin {
     const pages: Readonly<Record<string, string>> = {
       "/ready": `${this.state}\n`,
       "/listeners": this.listeners,
+      "/server_info": this.info,
       "/stats": lines.map(([name, count]) => `${name}: ${count}\n`).join(""),
     };
     return Promise.resolve({ status: 200, text: pages[page!]! });
@@ -25,6 +29,8 @@ export class EnvoyStandIn implements EnvoyAdmin {
 
   post(path: string): Promise<AdminAnswer> {
     this.posted.push(path);
-    return this.up ? Promise.resolve({ status: 200, text: "OK\n" }) : this.get(path);
+    if (!this.up) return this.get(path);
+    if (path === "/quitquitquit" && this.obeys) this.up = false;
+    return Promise.resolve({ status: 200, text: "OK\n" });
   }
 }
