@@ -7,17 +7,20 @@ import { servesHere } from "../export-counts.ts";
 import { localName } from "../exported-services.ts";
 import type { Problem } from "../model/problem.ts";
 import type { ProxyGateway } from "../model/proxy-gateway.ts";
+import type { ProxyPolicies } from "../model/proxy-policies.ts";
 import type { ProxyService } from "../model/proxy-service.ts";
 import type { Offer } from "../service-offers.ts";
 import type { SharedService } from "../shared-services.ts";
 import { union } from "../union.ts";
 import { DEFAULT_NETWORK } from "../workload-shape.ts";
 import type { GatewayInputs } from "./gateway-inputs.ts";
+import { TOO_MUCH } from "./proxy-policies.ts";
 import { protocolsOf } from "./service-protocols.ts";
 
 export interface GatewayProblemInputs extends GatewayInputs {
   readonly gateways: Collection<ObjectKey, ProxyGateway>;
   readonly proxied: Collection<string, ProxyService>;
+  readonly policies: Collection<string, ProxyPolicies>;
   /** Of the local cluster. */
   readonly ownShared: Collection<ObjectKey, SharedService>;
 }
@@ -27,19 +30,24 @@ export const trafficProblems = (graph: Graph, inputs: GatewayProblemInputs): Col
   union(graph, "gateway-traffic-problems", [problemsAtWaypoints(graph, inputs), problemsOfShared(graph, inputs)]);
 
 function problemsAtWaypoints(graph: Graph, inputs: GatewayProblemInputs): Collection<string, Problem> {
-  const { proxied, winners, services, objects } = inputs;
+  const { proxied, policies, winners, services, objects } = inputs;
   return derive(graph, {
     name: "problems-at-waypoints",
     distinct: true,
     from: proxied,
-    reads: { winners, services, kubeServices: objects.services, entries: objects.serviceEntries },
-    to: ({ gateway, service }, reads, key): readonly (readonly [string, Problem])[] => {
+    reads: { policies, winners, services, kubeServices: objects.services, entries: objects.serviceEntries },
+    to: ({ gateway, service, ports }, reads, key): readonly (readonly [string, Problem])[] => {
       const offer = reads.winners.get(service);
       // What other clusters have is theirs to mend.
       if (offer === undefined || offer.elsewhere || (offer.global && offer.global.kind !== "local")) return [];
       const passed = reads.services.get(service)?.loadBalancing?.mode === "passthrough";
       const udp = [...protocolsOf(offer, reads)].flatMap(([number, protocol]) => (protocol === "UDP" ? [number] : []));
-      const found = [passed ? unknownDestination : undefined, udp.length > 0 ? datagrams(udp) : undefined];
+      const shut = reads.policies.get(key)?.authorization[0]?.name === TOO_MUCH.name;
+      const found = [
+        passed ? unknownDestination : undefined,
+        udp.length > 0 ? datagrams(udp) : undefined,
+        shut ? tooMuch(ports.length) : undefined,
+      ];
       return found.flatMap((said, at) =>
         said === undefined ? [] : [[`${key}#traffic${at}`, problemOf(offer, said, gateway)] as const],
       );
@@ -66,6 +74,12 @@ const datagrams = (ports: readonly number[]): Said => [
   "spec.ports",
   `which carries no UDP: what is sent to port ${ports.slice(0, 8).join(", ")} passes it by, and its policies with it; ` +
     "guard that port by other means",
+];
+
+const tooMuch = (ports: number): Said => [
+  "spec.ports",
+  `which denies all that is sent to it: each of its ${ports} ports would have all of its policies, more than 64 MiB; ` +
+    "make the policies smaller, or the ports fewer",
 ];
 
 /** Endpoints that calls from other networks never reach, as those end in a ztunnel (contract peering.md 2.6). */

@@ -50,13 +50,14 @@ export function proxyConfigs(graph: Graph, inputs: GatewayInputs): ProxyConfigs 
   const entered = eastWest(graph, { ...inputs, gateways, ownShared });
   const needs = [neededByWaypoints(graph, proxied), single.needed, entered.needed];
   const needed = union(graph, "needed-backends", needs);
+  const policies = proxyPolicies(graph, inputs.objects, services, inputs);
   return {
     gateways,
     services,
-    policies: proxyPolicies(graph, inputs.objects, services, inputs),
+    policies,
     backends: proxyBackends(graph, { ...inputs, needed, settings }),
     endpoints: proxyEndpoints(graph, { ...inputs, needed, gateways, pods, servicesByAddress }),
     eastWestRoutes: entered.routes,
-    problems: trafficProblems(graph, { ...inputs, gateways, proxied, ownShared }),
+    problems: trafficProblems(graph, { ...inputs, gateways, proxied, policies, ownShared }),
   };
 }

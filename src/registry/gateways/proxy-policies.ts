@@ -35,7 +35,19 @@ export function policyInputs(
 export interface ServedService {
   readonly gateway: ObjectKey;
   readonly service: ServiceName;
+  readonly ports: readonly unknown[];
 }
+
+/** Each port has all policies of its service: a few objects could be more than we, or any proxy, can hold. */
+const BYTES_MAX = 64 * 1024 * 1024;
+
+/** What holds in place of more than that. */
+export const TOO_MUCH: RequestPolicy = {
+  name: "too-much-for-all-ports",
+  action: "deny",
+  dryRun: false,
+  rules: [{ from: [], to: [], when: [] }],
+};
 
 /** Who may do what with each of `services`; the keys are theirs. Before the graph's first flush. */
 export function proxyPolicies(
@@ -55,12 +67,15 @@ export function proxyPolicies(
       gateways,
     },
     distinct: true,
-    to: ({ gateway, service }, reads, key): readonly (readonly [string, ProxyPolicies])[] => {
+    to: ({ gateway, service, ports }, reads, key): readonly (readonly [string, ProxyPolicies])[] => {
       const className = reads.gateways.get(gateway)?.className;
       const all = bindingsAt(gateway, service, reads.owners.get(service), className);
       const requests = distinct(all.flatMap((each) => reads.authorization.get(each)));
       const tokens = distinct(all.flatMap((each) => reads.authentication.get(each)));
       if (requests.length + tokens.length === 0) return [];
+      const bytes = [...requests, ...tokens].reduce((sum, policy) => sum + bytesOf(policy), 0);
+      if (bytes * ports.length > BYTES_MAX)
+        return [[key, { gateway, service, authorization: [TOO_MUCH], authentication: [] }]];
       const value = {
         gateway,
         service,
@@ -70,6 +85,15 @@ export function proxyPolicies(
       return [[key, value]];
     },
   });
+}
+
+const sizes = new WeakMap<object, number>();
+
+/** About as many as its encoding has. */
+function bytesOf(policy: RequestPolicy | TokenPolicy): number {
+  let bytes = sizes.get(policy);
+  if (bytes === undefined) sizes.set(policy, (bytes = JSON.stringify(policy).length));
+  return bytes;
 }
 
 /** One policy may name several of what leads to a service. */

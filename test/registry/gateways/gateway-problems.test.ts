@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
 import type { KubeObject } from "../../../src/kube/object.ts";
-import { pod, service, serviceEntry } from "../mesh.ts";
+import { authorization, pod, service, serviceEntry } from "../mesh.ts";
 import { federated } from "../peers.ts";
 import { cart, eastWest } from "../two-networks.ts";
-import { ambientPod, gatewayMesh, USE, waypoint } from "./gateway-mesh.ts";
+import { ambientPod, gatewayMesh, USE, waypoint, WAYPOINT } from "./gateway-mesh.ts";
 
 const problems = (...objects: readonly KubeObject[]): readonly string[] => said(gatewayMesh(objects));
 const said = ({ configs }: ReturnType<typeof gatewayMesh>): readonly string[] =>
@@ -37,6 +37,26 @@ test("a port for UDP passes its waypoint by, and its Service says so", () => {
     "Service shop/cart goes through waypoint shop/w, which carries no UDP: what is sent to port 443 passes it by, and its " +
       "policies with it; guard that port by other means.",
   ]);
+});
+
+test("policies that are too much for all ports of a Service close it, and it says so; no gateway gets all of that", () => {
+  const ports = (count: number) => Array.from({ length: count }, (_, at) => ({ name: `tcp-${at}`, port: at + 1 }));
+  const principals = Array.from({ length: 2_000 }, (_, at) => `cluster.local/ns/shop/sa/caller-${at}`);
+  const spec = {
+    targetRefs: [{ group: "", kind: "Service", name: "cart" }],
+    rules: [{ from: [{ source: { principals } }] }],
+  };
+  const mesh = gatewayMesh([waypoint(), cart("10.1.0.1", { ports: ports(1_000) }, USE), authorization("guard", spec)]);
+  const policies = () => mesh.configs.policies.get(`${WAYPOINT} shop/cart.shop.svc.cluster.local`)?.authorization;
+  assert.deepEqual(policies(), [
+    { name: "too-much-for-all-ports", action: "deny", dryRun: false, rules: [{ from: [], to: [], when: [] }] },
+  ]);
+  assert.deepEqual(said(mesh), [
+    "Service shop/cart goes through waypoint shop/w, which denies all that is sent to it: each of its 1000 ports would " +
+      "have all of its policies, more than 64 MiB; make the policies smaller, or the ports fewer.",
+  ]);
+  mesh.apply(cart("10.1.0.1", { ports: ports(100) }, USE));
+  assert.deepEqual([policies()?.map(({ name }) => name), said(mesh)], [["shop/guard"], []]);
 });
 
 test("shared endpoints without HBONE are out of reach of other networks, and their Service says so while there is a gateway", () => {

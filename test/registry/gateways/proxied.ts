@@ -33,7 +33,7 @@ export function proxiedMesh(objects: readonly KubeObject[] = [], options: Partia
   policies.observe((batch) => (changes += batch.length));
   const serve = (gateway: ObjectKey, namespace: string, host: string): void => {
     const name = serviceName(namespace, host);
-    services.set(proxyKey(gateway, name), { gateway, service: name });
+    services.set(proxyKey(gateway, name), { gateway, service: name, ports: [80] });
     graph.flush();
   };
   serve(WP, "shop", CART);
