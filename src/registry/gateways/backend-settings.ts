@@ -89,7 +89,10 @@ export function backendSettings(
       const found = [...[...reads.rules.get(hostname)].sort(byAge), ...wide];
       if (found.length === 0) return [];
       const homes = [namespace, mesh.rootNamespace];
-      return [[key, { homes, rules: found.slice(0, RULES_MAX).map(ruleSettings) }] as const];
+      // Whoever writes many rules for somebody else's host takes no room from the host's own.
+      const isAtHome = ({ id }: DestinationRule): boolean => homes.includes(id.namespace);
+      const ranked = [...found.filter(isAtHome), ...found.filter((rule) => !isAtHome(rule))];
+      return [[key, { homes, rules: ranked.slice(0, RULES_MAX).map(ruleSettings) }] as const];
     },
   });
 }

@@ -164,6 +164,19 @@ for (const [name, trafficPolicy, more, message] of [
     assert.match(problemsOf(found).join(), message);
   });
 
+test("many older rules of another namespace take nothing from the host's own", () => {
+  const older = (at: number) =>
+    object(
+      "networking.istio.io/v1",
+      "DestinationRule",
+      { name: `r-${at}`, namespace: "evil", creationTimestamp: "2020-01-01T00:00:00Z" },
+      { spec: { host: "cart.shop.svc.cluster.local", trafficPolicy: connections(1) } },
+    );
+  const found = mesh(...Array.from({ length: 150 }, (_, at) => older(at)), rule("own", "cart", connections(7)));
+  assert.equal(settings(found).maxConnections, 7);
+  assert.equal(settings(found, { namespace: "bank" }).maxConnections, 7);
+});
+
 test("a rule for a host that nobody knows is a problem, until there is such a host", () => {
   const found = mesh(rule("r", "ghost", connections(5)));
   assert.match(
