@@ -136,6 +136,27 @@ spec:
   });
 });
 
+test("parameters that take away what all objects have change no more than they say, and end nothing", () => {
+  const { of, configure } = deployedMesh([sized]);
+  const nothings = ["null", "text", "5", "[]", "[null]", "{ labels: null, annotations: [text] }", "{ labels: text }"];
+  const specs = ["null", "text", "{ template: null }", "{ template: { spec: null } }", "{ template: { spec: text } }"];
+  const containers = ["null", "[null]", "[text, { name: envoy }]", "[{ $patch: delete }]", "{ name: envoy }"];
+  for (const deployment of [
+    "$patch: replace",
+    ...nothings.map((value) => `metadata: ${value}`),
+    ...specs.map((value) => `spec: ${value}`),
+    ...containers.map((value) => `spec: { template: { spec: { containers: ${value} } } }`),
+  ]) {
+    configure("sizes", { deployment, service: deployment, horizontalPodAutoscaler: deployment });
+    for (const key of [DEPLOYMENT, SERVICE]) {
+      assert.equal(of(key)?.labels?.["gateway.networking.k8s.io/gateway-name"], "wp", deployment);
+      applyRequest(of(key)!, of(key)!.type.versions[0]!, "");
+    }
+    const { template } = of(DEPLOYMENT)!.fields!["spec"] as { template: { spec: { serviceAccountName: string } } };
+    assert.equal(template.spec.serviceAccountName, "wp", deployment);
+  }
+});
+
 test("an autoscaler is there while the parameters ask for it, and replicas are its business then", () => {
   const { of, configure, store } = deployedMesh([sized], { replicas: 2 });
   const AUTOSCALER = "HorizontalPodAutoscaler shop/wp";

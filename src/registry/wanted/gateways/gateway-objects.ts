@@ -1,7 +1,7 @@
 import type { ResourceType } from "../../../kube/api.ts";
 import * as types from "../../../kube/resource-types.ts";
 import type { WantedObject } from "../../../kube/wanted-object.ts";
-import type { Fields } from "../../kube/fields.ts";
+import { isFields, type Fields } from "../../kube/fields.ts";
 import { MANAGED_BY, MANAGER } from "../../kube/generated.ts";
 import { MANAGED, MANAGERS } from "../../kube/known-classes.ts";
 import type { GatewaySettings } from "./gateway-inputs.ts";
@@ -62,7 +62,8 @@ function overlaid(
   const { id, uid, deployment } = plan.gateway;
   const draft = { metadata: { labels: labelsOf(plan), annotations: deployment.annotations }, ...base.fields };
   const { metadata, apiVersion: _, kind: __, status: ___, ...fields } = strategicMerge(draft, plan.overlays[key] ?? {});
-  const { labels, annotations } = metadata as { readonly labels?: Texts; readonly annotations?: Texts };
+  // They may have taken anything away, or put anything there.
+  const { labels, annotations } = isFields(metadata) ? metadata : draft.metadata;
   return {
     ...base,
     labels: { ...textsOf(labels), ...fixedLabels(plan) },
@@ -77,9 +78,9 @@ function overlaid(
   };
 }
 
-type Texts = Readonly<Record<string, unknown>>;
-const textsOf = (texts: Texts = {}): Readonly<Record<string, string>> =>
-  Object.fromEntries(Object.entries(texts).map(([key, value]) => [key, String(value)]));
+const textsOf = (texts: unknown): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(isFields(texts) ? texts : {}).map(([key, value]) => [key, textOf(value)]));
+const textOf = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value));
 
 /** Who its pods are, and which are its pods, is the Gateway's to say: policies and peers rely on it. */
 function withIdentity(fields: Fields, plan: GatewayPlan): Fields {
