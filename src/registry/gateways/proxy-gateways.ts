@@ -6,19 +6,17 @@ import { filter } from "../collection/filter.ts";
 import type { Graph } from "../collection/graph.ts";
 import { Index } from "../collection/index-by.ts";
 import { commonLocality } from "../endpoint-tallies.ts";
-import { REMOTE_CLASS, type KubeGateway } from "../kube/gateway.ts";
+import type { KubeGateway } from "../kube/gateway.ts";
+import { deployedKind } from "../kube/known-classes.ts";
 import type { GatewayClass } from "../kube/namespace.ts";
 import type { Pod } from "../kube/pod.ts";
 import type { Locality } from "../model/address.ts";
 import type { ProxyGateway } from "../model/proxy-gateway.ts";
 import type { Workload } from "../model/workload.ts";
-import { HBONE_PORT, isEastWestClass } from "../network-gateways.ts";
+import { HBONE_PORT } from "../network-gateways.ts";
 import { DEFAULT_NETWORK } from "../workload-shape.ts";
 import type { GatewayInputs } from "./gateway-inputs.ts";
 
-const WAYPOINT_CLASS = "istio-waypoint";
-/** Any class of this controller's makes waypoints. */
-const WAYPOINT_CONTROLLER = "istio.io/mesh-controller";
 const GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name";
 
 /** The pods of each Gateway, by its key. */
@@ -73,13 +71,10 @@ interface Reads {
   readonly workloads: { get(uid: WorkloadUid): Workload | undefined };
 }
 
-/** Undefined if its proxies, if it has any, are not ours. */
+/** Undefined if its proxies, if it has any, are not ours: what is programmed is what is deployed. */
 function kindOf({ id, className }: KubeGateway, { classes }: Reads): ProxyGateway["kind"] | undefined {
-  if (isEastWestClass(className)) return "east-west";
-  if (className === WAYPOINT_CLASS) return "waypoint";
-  if (className === REMOTE_CLASS) return undefined;
-  const { controllerName } = classes.get(objectKey(id.cluster, "", className)) ?? {};
-  return controllerName === WAYPOINT_CONTROLLER ? "waypoint" : undefined;
+  const kind = deployedKind(className, classes.get(objectKey(id.cluster, "", className)));
+  return kind === "remote" ? undefined : kind;
 }
 
 /** What its ready pods share; unknown without any. */

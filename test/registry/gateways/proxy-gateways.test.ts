@@ -26,16 +26,12 @@ test("a waypoint's proxies have an identity, a network and a port before the Gat
   });
 });
 
+const gatewayClass = (name: string, controllerName: string) =>
+  object("gateway.networking.k8s.io/v1", "GatewayClass", { name, namespace: undefined }, { spec: { controllerName } });
+
 test("a class of the mesh controller makes waypoints, and no other class does", () => {
   const classed = (className: string) =>
     waypoint({}, { spec: { gatewayClassName: className, listeners: [] }, status: {} });
-  const gatewayClass = (name: string, controllerName: string) =>
-    object(
-      "gateway.networking.k8s.io/v1",
-      "GatewayClass",
-      { name, namespace: undefined },
-      { spec: { controllerName } },
-    );
   const mesh = gatewayMesh([
     classed("ours"),
     gatewayClass("ours", "istio.io/mesh-controller"),
@@ -47,6 +43,20 @@ test("a class of the mesh controller makes waypoints, and no other class does", 
     mesh.apply(classed(other));
     assert.equal(gatewayOf(mesh), undefined, other);
   }
+});
+
+test("a class of our name that another controller has taken is programmed by that one, as it is deployed by it", () => {
+  const mesh = gatewayMesh([waypoint(), eastWest("net1", [])]);
+  const kinds = () => [WAYPOINT, "east/istio-gateways/eastwest"].map((key) => gatewayOf(mesh, key)?.kind);
+  const taken = (name: string, controllerName: string) => mesh.apply(gatewayClass(name, controllerName));
+  assert.deepEqual(kinds(), ["waypoint", "east-west"], "without a class its name says enough");
+  taken("istio-waypoint", "istio.io/mesh-controller");
+  taken("istio-east-west", "istio.io/eastwest-controller");
+  assert.deepEqual(kinds(), ["waypoint", "east-west"]);
+  taken("istio-waypoint", "example.com/waypoints");
+  assert.deepEqual(kinds(), [undefined, "east-west"]);
+  taken("istio-east-west", "example.com/gateways");
+  assert.deepEqual(kinds(), [undefined, undefined]);
 });
 
 test("an east-west gateway leads to the control plane only by its label", () => {
