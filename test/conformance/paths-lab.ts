@@ -73,7 +73,9 @@ export class PathsLab {
     controlPlane?: ControlPlanePlace,
   ): Promise<PathsLab> {
     const domains = ["cluster.local", "west.example", "stranger.example"];
-    const made = await Promise.all(domains.map(async (name) => [name, await TestAuthority.create(`CN=${name}`)] as const));
+    const made = await Promise.all(
+      domains.map(async (name) => [name, await TestAuthority.create(`CN=${name}`)] as const),
+    );
     const lab = new PathsLab(Object.fromEntries(made), controlPlane);
     await lab.#start(binary, gateway(changes));
     return lab;
