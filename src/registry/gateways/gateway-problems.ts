@@ -14,6 +14,7 @@ import type { SharedService } from "../shared-services.ts";
 import { union } from "../union.ts";
 import { DEFAULT_NETWORK } from "../workload-shape.ts";
 import type { GatewayInputs } from "./gateway-inputs.ts";
+import { RULES_MAX, TOO_MANY } from "./proxy-services.ts";
 import { TOO_MUCH } from "./proxy-policies.ts";
 import { protocolsOf } from "./service-protocols.ts";
 
@@ -47,6 +48,7 @@ function problemsAtWaypoints(graph: Graph, inputs: GatewayProblemInputs): Collec
         passed ? unknownDestination : undefined,
         udp.length > 0 ? datagrams(udp) : undefined,
         shut ? tooMuch(ports.length) : undefined,
+        ports.some(({ rules }) => rules[0]?.name === TOO_MANY) ? tooManyRoutes : undefined,
       ];
       return found.flatMap((said, at) =>
         said === undefined ? [] : [[`${key}#traffic${at}`, problemOf(offer, said, gateway)] as const],
@@ -80,6 +82,12 @@ const tooMuch = (ports: number): Said => [
   "spec.ports",
   `which denies all that is sent to it: each of its ${ports} ports would have all of its policies, more than 64 MiB; ` +
     "make the policies smaller, or the ports fewer",
+];
+
+const tooManyRoutes: Said = [
+  "spec.ports",
+  `which answers 500 on some of its ports: all of its ports together have more than ${RULES_MAX} matches of routes; ` +
+    "give the routes' parentRefs the ports that they are for",
 ];
 
 /** Endpoints that calls from other networks never reach, as those end in a ztunnel (contract peering.md 2.6). */

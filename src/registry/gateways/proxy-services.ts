@@ -119,7 +119,7 @@ interface Reads extends ProtocolReads {
 function portsOf({ key, ports }: Service, reads: Reads): readonly ProxyPort[] {
   const offer = reads.winners.get(key);
   const protocols = offer === undefined ? undefined : protocolsOf(offer, reads);
-  return ports
+  const all = ports
     .flatMap(({ servicePort: number }): readonly ProxyPort[] => {
       const protocol = chainOf(protocols?.get(number) ?? "");
       if (protocol === undefined) return [];
@@ -128,7 +128,25 @@ function portsOf({ key, ports }: Service, reads: Reads): readonly ProxyPort[] {
       return [{ number, protocol, rules, backend }];
     })
     .sort((a, b) => a.number - b.number);
+  let left = RULES_MAX;
+  return all.map((port) => {
+    if (port.rules.length > left) return { ...port, rules: [tooMany(port.backend)] };
+    left -= port.rules.length;
+    return port;
+  });
 }
+
+/** Of all ports of a service together: a hundred routes, each for a thousand ports, are more than we or any proxy can hold. */
+export const RULES_MAX = 100_000;
+
+const tooMany = (backend: BackendName): HttpRule => ({
+  ...ownEndpoints(backend),
+  name: TOO_MANY,
+  action: { kind: "refuse", status: 500, why: `The ports before this one have ${RULES_MAX} matches of routes.` },
+});
+
+/** The name of what answers on ports whose routes are too many. */
+export const TOO_MANY = "too-many-routes";
 
 /** What holds where no route says otherwise. */
 export const ownEndpoints = (backend: BackendName): HttpRule => ({

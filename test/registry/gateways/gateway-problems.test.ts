@@ -59,6 +59,23 @@ test("policies that are too much for all ports of a Service close it, and it say
   assert.deepEqual([policies()?.map(({ name }) => name), said(mesh)], [["shop/guard"], []]);
 });
 
+test("routes that are too many for all ports of a Service are answered with 500 where they are, and it says so", () => {
+  const ports = Array.from({ length: 6 }, (_, at) => ({ name: `http-${at}`, port: at + 1 }));
+  const mesh = gatewayMesh([waypoint(), cart("10.1.0.1", { ports }, USE)]);
+  const own = mesh.served("shop/cart.shop.svc.cluster.local")!.ports[0]!.rules[0]!;
+  for (const { backend } of mesh.served("shop/cart.shop.svc.cluster.local")!.ports)
+    mesh.rules.set(backend, new Array<typeof own>(20_000).fill(own));
+  mesh.graph.flush();
+  const served = mesh
+    .served("shop/cart.shop.svc.cluster.local")!
+    .ports.map(({ rules }) => [rules.length, rules[0]?.action.kind]);
+  assert.deepEqual(served, [...new Array<unknown>(5).fill([20_000, "forward"]), [1, "refuse"]]);
+  assert.deepEqual(said(mesh), [
+    "Service shop/cart goes through waypoint shop/w, which answers 500 on some of its ports: all of its ports together have " +
+      "more than 100000 matches of routes; give the routes' parentRefs the ports that they are for.",
+  ]);
+});
+
 test("shared endpoints without HBONE are out of reach of other networks, and their Service says so while there is a gateway", () => {
   const plain = [1, 2].map((at) => pod(`plain-${at}`, `10.0.0.${at}`, { app: "cart" }));
   const shared = [cart("10.1.0.1"), ...plain, ambientPod("cart-1", "10.0.0.9")];
