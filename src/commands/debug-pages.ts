@@ -87,7 +87,7 @@ function meshPages(viewed: Viewed, page: Page): readonly DebugPage[] {
     page("authorizationz", "Authorization policies by namespace", () => authorizationz(registry)),
     page("mesh", "The mesh config that is in force", () => meshz(registry)),
     page("mcsz", "Exports and imports of the multicluster services API, which is not served", () => []),
-    page("push_status", "Push errors of Envoys, of which there are none", () => ({})),
+    page("push_status", "Nothing: what proxies refuse is in syncz", () => ({})),
   ];
 }
 

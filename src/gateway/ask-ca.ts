@@ -52,7 +52,8 @@ export const hostAndPort = ({ host, port }: ControlPlaneAddress): string =>
 
 const HINTS: Readonly<Record<string, (authority: CertificateAuthority, rootFile: RootFile) => string>> = {
   unavailable: ({ serverName, address }, { path }) =>
-    `; it must be there and show a certificate for ${serverName ?? address.host} under a root in ${path}`,
+    `; it must be there and show a certificate for ${serverName ?? address.host} under a root in ${path}, ` +
+    "or --control-plane-name must say which name it shows",
   timeout: () => "; it may be overloaded, or a policy of the network drops what we send",
 };
 

@@ -93,7 +93,7 @@ const awaited = (gateway: string): MeshError =>
   new MeshError(
     "unavailable",
     `there is no Gateway ${gateway} of a class that we program (istio-waypoint, istio-eastwest) yet: ` +
-      "create it, or correct GATEWAY and NAMESPACE in the metadata of the proxy",
+      "create it, or correct --gateway and --namespace (GATEWAY_NAME, POD_NAMESPACE) of `causeway gateway` beside the proxy",
     { reason: "AwaitingGateway" },
   );
 
