@@ -32,7 +32,12 @@ export const policies = (
 ): ProxyPolicies => ({ gateway: samples.GATEWAY, service: samples.CART, authorization, authentication });
 
 /** A listener whose callers are `principal`, as the listener that ends tunnels would say of them. */
-export function listenerFor(name: string, principal: string, filters: readonly Filter[]): Listener {
+export function listenerFor(
+  name: string,
+  principal: string,
+  filters: readonly Filter[],
+  destination = "%DOWNSTREAM_LOCAL_ADDRESS%",
+): Listener {
   const state = (objectKey: string, factoryKey: string, inlineString: string) => ({
     objectKey,
     factoryKey,
@@ -42,7 +47,7 @@ export function listenerFor(name: string, principal: string, filters: readonly F
     onNewConnection: [
       state(PRINCIPAL_KEY, "envoy.string", principal),
       state(SOURCE_KEY, SOURCE_KEY, "%DOWNSTREAM_REMOTE_ADDRESS%"),
-      state(DESTINATION_ADDRESS, DESTINATION_ADDRESS, "%DOWNSTREAM_LOCAL_ADDRESS%"),
+      state(DESTINATION_ADDRESS, DESTINATION_ADDRESS, destination),
     ],
   });
   return { name, address: loopback(), filterChains: [{ filters: [{ name: "state", typedConfig }, ...filters] }] };

@@ -1,5 +1,5 @@
 import type { Cidr, StringMatch } from "../../registry/model/policy.ts";
-import type { SourceMatch } from "../../registry/model/proxy-policies.ts";
+import type { Matches, RequestPolicy, SourceMatch } from "../../registry/model/proxy-policies.ts";
 import { DESTINATION_ADDRESS } from "./filter-state.ts";
 import { envoy, wrapped } from "./message.ts";
 import { type Clause, type Principal, principals } from "./rbac-clauses.ts";
@@ -48,10 +48,18 @@ const accountPattern = (namespace: string, account: string): StringMatcher =>
   regexMatcher(`spiffe://[^/]+/ns/${namespace}/sa/${account}`);
 
 /**
- * Which address was called: none where a tunnel named a host. That is no question of who calls, but Envoy looks at filter
- * state for principals alone.
+ * Which address was called. That is no question of who calls, but Envoy looks at filter state for principals alone. Where
+ * a tunnel named a host nobody knows: whoever may name either must not choose what holds, so nothing is allowed by it then,
+ * and what denies by it denies.
  */
-export const destinationIp = (cidr: Cidr): Principal => addressIn(DESTINATION_ADDRESS)(cidr);
+export function destinationIp(match: Matches<Cidr>, action: RequestPolicy["action"]): Clause<Principal> {
+  const within = addressIn(DESTINATION_ADDRESS);
+  const known = principals.some(ANY_ADDRESS.map(within));
+  const matched = principals.matches(match, within);
+  return action === "deny" ? principals.some([principals.not(known), matched]) : principals.every([known, matched]);
+}
+
+const ANY_ADDRESS: readonly Cidr[] = ["0.0.0.0", "::"].map((ip) => ({ ip, prefixLength: 0 }));
 
 /**
  * Of the connection as `connect_terminate` saw it. Envoy's own `remote_ip` is what any caller writes into

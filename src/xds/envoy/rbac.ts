@@ -23,7 +23,7 @@ export function rbacOf(action: RequestPolicy["action"], policies: readonly Reque
   const needs = needsOf(place.sight, action);
   const named = policies.flatMap(({ name, rules }) =>
     rules.flatMap((rule, index) => {
-      const policy = rulePolicy(rule, place.port, needs);
+      const policy = rulePolicy(rule, place.port, needs, action);
       return policy === undefined ? [] : [[`${name}[${index}]`, policy] as const];
     }),
   );
@@ -34,8 +34,8 @@ export function rbacOf(action: RequestPolicy["action"], policies: readonly Reque
 }
 
 /** Undefined if it never matches. */
-function rulePolicy(rule: RequestRule, port: number, needs: Needs): RbacPolicy | undefined {
-  const conditions = rule.when.map((condition) => conditionClauses(condition, port, needs));
+function rulePolicy(rule: RequestRule, port: number, needs: Needs, action: Action): RbacPolicy | undefined {
+  const conditions = rule.when.map((condition) => conditionClauses(condition, port, needs, action));
   const principal = principals.every([
     rule.from.length === 0 || principals.some(rule.from.map((match) => sourcePrincipal(match, needs))),
     ...conditions.map(([who]) => who),
@@ -50,10 +50,11 @@ function rulePolicy(rule: RequestRule, port: number, needs: Needs): RbacPolicy |
 
 const orAny = <M>(clause: M | true): M | { any: true } => (clause === true ? { any: true } : clause);
 
+type Action = RequestPolicy["action"];
 type Clauses = readonly [Clause<Principal>, Clause<Permission>];
 
 /** Envoy asks who and what apart; a condition is about either. */
-function conditionClauses(condition: Condition, port: number, needs: Needs): Clauses {
+function conditionClauses(condition: Condition, port: number, needs: Needs, action: Action): Clauses {
   switch (condition.on) {
     case "source":
       return [sourcePrincipal(condition.match, needs), true];
@@ -70,7 +71,7 @@ function conditionClauses(condition: Condition, port: number, needs: Needs): Cla
         needs("http", true, () => permissions.matches(condition.match, (value) => header(condition.name, value))),
       ];
     case "destinationIp":
-      return [principals.matches(condition.match, destinationIp), true];
+      return [destinationIp(condition.match, action), true];
     case "serverName":
       return [true, needs("serverName", true, () => permissions.matches(condition.match, serverName))];
   }
