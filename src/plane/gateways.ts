@@ -60,7 +60,13 @@ export class PlaneGateways {
   /** What the gateways cannot carry, what could not be encoded, and what proxies do not take. */
   problems(): readonly Problem[] {
     const carried = Array.from(this.configs.problems.entries(), ([, problem]) => problem);
-    return [...carried, ...this.#encoded.refusals().map(unsent), ...this.admission.problems()];
+    return [...carried, ...this.#unsent().map(unsent), ...this.admission.problems()];
+  }
+
+  /** Before there is an authority nobody vouches for anybody, which is no news. */
+  #unsent(): readonly Refusal[] {
+    const refusals = this.#encoded.refusals();
+    return this.#trusted.size > 0 ? refusals : refusals.filter(({ code }) => code !== "unavailable");
   }
 
   close(): void {
@@ -68,7 +74,7 @@ export class PlaneGateways {
   }
 
   #settled(): void {
-    const refused = this.#encoded.refusals().map(({ name, reason }) => `${name} ${reason}`);
+    const refused = this.#unsent().map(({ name, reason }) => `${name} ${reason}`);
     const changed = this.#refused !== (this.#refused = refused.join("\n"));
     if (changed || this.configs.problems.batch.length > 0) this.#noteProblems();
   }

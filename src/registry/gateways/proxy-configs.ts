@@ -13,6 +13,7 @@ import { union } from "../union.ts";
 import { eastWest } from "./east-west-routes.ts";
 import type { GatewayInputs } from "./gateway-inputs.ts";
 import { trafficProblems } from "./gateway-problems.ts";
+import { listenerProblems } from "./listener-problems.ts";
 import { neededByWaypoints } from "./needed-backends.ts";
 import { proxyBackends } from "./proxy-backends.ts";
 import { proxyEndpoints } from "./proxy-endpoints.ts";
@@ -58,6 +59,9 @@ export function proxyConfigs(graph: Graph, inputs: GatewayInputs): ProxyConfigs 
     backends: proxyBackends(graph, { ...inputs, needed, settings }),
     endpoints: proxyEndpoints(graph, { ...inputs, needed, gateways, pods, servicesByAddress }),
     eastWestRoutes: entered.routes,
-    problems: trafficProblems(graph, { ...inputs, gateways, proxied, policies, ownShared }),
+    problems: union(graph, "gateway-problems-here", [
+      listenerProblems(graph, inputs),
+      trafficProblems(graph, { ...inputs, gateways, proxied, policies, ownShared }),
+    ]),
   };
 }
