@@ -12,7 +12,7 @@ import {
 } from "../../src/kube/resource-types.ts";
 import { SIGNS_LISTS, TestAuthority } from "../kits/tls.ts";
 import { eventually } from "./causeway-process.ts";
-import { KubeLab, PEERING_ENTRIES_RBAC } from "./kube-lab.ts";
+import { KubeLab, GATEWAYS_RBAC, PEERING_ENTRIES_RBAC } from "./kube-lab.ts";
 import { TcpProxy } from "./tcp-proxy.ts";
 import { Site } from "./three-sites.ts";
 
@@ -69,7 +69,7 @@ suite("What Kubernetes shows of peers", () => {
     await client.put(SECRETS, { metadata: { name: "cacerts", namespace: SYSTEM }, stringData });
     const labels = { "topology.istio.io/network": `net-${name}` };
     await client.merge(NAMESPACES, { metadata: { name: SYSTEM } }, { metadata: { labels } });
-    await client.kubectl("apply", "-f", PEERING_ENTRIES_RBAC);
+    await client.kubectl("apply", "-f", PEERING_ENTRIES_RBAC, "-f", GATEWAYS_RBAC);
     await site.serve(environment);
     return site;
   }
