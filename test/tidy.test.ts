@@ -145,7 +145,7 @@ test("time, chance and the process come through the host", () => {
 test("no holes in the types, no promises in comments, no utils, no default exports", () => {
   const banned: readonly [RegExp, string][] = [
     [/(:|<|\bas) any\b|@ts-ignore|@ts-expect-error/, "a hole in the types"],
-    [/\bTODO\b|\bFIXME\b|not implemented|placeholder/i, "a promise left in the code"],
+    [/\bTODO\b|\bFIXME\b|not implemented|placeholder|\bfor now\b/i, "a promise left in the code"],
     [/^export default/m, "a default export"],
   ];
   const wrong = files.flatMap((path) => [

@@ -14,7 +14,7 @@ export type LookUp = (hostname: string) => Promise<readonly string[]>;
 export interface AddressWatch {
   /** In the order of the hosts. A name that can no longer be looked up keeps its last good answer. */
   found(ips: readonly string[]): void;
-  /** No host has any address, nor had one. */
+  /** None of the hosts has an address, nor had one. */
   unresolved(message: string): void;
 }
 

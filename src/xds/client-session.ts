@@ -219,7 +219,7 @@ export class ClientSession implements MessageReceiver, PeerVisitor, GatewayVisit
     this.#stream.follow(logs, marker, { ...PEER_LIMITS, ...this.#shared.limits });
   }
 
-  /** True while a peer has had its share of bytes for now. */
+  /** True while a peer has used up its share of bytes, until the rate admits more. */
   #paused(): boolean {
     const waitMs = this.#visit?.waitMs() ?? 0;
     if (waitMs === 0) return false;

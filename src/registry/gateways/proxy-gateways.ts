@@ -71,7 +71,7 @@ interface Reads {
   readonly workloads: { get(uid: WorkloadUid): Workload | undefined };
 }
 
-/** Undefined if its proxies, if it has any, are not ours: what is programmed is what is deployed. */
+/** Undefined if it has no proxies, or they are not ours: what is programmed is what is deployed. */
 function kindOf({ id, className }: KubeGateway, { classes }: Reads): ProxyGateway["kind"] | undefined {
   const kind = deployedKind(className, classes.get(objectKey(id.cluster, "", className)));
   return kind === "remote" ? undefined : kind;

@@ -42,7 +42,7 @@ export interface OutlierDetection {
 export interface ProxyEndpoints {
   readonly gateway: ObjectKey;
   readonly name: BackendName;
-  /** The first group takes all while it has any; the next only once it has none. */
+  /** The first group takes all until it is empty; only then does the next. */
   readonly groups: readonly (readonly ProxyEndpoint[])[];
 }
 

@@ -22,7 +22,7 @@ export const inboundName = (service: ServiceName, port: number): string => `inbo
 /** The routes of one HTTP port of a service, as `http|shop/cart.shop.svc.cluster.local|8080`. */
 export const httpRouteName = (service: ServiceName, port: number): string => `http|${service}|${port}`;
 
-/** The routes that a listener follows, if it has any. */
+/** The routes that a listener follows; undefined if it follows none. */
 export function routesOf(listener: string): string | undefined {
   if (listener === CONNECT_TERMINATE) return CONNECT_ROUTES;
   return listener.startsWith("inbound|") ? listener.replace("inbound|", "http|") : undefined;
