@@ -249,11 +249,8 @@ export class ControlPlane {
     const { localCluster, identity, registry, discovery, issuances } = this;
     const { openToAll } = this.#options;
     const own = { localCluster, identity, registry, discovery, issuances, openToAll };
-    return { ...own, clusters: this.#clusters, trust: this.#trust, ...this.#gates() };
-  }
-
-  #gates(): Pick<ServedParts, "peers" | "gateways"> {
-    return { peers: this.#serving.admission, gateways: this.gateways.admission };
+    const gates = { peers: this.#serving.admission, gateways: this.gateways.admission };
+    return { ...own, ...gates, clusters: this.#clusters, trust: this.#trust };
   }
 
   async #startServing(authority: Authority): Promise<void> {

@@ -1,11 +1,11 @@
 import type { Command } from "../command.ts";
 import { GatewayAgent } from "../gateway/agent.ts";
-import { GATEWAY_FLAGS, loadGatewaySettings } from "../gateway/settings.ts";
+import { DRAIN_MS_MAX, GATEWAY_FLAGS, loadGatewaySettings } from "../gateway/settings.ts";
 import { systemHost } from "../system-host.ts";
 import { untilAborted } from "../until-aborted.ts";
 
-/** The longest `--drain`, and what Envoy then takes to end. */
-const STOP_MS_MAX = 3_600_000 + 10_000;
+/** The longest drain, and what Envoy then takes to end. */
+const STOP_MS_MAX = DRAIN_MS_MAX + 10_000;
 
 /** `causeway gateway`: beside the Envoy of a gateway, in its pod. */
 export const gatewayCommand: Command = {

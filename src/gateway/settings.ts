@@ -7,6 +7,9 @@ import { isClusterId } from "../names.ts";
 import { type Given, given, matching, portOf, refuse, setting, type Setting } from "../settings.ts";
 import { isTrustDomain } from "../spiffe.ts";
 
+/** The longest `--drain`. */
+export const DRAIN_MS_MAX = 3_600_000;
+
 const SETTINGS = {
   gateway: setting("--gateway <name>", "the Gateway whose proxy this is", "GATEWAY_NAME"),
   pod: setting("--pod <name>", "our pod", "POD_NAME"),
@@ -225,7 +228,7 @@ function ttlOf(value: Given): number {
 function drainOf(value: Given): number {
   const right = "give a duration of an hour at most, as 30s, or 0s for none";
   const ms = /^0(ms|s|m|h)?$/.test(value.text) ? 0 : (parseDurationMs(value.text) ?? Infinity);
-  return ms > 3_600_000 ? refuse(value, right) : ms;
+  return ms > DRAIN_MS_MAX ? refuse(value, right) : ms;
 }
 
 function logLevelsOf({ text, from }: Given): LogLevels {

@@ -138,14 +138,12 @@ export class DeltaSession {
     return draft.empty ? undefined : draft.finish(this.#options.typeUrl, this.#answers.send());
   }
 
-  /** Sends `name` once more, although it has not changed. @returns false if the client has not asked for it by name. */
-  repeat(name: string): boolean {
-    if (this.#demand?.has(name) !== true) return false;
-    this.#owe(name);
-    return true;
+  /** Sends `name` once more, although it has not changed, if the client has asked for it by name. */
+  repeat(name: string): void {
+    if (this.#demand?.has(name) === true) this.#owe(name);
   }
 
-  /** True if the client was sent `name` when it last was there, and follows it. */
+  /** True if the client follows `name` and was sent it when it last was there; of all names if it follows all. */
   has(name: string): boolean {
     return this.#wildcard || this.#demand?.holds(name) === true;
   }

@@ -5,7 +5,6 @@ import { envoy } from "./message.ts";
 
 type AccessLog = envoy.config.accesslog.v3.AccessLog.$Properties;
 
-const Filter = envoy.config.accesslog.v3.AccessLogFilter;
 const { GE } = envoy.config.accesslog.v3.ComparisonFilter.Op;
 
 const CALLER = {
@@ -46,9 +45,9 @@ export function tunnelLog(kind: "waypoint" | "east-west"): AccessLog {
   return kind === "east-west" ? jsonLog(fields) : jsonLog(fields, REFUSED);
 }
 
-const REFUSED = Filter.fromObject({
+const REFUSED: AccessLog["filter"] = {
   statusCodeFilter: { comparison: { op: GE, value: { defaultValue: 400, runtimeKey: "causeway.logged_from" } } },
-});
+};
 
 /** A tunnel of ours that could not be opened, or broke: to where, and who should have been there. */
 export const originateLog = (hop: "tunnel" | "inner tunnel" | "outer tunnel" | "connection by name"): AccessLog =>

@@ -2,6 +2,7 @@ import { isIP } from "node:net";
 import type { ProxyGateway } from "../../registry/model/proxy-gateway.ts";
 import { anyAddress } from "./connect-terminate.ts";
 import { callerLog } from "./connect-logs.ts";
+import { oneEndpoint } from "./endpoint-addresses.ts";
 import { anyOf, durationOf, envoy, wrapped } from "./message.ts";
 import { CONTROL_PLANE } from "./resource-names.ts";
 import { BUFFER_BYTES } from "./tunnel-limits.ts";
@@ -56,6 +57,6 @@ export function encodeControlPlane({ host, port }: ControlPlanePlace): Uint8Arra
     dnsLookupFamily: envoy.config.cluster.v3.Cluster.DnsLookupFamily.ALL,
     connectTimeout: durationOf(CONNECT_MS),
     perConnectionBufferLimitBytes: wrapped(BUFFER_BYTES),
-    loadAssignment: { clusterName: CONTROL_PLANE, endpoints: [{ lbEndpoints: [{ endpoint: { address } }] }] },
+    loadAssignment: oneEndpoint(CONTROL_PLANE, address),
   }).finish();
 }

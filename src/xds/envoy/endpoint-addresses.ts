@@ -5,6 +5,7 @@ import { envoy, type google } from "./message.ts";
 import { connectOriginate, gatewayCluster, innerOriginate, namedHost } from "./resource-names.ts";
 
 type Address = envoy.config.core.v3.Address.$Properties;
+type Assignment = envoy.config.endpoint.v3.ClusterLoadAssignment.$Properties;
 type Metadata = envoy.config.core.v3.Metadata.$Properties;
 
 /** In the metadata of an endpoint: how the listeners that open tunnels are to open one to it. */
@@ -19,6 +20,12 @@ export const THROUGH_TUNNEL: google.protobuf.IStruct = { fields: { tunnel: { boo
 /** As `10.0.0.5:15008` or `[fd00::5]:15008`. */
 export const hostAndPort = (host: string, port: number): string =>
   host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+
+/** Of a cluster that goes to one place, whose endpoints are no resource of their own. */
+export const oneEndpoint = (clusterName: string, address: Address): Assignment => ({
+  clusterName,
+  endpoints: [{ lbEndpoints: [{ endpoint: { address } }] }],
+});
 
 /** Where Envoy itself connects to: what is behind a tunnel or has only a name, through a listener of its own for that. */
 export function addressOf({ id, way }: ProxyEndpoint): Address {

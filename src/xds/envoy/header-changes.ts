@@ -10,7 +10,7 @@ const { APPEND_IF_EXISTS_OR_ADD, OVERWRITE_IF_EXISTS_OR_ADD } =
 
 const NAME = /^[!#$%&'*+.^_`|~0-9a-z-]{1,1024}$/;
 /** Whatever a line of a header could not hold. */
-const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/; // eslint-disable-line no-control-regex
+const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/;
 
 export interface EncodedChanges {
   readonly toAdd: HeaderToAdd[];

@@ -2,6 +2,7 @@ import type { ProxyPolicies } from "../../registry/model/proxy-policies.ts";
 import type { ProxyPort, ProxyService } from "../../registry/model/proxy-service.ts";
 import { requestLog } from "./access-log.ts";
 import { authorizationFilters } from "./authorization-filters.ts";
+import { ADS } from "./config-sources.ts";
 import { untrustedHeadersRemoved } from "./header-hygiene.ts";
 import { jwtFilters } from "./jwt.ts";
 import { anyOf, durationOf, envoy, wrapped } from "./message.ts";
@@ -31,7 +32,8 @@ export function httpChain(
   policies: ProxyPolicies | undefined,
 ): NetworkFilter[] {
   const manager: Manager = {
-    ...routesBy(service, port),
+    // Never without routes: until they are here the listener waits, since the policies come with them.
+    rds: { configSource: ADS, routeConfigName: httpRouteName(service.service, port.number) },
     ...LIMITS,
     ...TRUST,
     statPrefix: httpRouteName(service.service, port.number),
@@ -44,13 +46,6 @@ export function httpChain(
     accessLog: [requestLog(service.service, port.number)],
   };
   return [{ name: "http", typedConfig: anyOf(Hcm, manager) }];
-}
-
-/** Never without routes: until they are here the listener waits, since the policies come with them. */
-function routesBy(service: ProxyService, port: ProxyPort): Manager {
-  const { V3 } = envoy.config.core.v3.ApiVersion;
-  const configSource = { ads: {}, resourceApiVersion: V3, initialFetchTimeout: durationOf(0) };
-  return { rds: { configSource, routeConfigName: httpRouteName(service.service, port.number) } };
 }
 
 function httpFilters(policies: ProxyPolicies | undefined): HttpFilter[] {

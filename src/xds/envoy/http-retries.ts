@@ -5,8 +5,8 @@ type EnvoyRetryPolicy = envoy.config.route.v3.RetryPolicy.$Properties;
 
 /**
  * What nobody has seen may always be sent again: no connection came about, or its far end says that it did not begin.
- * What a caller may send twice itself, by its method, is sent again too if the connection ends without an answer
- * (`idempotentRetries`).
+ * What a caller may send twice itself, by its method, is sent again too if the connection ends without an answer: see
+ * header-hygiene.ts.
  */
 const UNSEEN = "connect-failure,refused-stream,reset-before-request";
 /** An endpoint that has just gone is still known for a moment; three are not likely to go at once. */

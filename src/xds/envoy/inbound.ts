@@ -1,5 +1,6 @@
 import type { ProxyPolicies } from "../../registry/model/proxy-policies.ts";
 import type { ProxyPort, ProxyService } from "../../registry/model/proxy-service.ts";
+import { oneEndpoint } from "./endpoint-addresses.ts";
 import { httpChain } from "./http-chain.ts";
 import { anyOf, durationOf, envoy, wrapped } from "./message.ts";
 import { inboundName } from "./resource-names.ts";
@@ -58,9 +59,8 @@ function chainsOf({ service, port, policies }: InboundPort): Chain[] {
   return [{ ...http(), filterChainMatch: { applicationProtocols: HTTP } }, tcp()];
 }
 
-/** What the routes of tunnels name: that listener. */
-export function encodeInboundCluster({ service, port }: InboundPort): Uint8Array {
-  const name = inboundName(service.service, port.number);
+/** What the routes of tunnels name: that listener, by the same name. */
+export function encodeInboundCluster(name: string): Uint8Array {
   const address = { envoyInternalAddress: { serverListenerName: name } };
   return envoy.config.cluster.v3.Cluster.encode({
     name,
@@ -69,6 +69,6 @@ export function encodeInboundCluster({ service, port }: InboundPort): Uint8Array
     perConnectionBufferLimitBytes: wrapped(BUFFER_BYTES),
     circuitBreakers: NO_LIMITS,
     transportSocket: internalSocket(),
-    loadAssignment: { clusterName: name, endpoints: [{ lbEndpoints: [{ endpoint: { address } }] }] },
+    loadAssignment: oneEndpoint(name, address),
   }).finish();
 }

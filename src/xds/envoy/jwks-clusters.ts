@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import { MeshError } from "../../errors.ts";
 import type { ProxyPolicies } from "../../registry/model/proxy-policies.ts";
+import { oneEndpoint } from "./endpoint-addresses.ts";
 import { anyOf, durationOf, envoy } from "./message.ts";
 
 type Cluster = envoy.config.cluster.v3.Cluster.$Properties;
@@ -30,7 +31,7 @@ export function jwksCluster(url: string): Cluster & { name: string } {
     name,
     type: envoy.config.cluster.v3.Cluster.DiscoveryType.STRICT_DNS,
     connectTimeout: durationOf(CONNECT_TIMEOUT_MS),
-    loadAssignment: { clusterName: name, endpoints: [{ lbEndpoints: [{ endpoint: { address } }] }] },
+    loadAssignment: oneEndpoint(name, address),
     ...(scheme === "https" && { transportSocket: { name: "tls", typedConfig: tlsTo(host) } }),
   };
 }

@@ -1,7 +1,7 @@
 import { MeshError } from "../../errors.ts";
 import type { NetworkId } from "../../names.ts";
 import { originateLog } from "./connect-logs.ts";
-import { TUNNEL } from "./endpoint-addresses.ts";
+import { oneEndpoint, TUNNEL } from "./endpoint-addresses.ts";
 import {
   CLUSTER_OF_CONNECTION,
   DESTINATION_ADDRESS,
@@ -146,7 +146,7 @@ function inner(hop: Extract<Hop, { readonly kind: "inner" }>): Cluster {
     type: STATIC,
     ...tunnelOptions({ atOnce: 1, inAll: 1 }),
     transportSocket: internalSocket(tlsTo(hop.trustDomain)),
-    loadAssignment: oneEndpoint(hop, outer),
+    loadAssignment: oneEndpoint(hopName(hop), outer),
   };
 }
 
@@ -162,10 +162,5 @@ function direct(hop: Exclude<Hop, { readonly kind: "inner" | "named" }>): Cluste
 function byName(hop: Extract<Hop, { readonly kind: "gateway" | "named" }>): Cluster {
   const socketAddress = { address: hop.hostname, portValue: hop.port };
   const { ALL } = envoy.config.cluster.v3.Cluster.DnsLookupFamily;
-  return { type: LOGICAL_DNS, dnsLookupFamily: ALL, loadAssignment: oneEndpoint(hop, { socketAddress }) };
+  return { type: LOGICAL_DNS, dnsLookupFamily: ALL, loadAssignment: oneEndpoint(hopName(hop), { socketAddress }) };
 }
-
-const oneEndpoint = (hop: Hop, address: envoy.config.core.v3.Address.$Properties) => ({
-  clusterName: hopName(hop),
-  endpoints: [{ lbEndpoints: [{ endpoint: { address } }] }],
-});

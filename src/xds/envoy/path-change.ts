@@ -18,7 +18,6 @@ export function pathChange(change: PathChange | undefined, rule: HttpRule): Enco
   if (change === undefined) return {};
   const { kind, value } = change;
   if (!/^(\/[^?#\x00-\x20\x7f]*)?$/.test(value))
-    // eslint-disable-line no-control-regex
     refuse(
       rule,
       `its new path ${JSON.stringify(value.slice(0, 80))}`,

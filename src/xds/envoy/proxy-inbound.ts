@@ -16,7 +16,8 @@ import { CONNECT_ROUTES, httpRouteName, inboundName } from "./resource-names.ts"
 export interface InboundValues {
   /** Of listeners: without routes, and without the policies that the routes have. */
   readonly listeners: Collection<string, InboundPort>;
-  readonly clusters: Collection<string, InboundPort>;
+  /** Their names, which is all that they are made of. */
+  readonly clusters: Collection<string, string>;
   readonly routes: Collection<string, InboundPort>;
   readonly connectTables: Collection<string, ConnectTable>;
 }
@@ -47,7 +48,7 @@ const listenerValues = (graph: Graph, { services, policies }: ProxyCollections):
     },
   });
 
-const clusterValues = (graph: Graph, { services }: ProxyCollections): Collection<string, InboundPort> =>
+const clusterValues = (graph: Graph, { services }: ProxyCollections): Collection<string, string> =>
   derive(graph, {
     name: "inbound-clusters",
     distinct: true,
@@ -55,8 +56,8 @@ const clusterValues = (graph: Graph, { services }: ProxyCollections): Collection
     reads: {},
     to: (service) =>
       service.ports.map((port) => {
-        const name = proxyKey(service.gateway, inboundName(service.service, port.number));
-        return [name, { service: headOf(service), port: withoutRules(port), policies: undefined }] as const;
+        const name = inboundName(service.service, port.number);
+        return [proxyKey(service.gateway, name), name] as const;
       }),
   });
 

@@ -72,16 +72,29 @@ async function served(): Promise<{ readonly lab: ProxyLab; readonly proxy: SlowP
   return { lab, proxy };
 }
 
+/** A second service, with endpoints, and the routes of the first lead there from now on. */
+function leadToWeb(lab: ProxyLab): void {
+  lab.write("CDS", "web", "1");
+  lab.write("EDS", "web", "1");
+  lab.write("RDS", "http|cart", "to web");
+  lab.settle();
+}
+
+function getsRoutesAfterFiveSeconds({ host: { clock } }: ProxyLab, proxy: SlowProxy): void {
+  clock.advance(4_999);
+  assert.deepEqual(proxy.read(), []);
+  clock.advance(1);
+  clock.advance(0);
+  assert.deepEqual(proxy.read(), ["RDS http|cart"]);
+}
+
 test("what is new comes in the order in which it is named, and what leads to clusters once these were answered", async () => {
   await served();
 });
 
 test("routes to a new cluster wait until its endpoints were asked for, sent and answered", async () => {
   const { lab, proxy } = await served();
-  lab.write("CDS", "web", "1");
-  lab.write("EDS", "web", "1");
-  lab.write("RDS", "http|cart", "to web");
-  lab.settle();
+  leadToWeb(lab);
   assert.deepEqual(proxy.read(), ["CDS web"]);
   proxy.ack("CDS");
   assert.deepEqual(proxy.read(), [], "Envoy has not asked for the endpoints");
@@ -94,17 +107,10 @@ test("routes to a new cluster wait until its endpoints were asked for, sent and 
 
 test("an Envoy that never asks for the endpoints of a cluster gets its routes after five seconds", async () => {
   const { lab, proxy } = await served();
-  lab.write("CDS", "web", "1");
-  lab.write("EDS", "web", "1");
-  lab.write("RDS", "http|cart", "to web");
-  lab.settle();
+  leadToWeb(lab);
   proxy.read();
   proxy.ack("CDS");
-  lab.host.clock.advance(4_999);
-  assert.deepEqual(proxy.read(), []);
-  lab.host.clock.advance(1);
-  lab.host.clock.advance(0);
-  assert.deepEqual(proxy.read(), ["RDS http|cart"]);
+  getsRoutesAfterFiveSeconds(lab, proxy);
 });
 
 test("a cluster that does not get ready holds up the routes to others for five seconds, and no longer", async () => {
@@ -113,11 +119,7 @@ test("a cluster that does not get ready holds up the routes to others for five s
   lab.write("RDS", "http|cart", "2");
   lab.settle();
   assert.deepEqual(proxy.read(), ["CDS web"]);
-  lab.host.clock.advance(4_999);
-  assert.deepEqual(proxy.read(), []);
-  lab.host.clock.advance(1);
-  lab.host.clock.advance(0);
-  assert.deepEqual(proxy.read(), ["RDS http|cart"]);
+  getsRoutesAfterFiveSeconds(lab, proxy);
 });
 
 test("an Envoy that returns and asks for its routes first gets its clusters before them", async () => {
@@ -142,10 +144,7 @@ test("an Envoy that returns and asks for its routes first gets its clusters befo
 
 test("an Envoy that rejects clusters is not waited for, and does not get them again until they change", async () => {
   const { lab, proxy } = await served();
-  lab.write("CDS", "web", "1");
-  lab.write("EDS", "web", "1");
-  lab.write("RDS", "http|cart", "to web");
-  lab.settle();
+  leadToWeb(lab);
   proxy.read();
   proxy.nack("CDS");
   assert.deepEqual(proxy.read(), ["RDS http|cart"]);
