@@ -37,9 +37,11 @@ export function timed(work: () => void): number {
 
 /** The middle of `runs` measurements. */
 export function median(runs: number, measure: () => number): number {
-  const values = Array.from({ length: runs }, measure).sort((a, b) => a - b);
-  return values[values.length >> 1]!;
+  return middle(Array.from({ length: runs }, measure));
 }
+
+/** The one in the middle; sorts them. */
+export const middle = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1]!;
 
 /** Bytes in use by objects and buffers, after a full collection. Needs `node --expose-gc`. */
 export function memoryInUse(): number {

@@ -7,11 +7,10 @@ import { DeltaClient } from "../src/xds/delta-client.ts";
 import { dialXds } from "../src/xds/dial.ts";
 import { ADDRESS_TYPE } from "../src/xds/resource.ts";
 import { quietHost } from "./quiet-host.ts";
-import { type Bench, cost, type Report } from "./bench.ts";
+import { type Bench, cost, middle, type Report } from "./bench.ts";
 
 const ROUNDS = 15;
 const examples = join(import.meta.dirname, "..", "..", "examples", "shop");
-const middle = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1]!;
 
 /** From the save of a manifest to the client that hears of it, against the file system's own word of the save. */
 async function run(report: Report): Promise<void> {

@@ -1,6 +1,6 @@
 import type { ServerHttp2Stream } from "node:http2";
 import { messagePrefix } from "../src/grpc/frames.ts";
-import { type Bench, cost, type Report } from "./bench.ts";
+import { type Bench, cost, middle, type Report } from "./bench.ts";
 import { Clients } from "./clients.ts";
 import { bareHttp2, benchCertificate, BenchPlane } from "./plane.ts";
 
@@ -11,7 +11,6 @@ const ROUNDS = 15;
 const MESSAGE_BYTES = 520;
 
 const machineNow = (): number => performance.timeOrigin + performance.now();
-const middle = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1]!;
 
 /** From one endpoint change to the last of so many streams, against the same bytes written to as many bare streams. */
 async function run(report: Report): Promise<void> {

@@ -19,24 +19,23 @@ import {
   ROUTE_TYPE,
   type TypeUrl,
 } from "../src/xds/resource.ts";
-import { type Bench, cost, type Report, timed } from "./bench.ts";
+import { type Bench, cost, median, middle, type Report, timed } from "./bench.ts";
 import { LargeGateway, ROUTES } from "./gateway/large-gateway.ts";
 import { quietHost } from "./quiet-host.ts";
 
 const CHANGES = 30;
-const middle = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1]!;
 
 /** A waypoint of 1,000 services with 5,000 routes: from objects to what Envoy takes. */
 async function run(report: Report): Promise<void> {
   const authority = await TestAuthority.create();
   const gateway = new LargeGateway(quietHost(), authority.root);
   const buildMs = timed(() => gateway.build());
-  const pushes = Array.from({ length: 5 }, () => push(gateway));
-  const { bytes } = pushes[0]!;
-  const copyMs = middle(Array.from({ length: 5 }, () => copied(gateway)));
-  const encodeMs = middle(Array.from({ length: 5 }, () => encodedAgain(gateway)));
+  const { bytes } = push(gateway);
+  const pushMs = median(5, () => push(gateway).ms);
+  const copyMs = median(5, () => copied(gateway));
+  const encodeMs = median(5, () => encodedAgain(gateway));
   report(cost("gateway.build-1000-services-5000-routes", buildMs, "ms", encodeMs));
-  report(cost("gateway.push-to-one-more-proxy", middle(pushes.map(({ ms }) => ms)), "ms", copyMs));
+  report(cost("gateway.push-to-one-more-proxy", pushMs, "ms", copyMs));
   report(cost("gateway.bytes-of-a-push", bytes, "B", bytesOf(gateway)));
   gateway.changeRoute(0, 1);
   report(cost("gateway.encoded-for-one-route-change", gateway.encoded, "resources", 1));
