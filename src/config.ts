@@ -22,6 +22,7 @@ import {
 } from "./settings.ts";
 import { loadPeeringConfig, PEERING_SETTINGS, type PeeringConfig } from "./peering-config.ts";
 import { isTrustDomain } from "./spiffe.ts";
+import { loadSpireConfig, SPIRE_SETTINGS, type SpireConfig } from "./spire-config.ts";
 
 /** A cluster that is a folder of manifests. */
 export interface ManifestCluster {
@@ -68,6 +69,7 @@ export interface Config extends ClusterConfig {
   readonly servingNames: readonly string[];
   readonly peering: PeeringConfig;
   readonly gateways: GatewayConfig;
+  readonly spire: SpireConfig;
   readonly log: { readonly levels: LogLevels; readonly asJson: boolean };
 }
 
@@ -127,9 +129,13 @@ const SETTINGS = {
 const LOG_AS_JSON: Flag = { flags: "--log_as_json", description: "log lines as JSON objects" };
 
 /** A name may occur in several groups. */
-const ALL_SETTINGS: readonly Setting[] = [SETTINGS, CLUSTER_SETTINGS, PEERING_SETTINGS, GATEWAY_SETTINGS].flatMap(
-  (group) => Object.values<Setting>(group),
-);
+const ALL_SETTINGS: readonly Setting[] = [
+  SETTINGS,
+  CLUSTER_SETTINGS,
+  PEERING_SETTINGS,
+  GATEWAY_SETTINGS,
+  SPIRE_SETTINGS,
+].flatMap((group) => Object.values<Setting>(group));
 
 /** For every command that runs a control plane. */
 export const CONFIG_FLAGS: readonly Flag[] = [...ALL_SETTINGS.flatMap(({ flag }) => flag ?? []), LOG_AS_JSON];
@@ -184,6 +190,7 @@ export function loadConfig(options: Options, environment: Environment, defaults:
     ],
     peering: loadPeeringConfig(options, environment, systemNamespace),
     gateways: loadGatewayConfig(options, environment),
+    spire: loadSpireConfig(options, environment),
     log: {
       levels: read("logLevels", logLevelsOf, { default: "info", scopes: new Map() }),
       asJson: options["log_as_json"] === true,

@@ -8,6 +8,7 @@ import type { TrustBundles } from "./ca/trust-bundles.ts";
 import type { ServingCertificates } from "./ca/serving-certificate.ts";
 import type { TokenIssuer } from "./ca/token-issuer.ts";
 import type { ReadinessCheck } from "./admin.ts";
+import { MeshError } from "./errors.ts";
 import type { Host } from "./host.ts";
 import type { ClusterId } from "./names.ts";
 import { type AuthorityContext, type AuthoritySource, WatchedAuthority } from "./plane/authority-source.ts";
@@ -115,7 +116,9 @@ export class ControlPlane {
 
   /** Begins nothing yet. @throws MeshError for a folder or a cluster that cannot be used, naming it. */
   static async open(host: Host, options: ControlPlaneOptions): Promise<ControlPlane> {
-    const { stateDir } = options.config;
+    const { stateDir, spire } = options.config;
+    if (spire.identity !== "mesh")
+      throw new MeshError("unsupported", `--identity ${spire.identity} is not built yet: only mesh is`);
     await openStateDir(stateDir);
     const store = await FileVirtualIpStore.open(host, join(stateDir, "virtual-ips.json"));
     return new ControlPlane(host, options, store);

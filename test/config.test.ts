@@ -58,6 +58,16 @@ test("variables of istiod mean what they mean there", () => {
       { gateways: { ...standard.gateways, makesClasses: false } },
     ],
     [{ GATEWAYS_SPIRE_WORKLOADS: "true" }, { gateways: { ...standard.gateways, spire: "csi" } }],
+    [{ WORKLOAD_IDENTITY: "external" }, { spire: { ...standard.spire, identity: "external" } }],
+    [
+      { SPIRE_SERVER_ADDRESS: "unix:/run/spire/api.sock" },
+      { spire: { ...standard.spire, server: { kind: "socket", path: "/run/spire/api.sock" } } },
+    ],
+    [
+      { SPIFFE_ENDPOINT_SOCKET: "unix:///run/spire/agent.sock" },
+      { spire: { ...standard.spire, agentSocket: "/run/spire/agent.sock" } },
+    ],
+    [{ SPIRE_CLUSTER: "east" }, { spire: { ...standard.spire, cluster: "east" } }],
     [{ PILOT_ENABLE_K8S_SELECT_WORKLOAD_ENTRIES: "False" }, { workloadEntrySelection: false }],
     [{ AMBIENT_ENABLE_MULTI_NETWORK: "f" }, { multiNetwork: false }],
     [{ AMBIENT_ENABLE_DRY_RUN_AUTHORIZATION_POLICY: "TRUE" }, { dryRunPolicies: true }],
@@ -199,6 +209,10 @@ test("every flag of the config has an effect", () => {
     "gateway-requests": "cpu=1",
     "gateway-limits": "none",
     "gateway-spire": "csi",
+    identity: "external",
+    "spire-server": "unix:///run/spire/server.sock",
+    "spire-agent": "unix:///run/spire/agent.sock",
+    "spire-cluster": "east",
     manifests: ["m"],
     "serving-name": ["example.com"],
     kubeconfig: "k",
@@ -215,4 +229,26 @@ test("every flag of the config has an effect", () => {
     assert.ok(value !== undefined, `no value for --${name}`);
     assert.notDeepEqual(load({ manifests: ["other"], [camel(name)]: value }), standard, `--${name}`);
   }
+});
+
+test("a way to sign that lacks what it needs is refused, and the error says what to give", () => {
+  const server = { "spire-server": "spire-server.spire:443" };
+  const refused: readonly [Record<string, string>, RegExp][] = [
+    [{ identity: "vault" }, /--identity.*"vault".*use mesh, spire, spire-downstream, external/],
+    [{ identity: "spire" }, /--identity spire asks SPIRE's server: name it with --spire-server/],
+    [{ identity: "spire", ...server }, /over TCP needs an identity of ours: name the agent with --spire-agent/],
+    [{ identity: "spire-downstream", "spire-server": "unix:/s" }, /needs the server's TCP port/],
+    [{ "spire-server": "spire:70000" }, /--spire-server.*give host and port/],
+    [{ "spire-agent": "agent.sock" }, /--spire-agent.*give the path of a socket/],
+    [{ "spire-cluster": "a b" }, /--spire-cluster.*use letters/],
+  ];
+  for (const [flags, why] of refused) {
+    const options = Object.entries(flags).map(([name, value]) => [
+      name.replace(/-(.)/g, (_, x: string) => x.toUpperCase()),
+      value,
+    ]);
+    assert.throws(() => load(Object.fromEntries(options) as Record<string, string>), why);
+  }
+  const { spire } = load({ identity: "spire", spireServer: "[::1]:8081", spireAgent: "unix:/a" });
+  assert.deepEqual(spire.server, { kind: "tcp", host: "::1", port: 8081 });
 });
