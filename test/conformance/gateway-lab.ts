@@ -1,9 +1,9 @@
-import type { ChildProcess } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { TestAuthority } from "../kits/tls.ts";
-import { GatewaySite, type SiteHosts, stopped } from "./gateway-site.ts";
+import { GatewaySite, type SiteHosts } from "./gateway-site.ts";
+import { LabPrograms } from "./lab-programs.ts";
 import { type TestHost, TestNetwork } from "./network.ts";
 import { until } from "./ztunnel-lab.ts";
 
@@ -11,7 +11,7 @@ import { until } from "./ztunnel-lab.ts";
 export class GatewayLab {
   readonly #network = new TestNetwork(10);
   readonly #folder = mkdtempSync(join(tmpdir(), "causeway-gateways-"));
-  readonly #output = new Map<ChildProcess, string[]>();
+  readonly programs = new LabPrograms();
   readonly east: GatewaySite;
   readonly west: GatewaySite;
 
@@ -24,7 +24,7 @@ export class GatewayLab {
       const [plane, door, waypoint, cart, reviews] = this.#network.hosts.slice(from, from + 5) as unknown as FiveHosts;
       return { plane, door, waypoint, cart, reviews };
     });
-    const shared = { envoy, root, spawn: this.#spawn.bind(this), printed: this.printed.bind(this) };
+    const shared = { envoy, root, programs: this.programs };
     const [east, west] = ["east", "west"].map(
       (name, at) =>
         new GatewaySite({
@@ -60,27 +60,10 @@ export class GatewayLab {
     await until("west hears east", () => this.west.peer(this.east)?.state === "live");
   }
 
-  printed(program: ChildProcess): string {
-    return (this.#output.get(program) ?? []).join("");
-  }
-
   async close(): Promise<void> {
-    // Agents take their Envoys with them, if they are asked.
-    for (const [child] of this.#output) await stopped(child, "SIGTERM");
-    const folder = process.env["LAB_LOGS"];
-    if (folder !== undefined)
-      for (const [child, lines] of this.#output) writeFileSync(join(folder, `${child.pid}.log`), lines.join(""));
+    await this.programs.close();
     this.#network[Symbol.dispose]();
     rmSync(this.#folder, { recursive: true, force: true });
-  }
-
-  #spawn(host: TestHost, command: string, args: readonly string[], environment = {}): ChildProcess {
-    const child = host.spawn(command, args, environment);
-    const output: string[] = [];
-    this.#output.set(child, output);
-    for (const stream of [child.stdout!, child.stderr!])
-      stream.on("data", (bytes: Buffer) => output.push(bytes.toString()));
-    return child;
   }
 }
 

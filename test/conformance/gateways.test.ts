@@ -219,7 +219,7 @@ suite("gateways on stock Envoy, between two clusters", () => {
       assert.notEqual(error, "");
     }
     await until("the log says why", () =>
-      /certificate verify failed|CERTIFICATE_VERIFY_FAILED/i.test(lab.printed(west.door!)),
+      /certificate verify failed|CERTIFICATE_VERIFY_FAILED/i.test(lab.programs.printed(west.door!)),
     );
   });
 

@@ -38,10 +38,10 @@ suite("unmodified ztunnels and stock Envoys of two peered clusters", () => {
 
   test("A05: a call crosses by double HBONE, and b's ztunnel sees who called, not the gateway", async () => {
     await until("web reaches cart", () => a.call(vip) === "hello from cart");
-    const outer = () => line(lab.printed(b.door!), "cart.shop.mesh.internal:80", identity("web"));
+    const outer = () => line(lab.programs.printed(b.door!), "cart.shop.mesh.internal:80", identity("web"));
     await until("the gateway logs the outer tunnel", () => outer() !== undefined);
     const inner = () =>
-      line(lab.printed(b.ztunnel!), "connection complete", "inbound", `src.identity="${identity("web")}"`);
+      line(lab.programs.printed(b.ztunnel!), "connection complete", "inbound", `src.identity="${identity("web")}"`);
     await until("b's ztunnel logs the inner one", () => inner() !== undefined);
     console.log(`      ${outer()}\n      ${inner()}`);
     assert.match(inner()!, new RegExp(`src\\.addr=${b.doorAddress}`));
@@ -56,12 +56,13 @@ suite("unmodified ztunnels and stock Envoys of two peered clusters", () => {
 
   test("A07: with a waypoint in a, its Envoy enforces L7 and calls on through both tunnels itself", async () => {
     await a.startWaypoint();
-    const passed = () => line(lab.printed(a.waypoint!), identity("web"), '"GET"');
+    const passed = () => line(lab.programs.printed(a.waypoint!), identity("web"), '"GET"');
     await until(
       "the call goes through the waypoint",
       () => a.call(vip) === "hello from cart" && passed() !== undefined,
     );
-    const inner = () => line(lab.printed(b.ztunnel!), "connection complete", `src.identity="${identity("waypoint")}"`);
+    const inner = () =>
+      line(lab.programs.printed(b.ztunnel!), "connection complete", `src.identity="${identity("waypoint")}"`);
     await until("b's ztunnel sees the waypoint", () => inner() !== undefined);
     a.write("policy", ONLY_POST);
     await until("the waypoint refuses GET", () => /RBAC/.test(a.call(vip)));
@@ -71,7 +72,7 @@ suite("unmodified ztunnels and stock Envoys of two peered clusters", () => {
 
   test("no ztunnel has rejected anything", () => {
     for (const { ztunnel } of [a, b])
-      assert.doesNotMatch(lab.printed(ztunnel!), /Nack|certificate fetch failed|unknown network gateway/);
+      assert.doesNotMatch(lab.programs.printed(ztunnel!), /Nack|certificate fetch failed|unknown network gateway/);
   });
 });
 

@@ -70,9 +70,9 @@ suite("unmodified ztunnels of two peered clusters", () => {
   test("T01, A05: a call crosses to b through two tunnels, and b's ztunnel sees who called, not the gateway", async () => {
     await until("web reaches cart", () => a.call(vip) === "hello from cart");
     const outer = `CONNECT ${hostOf("cart")}:80 from URI:${identity("web")} to`;
-    await until("the gateway of b has seen the outer tunnel", () => lab.printed(b.door!).includes(outer));
+    await until("the gateway of b has seen the outer tunnel", () => lab.programs.printed(b.door!).includes(outer));
     const seen = () =>
-      lab
+      lab.programs
         .printed(b.ztunnel!)
         .split("\n")
         .find((line) => /connection complete/.test(line) && /inbound/.test(line));
@@ -89,7 +89,7 @@ suite("unmodified ztunnels of two peered clusters", () => {
     b.write("deny", denyWeb);
     await until("cart refuses web", () => a.call(vip) === "");
     const denied = () =>
-      lab
+      lab.programs
         .printed(b.ztunnel!)
         .split("\n")
         .find((line) => /policy rejection/.test(line));
@@ -122,7 +122,7 @@ suite("unmodified ztunnels of two peered clusters", () => {
     assert.equal(a.call(vip), "hello from cart");
     await a.startPlane();
     await until("a serves what b said before", () => a.peer(b)?.state === "stale");
-    const streams = () => lab.printed(a.ztunnel!).match(/Stream established/g)?.length ?? 0;
+    const streams = () => lab.programs.printed(a.ztunnel!).match(/Stream established/g)?.length ?? 0;
     await until("a's ztunnel is back", () => streams() >= 2);
     holds(a, b, "cart", 1);
     assert.equal(a.call(vip), "hello from cart");
@@ -150,8 +150,8 @@ suite("unmodified ztunnels of two peered clusters", () => {
 
   test("no ztunnel has rejected anything", () => {
     for (const { ztunnel } of [a, b]) {
-      assert.match(lab.printed(ztunnel!), /Stream established/);
-      assert.doesNotMatch(lab.printed(ztunnel!), /Nack|certificate fetch failed|unknown network gateway/);
+      assert.match(lab.programs.printed(ztunnel!), /Stream established/);
+      assert.doesNotMatch(lab.programs.printed(ztunnel!), /Nack|certificate fetch failed|unknown network gateway/);
     }
   });
 });
