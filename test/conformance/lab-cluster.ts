@@ -1,6 +1,8 @@
 import type { ChildProcess } from "node:child_process";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { FederatedService } from "../../src/registry/model/federated-service.ts";
+import { FSDS_TYPE } from "../../src/xds/resource.ts";
 import type { TestAuthority } from "../kits/tls.ts";
 import type { LabPrograms } from "./lab-programs.ts";
 import type { TestHost } from "./network.ts";
@@ -116,6 +118,15 @@ export class LabCluster {
   peer(other: LabCluster): SeenPeer | undefined {
     const page = fetchIn(this.#parts.hosts.plane, "http://127.0.0.1:15014/debug/peerz");
     return (JSON.parse(page) as readonly SeenPeer[]).find(({ cluster }) => cluster === other.name);
+  }
+
+  /** The services of another cluster, as a restart of the control plane would find them. */
+  saved(other: LabCluster): readonly FederatedService[] {
+    const file = this.at(`state/peers/${other.name}.json`);
+    if (!existsSync(file)) return [];
+    const [, body] = readFileSync(file, "utf8").split("\n");
+    const { records } = JSON.parse(body!) as { records: Record<string, readonly { value: FederatedService }[]> };
+    return records[FSDS_TYPE]!.map(({ value }) => value);
   }
 
   #folders(): readonly string[] {

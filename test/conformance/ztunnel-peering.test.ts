@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
 import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
+import { eventually } from "./causeway-process.ts";
 import { networkNamespaces, ztunnelBinary } from "./machine.ts";
 import { type Dump, PeeredZtunnels, type ZtunnelSite } from "./peered-ztunnels.ts";
 import { until } from "./ztunnel-lab.ts";
+
+/** A control plane saves what a peer says at most every 30 s, and looks every 5 s whether there is anything to save. */
+const SAVED_MS = 45_000;
 
 const hostOf = (app: string): string => `${app}.shop.mesh.internal`;
 const identity = (app: string): string => `spiffe://cluster.local/ns/shop/sa/${app}`;
@@ -115,6 +119,9 @@ suite("unmodified ztunnels of two peered clusters", () => {
   });
 
   test("T04: without b's control plane, and with a's restarted meanwhile, calls go on; after it, both are as before", async () => {
+    await eventually("a has saved what b says now", SAVED_MS, () =>
+      a.saved(b).some(({ name, ready }) => name === "cart" && ready === 1),
+    );
     await b.stopPlane("SIGKILL");
     await until("the link is lost", () => a.peer(b)?.state === "stale");
     assert.equal(a.call(vip), "hello from cart");
