@@ -20,12 +20,15 @@ export interface WantedObject {
   readonly conditions?: readonly WantedCondition[];
   /** Conditions of others, which must be said again where a list cannot be owned in parts. */
   readonly othersConditions?: readonly Fields[];
-  /** Of a route's status: what we say of each of its parents. */
-  readonly parents?: readonly WantedParent[];
-  /** What other controllers say of them, which must be said again, as that list is one. */
-  readonly othersParents?: readonly Fields[];
-  /** A list in its status whose items have conditions of their own, as `listeners` of a Gateway. */
-  readonly parts?: { readonly field: string; readonly items: readonly WantedPart[] };
+  /**
+   * A list in its status whose items have conditions of their own, as `listeners` of a Gateway and `parents` of a route.
+   * What other controllers say there must be said again, as the list is one.
+   */
+  readonly parts?: {
+    readonly field: string;
+    readonly items: readonly WantedPart[];
+    readonly others?: readonly Fields[];
+  };
   /** True if there is to be no such object: what has `resourceVersion`, and nothing newer, is deleted. */
   readonly gone?: true;
   /**
@@ -42,14 +45,6 @@ export interface WantedOwner {
   readonly kind: string;
   readonly name: string;
   readonly uid: string;
-}
-
-export interface WantedParent {
-  /** As the route has it. */
-  readonly parentRef: Fields;
-  readonly controllerName: string;
-  /** Sorted by type. */
-  readonly conditions: readonly WantedCondition[];
 }
 
 /** An item of a list in a status: what it says besides its conditions. */
@@ -113,13 +108,11 @@ function bodyOf(wanted: WantedObject, version: string, wallTime: string): Fields
   const { type, namespace, name, resourceVersion, labels, annotations, owner, guard, parts, fields = {} } = wanted;
   const at = conditionAt(wallTime);
   const conditions = [...(wanted.othersConditions ?? []), ...(wanted.conditions ?? []).map(at)];
-  const parents = wanted.parents && [...(wanted.othersParents ?? []), ...wanted.parents.map(parentAt(wallTime))];
-  const items = parts?.items.map(({ fields, conditions }) => ({ ...fields, conditions: conditions.map(at) }));
+  const items = (parts?.items ?? []).map(({ fields, conditions }) => ({ ...fields, conditions: conditions.map(at) }));
   const status = {
     ...(fields["status"] as Fields | undefined),
     ...(conditions.length > 0 && { conditions }),
-    ...(parents && { parents }),
-    ...(parts && { [parts.field]: items }),
+    ...(parts && { [parts.field]: [...(parts.others ?? []), ...items] }),
   };
   return {
     apiVersion: type.group === "" ? version : `${type.group}/${version}`,
@@ -137,14 +130,6 @@ function bodyOf(wanted: WantedObject, version: string, wallTime: string): Fields
     ...(Object.keys(status).length > 0 && { status }),
   };
 }
-
-const parentAt =
-  (wallTime: string) =>
-  ({ parentRef, controllerName, conditions }: WantedParent): Fields => ({
-    parentRef,
-    controllerName,
-    conditions: conditions.map(conditionAt(wallTime)),
-  });
 
 const conditionAt =
   (wallTime: string) =>

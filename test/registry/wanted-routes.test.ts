@@ -70,7 +70,7 @@ test("what is in the status already is not written again, and keeps its times wh
   assert.equal(wanted.get(KEY)?.found, "same");
   apply(route(status, [{ backendRefs: [backend("ghost")] }]));
   assert.equal(wanted.get(KEY)?.found, "different");
-  const [accepted, resolved] = wanted.get(KEY)!.parents![0]!.conditions;
+  const [accepted, resolved] = wanted.get(KEY)!.parts!.items[0]!.conditions;
   assert.deepEqual([accepted?.since, resolved?.since, resolved?.reason], [NOW, undefined, "BackendNotFound"]);
 });
 
@@ -114,7 +114,7 @@ test("a status with more parents than the API takes is not touched", () => {
 test("a bad expression, a fall back and a GRPCRoute that outranks show in statuses", () => {
   const { wanted, apply } = mesh(route());
   const conditions = (key = KEY) =>
-    wanted.get(key)!.parents![0]!.conditions.map(({ type, status, reason }) => `${type}=${status} ${reason}`);
+    wanted.get(key)!.parts!.items[0]!.conditions.map(({ type, status, reason }) => `${type}=${status} ${reason}`);
   apply(route(undefined, [{ matches: [path("RegularExpression", "[")], ...rules[0] }]));
   assert.deepEqual(conditions(), [
     "Accepted=True Accepted",
@@ -130,5 +130,5 @@ for (const garbage of [7, "x", [7], { parents: "x" }, { parents: [7, { controlle
   test(`a status that is ${JSON.stringify(garbage)} does not take the route with it`, () => {
     const { wanted, registry } = mesh(route(garbage));
     assert.equal(registry.routes.rules.size, 1);
-    assert.equal(wanted.get(KEY)?.parents?.length, 1);
+    assert.equal(wanted.get(KEY)?.parts?.items.length, 1);
   });

@@ -1,5 +1,5 @@
 import { GRPC_ROUTES, HTTP_ROUTES } from "../../kube/resource-types.ts";
-import type { WantedObject, WantedParent } from "../../kube/wanted-object.ts";
+import type { WantedObject } from "../../kube/wanted-object.ts";
 import type { ClusterId } from "../../names.ts";
 import type { Collection } from "../collection/collection.ts";
 import { derive } from "../collection/derive.ts";
@@ -42,22 +42,20 @@ function wantedOf({ kind, id }: Route, status: RouteStatus, verdicts: RouteVerdi
   const { ours, others, resourceVersion, generation } = status;
   if (verdicts.length === 0 && ours.length === 0) return undefined;
   const before = new Map(ours.map(({ key, conditions }) => [key, conditions]));
-  const parents = verdicts.map(({ ref, verdicts }): WantedParent => {
+  const items = verdicts.map(({ ref, verdicts }) => {
     const found = { conditions: before.get(parentKey(ref.written)) ?? [], generation };
     const conditions = verdicts.map((verdict) => conditionOf(verdict, found));
-    return { parentRef: ref.written, controllerName: MESH_CONTROLLER, conditions };
+    const same = sameConditions(conditions, found.conditions);
+    return { same, part: { fields: { parentRef: ref.written, controllerName: MESH_CONTROLLER }, conditions } };
   });
-  const same =
-    parents.length === ours.length &&
-    parents.every(({ parentRef, conditions }) => sameConditions(conditions, before.get(parentKey(parentRef)) ?? []));
+  const same = items.length === ours.length && items.every(({ same }) => same);
   return {
     type: kind === "HTTPRoute" ? HTTP_ROUTES : GRPC_ROUTES,
     namespace: id.namespace,
     name: id.name,
     subresource: "status",
-    parents,
+    parts: { field: "parents", items: items.map(({ part }) => part), ...(others.length > 0 && { others }) },
     found: same ? "same" : "different",
-    ...(others.length > 0 && { othersParents: others }),
     ...(resourceVersion !== undefined && { resourceVersion }),
   };
 }
