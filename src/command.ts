@@ -31,7 +31,7 @@ export interface Command {
   /** Positional arguments, as `<type>` or `[name]`. */
   readonly args?: readonly string[];
   readonly flags: readonly Flag[];
-  /** Runs until it is stopped: there is no time limit unless `--timeout` sets one, and the limit is then a good end. */
+  /** Runs until it is stopped: there is no time limit unless `--timeout` sets one, and then `run` says how it ended. */
   readonly endless?: boolean;
   /** How long it may take to end once it was told to, in milliseconds; by default what closing a few things takes. */
   readonly stopMs?: number;

@@ -14,7 +14,7 @@ export const gatewayCommand: Command = {
   endless: true,
   stopMs: STOP_MS_MAX,
   flags: GATEWAY_FLAGS,
-  async run({ options, environment, signal }) {
+  async run({ options, environment, printer, signal }) {
     const settings = loadGatewaySettings(options, environment);
     const { levels, asJson } = settings.log;
     const agent = new GatewayAgent(
@@ -24,9 +24,12 @@ export const gatewayCommand: Command = {
     try {
       await agent.start();
       await Promise.race([untilAborted(signal), agent.failed]);
+      const whyNeverReady = await agent.whyNeverReady();
       // Envoy may end before it is drained.
       await Promise.race([agent.stop(), agent.failed]);
-      return 0;
+      if (whyNeverReady === undefined) return 0;
+      printer.err(`causeway: the gateway was stopped before it was ever ready: ${whyNeverReady}\n`);
+      return 1;
     } finally {
       await agent.close();
     }

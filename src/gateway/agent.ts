@@ -27,6 +27,8 @@ export const BOOTSTRAP_FILE = "bootstrap.json";
 export const SECRETS_SOCKET = "secrets.sock";
 /** How often it is looked whether we are ready, so that the log tells when that changes. */
 const LOOK_MS = 5_000;
+/** Until then a certificate and Envoy are on their way, and that is nothing to warn of. */
+export const FIRST_LOOK_MS = 3_000;
 
 /** The process beside Envoy: gets it an identity, tells it where its control plane is, and answers for it. */
 export class GatewayAgent {
@@ -43,6 +45,7 @@ export class GatewayAgent {
   #bootstrapping: Promise<void> | undefined;
   #bootstrapped = false;
   #stopping = false;
+  #wasReady = false;
   #drained: Promise<void> | undefined;
   #whyNotReady: string | undefined = "it has just begun";
   #look: Disposable | undefined;
@@ -102,15 +105,18 @@ export class GatewayAgent {
     await this.#rootFile.follow();
     // With roots it was asked; without them, this is how the reason gets known.
     if (!this.#rootFile.known) this.#keeper.renew();
-    void this.#tellReadiness();
+    this.#look = this.#host.clock.after(FIRST_LOOK_MS, () => void this.#tellReadiness());
   }
 
   /** Why no traffic should come here, in a sentence; undefined if it may. */
   async whyNotReady(): Promise<string | undefined> {
-    if (this.#stopping) return "the gateway is being stopped, and drains";
-    const why = this.#keeper.whyNone() ?? this.#whyNotStarted();
-    if (why !== undefined) return why;
-    return whyEnvoyIsNotReady(this.#admin, hostAndPort(this.#settings.xds));
+    return this.#stopping ? "the gateway is being stopped, and drains" : this.#whyUnfit();
+  }
+
+  /** Why no traffic could ever come here until now; undefined if it could. */
+  async whyNeverReady(): Promise<string | undefined> {
+    const why = await this.#whyUnfit();
+    return this.#wasReady ? undefined : why;
   }
 
   /** Fails readiness, has callers go elsewhere, and waits until they have, or until the time for that is over; once. */
@@ -138,6 +144,14 @@ export class GatewayAgent {
     await this.#bootstrapping;
     await this.#envoy?.stop(this.#host.clock);
     await Promise.all([this.#ports.close(), this.#secretServer?.close(0)]);
+  }
+
+  async #whyUnfit(): Promise<string | undefined> {
+    const why = this.#keeper.whyNone() ?? this.#whyNotStarted();
+    if (why !== undefined) return why;
+    const whyNot = await whyEnvoyIsNotReady(this.#admin, hostAndPort(this.#settings.xds));
+    this.#wasReady ||= whyNot === undefined;
+    return whyNot;
   }
 
   #whyNotStarted(): string | undefined {

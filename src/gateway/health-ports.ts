@@ -12,7 +12,7 @@ export interface HealthPortsOptions {
   readonly whyNotReady: () => Promise<string | undefined>;
   /** Why Envoy cannot be started yet; undefined once its bootstrap is there. */
   readonly whyNotStarted: () => string | undefined;
-  /** Of /drain/<key>; undefined if nobody may ask for that. */
+  /** Of /drain/<key>, as every pod can reach our own; undefined if nobody may ask for that. */
   readonly drainKey: string | undefined;
   /** Resolves once callers have gone, or the time for that is over. */
   readonly drain: () => Promise<void>;
@@ -21,42 +21,40 @@ export interface HealthPortsOptions {
 /** The longest `--drain`, and more: its answer comes when it is done. */
 const DRAIN_MS_MAX = 3_660_000;
 
-/** What a kubelet asks, on one port; what Prometheus reads, on another. ⇄ */
+/** What probes ask, on a port that Services expose; on another, which none does, what our own pod and Prometheus ask. ⇄ */
 export class HealthPorts {
   readonly #options: HealthPortsOptions;
   readonly #metrics: PrometheusMetrics;
   readonly #ready: HttpEndpoint;
-  readonly #scraped: HttpEndpoint;
+  readonly #own: HttpEndpoint;
 
   constructor(host: Host & { readonly metrics: PrometheusMetrics }, options: HealthPortsOptions) {
     const log = host.log.scope("gateway");
     this.#options = options;
     this.#metrics = host.metrics;
-    this.#ready = new HttpEndpoint(host.clock, log, (request) => this.#answerProbe(request), DRAIN_MS_MAX);
-    this.#scraped = new HttpEndpoint(host.clock, log, (request) => this.#answerScrape(request));
+    this.#ready = new HttpEndpoint(host.clock, log, (request) => this.#answerProbe(request));
+    this.#own = new HttpEndpoint(host.clock, log, (request) => this.#answerOwn(request), DRAIN_MS_MAX);
   }
 
   get readyPort(): number {
     return this.#ready.port;
   }
   get metricsPort(): number {
-    return this.#scraped.port;
+    return this.#own.port;
   }
 
   /** @throws MeshError `unavailable` if a port cannot be had. */
   async listen(): Promise<void> {
     const { address, readyPort, metricsPort } = this.#options;
     await listen("readiness", this.#ready, address, readyPort);
-    await listen("metrics", this.#scraped, address, metricsPort);
+    await listen("metrics", this.#own, address, metricsPort);
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#ready.close(), this.#scraped.close()]);
+    await Promise.all([this.#ready.close(), this.#own.close()]);
   }
 
   async #answerProbe({ path }: EndpointRequest): Promise<EndpointAnswer> {
-    const { drainKey } = this.#options;
-    if (drainKey !== undefined && path === `/drain/${drainKey}`) return this.#drain();
     if (path === "/healthz/live") return textAnswer(200, "live");
     if (path === "/healthz/startup") return verdict(this.#options.whyNotStarted());
     if (path === "/healthz/ready") return verdict(await this.#options.whyNotReady());
@@ -69,7 +67,9 @@ export class HealthPorts {
     return textAnswer(200, "drained");
   }
 
-  async #answerScrape({ path }: EndpointRequest): Promise<EndpointAnswer> {
+  async #answerOwn({ path }: EndpointRequest): Promise<EndpointAnswer> {
+    const { drainKey } = this.#options;
+    if (drainKey !== undefined && path === `/drain/${drainKey}`) return this.#drain();
     if (path !== "/metrics" && path !== "/stats/prometheus") return textAnswer(404, "there is /metrics");
     return { status: 200, contentType: this.#metrics.contentType, body: await this.#metrics.text() };
   }

@@ -37,7 +37,7 @@ const SETTINGS = {
   connectionsMax: setting("--connections-max <count>", "open ones; 50000 by default", "ENVOY_CONNECTIONS_MAX"),
   memory: setting("--memory <bytes>", "that Envoy may take; no limit by default", "ENVOY_MEMORY"),
   readyPort: setting("--ready-port <port>", "readiness and liveness; 15021 by default"),
-  metricsPort: setting("--metrics-port <port>", "our own metrics; 15020 by default"),
+  metricsPort: setting("--metrics-port <port>", "our own metrics, and /drain; 15020 by default"),
   adminPort: setting("--envoy-admin-port <port>", "of Envoy, on loopback; 15000 by default"),
   statsPort: setting("--envoy-stats-port <port>", "Envoy's metrics; 15090 by default"),
   logLevels: setting("--log_output_level <levels>", "as default:info,gateway:debug; info by default"),
@@ -111,7 +111,7 @@ export interface GatewaySettings {
   readonly envoyPorts: EnvoyPorts;
   readonly limits: EnvoyLimits;
   readonly drainMs: number;
-  /** Who asks for /drain/<key> has us drain; undefined for nobody. */
+  /** Who asks for /drain/<key> at `metricsPort` has us drain; undefined for nobody. */
   readonly drainKey: string | undefined;
   /** Of a SPIRE agent. */
   readonly spiffeEndpoint: string | undefined;

@@ -5,6 +5,7 @@ import { createServer } from "node:net";
 import { once } from "node:events";
 import { test } from "mocha";
 import { toPem } from "../../src/ca/pem.ts";
+import { gatewayCommand } from "../../src/commands/gateway.ts";
 import { derOf, TestAuthority } from "../kits/tls.ts";
 import { until } from "../kits/until.ts";
 import { agentLab, eavesdropper, secretOf, startAgent } from "./agent-lab.ts";
@@ -41,6 +42,16 @@ test("a gateway gets its identity from the control plane, and Envoy a bootstrap 
   );
   assert.match(await get("/healthz/ready"), /^not ready: Envoy does not answer/);
   assert.match(await metrics(), /^gateway_certificate_requests_total\{result="issued"\} 1$/m);
+});
+
+test("that a gateway is not ready is no warning while it starts, and one soon after", async () => {
+  const { lines, firstLook } = await startAgent(await agentLab());
+  await until(() => lines.some((line) => line.includes("Envoy may start")));
+  const warnings = () => lines.filter((line) => /not ready/.test(line));
+  assert.deepEqual(warnings(), []);
+  firstLook();
+  await until(() => warnings().length > 0);
+  assert.match(warnings()[0]!, /^warn .*the gateway is not ready: Envoy does not answer/);
 });
 
 test("no private key crosses the network, nor is one on disk or in the log", async () => {
@@ -158,19 +169,38 @@ test("an Envoy that cannot be run ends the agent with a sentence", async () => {
   );
 });
 
+test("one that is stopped before it was ever ready says why, and fails", async () => {
+  const lab = await agentLab();
+  const err: string[] = [];
+  const options = {
+    ...{ gateway: "waypoint", pod: "waypoint-1", namespace: "shop", address: "127.0.0.1", ca: "127.0.0.1:1" },
+    ...{ root: lab.folder.at("absent.pem"), token: lab.folder.at("token"), runDir: lab.folder.at("run") },
+    ...{ readyPort: "0", metricsPort: "0", envoyAdminPort: "1", log_output_level: "none" },
+  };
+  const printer = { out: () => {}, err: (text: string) => void err.push(text) };
+  const signal = AbortSignal.abort();
+  assert.equal(await gatewayCommand.run({ args: [], options, environment: {}, printer, signal }), 1);
+  assert.match(
+    err.join(""),
+    /^causeway: the gateway was stopped before it was ever ready: there is no certificate yet: /,
+  );
+});
+
 test("only who has the key may have a gateway drained, and hears when that is done", async () => {
   const lab = await agentLab();
   const { agent, get, lines } = await startAgent(lab, {}, { DRAIN_KEY: "d0a1b2c3-key" });
+  const own = (path: string): Promise<string> => get(path, agent.metricsPort);
   await until(() => lines.some((line) => line.includes("Envoy may start")));
-  for (const path of ["/drain/", "/drain/another-key", "/drain"]) assert.match(await get(path), /^there are/);
+  for (const path of ["/drain/", "/drain/another-key", "/drain"]) assert.match(await own(path), /^there is \/metrics/);
+  assert.match(await get("/drain/d0a1b2c3-key"), /^there are/, "callers of its Service reach that port");
   assert.doesNotMatch((await agent.whyNotReady())!, /drains/);
   // Nobody answers as Envoy here, so there is nothing to wait for.
-  assert.equal(await get("/drain/d0a1b2c3-key"), "drained\n");
+  assert.equal(await own("/drain/d0a1b2c3-key"), "drained\n");
   assert.match(await get("/healthz/ready"), /the gateway is being stopped, and drains/);
   await agent.stop();
   assert.equal(lines.filter((line) => line.includes("Envoy cannot be drained")).length, 1, "it drains once");
-  const { get: ask } = await startAgent(lab, { runDir: lab.folder.at("other") });
-  assert.match(await ask("/drain/undefined"), /^there are/);
+  const { agent: other, get: ask } = await startAgent(lab, { runDir: lab.folder.at("other") });
+  assert.match(await ask("/drain/undefined", other.metricsPort), /^there is/);
 });
 
 test("that a SPIRE agent is not asked is said", async () => {

@@ -112,7 +112,7 @@ function envoy(plan: GatewayPlan, settings: GatewaySettings): Fields {
       failureThreshold: 4,
     },
     // Envoy would end at once: the agent takes it out of service first, and waits for what is open.
-    lifecycle: { preStop: { httpGet: { path: `/drain/${plan.gateway.uid}`, port: READY_PORT } } },
+    lifecycle: { preStop: { httpGet: { path: `/drain/${plan.gateway.uid}`, port: METRICS_PORT } } },
     resources: { requests, ...(Object.keys(limits).length > 0 && { limits }) },
     securityContext: SECURITY,
     volumeMounts: [{ name: "run", mountPath: RUN_DIR, readOnly: true }],
@@ -132,7 +132,7 @@ function environment(plan: GatewayPlan, settings: GatewaySettings, place: PodPla
     ISTIO_META_CLUSTER_ID: place.cluster,
     ISTIO_META_NETWORK: plan.gateway.network ?? settings.network,
     RUN_DIR,
-    // What nobody knows who cannot see the Gateway.
+    // Every pod can reach that port at the pod's address, and none knows this that cannot see the Gateway.
     DRAIN_KEY: plan.gateway.uid,
     ...(settings.spire !== undefined && { SPIFFE_ENDPOINT_SOCKET: `unix://${SPIRE_DIR}/${SPIRE_SOCKET}` }),
   };
