@@ -8,6 +8,7 @@ import { explainCommand } from "../src/commands/explain.ts";
 import { type RunningPlane, startPlane } from "../src/commands/running-plane.ts";
 import { loadConfig } from "../src/config.ts";
 import { run } from "./commands/served-mesh.ts";
+import { writeCacerts } from "./kits/cacerts.ts";
 import { TestAuthority } from "./kits/tls.ts";
 import { until } from "./kits/until.ts";
 
@@ -50,15 +51,8 @@ after(async () => {
 });
 
 async function writeAuthority(name: string, root: TestAuthority): Promise<void> {
-  for (const made of ["manifests", "cacerts"]) mkdirSync(at(name, made), { recursive: true });
-  const authority = await TestAuthority.create({ name: `CN=${name}`, pathLength: 0 }, root);
-  for (const [file, text] of Object.entries({
-    "ca-cert.pem": authority.root,
-    "ca-key.pem": authority.key,
-    "root-cert.pem": root.root,
-    "cert-chain.pem": authority.root + root.root,
-  }))
-    writeFileSync(at(name, "cacerts", file), text);
+  mkdirSync(at(name, "manifests"), { recursive: true });
+  writeCacerts(at(name, "cacerts"), await TestAuthority.create({ name: `CN=${name}`, pathLength: 0 }, root), root);
 }
 
 function start(name: string): Promise<RunningPlane> {

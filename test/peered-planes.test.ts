@@ -14,6 +14,7 @@ import { DeltaClient } from "../src/xds/delta-client.ts";
 import { dialXds } from "../src/xds/dial.ts";
 import { ADDRESS_TYPE } from "../src/xds/resource.ts";
 import { realHost } from "./kits/real-host.ts";
+import { writeCacerts } from "./kits/cacerts.ts";
 import { TestAuthority } from "./kits/tls.ts";
 import { until } from "./kits/until.ts";
 
@@ -35,17 +36,10 @@ afterEach(async () => {
 
 /** A cluster that shares what runs in it, with an authority of its own under `issuer`. */
 async function cluster(name: string, issuer = root): Promise<void> {
-  const [manifests, cacerts] = [join(folder, name, "manifests"), join(folder, name, "cacerts")];
-  for (const made of [manifests, cacerts]) mkdirSync(made, { recursive: true });
+  const manifests = join(folder, name, "manifests");
+  mkdirSync(manifests, { recursive: true });
   const authority = await TestAuthority.create({ name: `CN=${name}`, pathLength: 0 }, issuer);
-  const chain = authority.root + issuer.root;
-  for (const [file, text] of Object.entries({
-    "ca-cert.pem": authority.root,
-    "ca-key.pem": authority.key,
-    "root-cert.pem": issuer.root,
-    "cert-chain.pem": chain,
-  }))
-    writeFileSync(join(cacerts, file), text);
+  writeCacerts(join(folder, name, "cacerts"), authority, issuer);
   writeFileSync(
     join(manifests, "system.yaml"),
     `{apiVersion: v1, kind: Namespace, metadata: {name: istio-system, labels: {topology.istio.io/network: ${name}-net}}}`,

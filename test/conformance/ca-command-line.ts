@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { join } from "node:path";
-
-const main = join(import.meta.dirname, "..", "..", "src", "main.js");
+import { PROGRAM } from "./causeway-process.ts";
 
 /** `causeway ca …` as people call it, in one folder. */
 export class CaCommandLine {
@@ -14,7 +12,7 @@ export class CaCommandLine {
 
   run(...words: readonly string[]): Promise<{ readonly code: number; readonly said: string }> {
     return new Promise((resolve) =>
-      execFile(process.execPath, [main, "ca", ...words], { cwd: this.#folder }, (error, out, err) =>
+      execFile(process.execPath, [PROGRAM, "ca", ...words], { cwd: this.#folder }, (error, out, err) =>
         resolve({ code: error === null ? 0 : Number(error.code), said: out + err }),
       ),
     );

@@ -2,7 +2,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-const main = join(import.meta.dirname, "..", "..", "src", "main.js");
+/** What `causeway` runs. */
+export const PROGRAM = join(import.meta.dirname, "..", "..", "src", "main.js");
 
 export interface CausewayOptions {
   /** Holds its state; a process that is started on the same one later is a restart. */
@@ -39,7 +40,7 @@ export class Causeway {
     const flags = ["serve", "--state", options.folder, ...ports, ...options.flags];
     // Nothing of the machine's own clusters must reach a test.
     const { KUBECONFIG: _, KUBERNETES_SERVICE_HOST: __, ...environment } = process.env;
-    this.#process = spawn(process.execPath, ["--enable-source-maps", main, ...flags], {
+    this.#process = spawn(process.execPath, ["--enable-source-maps", PROGRAM, ...flags], {
       env: { ...environment, ...options.environment },
       stdio: ["ignore", "ignore", "pipe"],
     });

@@ -2,54 +2,47 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { once } from "node:events";
 import * as http2 from "node:http2";
-import { type AddressInfo, createServer, type Server } from "node:net";
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, type TLSSocket } from "node:tls";
+import { writeCacerts } from "../kits/cacerts.ts";
 import { type Pair, TestAuthority } from "../kits/tls.ts";
+import { WAYPOINT_POD } from "../kits/waypoint-pod.ts";
 import { AdsStandIn, type StandInPorts } from "./ads-stand-in.ts";
-import { Causeway, endWithUs, eventually } from "./causeway-process.ts";
-
-const program = join(import.meta.dirname, "..", "..", "src", "main.js");
-
-const MESH = `
-apiVersion: v1
-kind: Namespace
-metadata: { name: shop, labels: { istio.io/dataplane-mode: ambient } }
----
-apiVersion: v1
-kind: Pod
-metadata: { name: waypoint-1, namespace: shop }
-spec: { serviceAccountName: waypoint, nodeName: n1, containers: [{ name: proxy, image: proxy }] }
-`;
+import { Causeway, endWithUs, eventually, PROGRAM } from "./causeway-process.ts";
 
 /** Ports that nobody has: Envoy is told which to take. */
 export async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer().listen(0, "127.0.0.1");
-      await once(server, "listening");
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  const servers = await Promise.all(Array.from({ length: count }, () => listening()));
+  const ports = servers.map(portOf);
   for (const server of servers) server.close();
   return ports;
 }
+
+async function listening(serve?: (socket: Socket) => void): Promise<Server> {
+  const server = createServer(serve).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return server;
+}
+
+const portOf = (server: Server): number => (server.address() as AddressInfo).port;
 
 /** One `causeway gateway`, as a kubelet starts it. */
 export class GatewayProcess {
   readonly #process: ChildProcess;
   readonly #ready: number;
+  readonly #metrics: number;
   readonly adminPort: number;
   readonly exit: Promise<number | null>;
   log = "";
 
-  constructor(flags: readonly string[], ready: number, adminPort: number) {
+  constructor(flags: readonly string[], ready: number, metrics: number, adminPort: number) {
     this.#ready = ready;
+    this.#metrics = metrics;
     this.adminPort = adminPort;
     const env = { ...process.env, DRAIN_KEY: "key-of-the-hook" };
-    const command = ["--enable-source-maps", program, "gateway", ...flags];
+    const command = ["--enable-source-maps", PROGRAM, "gateway", ...flags];
     this.#process = spawn(process.execPath, command, { env, stdio: ["ignore", "pipe", "pipe"] });
     endWithUs(this.#process);
     for (const stream of [this.#process.stdout!, this.#process.stderr!])
@@ -97,7 +90,7 @@ export class GatewayProcess {
 
   /** What the preStop hook of an Envoy apart asks for, and hears. */
   async drain(): Promise<string> {
-    return (await fetch(`http://127.0.0.1:${this.#ready}/drain/key-of-the-hook`)).text();
+    return (await fetch(`http://127.0.0.1:${this.#metrics}/drain/key-of-the-hook`)).text();
   }
 
   async envoy(path: string): Promise<string> {
@@ -127,23 +120,18 @@ export class AgentLab {
 
   async start(): Promise<void> {
     const root = (this.#root = await TestAuthority.create());
-    for (const name of ["cacerts", "manifests"]) mkdirSync(this.#at(name));
-    writeFileSync(this.#at("manifests/mesh.yaml"), MESH);
-    const pems = { "ca-cert": root.root, "ca-key": root.key, "cert-chain": root.root, "root-cert": root.root };
-    for (const [name, pem] of Object.entries(pems)) writeFileSync(this.#at(`cacerts/${name}.pem`), pem);
+    mkdirSync(this.#at("manifests"));
+    writeFileSync(this.#at("manifests/mesh.yaml"), WAYPOINT_POD);
+    writeCacerts(this.#at("cacerts"), root);
     writeFileSync(this.rootFile, root.root);
     const mesh = ["--manifests", this.#at("manifests")];
     const flags = [...mesh, "--cacerts", this.#at("cacerts")];
     this.#plane = await Causeway.start({ folder: this.#at("state"), flags });
     const account = ["-n", "shop", "--pod", "waypoint-1"];
-    const token = execFileSync(process.execPath, [program, "token", ...mesh, "--state", this.#at("state"), ...account]);
+    const token = execFileSync(process.execPath, [PROGRAM, "token", ...mesh, "--state", this.#at("state"), ...account]);
     writeFileSync(this.#at("token"), token);
     this.#caller = await root.issue(["spiffe://cluster.local/ns/shop/sa/cart"]);
-    this.#echo = createServer((socket) => socket.on("error", () => socket.destroy()).pipe(socket)).listen(
-      0,
-      "127.0.0.1",
-    );
-    await once(this.#echo, "listening");
+    this.#echo = await listening((socket) => socket.on("error", () => socket.destroy()).pipe(socket));
     this.#ads = await AdsStandIn.start(root);
   }
 
@@ -158,7 +146,7 @@ export class AgentLab {
   /** The ports of new listeners, which the stand-in gives from now on. */
   async listeners(): Promise<StandInPorts> {
     const [hbone, tcp] = await freePorts(2);
-    const ports = { hbone: hbone!, tcp: tcp!, echo: (this.#echo!.address() as AddressInfo).port };
+    const ports = { hbone: hbone!, tcp: tcp!, echo: portOf(this.#echo!) };
     this.ads.give(ports, this.root.root);
     return ports;
   }
@@ -171,7 +159,7 @@ export class AgentLab {
     const files = ["--root", this.rootFile, "--token", this.#at("token"), "--run-dir", this.#at(runDir)];
     const ports = ["--ready-port", ready!, "--metrics-port", metrics!, "--envoy-admin-port", admin!];
     const flags = [...who, ...where, ...files, ...ports, "--envoy-stats-port", stats!, "--concurrency", "1", ...more];
-    const gateway = new GatewayProcess(flags, Number(ready), Number(admin));
+    const gateway = new GatewayProcess(flags, Number(ready), Number(metrics), Number(admin));
     this.#gateways.push(gateway);
     return gateway;
   }

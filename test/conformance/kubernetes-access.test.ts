@@ -15,12 +15,11 @@ import { clusterId } from "../../src/names.ts";
 import { REMOTE_KINDS } from "../../src/registry/kube/watched-kinds.ts";
 import { livePods, type LivePod } from "../ca/live-pods.ts";
 import { realHost } from "../kits/real-host.ts";
-import { eventually } from "./causeway-process.ts";
+import { eventually, PROGRAM } from "./causeway-process.ts";
 import { type KubeCluster, KubeLab } from "./kube-lab.ts";
 
 /** Its accounts and roles are the command's own; deploy/rbac has those of istio-system. */
 const NAMESPACE = "readers";
-const program = join(import.meta.dirname, "..", "..", "src", "main.js");
 const run = promisify(execFile);
 
 suite("kubernetes-access: what one cluster is told of another", () => {
@@ -41,7 +40,7 @@ suite("kubernetes-access: what one cluster is told of another", () => {
 
   const create = async (...flags: readonly string[]): Promise<{ readonly out: string; readonly err: string }> => {
     const words = ["create-remote-secret", "--name", "west", "-n", NAMESPACE, ...flags];
-    const { stdout, stderr } = await run("node", [program, ...words, "--kubeconfig", west.api.kubeconfig]);
+    const { stdout, stderr } = await run("node", [PROGRAM, ...words, "--kubeconfig", west.api.kubeconfig]);
     return { out: stdout, err: stderr };
   };
   /** As a control plane that finds the secret, in a lab where API servers are on this machine. */
@@ -163,7 +162,7 @@ suite("kubernetes-access: what one cluster is told of another", () => {
     await east.client.kubectl("apply", "-f", path);
     const { admin } = plane.connection!;
     const clusters = (): Promise<{ readonly stdout: string }> =>
-      run("node", [program, "remote-clusters", "--admin", admin]);
+      run("node", [PROGRAM, "remote-clusters", "--admin", admin]);
     await eventually("west is synced", 20_000, async () => /^west .*synced/m.test((await clusters()).stdout));
     const [, own, other] = (await clusters()).stdout.split("\n").map((line) => line.split(/\s{2,}/));
     assert.deepEqual(own, ["east", "synced", "istiod.istio-system"]);

@@ -4,12 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { Relay } from "../../src/demo/relay.ts";
+import { writeCacerts } from "../kits/cacerts.ts";
 import { TestAuthority } from "../kits/tls.ts";
-import { Causeway, eventually } from "./causeway-process.ts";
+import { Causeway, eventually, PROGRAM } from "./causeway-process.ts";
 import { MeshClient } from "./mesh-client.ts";
 import { TcpProxy } from "./tcp-proxy.ts";
 
-const program = join(import.meta.dirname, "..", "..", "src", "main.js");
 const run = promisify(execFile);
 /** On a machine that has other things to do; most of what is waited for takes a tenth of a second. */
 const WAIT_MS = 20_000;
@@ -113,15 +113,8 @@ export class PeeredSite {
     const wire = await TcpProxy.start(() => site.#xdsPort);
     const site: PeeredSite = new PeeredSite(folder, name, shape, wire);
     site.#doorPort = await site.#door.openDoor(0);
-    for (const part of ["manifests", "cacerts"]) mkdirSync(join(folder, part), { recursive: true });
-    const { authority, issuer } = shape;
-    const files = {
-      "ca-cert": authority.root,
-      "ca-key": authority.key,
-      "cert-chain": authority.root + issuer.root,
-      "root-cert": issuer.root,
-    };
-    for (const [file, pem] of Object.entries(files)) writeFileSync(join(folder, "cacerts", `${file}.pem`), pem);
+    mkdirSync(join(folder, "manifests"), { recursive: true });
+    writeCacerts(join(folder, "cacerts"), shape.authority, shape.issuer);
     site.furnish();
     return site;
   }
@@ -182,7 +175,7 @@ export class PeeredSite {
   /** A command of ours that asks this control plane. */
   async run(...words: readonly string[]): Promise<{ readonly out: string; readonly code: number }> {
     const { admin } = this.plane.connection!;
-    const ended = await run(process.execPath, [program, ...words, "--admin", admin]).catch(
+    const ended = await run(process.execPath, [PROGRAM, ...words, "--admin", admin]).catch(
       (thrown: { stdout: string; code: number }) => thrown,
     );
     return { out: ended.stdout, code: "code" in ended ? ended.code : 0 };
@@ -193,7 +186,7 @@ export class PeeredSite {
     const at = (part: string): string => join(this.#folder, part);
     const pod = ["-n", "istio-system", "--pod", "ztunnel", "--cluster", this.name];
     const from = ["--manifests", at("manifests"), "--state", at("state")];
-    const { stdout: token } = await run(process.execPath, [program, "token", ...pod, ...from]);
+    const { stdout: token } = await run(process.execPath, [PROGRAM, "token", ...pod, ...from]);
     const client = await MeshClient.start(this.plane, { token, cluster: this.name, network: this.network });
     this.#clients.push(client);
     return client;

@@ -3,12 +3,11 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { NAMESPACES, NODES, PODS, SERVICE_ACCOUNTS, SERVICES } from "../../src/kube/resource-types.ts";
-import type { Causeway } from "./causeway-process.ts";
+import { type Causeway, PROGRAM } from "./causeway-process.ts";
 import type { KubeCluster, KubeLab } from "./kube-lab.ts";
 import { MeshWatcher } from "./mesh-watcher.ts";
 import { TcpProxy } from "./tcp-proxy.ts";
 
-const program = join(import.meta.dirname, "..", "..", "src", "main.js");
 const run = promisify(execFile);
 const SHOP = "shop";
 const SYSTEM = "istio-system";
@@ -68,7 +67,7 @@ export class Site {
   async join(other: Site): Promise<void> {
     const account = ["--service-account", "istio-reader-service-account", "--create-service-account=false"];
     const flags = ["--name", other.name, "--kubeconfig", other.cluster.api.kubeconfig, "--server", other.server];
-    const { stdout } = await run("node", [program, "create-remote-secret", ...flags, ...account]);
+    const { stdout } = await run("node", [PROGRAM, "create-remote-secret", ...flags, ...account]);
     const path = join(this.#lab.folder, `${this.name}-reads-${other.name}.yaml`);
     writeFileSync(path, stdout);
     await this.cluster.client.kubectl("apply", "-f", path);
@@ -76,7 +75,7 @@ export class Site {
 
   /** What `causeway remote-clusters` says here. */
   async remoteClusters(...flags: readonly string[]): Promise<{ readonly out: string; readonly code: number }> {
-    const words = [program, "remote-clusters", "--admin", this.plane.connection!.admin, ...flags];
+    const words = [PROGRAM, "remote-clusters", "--admin", this.plane.connection!.admin, ...flags];
     const ended = await run("node", words).catch((thrown: { stdout: string; code: number }) => thrown);
     return { out: ended.stdout, code: "code" in ended ? ended.code : 0 };
   }

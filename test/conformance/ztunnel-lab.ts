@@ -2,9 +2,9 @@ import type { ChildProcess } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { PROGRAM } from "./causeway-process.ts";
 import { TestNetwork, type TestHost } from "./network.ts";
 
-const main = join(import.meta.dirname, "..", "..", "src", "main.js");
 const client = join(import.meta.dirname, "..", "..", "src", "ca", "client.js");
 
 /** A workload of the lab: a pod with a machine of its own, and a ztunnel in front of it. */
@@ -52,7 +52,7 @@ export class ZtunnelLab {
   /** The control plane, as its users start it. */
   async startControlPlane(...more: readonly string[]): Promise<ChildProcess> {
     const flags = ["--manifests", this.manifests, "--state", this.state, "--listen", this.#plane.address, ...more];
-    const plane = this.#spawn(this.#plane, process.execPath, [main, "demo", ...flags], {});
+    const plane = this.#spawn(this.#plane, process.execPath, [PROGRAM, "demo", ...flags], {});
     await until("the control plane is ready", () => this.printed(plane).includes("causeway is ready"));
     return plane;
   }
@@ -70,7 +70,7 @@ export class ZtunnelLab {
 
   /** Any command of ours, in the lab's folder, to its end; on the control plane's machine. */
   causeway(...words: readonly string[]): string {
-    return this.#plane.run("env", ["-C", this.#folder, process.execPath, main, ...words]);
+    return this.#plane.run("env", ["-C", this.#folder, process.execPath, PROGRAM, ...words]);
   }
 
   /** A path in the lab's folder. */
@@ -113,7 +113,7 @@ export class ZtunnelLab {
   #startZtunnel({ name, host }: LabPod, namespace: string, mode: Record<string, string>): ChildProcess {
     const token = join(this.#folder, `${name}.token`);
     const flags = ["-n", namespace, "--pod", name, "--manifests", this.manifests, "--state", this.state];
-    writeFileSync(token, this.#plane.run(process.execPath, [main, "token", ...flags]).trim());
+    writeFileSync(token, this.#plane.run(process.execPath, [PROGRAM, "token", ...flags]).trim());
     const address = `https://${this.#plane.address}:15012`;
     return this.#spawn(host, this.#ztunnel, [], {
       ...mode,

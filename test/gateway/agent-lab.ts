@@ -1,4 +1,5 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
 import { connect, createServer, type TLSSocket } from "node:tls";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
@@ -9,30 +10,23 @@ import { envoy } from "../../proto/gen/mesh.js";
 import type { Environment, Options } from "../../src/command.ts";
 import { loadConfig } from "../../src/config.ts";
 import { ControlPlane } from "../../src/control-plane.ts";
-import { GatewayAgent } from "../../src/gateway/agent.ts";
+import { FIRST_LOOK_MS, GatewayAgent } from "../../src/gateway/agent.ts";
 import { ROOT_LOOK_MS } from "../../src/gateway/root-file.ts";
 import { loadGatewaySettings } from "../../src/gateway/settings.ts";
 import type { Clock } from "../../src/host.ts";
 import { clusterId } from "../../src/names.ts";
 import { PrometheusMetrics } from "../../src/prometheus.ts";
+import { writeCacerts } from "../kits/cacerts.ts";
 import { folderOf } from "../kits/folder.ts";
 import { realHost } from "../kits/real-host.ts";
 import { TestAuthority } from "../kits/tls.ts";
+import { WAYPOINT_POD } from "../kits/waypoint-pod.ts";
 
 const { DeltaDiscoveryRequest, DeltaDiscoveryResponse } = envoy.service.discovery.v3;
 const { Secret } = own.extensions.transport_sockets.tls.v3;
 const east = clusterId("east");
 
-const MESH = `
-apiVersion: v1
-kind: Namespace
-metadata: { name: shop, labels: { istio.io/dataplane-mode: ambient } }
----
-apiVersion: v1
-kind: Pod
-metadata: { name: waypoint-1, namespace: shop }
-spec: { serviceAccountName: waypoint, nodeName: n1, containers: [{ name: proxy, image: proxy }] }
----
+const MESH = `${WAYPOINT_POD}---
 apiVersion: v1
 kind: ServiceAccount
 metadata: { name: cart, namespace: shop }
@@ -49,9 +43,7 @@ export async function agentLab() {
   const folder = await folderOf({ "manifests/mesh.yaml": MESH });
   cleanups.push(() => folder[Symbol.asyncDispose]());
   const root = await TestAuthority.create();
-  mkdirSync(folder.at("cacerts"));
-  const pems = { "ca-cert": root.root, "ca-key": root.key, "cert-chain": root.root, "root-cert": root.root };
-  for (const [name, pem] of Object.entries(pems)) writeFileSync(folder.at(`cacerts/${name}.pem`), pem);
+  writeCacerts(folder.at("cacerts"), root);
   writeFileSync(folder.at("roots.pem"), root.root);
   const plane = await openPlane(folder.at);
   const tokenFor = async (serviceAccount: string, ttlSeconds?: number): Promise<string> =>
@@ -84,8 +76,13 @@ async function openPlane(at: (name: string) => string): Promise<ControlPlane> {
 export async function startAgent(lab: Lab, options: Options = {}, environment: Environment = {}) {
   const real = realHost();
   const { clock } = real;
+  let firstLook = (): void => assert.fail("nobody would ever look whether it is ready");
   // What is looked at every five seconds is looked at every twenty milliseconds.
-  const after: Clock["after"] = (delayMs, task) => clock.after(delayMs === ROOT_LOOK_MS ? 20 : delayMs, task);
+  const after: Clock["after"] = (delayMs, task) => {
+    if (delayMs !== FIRST_LOOK_MS) return clock.after(delayMs === ROOT_LOOK_MS ? 20 : delayMs, task);
+    firstLook = task;
+    return { [Symbol.dispose]: () => {} };
+  };
   const base = { ...real, clock: { ...clock, after } };
   const metrics = new PrometheusMetrics();
   const flags = {
@@ -104,7 +101,13 @@ export async function startAgent(lab: Lab, options: Options = {}, environment: E
   await agent.start();
   const get = async (path: string, port = agent.readyPort): Promise<string> =>
     (await fetch(`http://127.0.0.1:${port}${path}`)).text();
-  return { agent, lines: base.lines, get, metrics: () => get("/metrics", agent.metricsPort) };
+  return {
+    agent,
+    lines: base.lines,
+    get,
+    firstLook: () => firstLook(),
+    metrics: () => get("/metrics", agent.metricsPort),
+  };
 }
 
 /** What an Envoy reads over the socket in a run folder. */

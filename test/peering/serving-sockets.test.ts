@@ -9,6 +9,7 @@ import { loadConfig } from "../../src/config.ts";
 import { ControlPlane } from "../../src/control-plane.ts";
 import { MeshError } from "../../src/errors.ts";
 import { ADDRESS_TYPE, FSDS_TYPE, SGDS_TYPE, type TypeUrl } from "../../src/xds/resource.ts";
+import { writeCacerts } from "../kits/cacerts.ts";
 import { type Pair, TestAuthority } from "../kits/tls.ts";
 import { realHost } from "../kits/real-host.ts";
 import { until } from "../kits/until.ts";
@@ -65,15 +66,9 @@ spec: { cluster: ${cluster}, export: { namespaces: [${namespace}] } }
 /** A control plane with an intermediate of its own under the root, and a way to change its manifests. */
 async function start(cluster: string, ...documents: readonly string[]) {
   const at = (name: string): string => join(folder, cluster, name);
-  for (const name of ["manifests", "cacerts"]) mkdirSync(at(name), { recursive: true });
+  mkdirSync(at("manifests"), { recursive: true });
   const authority = await TestAuthority.create({ name: `CN=${cluster}`, pathLength: 0 }, root);
-  const files = {
-    "ca-cert": authority.root,
-    "ca-key": authority.key,
-    "root-cert": root.root,
-    "cert-chain": authority.root,
-  };
-  for (const [name, text] of Object.entries(files)) writeFileSync(at(`cacerts/${name}.pem`), text);
+  writeCacerts(at("cacerts"), authority, root);
   const write = (...written: readonly string[]): void => writeFileSync(at("manifests/mesh.yaml"), written.join("---"));
   write(system(`${cluster}-net`), ...documents);
   const flags = { cluster, manifests: [at("manifests")], cacerts: at("cacerts"), state: at("state"), xdsPort: "0" };
