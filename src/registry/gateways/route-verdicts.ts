@@ -1,10 +1,9 @@
-import type { BackendName } from "../model/proxy-backend.ts";
-import { backendName } from "../model/proxy-backend.ts";
 import type { Collection } from "../collection/collection.ts";
 import { derive } from "../collection/derive.ts";
 import type { Graph } from "../collection/graph.ts";
 import type { ParentRef } from "../kube/route.ts";
 import type { Problem } from "../model/problem.ts";
+import { backendName, type BackendName } from "../model/proxy-backend.ts";
 import type { Verdict } from "../wanted/wanted-status.ts";
 import type { JudgedRoute } from "./judged-routes.ts";
 import { RULES_MAX, type MergedRoutes } from "./route-merge.ts";
@@ -16,7 +15,12 @@ export type RouteVerdicts = readonly ParentVerdicts[];
 export interface ParentVerdicts {
   readonly ref: ParentRef;
   /** As the Gateway API calls them, sorted by type. */
-  readonly verdicts: readonly Verdict[];
+  readonly verdicts: readonly RouteVerdict[];
+}
+
+export interface RouteVerdict extends Verdict {
+  /** What `message` says before it lists what of the route cannot be read; undefined if it lists nothing. */
+  readonly effect?: string;
 }
 
 type MergedReads = { get(port: BackendName): MergedRoutes | undefined };
@@ -37,12 +41,17 @@ export function routeVerdicts(
   });
 }
 
-function verdictsOf(route: JudgedRoute, parent: ParentOutcome, merged: MergedReads, key: string): readonly Verdict[] {
+function verdictsOf(
+  route: JudgedRoute,
+  parent: ParentOutcome,
+  merged: MergedReads,
+  key: string,
+): readonly RouteVerdict[] {
   const accepted = acceptance(route, parent, merged, key);
   return [accepted, ...(accepted.holds ? partial(route) : []), resolution(route)];
 }
 
-function acceptance(route: JudgedRoute, parent: ParentOutcome, merged: MergedReads, key: string): Verdict {
+function acceptance(route: JudgedRoute, parent: ParentOutcome, merged: MergedReads, key: string): RouteVerdict {
   const { accepted, reason, message, targets, ref } = parent;
   const verdict = (holds: boolean, reason: string, message: string): Verdict => ({
     type: "Accepted",
@@ -52,8 +61,10 @@ function acceptance(route: JudgedRoute, parent: ParentOutcome, merged: MergedRea
   });
   if (!accepted) return verdict(false, reason, message);
   const what = `${ref.kind} ${ref.namespace}/${ref.name}`;
-  if (route.rules.length === 0 && route.errors.length > 0)
-    return verdict(false, "UnsupportedValue", `No rule can be used. ${sentences(route)}`);
+  if (route.rules.length === 0 && route.errors.length > 0) {
+    const effect = `No rule can be used, so the ${ref.kind} is called as if the route were not there.`;
+    return { ...verdict(false, "UnsupportedValue", `${effect} ${sentences(route)}`), effect };
+  }
   const ports = targets.map(({ service, port }) => merged.get(backendName(service, port)));
   if (ports.length > 0 && ports.every((port) => port?.outranked.includes(key)))
     return verdict(false, "Conflicted", `${what} has a GRPCRoute, beside which none of its HTTPRoutes counts.`);
@@ -65,13 +76,13 @@ function acceptance(route: JudgedRoute, parent: ParentOutcome, merged: MergedRea
 }
 
 /** As the Gateway API wants it: what became of the part that is wrong comes first. */
-function partial(route: JudgedRoute): readonly Verdict[] {
+function partial(route: JudgedRoute): readonly RouteVerdict[] {
   if (route.errors.length === 0) return [];
   const effect = route.kept
     ? "Fall Back: what the route said before stays in force."
     : "Dropped Rule: what cannot be read is left out, or answered with 500.";
   const message = `${effect} ${sentences(route)}`;
-  return [{ type: "PartiallyInvalid", holds: true, reason: "UnsupportedValue", message }];
+  return [{ type: "PartiallyInvalid", holds: true, reason: "UnsupportedValue", message, effect }];
 }
 
 const sentences = ({ errors }: JudgedRoute): string =>
@@ -87,7 +98,7 @@ function resolution({ unresolved }: JudgedRoute): Verdict {
 
 const SHARE = "What would go there is answered with 500.";
 
-/** All that is wrong with routes, in the words of their statuses, and what has no effect. */
+/** All that is wrong with routes, in the words of their statuses but each field once, and what has no effect. */
 export function routeProblems(
   graph: Graph,
   judged: Collection<string, JudgedRoute>,
@@ -110,7 +121,7 @@ export function routeProblems(
       const ofParents = (verdicts.get(key) ?? []).flatMap(({ verdicts }) =>
         verdicts
           .filter(({ type, holds }) => holds === false || type === "PartiallyInvalid")
-          .map(({ type, message }) => problem(FIELDS[type] ?? "spec", message, "warning")),
+          .map(({ type, message, effect }) => problem(FIELDS[type] ?? "spec", effect ?? message, "warning")),
       );
       const unread = errors.map(({ field, message }) => problem(field, `${field} ${message}.`, "error"));
       const idle = ignored.map(({ field, message }) => problem(field, `${field} ${message}.`, "warning"));

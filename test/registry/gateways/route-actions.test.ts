@@ -160,7 +160,8 @@ test("a route that never was good does what of it can be read; another of its na
   const mesh = routedMesh(bad);
   assert.deepEqual(actionsOf(rulesOf(mesh)), ["cart-v2:80 1"]);
   const [, partial] = mesh.registry.routes.verdicts.get(KEY)![0]!.verdicts;
-  assert.match(partial!.message, /^Dropped Rule: /);
+  assert.match(partial!.message, /^Dropped Rule: .* spec\.rules\[0\]\.matches\[0\]\.path\.value is "\["/);
+  assert.equal(problemsOf(mesh).filter((line) => line.includes('value is "["')).length, 1);
   mesh.apply(httpRoute("r", [{ backendRefs: [backend("cart-v1")] }]));
   mesh.apply({ ...bad, metadata: { ...bad.metadata, creationTimestamp: "2026-07-07T00:00:00Z" } });
   assert.deepEqual(actionsOf(rulesOf(mesh)), ["cart-v2:80 1"]);
@@ -172,7 +173,12 @@ test("a route of which nothing can be read does not take its service down", () =
   );
   assert.equal(mesh.registry.routes.rules.size, 0);
   assert.equal(verdictsOf(mesh, KEY)[0], "Accepted=False UnsupportedValue");
-  assert.match(problemsOf(mesh).join(), /No rule can be used\. spec\.rules\[0\]\.matches\[0\]\.path\.value is "\["/);
+  const [accepted] = mesh.registry.routes.verdicts.get(KEY)![0]!.verdicts;
+  const effect = "No rule can be used, so the Service is called as if the route were not there.";
+  assert.ok(accepted!.message.startsWith(`${effect} spec.rules[0].matches[0].path.value is "["`), accepted!.message);
+  const [unread, ...more] = problemsOf(mesh);
+  assert.match(unread!, /spec\.rules\[0\]\.matches\[0\]\.path\.value is "\["/);
+  assert.deepEqual(more, [`HTTPRoute shop/r: ${effect}`], "each once");
 });
 
 test("what routes say without effect is a problem", () => {
