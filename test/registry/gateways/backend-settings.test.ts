@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "mocha";
 import type { KubeObject } from "../../../src/kube/object.ts";
 import { serviceName } from "../../../src/names.ts";
-import { DEFAULT_SETTINGS, settingsFor } from "../../../src/registry/gateways/backend-settings.ts";
+import { settingsFor } from "../../../src/registry/gateways/backend-settings.ts";
+import { SETTINGS } from "../../xds/envoy/samples.ts";
 import { corrupted } from "../corrupted.ts";
 import { object, service, testMesh, type TestMesh } from "../mesh.ts";
 import { problemsOf } from "./routes.ts";
@@ -67,9 +68,9 @@ test("without a rule the defaults hold, and after its last rule they do again", 
   const only = rule("r", "cart", connections(5));
   const found = mesh(only);
   assert.equal(settings(found).maxConnections, 5);
-  assert.deepEqual(settings(found, { service: "bank/pay.bank.svc.cluster.local" }), DEFAULT_SETTINGS);
+  assert.deepEqual(settings(found, { service: "bank/pay.bank.svc.cluster.local" }), SETTINGS);
   found.remove(only);
-  assert.deepEqual(settings(found), DEFAULT_SETTINGS);
+  assert.deepEqual(settings(found), SETTINGS);
   assert.equal(found.registry.routes.settings.size, 0);
 });
 

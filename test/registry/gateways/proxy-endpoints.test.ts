@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
-import { serviceName } from "../../../src/names.ts";
-import { DEFAULT_SETTINGS } from "../../../src/registry/gateways/backend-settings.ts";
+import { clusterId, networkId, serviceName } from "../../../src/names.ts";
+import { SETTINGS } from "../../xds/envoy/samples.ts";
 import { object, pod, service, serviceEntry } from "../mesh.ts";
 import { facts, federated, peerGateway } from "../peers.ts";
 import { cart, eastWest, GLOBAL, system, unready } from "../two-networks.ts";
-import { clusterId, networkId } from "../../../src/names.ts";
 import {
   ambientPod,
   gatewayMesh,
@@ -302,7 +301,7 @@ test("a backend speaks what its port says, and as its settings say", () => {
   );
   assert.deepEqual(protocols, ["http2", "same", "tcp", "same"]);
   const service = serviceName("shop", "cart.shop.svc.cluster.local");
-  const settings = { ...DEFAULT_SETTINGS, maxConnections: 5 };
+  const settings = { ...SETTINGS, maxConnections: 5 };
   mesh.settings.set(service, {
     homes: ["shop"],
     rules: [{ namespace: "shop", exportTo: ["*"], all: settings, ports: [] }],

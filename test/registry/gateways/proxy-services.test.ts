@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
-import { ownEndpoints } from "../../../src/registry/gateways/proxy-services.ts";
 import { ANY_REQUEST, NO_CHANGES, type HttpRule } from "../../../src/registry/model/http-rule.ts";
 import type { BackendName } from "../../../src/registry/model/proxy-backend.ts";
 import type { KubeObject } from "../../../src/kube/object.ts";
+import { ruleTo } from "../../xds/envoy/samples.ts";
 import { object, service, serviceEntry } from "../mesh.ts";
 import { federated } from "../peers.ts";
 import { cart } from "../two-networks.ts";
@@ -27,7 +27,7 @@ test("a waypoint serves a service by its addresses on the waypoint's network and
       {
         number: 80,
         protocol: "detected",
-        rules: [ownEndpoints(backend(`${CART}:80`))],
+        rules: [ruleTo(backend(`${CART}:80`))],
         backend: `${CART}:80`,
       },
     ],

@@ -16,6 +16,7 @@ export const CART = serviceName("shop", "cart.shop.svc.cluster.local");
 export const CART_HOST = "cart.shop.svc.cluster.local" as Hostname;
 export const CART_80 = backendName(CART, 80);
 
+/** What holds without a DestinationRule; written apart from the product, so that tests notice when that changes. */
 export const SETTINGS: BackendSettings = {
   connectTimeoutMs: 10_000,
   maxConnections: undefined,
@@ -94,6 +95,7 @@ export const gateway = (changes: Partial<ProxyGateway> = {}): ProxyGateway => ({
   ...changes,
 });
 
+/** What holds without a route; apart from the product, as `SETTINGS`. */
 export const ruleTo = (backend: BackendName, name = "default"): HttpRule => ({
   name,
   match: ANY_REQUEST,
