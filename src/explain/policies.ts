@@ -1,6 +1,6 @@
 import type { ObjectKey, PolicyName } from "../names.ts";
 import { byCodeUnit } from "../registry/collection/collection.ts";
-import { bindingsAt } from "../registry/gateways/policy-bindings.ts";
+import { bindingsAt, type BoundPolicy } from "../registry/gateways/policy-bindings.ts";
 import type { PolicyVerdict } from "../registry/gateways/policy-verdicts.ts";
 import type { RequestPolicy, TokenPolicy } from "../registry/model/proxy-policies.ts";
 import type { ExplainFacts, PolicyView, WaypointView } from "./explanation.ts";
@@ -11,10 +11,7 @@ export function policiesFor(question: Question, waypoint: WaypointView, facts: E
   return [...waypointPolicies(question, waypoint, facts), ...ztunnelPolicies(question, facts)];
 }
 
-interface Compiled {
-  readonly bindings: readonly string[];
-  readonly policy: RequestPolicy | TokenPolicy | undefined;
-}
+type Compiled = BoundPolicy<RequestPolicy | TokenPolicy>;
 
 function waypointPolicies(
   { key, namespace }: Question,

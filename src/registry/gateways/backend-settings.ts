@@ -5,6 +5,7 @@ import { filter } from "../collection/filter.ts";
 import type { Graph } from "../collection/graph.ts";
 import { Index } from "../collection/index-by.ts";
 import { merge } from "../collection/merge.ts";
+import { problemsOf } from "../enforced-rules.ts";
 import type { DestinationRule } from "../kube/destination-rule.ts";
 import type { Objects } from "../kube/objects.ts";
 import type { Problem } from "../model/problem.ts";
@@ -117,30 +118,24 @@ function ruleSettings({ id, exportTo, traffic, ports }: DestinationRule): RuleSe
 export function settingsProblems(
   graph: Graph,
   objects: Objects,
-  services: Collection<ServiceName, Service>,
+  /** By host name. */
+  hosts: Index<ServiceName, Service>,
   { localCluster, mesh }: RouteOptions,
 ): Collection<string, Problem> {
   return derive(graph, {
     name: "destination-rule-problems",
     from: objects.destinationRules,
-    reads: { services: new Index(graph, services, "host-of-rule", ({ hostname }) => [hostname]) },
+    reads: { hosts },
     distinct: true,
     to: (rule, reads, key: ObjectKey) => {
       if (rule.id.cluster !== localCluster) return [];
       const host = fullHost(rule, mesh.clusterDomain);
-      const unknown = host.startsWith("*") || reads.services.get(host).length > 0;
-      const nobody = unknown ? [] : [{ field: "spec.host", message: `is ${host}, which is no host of the mesh` }];
-      return [...nobody, ...rule.ignored].map(({ field, message }, at) => {
-        const { namespace, name, origin } = rule.id;
-        const problem: Problem = {
-          object: `DestinationRule ${namespace}/${name}`,
-          origin,
-          field,
-          message: `${field} ${message}.`,
-          severity: "warning",
-        };
-        return [`destination-rule ${key}#${at}`, problem] as const;
-      });
+      const isKnown = host.startsWith("*") || reads.hosts.get(host).length > 0;
+      const nobody = isKnown ? [] : [{ field: "spec.host", message: `is ${host}, which is no host of the mesh` }];
+      const findings = [...nobody, ...rule.ignored].map((said) => ({ ...said, severity: "warning" as const }));
+      return problemsOf("DestinationRule", rule, findings).map(
+        (problem, at) => [`destination-rule ${key}#${at}`, problem] as const,
+      );
     },
   });
 }

@@ -2,10 +2,12 @@ import type { ServiceName } from "../../names.ts";
 import type { Collection } from "../collection/collection.ts";
 import { derive } from "../collection/derive.ts";
 import type { Graph } from "../collection/graph.ts";
+import { Index } from "../collection/index-by.ts";
 import type { Objects } from "../kube/objects.ts";
 import type { HttpRule } from "../model/http-rule.ts";
 import type { BackendName } from "../model/proxy-backend.ts";
 import type { Problem } from "../model/problem.ts";
+import type { Service } from "../model/service.ts";
 import { union } from "../union.ts";
 import { backendSettings, settingsProblems, type HostSettings } from "./backend-settings.ts";
 import { judgedRoutes, type RouteInputs } from "./judged-routes.ts";
@@ -27,8 +29,14 @@ export interface HttpRoutes {
   readonly problems: Collection<string, Problem>;
 }
 
-export function httpRules(graph: Graph, objects: Objects, inputs: RouteInputs, options: RouteOptions): HttpRoutes {
-  const judged = judgedRoutes(graph, objects, inputs, options);
+export interface HttpRouteInputs extends Omit<RouteInputs, "hosts"> {
+  readonly services: Collection<ServiceName, Service>;
+}
+
+export function httpRules(graph: Graph, objects: Objects, inputs: HttpRouteInputs, options: RouteOptions): HttpRoutes {
+  const { services } = inputs;
+  const hosts = new Index(graph, services, "hostname", ({ hostname }) => [hostname]);
+  const judged = judgedRoutes(graph, objects, { ...inputs, hosts }, options);
   const merged = mergedRoutes(graph, judged);
   const rules = derive(graph, {
     name: "http-rules",
@@ -41,11 +49,11 @@ export function httpRules(graph: Graph, objects: Objects, inputs: RouteInputs, o
   const verdicts = routeVerdicts(graph, judged, merged);
   return {
     rules,
-    settings: backendSettings(graph, objects, inputs.services, options),
+    settings: backendSettings(graph, objects, services, options),
     verdicts,
     problems: union(graph, "gateway-api-problems", [
       routeProblems(graph, judged, verdicts),
-      settingsProblems(graph, objects, inputs.services, options),
+      settingsProblems(graph, objects, hosts, options),
     ]),
   };
 }

@@ -16,7 +16,8 @@ import { parentOutcome, type ParentOutcome, type RouteOptions } from "./route-pa
 import { compileRoute, type CompiledRules } from "./route-rules.ts";
 
 export interface RouteInputs {
-  readonly services: Collection<ServiceName, Service>;
+  /** By host name. */
+  readonly hosts: Index<ServiceName, Service>;
   readonly names: ServedNames;
   readonly waypoints: Collection<ObjectKey, OfferedWaypoint>;
 }
@@ -35,17 +36,16 @@ export interface JudgedRoute extends CompiledRules {
 export function judgedRoutes(
   graph: Graph,
   objects: Objects,
-  { services, names, waypoints }: RouteInputs,
+  { hosts, names, waypoints }: RouteInputs,
   options: RouteOptions,
 ): Collection<string, JudgedRoute> {
   const { globals, shared, owners, standings } = names;
   const reads = {
-    ...{ globals, shared, owners, standings, waypoints },
+    ...{ globals, shared, owners, standings, waypoints, hosts },
     namespaces: objects.namespaces,
     gateways: objects.gateways,
     kubeServices: objects.services,
     serviceEntries: objects.serviceEntries,
-    hosts: new Index(graph, services, "hostname", ({ hostname }) => [hostname]),
     grants: new Index(graph, objects.referenceGrants, "namespace", (grant) => [grantHome(grant)]),
   };
   const judged = (name: string, from: Objects["httpRoutes"]): Collection<string, JudgedRoute> =>

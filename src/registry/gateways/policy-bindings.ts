@@ -1,12 +1,23 @@
 import { objectKey, type ObjectKey, type ServiceName } from "../../names.ts";
 import type { PolicyTarget } from "../kube/authorization-policy.ts";
 import type { ObjectId } from "../kube/metadata.ts";
+import type { Problem } from "../model/problem.ts";
 
 /** What a policy for waypoints says of whom it is for. */
 export interface Targeted {
   readonly id: ObjectId;
   readonly targets: readonly PolicyTarget[];
   readonly targetsLost: boolean;
+}
+
+/** A policy as waypoints get it. */
+export interface BoundPolicy<P> {
+  /** As `bindingsOf` says. */
+  readonly bindings: readonly string[];
+  /** Undefined if it does nothing. */
+  readonly policy: P | undefined;
+  /** What of it waypoints cannot do. */
+  readonly problems: readonly Problem[];
 }
 
 const GATEWAY_API = "gateway.networking.k8s.io";

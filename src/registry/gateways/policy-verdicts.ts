@@ -10,7 +10,7 @@ import type { Problem } from "../model/problem.ts";
 import type { RegistryOptions } from "../options.ts";
 import type { Segments } from "../segments.ts";
 import { bypassedWaypoints, bypassMessage, type BypassInputs } from "./bypassed-waypoints.ts";
-import { bindingsOf, type Targeted } from "./policy-bindings.ts";
+import { bindingsOf, type BoundPolicy, type Targeted } from "./policy-bindings.ts";
 import type { PolicyInputs } from "./proxy-policies.ts";
 import { targetOutcome, type Outcome, type TargetReads } from "./target-outcomes.ts";
 
@@ -76,11 +76,7 @@ interface TargetedSource extends Targeted {
   readonly dryRun?: boolean;
 }
 
-interface CompiledView {
-  readonly policy: unknown;
-  readonly problems: readonly Problem[];
-}
-type Compiled = Collection<ObjectKey, CompiledView>;
+type Compiled = Collection<ObjectKey, BoundPolicy<unknown>>;
 
 const outcomesOf = ({ id, targets }: Targeted, rootNamespace: string, reads: TargetReads): readonly Outcome[] =>
   targets.map((target) => {
@@ -91,7 +87,7 @@ const outcomesOf = ({ id, targets }: Targeted, rootNamespace: string, reads: Tar
 function verdictOf(
   { id, targetsLost, dryRun = false }: TargetedSource,
   outcomes: readonly Outcome[],
-  compiled: CompiledView | undefined,
+  compiled: BoundPolicy<unknown> | undefined,
   bypass: ReturnType<typeof bypassMessage>,
 ): PolicyVerdict {
   const bound = outcomes.filter(({ reason }) => reason === "Accepted");

@@ -5,15 +5,15 @@ import type { Graph } from "../collection/graph.ts";
 import { Index } from "../collection/index-by.ts";
 import type { Objects } from "../kube/objects.ts";
 import type { ProxyPolicies, RequestPolicy, TokenPolicy } from "../model/proxy-policies.ts";
-import { bindingsAt } from "./policy-bindings.ts";
+import { bindingsAt, type BoundPolicy } from "./policy-bindings.ts";
 import type { RegistryOptions } from "../options.ts";
-import { requestPolicies, type CompiledRequestPolicy } from "./request-policies.ts";
-import { tokenPolicies, type CompiledTokenPolicy } from "./token-policies.ts";
+import { requestPolicies } from "./request-policies.ts";
+import { tokenPolicies } from "./token-policies.ts";
 
 /** What the registry makes of policies that are for waypoints. */
 export interface PolicyInputs {
-  readonly authorization: Collection<ObjectKey, CompiledRequestPolicy>;
-  readonly authentication: Collection<ObjectKey, CompiledTokenPolicy>;
+  readonly authorization: Collection<ObjectKey, BoundPolicy<RequestPolicy>>;
+  readonly authentication: Collection<ObjectKey, BoundPolicy<TokenPolicy>>;
   /** Which object has each service's name, as `Service east/shop/cart`. */
   readonly owners: Collection<ServiceName, string>;
 }

@@ -6,28 +6,18 @@ import type { Graph } from "../collection/graph.ts";
 import { enforcedRules, error, EVERYTHING, problemsOf, type Enforced } from "../enforced-rules.ts";
 import type { AuthorizationPolicy } from "../kube/authorization-policy.ts";
 import type { Objects } from "../kube/objects.ts";
-import type { Problem } from "../model/problem.ts";
 import type { RequestPolicy, RequestRule } from "../model/proxy-policies.ts";
 import type { RegistryOptions } from "../options.ts";
 import type { Finding, ReadRule } from "../policy-rules.ts";
-import { bindingsOf } from "./policy-bindings.ts";
+import { bindingsOf, type BoundPolicy } from "./policy-bindings.ts";
 import { conditionOf, L7_VOCABULARY, operationMatch, sourceMatch, type WrittenMatch } from "./request-vocabulary.ts";
-
-/** A policy as waypoints get it, what it binds, and what of it they cannot do. */
-export interface CompiledRequestPolicy {
-  /** As `bindingsOf` says. */
-  readonly bindings: readonly string[];
-  /** Undefined if it neither allows nor denies. */
-  readonly policy: RequestPolicy | undefined;
-  readonly problems: readonly Problem[];
-}
 
 /** Policies of the local cluster that are for waypoints. What cannot be evaluated denies more, never less. */
 export function requestPolicies(
   graph: Graph,
   objects: Objects,
   { localCluster, mesh }: Pick<RegistryOptions, "localCluster" | "mesh">,
-): Collection<ObjectKey, CompiledRequestPolicy> {
+): Collection<ObjectKey, BoundPolicy<RequestPolicy>> {
   // What nobody can read may be for waypoints: ztunnels close for it, and so do they.
   const isOurs = ({ id, targeted, targetsLost }: AuthorizationPolicy): boolean =>
     (targeted || targetsLost) && id.cluster === localCluster;
@@ -40,7 +30,7 @@ export function requestPolicies(
   });
 }
 
-function compile(source: AuthorizationPolicy, rootNamespace: string): CompiledRequestPolicy {
+function compile(source: AuthorizationPolicy, rootNamespace: string): BoundPolicy<RequestPolicy> {
   const findings: Finding[] = [];
   const enforced = enforcedAt(source, findings);
   const { namespace, name } = source.id;

@@ -3,6 +3,7 @@ import { globalHostname } from "../global-hosts.ts";
 import type { GlobalHost } from "../global-merge.ts";
 import type { PolicyTarget } from "../kube/authorization-policy.ts";
 import { REMOTE_CLASS, type KubeGateway } from "../kube/gateway.ts";
+import { WAYPOINT_CONTROLLER } from "../kube/known-classes.ts";
 import type { ObjectId } from "../kube/metadata.ts";
 import type { GatewayClass } from "../kube/namespace.ts";
 import type { ServiceEntry } from "../kube/service-entry.ts";
@@ -33,7 +34,6 @@ export interface Outcome {
 }
 
 const GATEWAY_API = "gateway.networking.k8s.io";
-const WAYPOINT_CONTROLLER = "istio.io/mesh-controller";
 
 /** Whether a waypoint enforces what a policy says of one of its targets. */
 export function targetOutcome(

@@ -5,26 +5,17 @@ import type { Graph } from "../collection/graph.ts";
 import { error, problemsOf } from "../enforced-rules.ts";
 import type { Objects } from "../kube/objects.ts";
 import type { RequestAuthentication } from "../kube/request-authentication.ts";
-import type { Problem } from "../model/problem.ts";
 import type { TokenPolicy } from "../model/proxy-policies.ts";
 import type { RegistryOptions } from "../options.ts";
 import type { Finding } from "../policy-rules.ts";
-import { bindingsOf } from "./policy-bindings.ts";
+import { bindingsOf, type BoundPolicy } from "./policy-bindings.ts";
 
-/** Whose tokens waypoints check, for what, and what of it they cannot. */
-export interface CompiledTokenPolicy {
-  /** As `bindingsOf` says. */
-  readonly bindings: readonly string[];
-  /** Undefined if nobody checks anything. */
-  readonly policy: TokenPolicy | undefined;
-  readonly problems: readonly Problem[];
-}
-
+/** Whose tokens waypoints check. */
 export function tokenPolicies(
   graph: Graph,
   objects: Objects,
   { localCluster, mesh }: Pick<RegistryOptions, "localCluster" | "mesh">,
-): Collection<ObjectKey, CompiledTokenPolicy> {
+): Collection<ObjectKey, BoundPolicy<TokenPolicy>> {
   return derive(graph, {
     name: "token-policies",
     from: objects.requestAuthentications,
@@ -38,7 +29,7 @@ export function tokenPolicies(
 export const WITHOUT_TARGET =
   "is missing: ztunnels read no tokens, and a waypoint takes only policies that name it or a Service of its own, so the policy has no effect; also a selector has none";
 
-function compile(source: RequestAuthentication, rootNamespace: string): CompiledTokenPolicy {
+function compile(source: RequestAuthentication, rootNamespace: string): BoundPolicy<TokenPolicy> {
   const { id, rules, errors, targeted } = source;
   const findings = [
     ...errors.map(({ field, message }) => error(field, message)),

@@ -9,7 +9,7 @@ export interface KnownClass {
   readonly description: string;
 }
 
-const WAYPOINT_CONTROLLER = "istio.io/mesh-controller";
+export const WAYPOINT_CONTROLLER = "istio.io/mesh-controller";
 const EAST_WEST_CONTROLLER = "istio.io/eastwest-controller";
 const REMOTE_CONTROLLER = "istio.io/unmanaged-gateway";
 

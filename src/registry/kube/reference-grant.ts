@@ -1,5 +1,6 @@
 import { fieldsOf, listOf, textOf, type Fields } from "./fields.ts";
 import { idOf, type Metadata, type ObjectId } from "./metadata.ts";
+import { coreGroup } from "./route-target.ts";
 
 /** Who of other namespaces may refer to what in its own. */
 export interface ReferenceGrant {
@@ -34,5 +35,3 @@ export function readReferenceGrant(metadata: Metadata, object: Fields): Referenc
     })),
   };
 }
-
-const coreGroup = (group: string): string => (group === "core" ? "" : group);

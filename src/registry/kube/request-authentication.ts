@@ -3,6 +3,7 @@ import { isTargeted, targetsOf, tolerantSpec, type PolicyTarget, type Unread } f
 import { FieldError, isFields, listOf, type Fields } from "./fields.ts";
 import { idOf, type Metadata, type ObjectId } from "./metadata.ts";
 import { readStatus, type ObjectStatus } from "./object-status.ts";
+import { attempt } from "./route.ts";
 import { ISSUER_MAX, readTokenRule, refusedRule, type ReadToken } from "./token-rule.ts";
 
 /** Whose tokens are checked, as written. */
@@ -71,18 +72,6 @@ function rulesOf(
   unread: Unread[],
   ruleOf: (item: unknown, field: string) => ReadToken,
 ): readonly ReadToken[] {
-  return tried(() => listOf(value, "spec.jwtRules", RULES_MAX), unread, []).flatMap((item, at) => {
-    const found = tried(() => ruleOf(item, `spec.jwtRules[${at}]`), unread, undefined);
-    return found ?? [];
-  });
-}
-
-function tried<V>(read: () => V, unread: Unread[], otherwise: V): V {
-  try {
-    return read();
-  } catch (error) {
-    if (!(error instanceof FieldError)) throw error;
-    unread.push({ field: error.field, message: error.message });
-    return otherwise;
-  }
+  const items = attempt(unread, () => listOf(value, "spec.jwtRules", RULES_MAX)) ?? [];
+  return items.flatMap((item, at) => attempt(unread, () => ruleOf(item, `spec.jwtRules[${at}]`)) ?? []);
 }

@@ -5,6 +5,7 @@ import { idOf, type Metadata } from "./metadata.ts";
 import { readBackend } from "./route-backends.ts";
 import { NO_FILTERS, readFilters } from "./route-filters.ts";
 import { readRouteStatus } from "./route-status.ts";
+import { coreGroup } from "./route-target.ts";
 import { onlyFieldsOf } from "./service-scope.ts";
 import {
   attempt,
@@ -66,7 +67,7 @@ function readParent(item: unknown, field: string, ownNamespace: string): ParentR
   const ref = fieldsOf(item, field);
   const group = isAbsent(ref["group"]) ? "gateway.networking.k8s.io" : textOf(ref["group"], `${field}.group`, 253);
   return {
-    group: group === "core" ? "" : group,
+    group: coreGroup(group),
     kind: isAbsent(ref["kind"]) ? "Gateway" : textOf(ref["kind"], `${field}.kind`, 63),
     namespace: textOf(ref["namespace"], `${field}.namespace`, 63) || ownNamespace,
     name: textOf(ref["name"], `${field}.name`, 253),

@@ -13,6 +13,7 @@ import {
   truthOf,
   type Fields,
 } from "./fields.ts";
+import { headerName } from "./route-filters.ts";
 import { NOBODYS_KEYS, soundKeys, whyNoKeysAt } from "./token-keys.ts";
 
 /** One rule, and why its keys were refused. */
@@ -149,13 +150,4 @@ function claimHeaderOf(value: unknown, field: string): TokenRule["claimHeaders"]
   const claim = textOf(pair["claim"], `${field}.claim`, 256);
   if (claim === "") throw new FieldError(`${field}.claim`, "is missing; name a claim of the token");
   return { header: headerName(pair["header"], `${field}.header`), claim };
-}
-
-/** RFC 9110 section 5.1. */
-const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
-
-function headerName(value: unknown, field: string): string {
-  const name = textOf(value, field, 256).toLowerCase();
-  if (!HEADER_NAME.test(name)) throw new FieldError(field, `is ${describe(value)}, no name of a header`);
-  return name;
 }

@@ -31,6 +31,21 @@ const behindWaypoint = (metadata: object = BOTH): readonly KubeObject[] => [
   cart("10.1.0.1", HTTP, metadata),
 ];
 
+/** A Segment whose services have one more name each, and our cluster in it. */
+const segmentWith = (pattern: string): readonly KubeObject[] => [
+  object("v1", "Namespace", {
+    name: "istio-system",
+    namespace: undefined,
+    labels: { "topology.istio.io/network": "net1", "admin.solo.io/segment": "blue" },
+  }),
+  object(
+    "admin.solo.io/v1alpha1",
+    "Segment",
+    { name: "blue", namespace: "istio-system" },
+    { spec: { domain: "blue.example", aliases: [{ pattern }] } },
+  ),
+];
+
 const routeTo = ({ configs }: GatewayMesh, name = SHARED): EastWestRoute | undefined =>
   configs.eastWestRoutes.get(`${EAST_WEST} ${name}`);
 const routes = ({ configs }: GatewayMesh): readonly string[] =>
@@ -58,37 +73,17 @@ test("other networks reach what is shared by its global and its own name, at the
 });
 
 test("aliases and segments are entered by their names, too", () => {
-  const home = object("v1", "Namespace", {
-    name: "istio-system",
-    namespace: undefined,
-    labels: { "topology.istio.io/network": "net1", "admin.solo.io/segment": "blue" },
-  });
-  const segment = object(
-    "admin.solo.io/v1alpha1",
-    "Segment",
-    { name: "blue", namespace: "istio-system" },
-    { spec: { domain: "blue.example", aliases: [{ pattern: "{service}.corp.example" }] } },
-  );
-  const mesh = gatewayMesh([gateway, segment, home, cart("10.1.0.1", HTTP)]);
+  const segment = segmentWith("{service}.corp.example");
+  const mesh = gatewayMesh([gateway, ...segment, cart("10.1.0.1", HTTP)]);
   const found = routes(mesh).map((key) => key.slice(EAST_WEST.length + 1));
   assert.deepEqual(found, ["shop/cart.corp.example", "shop/cart.shop.blue.example", LOCAL]);
 });
 
 test("an alias that goes from one service to another in one step leads to the other from then on", () => {
-  const home = object("v1", "Namespace", {
-    name: "istio-system",
-    namespace: undefined,
-    labels: { "topology.istio.io/network": "net1", "admin.solo.io/segment": "blue" },
-  });
-  const segment = object(
-    "admin.solo.io/v1alpha1",
-    "Segment",
-    { name: "blue", namespace: "istio-system" },
-    { spec: { domain: "blue.example", aliases: [{ pattern: "{labels['front']}.corp.example" }] } },
-  );
+  const segment = segmentWith("{labels['front']}.corp.example");
   const front = (name: string, ip: string, chosen: boolean) =>
     service(name, ip, HTTP, { labels: { ...GLOBAL.labels, ...(chosen ? { front: "shop" } : {}) } });
-  const mesh = gatewayMesh([gateway, segment, home, front("a", "10.1.0.1", true), front("b", "10.1.0.2", false)]);
+  const mesh = gatewayMesh([gateway, ...segment, front("a", "10.1.0.1", true), front("b", "10.1.0.2", false)]);
   for (const chosen of ["b", "a", "b"]) {
     mesh.apply(front("a", "10.1.0.1", chosen === "a"), front("b", "10.1.0.2", chosen === "b"));
     const direct = routeTo(mesh, "shop/shop.corp.example")?.ports[0]?.direct;
