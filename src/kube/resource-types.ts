@@ -44,6 +44,7 @@ export const REQUEST_AUTHENTICATIONS = type(
 export const SEGMENTS = type("admin.solo.io", ["v1alpha1"], "Segment", "segments");
 export const PEER_GRANTS = type("peering.causeway.dev", ["v1alpha1"], "PeerGrant", "peergrants");
 export const PEER_STATUSES = type("peering.causeway.dev", ["v1alpha1"], "PeerStatus", "peerstatuses");
+export const CLUSTER_SPIFFE_IDS = type("spire.spiffe.io", ["v1alpha1"], "ClusterSPIFFEID", "clusterspiffeids", false);
 export const LEASES = type("coordination.k8s.io", ["v1"], "Lease", "leases");
 export const TOKEN_REVIEWS = type("authentication.k8s.io", ["v1"], "TokenReview", "tokenreviews", false);
 export const CLUSTER_TRUST_BUNDLES = type(

@@ -46,6 +46,7 @@ export function readNamespace({ name, labels, annotations, origin, deleting }: M
 
 /** All we want of a node; undefined parts are empty. */
 export interface KubeNode {
+  readonly uid: string;
   readonly locality: Locality | undefined;
   /** Where its node ports are: its external address, else its internal one; canonical, undefined if it has none. */
   readonly address: string | undefined;
@@ -55,7 +56,7 @@ export interface KubeNode {
 }
 
 /** Never throws: where a node is must not depend on how it is. */
-export function readNode({ labels }: Metadata, object: Fields): KubeNode {
+export function readNode({ uid, labels }: Metadata, object: Fields): KubeNode {
   const { unschedulable } = isFields(object["spec"]) ? object["spec"] : {};
   const { conditions, addresses } = isFields(object["status"]) ? object["status"] : {};
   const ready = itemsOf(conditions).some(({ type, status }) => type === "Ready" && status === "True");
@@ -63,7 +64,7 @@ export function readNode({ labels }: Metadata, object: Fields): KubeNode {
   const address = ["ExternalIP", "InternalIP"]
     .flatMap((wanted) => known.filter(({ type }) => type === wanted))
     .flatMap(({ address }) => (typeof address === "string" ? (parseIp(address) ?? []) : []))[0];
-  return { locality: localityOf(labels), address, ready, cordoned: unschedulable === true };
+  return { uid, locality: localityOf(labels), address, ready, cordoned: unschedulable === true };
 }
 
 const itemsOf = (value: unknown): readonly Fields[] => (Array.isArray(value) ? value.filter(isFields) : []);

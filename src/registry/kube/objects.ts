@@ -3,6 +3,7 @@ import { Source } from "../collection/source.ts";
 import type { Graph } from "../collection/graph.ts";
 import type { Problem } from "../model/problem.ts";
 import { readAuthorizationPolicy, readDoubtfulPolicy, type AuthorizationPolicy } from "./authorization-policy.ts";
+import { readClusterSpiffeId, type ClusterSpiffeId } from "./cluster-spiffe-id.ts";
 import { readDestinationRule, type DestinationRule } from "./destination-rule.ts";
 import { readEndpointSlice, type EndpointSlice } from "./endpoint-slice.ts";
 import type { Fields } from "./fields.ts";
@@ -63,6 +64,8 @@ export interface Objects {
   readonly grpcRoutes: Source<ObjectKey, Route>;
   readonly referenceGrants: Source<ObjectKey, ReferenceGrant>;
   readonly destinationRules: Source<ObjectKey, DestinationRule>;
+  /** Who is to have which identity of SPIRE. */
+  readonly clusterSpiffeIds: Source<ObjectKey, ClusterSpiffeId>;
   readonly unreadable: Source<ObjectKey, Problem>;
 }
 
@@ -89,6 +92,7 @@ export function objectSources(graph: Graph): Objects {
     grpcRoutes: new Source(graph, "grpc-routes"),
     referenceGrants: new Source(graph, "reference-grants"),
     destinationRules: new Source(graph, "destination-rules"),
+    clusterSpiffeIds: new Source(graph, "cluster-spiffe-ids"),
     unreadable: new Source(graph, "unreadable"),
   };
 }
@@ -143,29 +147,10 @@ export function kindsOf(objects: Objects): readonly Kind[] {
       ...kind("WorkloadEntry", "networking.istio.io", istio, REVISIONED, objects.workloadEntries, readWorkloadEntry),
       generated: objects.generatedWorkloadEntries,
     },
-    kind(
-      "AuthorizationPolicy",
-      "security.istio.io",
-      ["v1", "v1beta1"],
-      POLICY,
-      objects.authorizationPolicies,
-      readAuthorizationPolicy,
-      readDoubtfulPolicy,
-    ),
-    kind(
-      "PeerAuthentication",
-      "security.istio.io",
-      ["v1", "v1beta1"],
-      POLICY,
-      objects.peerAuthentications,
-      readPeerAuthentication,
-      readDoubtfulPeerAuthentication,
-    ),
-    kind(
+    security("AuthorizationPolicy", objects.authorizationPolicies, readAuthorizationPolicy, readDoubtfulPolicy),
+    security("PeerAuthentication", objects.peerAuthentications, readPeerAuthentication, readDoubtfulPeerAuthentication),
+    security(
       "RequestAuthentication",
-      "security.istio.io",
-      ["v1", "v1beta1"],
-      POLICY,
       objects.requestAuthentications,
       readRequestAuthentication,
       readDoubtfulRequestAuthentication,
@@ -186,8 +171,19 @@ export function kindsOf(objects: Objects): readonly Kind[] {
     route("GRPCRoute", ["v1"], objects.grpcRoutes, readGrpcRoute),
     kind("ReferenceGrant", gatewayApi, ["v1", "v1beta1"], GUARD, objects.referenceGrants, readReferenceGrant),
     kind("DestinationRule", "networking.istio.io", istio, POLICY, objects.destinationRules, readDestinationRule),
+    kind(
+      "ClusterSPIFFEID",
+      "spire.spiffe.io",
+      ["v1alpha1"],
+      CLUSTER_WIDE,
+      objects.clusterSpiffeIds,
+      readClusterSpiffeId,
+    ),
   ];
 }
+
+const security = <V>(name: string, source: Source<ObjectKey, V>, read: Read<V>, readDoubtful: Read<V>): Kind =>
+  kind(name, "security.istio.io", ["v1", "v1beta1"], POLICY, source, read, readDoubtful);
 
 /** Without it its traffic would go elsewhere: with a mistake in it, it stays as it was. */
 const route = (

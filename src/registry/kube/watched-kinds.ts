@@ -55,3 +55,6 @@ export const LOCAL_KINDS: readonly WatchedKind[] = [
   optional(types.DESTINATION_RULES, "connection pools and outlier detection of waypoints"),
   required(types.PODS),
 ];
+
+/** Of our own cluster, where identities are SPIRE's: who is to have which (contract peering.md C06). */
+export const SPIRE_KINDS: readonly WatchedKind[] = [optional(types.CLUSTER_SPIFFE_IDS, "whether SPIRE knows all pods")];
