@@ -89,7 +89,9 @@ export async function csrService(authority: Authority): Promise<CsrService> {
   const quiet = quietHost();
   const log = new LogScopes({ now: () => quiet.clock.now(), write: () => {} }, parseLogLevels("bench", "info"));
   const host = { clock: quiet.clock, random: quiet.random, metrics: quiet.metrics, log };
-  const pods = { find: () => ({ node: "n1", serviceAccount: "ztunnel" }), runs: () => true };
+  const pod = { namespace: "istio-system", name: "ztunnel", uid: "u", node: "n1", serviceAccount: "ztunnel" };
+  const facts = { ...pod, labels: new Map() };
+  const pods = { find: () => facts, holders: () => [facts] };
   const cluster = clusterId("east");
   const authenticator = new TokenReviewAuthenticator(host, { cluster, trustDomain, reviewer: { review }, pods });
   const rules = { trustDomain, trustedNodeAccounts: new Set(["istio-system/ztunnel"]), pods };
@@ -98,7 +100,6 @@ export async function csrService(authority: Authority): Promise<CsrService> {
     authenticator,
     rules,
     signer,
-    issuer: signer,
     issuances: new IssuanceLog(host),
   });
   const root = authority.roots.map((bytes) => toPem("CERTIFICATE", bytes)).join("");

@@ -58,7 +58,7 @@ function pairs(request: Speed | undefined, issuer: Speed | undefined): number | 
 function orders(): () => CsrOrder {
   const requests = Array.from({ length: 200 }, () => newCsr().csr);
   let at = 0;
-  return () => ({ identity, csr: requests[(at += 1) % requests.length]!, ttlSeconds: 86_400 });
+  return () => ({ identity, csr: requests[(at += 1) % requests.length]!, ttlSeconds: 86_400, bearer: undefined });
 }
 
 /** Per second of processor time, as a signing thread makes them: request in, certificate out, eight in each message. */

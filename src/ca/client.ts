@@ -5,9 +5,10 @@ import { istio } from "../../proto/gen/mesh.js";
 import { MeshError } from "../errors.ts";
 import { callError, clientChannel } from "../grpc/client-channel.ts";
 import type { EpochMs } from "../host.ts";
-import { pathLength, readCertificate, uriNames } from "./certificate-fields.ts";
+import { EXTENSION, NAME_TAG, pathLength, readCertificate, uriNames } from "./certificate-fields.ts";
 import { parseServiceAccountId } from "../spiffe.ts";
-import { bitString, contextTag, der, integer, oid, sequence } from "./der.ts";
+import { EXTENSION_REQUEST } from "./csr.ts";
+import { bitString, contextTag, der, integer, oid, sequence, TAG } from "./der.ts";
 import { pemBlocks, toPem } from "./pem.ts";
 import { CREATE_CERTIFICATE } from "./service.ts";
 
@@ -29,9 +30,13 @@ export interface CertificateRequest {
   readonly signal: AbortSignal;
 }
 
-/** Asks for a certificate for a new key, which is then forgotten. @returns and @throws as `certify`. */
+/**
+ * Asks for a certificate for a new key, which is then forgotten. Without `impersonate` the request names nobody, and
+ * SPIRE has none signed that does not name the identity.
+ * @returns and @throws as `certify`.
+ */
 export const requestCertificate = (request: CertificateRequest): Promise<readonly string[]> =>
-  certify(request, newCsr());
+  certify(request, newCsr(request.impersonate));
 
 /**
  * Asks for a certificate for a key, as ztunnel does (contract ztunnel.md 4.1). Only the request crosses the network.
@@ -88,14 +93,26 @@ export interface NewCsr {
   readonly privateKey: KeyObject;
 }
 
-/** A new P-256 key and the request that its owner signs (RFC 2986). */
-export function newCsr(): NewCsr {
+/**
+ * A new P-256 key and the request that its owner signs (RFC 2986), as ztunnel makes them (contract ztunnel.md 4.1).
+ * @param spiffeId its one name; none if undefined, which is enough where names in requests are ignored.
+ */
+export function newCsr(spiffeId?: string): NewCsr {
   const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const publicKey = createPublicKey(privateKey).export({ type: "spki", format: "der" });
-  const info = sequence(integer(Buffer.of(0)), sequence(), publicKey, der(contextTag(0, true)));
+  const attributes = spiffeId === undefined ? [] : [namesAsked(spiffeId)];
+  const info = sequence(integer(Buffer.of(0)), sequence(), publicKey, der(contextTag(0, true), ...attributes));
   const algorithm = sequence(oid("1.2.840.10045.4.3.2"));
   const csr = sequence(info, algorithm, bitString(sign("sha256", info, privateKey)));
   return { csr: toPem("CERTIFICATE REQUEST", csr), publicKey, privateKey };
+}
+
+/** The attribute extensionRequest (RFC 2985 5.4.2) with one extension, critical as there is no subject. */
+function namesAsked(spiffeId: string): Buffer {
+  const names = sequence(der(NAME_TAG.uri, Buffer.from(spiffeId, "latin1")));
+  const critical = der(TAG.boolean, Buffer.of(0xff));
+  const extension = sequence(oid(EXTENSION.subjectAltName), critical, der(TAG.octetString, names));
+  return sequence(oid(EXTENSION_REQUEST), der(TAG.set, sequence(extension)));
 }
 
 /**

@@ -6,6 +6,9 @@ import { onlyPemBlock } from "./pem.ts";
 /** A request for RSA 4096 with a long list of names has some 3 kB. */
 const CSR_CHARACTERS_MAX = 16 * 1024;
 
+/** The attribute of a request that holds what its maker would like to see in the certificate (RFC 2985 5.4.2). */
+export const EXTENSION_REQUEST = "1.2.840.113549.1.9.14";
+
 interface SignatureAlgorithm {
   readonly keyType: "ec" | "rsa";
   readonly hash: "sha256" | "sha384" | "sha512";

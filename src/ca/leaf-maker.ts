@@ -45,7 +45,7 @@ export class LeafMaker {
     this.publicKey = createPublicKey(issuer.privateKey);
   }
 
-  /** On this thread, while it waits. @throws MeshError as `Signer.sign`. */
+  /** On this thread, while it waits. @throws MeshError as `Signer.issue`. */
   make(request: SigningRequest, now: EpochMs): LintedCertificate {
     return this.#lint(signCertificate(this.#checked(request, now), this.#issuer), request, now);
   }

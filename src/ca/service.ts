@@ -3,14 +3,13 @@ import type { Authenticator, Credentials } from "../caller.ts";
 import { type ErrorCode, MeshError, messageOf } from "../errors.ts";
 import type { UnaryMethod } from "../grpc/method.ts";
 import type { Host, Random } from "../host.ts";
-import { formatServiceAccountId, type ServiceAccountId } from "../spiffe.ts";
+import { formatServiceAccountId } from "../spiffe.ts";
 import { type Asker, type IssuanceLog, keyOf } from "./issuance-log.ts";
-import { authorizeIdentity, type AuthorizationRules } from "./authorize.ts";
+import { type Authorized, authorizeIdentity, type AuthorizationRules } from "./authorize.ts";
 import type { CaMetrics } from "./ca-metrics.ts";
-import { parseCsr } from "./csr.ts";
 import { toPem } from "./pem.ts";
 import { Quota, type QuotaLimits } from "./quota.ts";
-import type { CsrOrder, CsrSigner, Signer, SvidChain, TrustBundle } from "./signer.ts";
+import type { CsrOrder, IssuedSvid, Signer, SvidChain, TrustBundle } from "./signer.ts";
 
 const { IstioCertificateRequest, IstioCertificateResponse } = istio.v1.auth;
 
@@ -33,8 +32,6 @@ export interface CertificateServiceOptions {
   readonly authenticator: Authenticator;
   readonly rules: AuthorizationRules;
   readonly signer: Signer;
-  /** By default requests are read here, and `signer` signs. */
-  readonly issuer?: CsrSigner;
   /** What workloads are to trust, if not only what verifies the signer's own certificates. */
   readonly trusted?: () => TrustBundle;
   /** Its books. */
@@ -54,7 +51,6 @@ export function certificateService(host: Host, options: CertificateServiceOption
 
 class CertificateService {
   readonly #options: CertificateServiceOptions;
-  readonly #issuer: CsrSigner;
   readonly #issuances: IssuanceLog;
   readonly #metrics: CaMetrics;
   readonly #requests: Quota;
@@ -66,7 +62,6 @@ class CertificateService {
 
   constructor(host: Host, options: CertificateServiceOptions) {
     this.#options = options;
-    this.#issuer = options.issuer ?? readingHere(options.signer);
     this.#issuances = options.issuances;
     this.#metrics = options.issuances.metrics;
     this.#requests = new Quota(host.clock, REQUESTS);
@@ -81,10 +76,10 @@ class CertificateService {
     this.#admit(asker);
     const request = this.#decode(bytes, asker);
     const asking = { ...asker, asked: request.asked };
-    const identity = this.#authorize(asking);
+    const { identity, bearer } = this.#authorize(asking);
     const ttlSeconds = spread(request.ttlSeconds, this.#random);
-    const order = { identity, csr: request.csr, ttlSeconds };
-    const chain = await this.#issue(order, asking, signal);
+    const order = { identity, csr: request.csr, ttlSeconds, bearer };
+    const { chain } = await this.#issue(order, asking, signal);
     const certChain = this.#withRoots(chain);
     this.#issuances.issued(identity, chain[0], asker);
     return IstioCertificateResponse.encode({ certChain }).finish();
@@ -126,7 +121,7 @@ class CertificateService {
     }
   }
 
-  #authorize(asker: KnownAsker): ServiceAccountId {
+  #authorize(asker: KnownAsker): Authorized {
     try {
       return authorizeIdentity(asker.caller, asker.asked, this.#options.rules);
     } catch (thrown) {
@@ -137,9 +132,9 @@ class CertificateService {
     }
   }
 
-  async #issue(order: CsrOrder, asker: KnownAsker, signal: AbortSignal): Promise<SvidChain> {
+  async #issue(order: CsrOrder, asker: KnownAsker, signal: AbortSignal): Promise<IssuedSvid> {
     try {
-      return await this.#issuer.issue(order, signal);
+      return await this.#options.signer.issue(order, signal);
     } catch (thrown) {
       const error = MeshError.from(thrown);
       this.#metrics.unsigned(error.code);
@@ -183,11 +178,6 @@ class CertificateService {
     return pem;
   }
 }
-
-const readingHere = (signer: Signer): CsrSigner => ({
-  issue: async ({ identity, csr, ttlSeconds }, signal) =>
-    signer.sign({ identity, publicKey: await parseCsr(csr), ttlSeconds }, signal),
-});
 
 type KnownAsker = Asker & Required<Pick<Asker, "caller">>;
 

@@ -2,7 +2,7 @@ import { MeshError } from "../errors.ts";
 import type { Random } from "../host.ts";
 import { parseCsr } from "./csr.ts";
 import { LeafMaker } from "./leaf-maker.ts";
-import { type OrdersMessage, packReplies, type Replies, type ToThread } from "./signing-messages.ts";
+import { type OrderToSign, packReplies, type Replies, type ToThread } from "./signing-messages.ts";
 import type { LintedCertificate } from "./signer.ts";
 
 /** What a signing thread does, without the thread: requests are read and verified, certificates made and linted. */
@@ -29,12 +29,7 @@ export class SigningDesk {
     return undefined;
   }
 
-  async #make({
-    identity,
-    csr,
-    ttlSeconds,
-    now,
-  }: OrdersMessage["orders"][number]): Promise<LintedCertificate | MeshError> {
+  async #make({ identity, csr, ttlSeconds, now }: OrderToSign): Promise<LintedCertificate | MeshError> {
     try {
       if (this.#leaves === undefined) throw new MeshError("unavailable", "this thread has no authority yet");
       return this.#leaves.make({ identity, publicKey: await parseCsr(csr), ttlSeconds }, now);

@@ -11,9 +11,12 @@ export interface AuthorityMessage {
   readonly trustDomain: string;
 }
 
+/** Without its bearer: who may have it is settled. */
+export type OrderToSign = Omit<CsrOrder, "bearer"> & { readonly now: EpochMs };
+
 export interface OrdersMessage {
   readonly kind: "orders";
-  readonly orders: readonly (CsrOrder & { readonly now: EpochMs })[];
+  readonly orders: readonly OrderToSign[];
 }
 
 /** What a signing thread is told. It answers each `orders` with one `Replies`, in turn. */

@@ -1,7 +1,7 @@
 import { MeshError, messageOf } from "../errors.ts";
-import type { Host, Logger } from "../host.ts";
+import type { EpochMs, Host, Logger } from "../host.ts";
 import type { Authority } from "./authority.ts";
-import { type Replies, type ToThread, unpackReplies } from "./signing-messages.ts";
+import { type OrderToSign, type Replies, type ToThread, unpackReplies } from "./signing-messages.ts";
 import type { CsrOrder, SvidChain } from "./signer.ts";
 
 /** One thread, as far as we talk to it. */
@@ -79,7 +79,7 @@ export class SigningThreads {
     for (const place of this.#threads) this.#tellAuthority(place);
   }
 
-  /** @throws MeshError as `CsrSigner.issue`. */
+  /** @throws MeshError as `Signer.issue`. */
   issue(order: CsrOrder, signal: AbortSignal): Promise<SvidChain> {
     if (this.#closed) return Promise.reject(ended());
     if (this.#line.length >= WAITING_MAX)
@@ -119,7 +119,7 @@ export class SigningThreads {
       if (waiting.length === 0) continue;
       const now = this.#host.clock.now();
       place.batches.push({ authority: this.#authority, waiting, sinceMs: this.#host.clock.elapsedMs() });
-      place.thread!.post({ kind: "orders", orders: waiting.map(({ order }) => ({ ...order, now })) });
+      place.thread!.post({ kind: "orders", orders: waiting.map(({ order }) => withoutBearer(order, now)) });
     }
   }
 
@@ -217,5 +217,10 @@ interface Place {
   readonly batches: Batch[];
   restart: Disposable | undefined;
 }
+
+const withoutBearer = ({ identity, csr, ttlSeconds }: CsrOrder, now: EpochMs): OrderToSign => ({
+  ...{ identity, csr, ttlSeconds },
+  now,
+});
 
 const ended = (): MeshError => new MeshError("unavailable", "this control plane is shutting down");

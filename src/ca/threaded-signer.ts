@@ -3,21 +3,13 @@ import type { Collection } from "../registry/collection/collection.ts";
 import type { Authority } from "./authority.ts";
 import { LocalSigner } from "./local-signer.ts";
 import { SigningThreads, type StartThread } from "./signing-threads.ts";
-import type {
-  CsrOrder,
-  CsrSigner,
-  Signer,
-  SignerDescription,
-  SigningRequest,
-  SvidChain,
-  TrustBundle,
-} from "./signer.ts";
+import type { CsrOrder, IssuedSvid, Signer, SignerDescription, TrustBundle } from "./signer.ts";
 
 /**
  * A local signer whose certificate requests are read and signed on threads of their own, so that neither a slow key nor
  * a thousand ztunnels at once hold up the event loop that all pushes go through.
  */
-export class ThreadedSigner implements Signer, CsrSigner {
+export class ThreadedSigner implements Signer {
   readonly #local: LocalSigner;
   readonly #threads: SigningThreads;
 
@@ -45,12 +37,8 @@ export class ThreadedSigner implements Signer, CsrSigner {
     this.#threads.rotate(authority);
   }
 
-  sign(request: SigningRequest, signal: AbortSignal): Promise<SvidChain> {
-    return this.#local.sign(request, signal);
-  }
-
-  issue(order: CsrOrder, signal: AbortSignal): Promise<SvidChain> {
-    return this.#threads.issue(order, signal);
+  async issue(order: CsrOrder, signal: AbortSignal): Promise<IssuedSvid> {
+    return { chain: await this.#threads.issue(order, signal), entries: [] };
   }
 
   close(): void {

@@ -168,7 +168,7 @@ export class PortsServed {
     const { trustDomain, trustedNodeAccounts } = this.#config;
     const rules = { trustDomain, aliases: trust.aliases, trustedNodeAccounts, pods: new LivePods(registry) };
     const trusted = () => trust.forWorkloads;
-    return certificateService(this.#host, { authenticator, rules, signer, issuer: signer, trusted, issuances });
+    return certificateService(this.#host, { authenticator, rules, signer, trusted, issuances });
   }
 
   #certificates(authority: Authority): ServingCertificates {

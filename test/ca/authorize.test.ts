@@ -33,15 +33,25 @@ const cart: Caller = {
   pod: { name: "cart-0", uid: "u5" },
 };
 
+/** Who shows what either of the two asks for. */
+const ofCart = {
+  cluster: east,
+  node: "n1",
+  pods: [{ namespace: "shop", name: "cart-0", uid: "u5", node: "n1", serviceAccount: "cart", labels: new Map() }],
+};
+
 test("everyone may have its own identity", () => {
-  assert.deepEqual(authorizeIdentity(cart, undefined, rules), cart.identity);
-  assert.deepEqual(authorizeIdentity({ ...cart, pod: undefined }, undefined, rules), cart.identity);
+  assert.deepEqual(authorizeIdentity(cart, undefined, rules), { identity: cart.identity, bearer: ofCart });
+  for (const pod of [undefined, { name: "cart-0", uid: "of the old one" }]) {
+    const nobody = { identity: cart.identity, bearer: undefined };
+    assert.deepEqual(authorizeIdentity({ ...cart, pod }, undefined, rules), nobody);
+  }
 });
 
 test("a caller of an alias of our trust domain gets its identity in ours; none is made in the alias", () => {
   const aliased = { ...rules, aliases: new Set(["old.example"]) };
   const caller = { ...cart, identity: { ...cart.identity, trustDomain: "old.example" } };
-  assert.deepEqual(authorizeIdentity(caller, undefined, aliased), cart.identity);
+  assert.deepEqual(authorizeIdentity(caller, undefined, aliased).identity, cart.identity);
   assert.throws(() => authorizeIdentity(caller, undefined, rules), /its trust domain is old\.example/);
   assert.throws(
     () => authorizeIdentity(ztunnel, "spiffe://old.example/ns/shop/sa/cart", aliased),
@@ -60,7 +70,8 @@ test("nobody gets a certificate for a certificate, which outlives its pod", () =
 });
 
 test("a trusted node account may have the identity of a pod on its node", () => {
-  assert.deepEqual(authorizeIdentity(ztunnel, "spiffe://cluster.local/ns/shop/sa/cart", rules), cart.identity);
+  const authorized = authorizeIdentity(ztunnel, "spiffe://cluster.local/ns/shop/sa/cart", rules);
+  assert.deepEqual(authorized, { identity: cart.identity, bearer: ofCart });
 });
 
 const refused: readonly (readonly [string, Caller, string | undefined, RegExp])[] = [

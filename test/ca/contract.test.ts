@@ -369,7 +369,8 @@ for (const [thrown, status, told, error] of signings)
     const failing = (real: Signer): Signer => ({
       bundles: real.bundles,
       expiresAt: real.expiresAt,
-      sign: () => Promise.reject(new MeshError(thrown, "the vault is sealed")),
+      describe: () => real.describe(),
+      issue: () => Promise.reject(new MeshError(thrown, "the vault is sealed")),
     });
     const { code, text, host } = await ask({ token: own }, failing);
     assert.deepEqual([code, text], [status, told]);

@@ -1,22 +1,32 @@
 import type { LivePods } from "../../src/ca/authorize.ts";
+import type { PodFacts } from "../../src/ca/signer.ts";
 
 export interface LivePod {
   readonly uid: string;
   readonly node: string;
   readonly serviceAccount: string;
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 /** Pods by `cluster/namespace/name`; change the object and they change. */
 export function livePods(pods: Readonly<Record<string, LivePod>>): LivePods {
   return {
     find(cluster, namespace, name, uid) {
-      const pod = pods[`${cluster}/${namespace}/${name}`];
-      return pod?.uid === uid ? pod : undefined;
+      const key = `${cluster}/${namespace}/${name}`;
+      const pod = pods[key];
+      return pod?.uid === uid ? factsOf(key, pod) : undefined;
     },
-    runs: (cluster, node, namespace, serviceAccount) =>
-      Object.entries(pods).some(
-        ([key, pod]) =>
-          key.startsWith(`${cluster}/${namespace}/`) && pod.node === node && pod.serviceAccount === serviceAccount,
-      ),
+    holders: (cluster, node, namespace, serviceAccount) =>
+      Object.entries(pods)
+        .filter(
+          ([key, pod]) =>
+            key.startsWith(`${cluster}/${namespace}/`) && pod.node === node && pod.serviceAccount === serviceAccount,
+        )
+        .map(([key, pod]) => factsOf(key, pod)),
   };
+}
+
+function factsOf(key: string, { uid, node, serviceAccount, labels = {} }: LivePod): PodFacts {
+  const [, namespace = "", name = ""] = key.split("/");
+  return { namespace, name, uid, node, serviceAccount, labels: new Map(Object.entries(labels)) };
 }

@@ -9,11 +9,13 @@ import { newCsr } from "../../src/ca/client.ts";
 import { selfMadeRoot } from "../../src/ca/self-made-root.ts";
 import { SigningDesk } from "../../src/ca/signing-desk.ts";
 import type { OrdersMessage, ToThread } from "../../src/ca/signing-messages.ts";
+import type { CsrOrder, IssuedSvid } from "../../src/ca/signer.ts";
 import type { ThreadEvents } from "../../src/ca/signing-threads.ts";
 import { startSigningThread } from "../../src/ca/start-signing-thread.ts";
 import { ThreadedSigner } from "../../src/ca/threaded-signer.ts";
 import { MeshError } from "../../src/errors.ts";
 import { realHost } from "../kits/real-host.ts";
+import { signerKit } from "../kits/signer.ts";
 import { TestHost } from "../kits/test-host.ts";
 
 const folders: string[] = [];
@@ -25,7 +27,8 @@ after(() => folders.forEach((path) => rmSync(path, { recursive: true })));
 
 const trustDomain = "cluster.local";
 const identity = { trustDomain, namespace: "shop", serviceAccount: "cart" };
-const order = () => ({ identity, csr: newCsr().csr, ttlSeconds: 3600 });
+const orderOf = (csr: string): CsrOrder => ({ identity, csr, ttlSeconds: 3600, bearer: undefined });
+const order = () => orderOf(newCsr().csr);
 const staying = new AbortController().signal;
 
 /** A thread that works when it is told to: on one message of orders each time. */
@@ -86,6 +89,20 @@ async function lab() {
 
 const issuerOf = (authority: Authority): X509Certificate => new X509Certificate(authority.roots[0]!);
 
+const kitClosing: (() => void)[] = [];
+after(() => kitClosing.forEach((close) => close()));
+signerKit("threads that sign", async () => {
+  const host = realHost();
+  const signer = new ThreadedSigner(
+    host,
+    await selfMadeRoot(host, folder(), trustDomain),
+    trustDomain,
+    startSigningThread,
+  );
+  kitClosing.push(() => signer.close());
+  return { signer, clock: host.clock, trustDomain };
+});
+
 test("a request is read, signed and linted on another thread, and one that is no good is refused in the same words", async () => {
   const host = realHost();
   const authority = await selfMadeRoot(host, folder(), trustDomain);
@@ -93,24 +110,24 @@ test("a request is read, signed and linted on another thread, and one that is no
   try {
     const { csr, publicKey } = newCsr();
     const several = Array.from({ length: 20 }, () => signer.issue(order(), staying));
-    const [[leaf], refused] = await Promise.all([
-      signer.issue({ identity, csr, ttlSeconds: 3600 }, staying),
-      signer.issue({ identity, csr: "hello", ttlSeconds: 3600 }, staying).catch((error: unknown) => error),
+    const [issued, refused] = await Promise.all([
+      signer.issue(orderOf(csr), staying),
+      signer.issue(orderOf("hello"), staying).catch((error: unknown) => error),
     ]);
-    const certificate = new X509Certificate(leaf);
+    const certificate = new X509Certificate(issued.chain[0]);
     assert.deepEqual(certificate.publicKey.export({ type: "spki", format: "der" }), publicKey);
     assert.equal(certificate.subjectAltName, "URI:spiffe://cluster.local/ns/shop/sa/cart");
     assert.ok(certificate.verify(issuerOf(authority).publicKey));
     assert.ok(refused instanceof MeshError);
     assert.deepEqual([refused.code, refused.detail], ["invalid", { stage: "request" }]);
     assert.match(refused.message, /the certificate request cannot be used: it must be one PEM block/);
-    const serials = (await Promise.all(several)).map(([bytes]) => new X509Certificate(bytes).serialNumber);
+    const serials = (await Promise.all(several)).map(({ chain: [leaf] }) => new X509Certificate(leaf).serialNumber);
     assert.equal(new Set(serials).size, 20);
     // Its loop and this one are not the same: what is asked next comes back under the next authority.
     const next = await selfMadeRoot(host, folder(), trustDomain);
     signer.rotate(next);
-    const [renewed] = await signer.issue(order(), staying);
-    assert.ok(new X509Certificate(renewed).verify(issuerOf(next).publicKey));
+    const { chain: renewed } = await signer.issue(order(), staying);
+    assert.ok(new X509Certificate(renewed[0]).verify(issuerOf(next).publicKey));
   } finally {
     signer.close();
   }
@@ -131,9 +148,9 @@ test("a thread that is killed is started again, and signs with the authority of 
     const under = signer.issue(order(), staying).catch((error: unknown) => error);
     for (const thread of running.splice(0)) thread.stop();
     const outcome = await under;
-    assert.ok(Array.isArray(outcome) || (outcome instanceof MeshError && outcome.code === "unavailable"));
-    const [leaf] = await signer.issue(order(), staying).catch(() => signer.issue(order(), staying));
-    assert.ok(new X509Certificate(leaf).verify(issuerOf(authority).publicKey));
+    assert.ok(!(outcome instanceof Error) || (outcome instanceof MeshError && outcome.code === "unavailable"));
+    const { chain } = await signer.issue(order(), staying).catch(() => signer.issue(order(), staying));
+    assert.ok(new X509Certificate(chain[0]).verify(issuerOf(authority).publicKey));
     assert.ok(ends >= 1 && running.length >= 1);
     assert.equal(host.lines.filter((line) => line.startsWith("error ca: a signing thread ended")).length, ends);
   } finally {
@@ -154,8 +171,8 @@ test("what was under way when the authority changed ends under the one before, a
   await work();
   const isOf =
     (root: Uint8Array) =>
-    ([leaf]: readonly Uint8Array[]) =>
-      new X509Certificate(leaf!).verify(new X509Certificate(root).publicKey);
+    ({ chain }: IssuedSvid) =>
+      new X509Certificate(chain[0]).verify(new X509Certificate(root).publicKey);
   assert.ok((await Promise.all(before)).every(isOf(old!)));
   assert.ok((await Promise.all(later)).every(isOf(next.roots[0]!)));
   assert.deepEqual(signer.bundles.get(trustDomain)!.roots, next.roots);
@@ -194,7 +211,7 @@ test("a thread that ends as soon as it starts is started once a second, and what
   host.clock.advance(1);
   assert.equal(threads.length, 4);
   await work();
-  assert.equal((await asked).length, 1);
+  assert.equal((await asked).chain.length, 1);
 });
 
 test("where no thread can be had, it is tried again each second, and what waits is signed once there is one", async () => {
@@ -211,7 +228,7 @@ test("where no thread can be had, it is tried again each second, and what waits 
   host.clock.advance(1_000);
   assert.equal(threads.length, 2);
   while (await threads[0]!.work());
-  assert.equal((await asked).length, 1);
+  assert.equal((await asked).chain.length, 1);
   assert.equal(host.lines.filter((line) => line.includes("why=no thread left")).length, 2);
 });
 
@@ -247,7 +264,7 @@ test("a thread that does not answer is stopped after ten seconds, and nobody in 
   const asked = signer.issue(order(), staying);
   send();
   await work();
-  assert.equal((await asked).length, 1);
+  assert.equal((await asked).chain.length, 1);
 });
 
 test("one bad request among others is refused alone", async () => {

@@ -10,7 +10,7 @@ import { test } from "mocha";
 import * as pkijs from "pkijs";
 import { newCsr } from "../../src/ca/client.ts";
 import { toPem } from "../../src/ca/pem.ts";
-import type { Signer } from "../../src/ca/signer.ts";
+import type { Bearer, CsrOrder, Signer } from "../../src/ca/signer.ts";
 import { MeshError } from "../../src/errors.ts";
 import type { Clock } from "../../src/host.ts";
 
@@ -21,31 +21,42 @@ export interface SignerLab {
   readonly signer: Signer;
   readonly clock: Clock;
   readonly trustDomain: string;
+  /** Who may show `ns/shop/sa/cart`. */
+  readonly bearer?: Bearer;
+  /** Somebody else writes the leaf, whose subject, order of names and times are its own as far as the standard goes. */
+  readonly foreign?: boolean;
 }
 
 /** What every signer must do, held to by libraries that are not ours. */
 export function signerKit(name: string, open: () => Promise<SignerLab>): void {
   const identityOf = ({ trustDomain }: SignerLab) => ({ trustDomain, namespace: "shop", serviceAccount: "cart" });
   const never = new AbortController().signal;
-  const sign = async (lab: SignerLab, ttlSeconds = 3600): Promise<readonly Uint8Array[]> =>
-    lab.signer.sign({ identity: identityOf(lab), publicKey: newCsr().publicKey, ttlSeconds }, never);
+  const uriOf = ({ trustDomain }: SignerLab): string => `spiffe://${trustDomain}/ns/shop/sa/cart`;
+  const orderOf = (lab: SignerLab, csr = newCsr(uriOf(lab)).csr, ttlSeconds = 3600): CsrOrder => {
+    return { identity: identityOf(lab), csr, ttlSeconds, bearer: lab.bearer };
+  };
+  const sign = async (lab: SignerLab, ttlSeconds?: number): Promise<readonly Uint8Array[]> =>
+    (await lab.signer.issue(orderOf(lab, undefined, ttlSeconds), never)).chain;
 
   test(`${name}: a leaf is an X509-SVID for the identity and the key that were asked for`, async () => {
     const lab = await open();
-    const { publicKey } = newCsr();
-    const [leaf] = await lab.signer.sign({ identity: identityOf(lab), publicKey, ttlSeconds: 3600 }, never);
-    const certificate = new x509.X509Certificate(Uint8Array.from(leaf!));
-    assert.equal(certificate.subject, "");
+    const { csr, publicKey } = newCsr(uriOf(lab));
+    const { chain } = await lab.signer.issue(orderOf(lab, csr), never);
+    const certificate = new x509.X509Certificate(Uint8Array.from(chain[0]));
+    if (lab.foreign !== true) assert.equal(certificate.subject, "");
     assert.deepEqual(Buffer.from(certificate.publicKey.rawData), Buffer.from(publicKey));
     const names = certificate.getExtension(x509.SubjectAlternativeNameExtension)!;
-    assert.equal(names.critical, true);
-    assert.deepEqual(names.names.toJSON(), [{ type: "url", value: `spiffe://${lab.trustDomain}/ns/shop/sa/cart` }]);
+    assert.equal(names.critical || certificate.subject !== "", true);
+    assert.deepEqual(names.names.toJSON(), [{ type: "url", value: uriOf(lab) }]);
     assert.equal(certificate.getExtension(x509.BasicConstraintsExtension)!.ca, false);
-    const usages = certificate.getExtension(x509.KeyUsagesExtension)!;
-    assert.equal(usages.usages, x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.keyEncipherment);
+    const { critical, usages } = certificate.getExtension(x509.KeyUsagesExtension)!;
+    const { digitalSignature, keyEncipherment, keyAgreement } = x509.KeyUsageFlags;
+    assert.ok(critical);
+    assert.equal(usages & digitalSignature, digitalSignature);
+    assert.equal(usages & ~(digitalSignature | keyEncipherment | keyAgreement), 0);
     assert.deepEqual(
-      [...certificate.getExtension(x509.ExtendedKeyUsageExtension)!.usages],
-      [x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth],
+      [...certificate.getExtension(x509.ExtendedKeyUsageExtension)!.usages].sort(),
+      [x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth].sort(),
     );
   });
 
@@ -116,7 +127,8 @@ export function signerKit(name: string, open: () => Promise<SignerLab>): void {
     for (const ttlSeconds of [60, 600, 86_400, 100 * 365 * 86_400]) {
       const leaf = new X509Certificate((await sign(lab, ttlSeconds))[0]!);
       const [from, to] = [Date.parse(leaf.validFrom), Date.parse(leaf.validTo)];
-      assert.equal(to, Math.min(now + ttlSeconds * 1000, Math.floor(lab.signer.expiresAt / 1000) * 1000));
+      const latest = Math.min(now + ttlSeconds * 1000, Math.floor(lab.signer.expiresAt / 1000) * 1000);
+      assert.ok(lab.foreign === true ? to <= latest && to > now : to === latest, `${to} for ${latest}`);
       assert.ok(from <= now && now - from <= 120_000);
       assert.ok((from + to) / 2 > now, `renewal after ${ttlSeconds} s would be due at once`);
     }
@@ -132,16 +144,36 @@ export function signerKit(name: string, open: () => Promise<SignerLab>): void {
   test(`${name}: another trust domain is not signed for`, async () => {
     const lab = await open();
     const identity = { ...identityOf(lab), trustDomain: "other.example" };
-    const request = { identity, publicKey: newCsr().publicKey, ttlSeconds: 3600 };
+    const { csr } = newCsr("spiffe://other.example/ns/shop/sa/cart");
     await assert.rejects(
-      lab.signer.sign(request, never),
+      lab.signer.issue({ ...orderOf(lab, csr), identity }, never),
       (error) => error instanceof MeshError && error.code === "denied",
     );
   });
 
+  test(`${name}: a request that its key did not sign is refused, as the caller's fault`, async () => {
+    const lab = await open();
+    const other = Buffer.from(newCsr(uriOf(lab)).csr.replace(/-----.*-----/g, ""), "base64");
+    other[other.length - 1]! ^= 1;
+    await assert.rejects(
+      lab.signer.issue(orderOf(lab, toPem("CERTIFICATE REQUEST", other)), never),
+      (error) => error instanceof MeshError && error.code === "invalid" && error.detail["stage"] === "request",
+    );
+  });
+
+  test(`${name}: it says who it is, under which roots its chains end`, async () => {
+    const lab = await open();
+    const chain = await sign(lab);
+    const described = lab.signer.describe();
+    assert.notEqual(described.kind, "");
+    assert.equal(described.trustDomain, lab.trustDomain);
+    assert.deepEqual(described.roots, lab.signer.bundles.get(lab.trustDomain)!.roots);
+    assert.deepEqual(described.chain, chain.slice(1));
+  });
+
   test(`${name}: a call that was given up is not signed`, async () => {
     const lab = await open();
-    const request = { identity: identityOf(lab), publicKey: newCsr().publicKey, ttlSeconds: 3600 };
-    await assert.rejects(lab.signer.sign(request, AbortSignal.abort(new MeshError("unavailable", "left"))), /left/);
+    const left = AbortSignal.abort(new MeshError("unavailable", "left"));
+    await assert.rejects(lab.signer.issue(orderOf(lab), left), /left/);
   });
 }
