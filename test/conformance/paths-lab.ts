@@ -177,7 +177,8 @@ export class PathsLab {
     world.graph.flush();
     const port = await this.#serveXds(host);
     const clusters = [await this.#serveSecrets(host)];
-    this.#envoy = await RealEnvoy.start({ binary, port, clusters });
+    // Else each look at what Envoy works with would wait for what it drains.
+    this.#envoy = await RealEnvoy.start({ binary, port, clusters, drainS: 0 });
   }
 
   async #serveXds(host: ReturnType<typeof realHost>): Promise<number> {

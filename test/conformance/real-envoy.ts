@@ -14,6 +14,8 @@ export interface EnvoyOptions {
   readonly clusters?: readonly unknown[];
   /** Whose proxy it is, in `shop`; `waypoint` by default. */
   readonly gateway?: string;
+  /** For how many seconds listeners that are no longer wanted serve on, and are shown with their routes; 1 by default. */
+  readonly drainS?: number;
 }
 
 /** A stock Envoy that has nothing but what a control plane on this machine tells it. */
@@ -28,12 +30,12 @@ export class RealEnvoy {
   }
 
   /** Resolves once its admin port answers. */
-  static async start({ binary, port, clusters = [], gateway }: EnvoyOptions): Promise<RealEnvoy> {
+  static async start({ binary, port, clusters = [], gateway, drainS = 1 }: EnvoyOptions): Promise<RealEnvoy> {
     const folder = mkdtempSync(join(tmpdir(), "causeway-envoy-"));
     const adminFile = join(folder, "admin");
     writeFileSync(join(folder, "bootstrap.json"), JSON.stringify(bootstrap(port, clusters, gateway)));
     const flags = ["-c", "bootstrap.json", "--admin-address-path", adminFile, "--use-dynamic-base-id"];
-    const log = ["--log-path", join(folder, "log"), "--concurrency", "1", "--drain-time-s", "1"];
+    const log = ["--log-path", join(folder, "log"), "--concurrency", "1", "--drain-time-s", `${drainS}`];
     const often = ["--file-flush-interval-msec", "10"];
     const accessLog = openSync(join(folder, "access"), "w");
     const stdio = ["ignore", accessLog, "ignore"] as const;
