@@ -1,0 +1,146 @@
+import type { SpireEntry } from "./spire.ts";
+
+/** An entry that is to be; without a parent while no agent of its node is known. */
+export interface EntryToBe extends Omit<SpireEntry, "parentId" | "admin" | "downstream" | "expiresAt"> {
+  readonly parentId: string | undefined;
+}
+
+/** What the server has, as far as it matters to a registrar. */
+export class RegisteredEntries {
+  readonly #own = new Map<string, SpireEntry>();
+  /** What was wanted of those that were found to be so: to be compared but once. */
+  readonly #agreed = new Map<string, EntryToBe>();
+  /** What others' entries for single pods are told apart by. */
+  readonly #others = new Set<string>();
+
+  /** Those that are ours, by id. */
+  get own(): ReadonlyMap<string, SpireEntry> {
+    return this.#own;
+  }
+
+  /** One that is not ours counts only if it is for one pod, as all of ours are. */
+  add(entry: SpireEntry, isOwn: boolean): void {
+    if (isOwn) {
+      this.#own.set(entry.id, entry);
+      this.#agreed.delete(entry.id);
+    } else if (entry.selectors.some((selector) => selector.startsWith("k8s:pod-uid:")))
+      this.#others.add(similarity(entry));
+  }
+
+  /** Of one of ours. */
+  delete(id: string): void {
+    this.#own.delete(id);
+    this.#agreed.delete(id);
+  }
+
+  /** Whether ours is as it is wanted. */
+  agrees(wanted: EntryToBe): boolean {
+    const { id, parentId } = wanted;
+    if (this.#agreed.get(id) === wanted) return true;
+    const before = this.#own.get(id);
+    // An agent that is away for a while takes nothing with it: its entries stay under it.
+    if (before === undefined || !same(before, entryOf(wanted, parentId ?? before.parentId))) return false;
+    this.#agreed.set(id, wanted);
+    return true;
+  }
+
+  /** Somebody else has made what SPIRE would take for the same entry. */
+  hasSimilar(entry: SpireEntry): boolean {
+    return this.#others.has(similarity(entry));
+  }
+}
+
+/** SPIRE makes no two entries of which these are equal. */
+const similarity = ({ parentId, spiffeId, selectors }: SpireEntry): string =>
+  [parentId, spiffeId, ...[...selectors].sort()].join("\n");
+
+export interface RegistrationPlan {
+  readonly create: readonly SpireEntry[];
+  readonly update: readonly SpireEntry[];
+  /** Ours, and wanted no more. */
+  readonly surplus: readonly SpireEntry[];
+  /** Wanted and not there, since no agent of their node is known. */
+  readonly waiting: readonly EntryToBe[];
+  /** Wanted, and there as entries of somebody else. */
+  readonly elsewhere: number;
+}
+
+/** What would make the server's entries the wanted ones. What it has and cannot be judged stays. */
+export function registrationPlan(
+  wanted: ReadonlyMap<string, EntryToBe>,
+  registered: RegisteredEntries,
+): RegistrationPlan {
+  const create: SpireEntry[] = [];
+  const update: SpireEntry[] = [];
+  const waiting: EntryToBe[] = [];
+  let elsewhere = 0;
+  for (const entry of wanted.values()) {
+    if (registered.agrees(entry)) continue;
+    const before = registered.own.get(entry.id);
+    const parentId = entry.parentId ?? before?.parentId;
+    if (parentId === undefined) waiting.push(entry);
+    else if (before !== undefined) update.push(entryOf(entry, parentId));
+    else if (registered.hasSimilar(entryOf(entry, parentId))) elsewhere += 1;
+    else create.push(entryOf(entry, parentId));
+  }
+  const surplus = [...registered.own.values()].filter(({ id }) => !wanted.has(id));
+  return { create, update, surplus, waiting, elsewhere };
+}
+
+const entryOf = (entry: EntryToBe, parentId: string): SpireEntry => ({
+  ...entry,
+  parentId,
+  admin: false,
+  downstream: false,
+  expiresAt: undefined,
+});
+
+function same(a: SpireEntry, b: SpireEntry): boolean {
+  return (
+    TEXTS.every((field) => a[field] === b[field]) &&
+    sameList(a.selectors, b.selectors) &&
+    sameList(a.federatesWith, b.federatesWith) &&
+    sameList(a.dnsNames, b.dnsNames)
+  );
+}
+
+const TEXTS = ["spiffeId", "parentId", "x509SvidTtlSeconds", "admin", "downstream", "expiresAt", "hint"] as const;
+
+/** No order counts: a server's is its own. */
+function sameList(a: readonly string[], b: readonly string[]): boolean {
+  const equal = (left: readonly string[], right: readonly string[]): boolean =>
+    left.every((text, at) => text === right[at]);
+  return a.length === b.length && (equal(a, b) || equal([...a].sort(), [...b].sort()));
+}
+
+/** How much may be removed at once: so many entries always, beyond that a share of ours. */
+export interface RemovalLimits {
+  readonly atLeast: number;
+  /** 0 to 1. */
+  readonly share: number;
+}
+
+export interface Removals {
+  readonly remove: readonly SpireEntry[];
+  /** Of so many nobody would have their identity any more: too many at once to be believed. */
+  readonly held: number;
+}
+
+/**
+ * What of the surplus goes in one round. Pods that are replaced leave their identities to others; that many identities
+ * end at once is rather a mistake, of ours or of whoever we have the pods from: then none of those goes.
+ */
+export function removals(
+  surplus: readonly SpireEntry[],
+  wanted: ReadonlyMap<string, EntryToBe>,
+  ownCount: number,
+  { atLeast, share }: RemovalLimits,
+): Removals {
+  if (surplus.length === 0) return { remove: [], held: 0 };
+  const most = Math.max(atLeast, Math.ceil(share * ownCount));
+  const had = new Set(Array.from(wanted.values(), ({ spiffeId }) => spiffeId));
+  const ending = surplus.filter(({ spiffeId }) => !had.has(spiffeId));
+  const held = ending.length > most;
+  const going = held ? surplus.filter(({ spiffeId }) => had.has(spiffeId)) : surplus;
+  return { remove: going.slice(0, most), held: held ? ending.length : 0 };
+}
