@@ -50,7 +50,7 @@ const layerOf = (path: string) => layers.find((layer) => layer.at.test(path))!;
 
 /** Generated codecs, only for those who turn messages into values. */
 const mayImportCodecs =
-  /^(xds\/(wire|dial)|xds\/types\/[\w-]+|xds\/envoy\/[\w-]+|ca\/(service|client)|gateway\/secrets|spire\/(?:server-api|agent-api)|demo\/spire\/[\w-]+|peering\/dial)\.ts$/;
+  /^(xds\/(wire|dial)|xds\/types\/[\w-]+|xds\/envoy\/[\w-]+|ca\/(service|client)|gateway\/secrets|spire\/(?:server|agent)-(?:api|messages)|demo\/spire\/[\w-]+|peering\/dial)\.ts$/;
 
 const onlyThroughHost: readonly [RegExp, string][] = [
   [/\bDate\.now\(|new Date\(\)|performance\.now\(/, "host.clock"],

@@ -21,22 +21,40 @@ export class Turns {
     this.#limits = limits;
   }
 
+  get taken(): number {
+    return this.#taken;
+  }
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
   /**
    * Resolves when it is the caller's turn, which ends when the result is disposed: once.
-   * @throws MeshError `unavailable` if too many wait, or it took too long.
+   * @throws MeshError `unavailable` if too many wait, it took too long, or `signal` aborted before.
    */
-  take(): Promise<Disposable> {
+  take(signal?: AbortSignal): Promise<Disposable> {
+    if (signal?.aborted === true) return Promise.reject(busy("whoever wanted a turn has given up"));
     if (this.#taken < this.#limits.atOnceMax) return Promise.resolve(this.#begin());
     if (this.#waiting.size >= this.#limits.waitingMax) return Promise.reject(busy("too many wait already"));
     return new Promise((resolve, reject) => {
-      const admit = (): void => {
+      const leave = (): void => {
+        this.#waiting.delete(admit);
         timer[Symbol.dispose]();
+        signal?.removeEventListener("abort", abandon);
+      };
+      const refuse = (why: string): void => {
+        leave();
+        reject(busy(why));
+      };
+      const admit = (): void => {
+        leave();
         resolve(this.#begin());
       };
-      const timer = this.#clock.after(this.#limits.waitMs, () => {
-        this.#waiting.delete(admit);
-        reject(busy(`no turn came within ${this.#limits.waitMs} ms`));
-      });
+      const abandon = (): void => refuse("whoever waited for a turn has given up");
+      const timer = this.#clock.after(this.#limits.waitMs, () =>
+        refuse(`no turn came within ${this.#limits.waitMs} ms`),
+      );
+      signal?.addEventListener("abort", abandon, { once: true });
       this.#waiting.add(admit);
     });
   }
@@ -49,9 +67,7 @@ export class Turns {
   #end(): void {
     this.#taken -= 1;
     const [next] = this.#waiting;
-    if (next === undefined) return;
-    this.#waiting.delete(next);
-    next();
+    next?.();
   }
 }
 
