@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { before, test } from "mocha";
-import { readBundles, writeBundles } from "../../src/spire/bundle-memory.ts";
+import { readBundles, writeBundles } from "../../src/spire/remembered-bundles.ts";
 import { type SaidBundle, SpireBundles } from "../../src/spire/bundles.ts";
 import { TestHost } from "../kits/test-host.ts";
 import { derOf, TestAuthority } from "../kits/tls.ts";

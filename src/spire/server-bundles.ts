@@ -6,7 +6,7 @@ import type { SpireServer } from "./spire.ts";
 /** As often as SPIRE's own servers ask the ones above them (contract identity.md 1.3). */
 export const BUNDLES_EVERY_MS = 5_000;
 
-export interface BundleReaderOptions {
+export interface ServerBundlesOptions {
   /** False where our identity may not list them: whoever else knows says them. */
   readonly federated: boolean;
   /** Called after `troubles` may have changed. */
@@ -14,11 +14,11 @@ export interface BundleReaderOptions {
 }
 
 /** Asks SPIRE's server for its bundles again and again; one answer is awaited before the next is asked for. */
-export class BundleReader {
+export class ServerBundles {
   readonly #host: Host;
   readonly #server: Pick<SpireServer, "bundle" | "federatedBundles">;
   readonly #bundles: SpireBundles;
-  readonly #options: BundleReaderOptions;
+  readonly #options: ServerBundlesOptions;
   readonly #readAt: Gauge;
   #timer: Disposable | undefined;
   #reading: Promise<void> | undefined;
@@ -30,7 +30,7 @@ export class BundleReader {
     host: Host,
     server: Pick<SpireServer, "bundle" | "federatedBundles">,
     bundles: SpireBundles,
-    options: BundleReaderOptions,
+    options: ServerBundlesOptions,
   ) {
     this.#host = host;
     this.#server = server;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
 import { MeshError } from "../../src/errors.ts";
-import { BUNDLES_EVERY_MS, BundleReader } from "../../src/spire/bundle-reader.ts";
+import { BUNDLES_EVERY_MS, ServerBundles } from "../../src/spire/server-bundles.ts";
 import { SpireBundles } from "../../src/spire/bundles.ts";
 import type { SpireBundle } from "../../src/spire/spire.ts";
 import { TestHost } from "../kits/test-host.ts";
@@ -29,7 +29,7 @@ async function lab(federated = true) {
     federatedBundles: () => server.others(),
   };
   const bundles = new SpireBundles(host, { trustDomain, onChange: () => {}, onFaults: () => {} });
-  const reader = new BundleReader(host, server, bundles, { federated, onTroubles: () => {} });
+  const reader = new ServerBundles(host, server, bundles, { federated, onTroubles: () => {} });
   const names = () => Array.from(bundles.bundles.entries(), ([name]) => name).sort();
   return { host, server, bundles, reader, names, said, first: first!, second: second! };
 }
