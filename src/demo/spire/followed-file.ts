@@ -1,0 +1,80 @@
+import { readFile } from "node:fs/promises";
+import { messageOf } from "../../errors.ts";
+import type { Host } from "../../host.ts";
+import { writeWhole } from "../../whole-file.ts";
+
+/** An editor's save shows soon, and a small file costs nothing to read. */
+const LOOK_MS = 250;
+
+/** A file that we write and others may edit while we run. */
+export class FollowedFile implements AsyncDisposable {
+  readonly #host: Host;
+  readonly #path: string;
+  readonly #read: (text: string) => void;
+  #seen: string | undefined;
+  #complaint: string | undefined;
+  #timer: Disposable | undefined;
+  #work: Promise<void> = Promise.resolve();
+  #closed = false;
+
+  /** @param read takes a text that changed; it throws if it cannot, and what it said before holds. */
+  constructor(host: Host, path: string, read: (text: string) => void) {
+    this.#host = host;
+    this.#path = path;
+    this.#read = read;
+  }
+
+  /** Looks now, and from then on four times a second. */
+  async follow(): Promise<void> {
+    await this.look();
+    if (this.#closed) return;
+    this.#timer = this.#host.clock.after(LOOK_MS, () => void this.follow());
+  }
+
+  /** Resolves when it has been read, or was not there. Never rejects. */
+  look(): Promise<void> {
+    return this.#next(async () => {
+      const before = this.#seen;
+      const text = await readFile(this.#path, "utf8").catch(() => undefined);
+      // What we have said meanwhile will be in the file, and not what it said before.
+      if (text !== undefined && text !== before && this.#seen === before) this.#take(text);
+    });
+  }
+
+  /** Resolves when it is written. */
+  write(text: string): Promise<void> {
+    this.#seen = text;
+    return this.#next(async () => {
+      // What was said since is written by another.
+      if (this.#seen === text) await writeWhole(this.#path, text);
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    this.#timer?.[Symbol.dispose]();
+    await this.#work;
+  }
+
+  /** A text that is written piece by piece cannot be read at first. */
+  #take(text: string): void {
+    const before = this.#seen;
+    this.#seen = text;
+    try {
+      this.#read(text);
+      this.#complaint = undefined;
+    } catch (thrown) {
+      this.#seen = before;
+      const why = messageOf(thrown);
+      if (why !== this.#complaint)
+        this.#host.log.scope("spire").warn("file cannot be read; what it said before holds", { path: this.#path, why });
+      this.#complaint = why;
+    }
+  }
+
+  #next(task: () => Promise<void>): Promise<void> {
+    const done = this.#work.then(task);
+    this.#work = done.catch(() => {});
+    return done;
+  }
+}
