@@ -20,9 +20,16 @@ export interface GatewayConfig {
   readonly priorityClass: string | undefined;
   /** Where proxies find their control plane; undefined for the Service of our revision. */
   readonly discoveryAddress: string | undefined;
-  /** Where their pods find SPIRE's socket: a CSI volume, or a folder of the node; undefined if they need none. */
-  readonly spire: "csi" | { readonly hostPath: string } | undefined;
+  /** How their pods reach SPIRE's agent, which then gives them their identities; undefined if it does not. */
+  readonly spire: GatewaySpire | undefined;
 }
+
+export type GatewaySpire =
+  /** The Workload API, by a CSI volume, or in a folder of the node. */
+  | "csi"
+  | { readonly hostPath: string }
+  /** The DelegatedIdentity API: a socket of the node. */
+  | { readonly adminSocket: string };
 
 type Quantities = Readonly<Record<string, string>>;
 
@@ -60,8 +67,13 @@ export const GATEWAY_SETTINGS = {
   discoveryAddress: { variable: "GATEWAY_DISCOVERY_ADDRESS" },
   spire: setting(
     "--gateway-spire <how>",
-    "mounts SPIRE's socket: csi, a folder of the node, or off; off by default",
+    "identities from SPIRE: csi, its agent's folder on the node, or off; off by default",
     "GATEWAYS_SPIRE_WORKLOADS",
+  ),
+  spireAdmin: setting(
+    "--gateway-spire-admin <socket>",
+    "likewise, as delegates of its agent: its admin socket on the node",
+    "GATEWAY_SPIRE_ADMIN_SOCKET",
   ),
 } as const satisfies Readonly<Record<string, Setting>>;
 
@@ -89,7 +101,10 @@ export function loadGatewayConfig(options: Options, environment: Environment): G
       undefined,
     ),
     discoveryAddress: read("discoveryAddress", addressOf, undefined),
-    spire: read("spire", spireOf, undefined),
+    spire: spireIn(
+      given(GATEWAY_SETTINGS.spire, options, environment),
+      given(GATEWAY_SETTINGS.spireAdmin, options, environment),
+    ),
   };
 }
 
@@ -119,6 +134,16 @@ function quantitiesOf(value: Given): Quantities {
 
 const addressOf = (value: Given): string =>
   matching(value, /^[a-z0-9.-]+:[0-9]{1,5}$/, "give host and port, as istiod.istio-system.svc:15012");
+
+/** The chart's `gateways.spire.workloads: true` asks for SPIRE, and whoever names the socket says how. */
+function spireIn(how: Given | undefined, admin: Given | undefined): GatewayConfig["spire"] {
+  const spire = how && spireOf(how);
+  if (admin === undefined || (how !== undefined && spire === undefined)) return spire;
+  if (typeof spire === "object" || how?.text === "csi")
+    return refuse(admin, `${how!.from} already says where SPIRE's socket is; give the one or the other`);
+  const right = "give the agent's admin_socket_path on the node, as /run/spire/agent/sockets/admin.sock";
+  return { adminSocket: matching(admin, /^\/[^\0]+\/[^/\0]+$/, right) };
+}
 
 function spireOf(value: Given): GatewayConfig["spire"] {
   if (/^\/[^\0]+$/.test(value.text)) return { hostPath: value.text };

@@ -79,7 +79,8 @@ function addressOf(value: Given): SpireAddress {
   return { kind: "tcp", host, port: Number(port) };
 }
 
-function socketOf(value: Given): string {
+/** The path of a socket, with or without `unix:`. @throws UsageError */
+export function socketOf(value: Given): string {
   const [, path] = SOCKET.exec(value.text) ?? [];
   return path ?? refuse(value, "give the path of a socket, as unix:///run/spire/agent-sockets/spire-agent.sock");
 }

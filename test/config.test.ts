@@ -58,6 +58,11 @@ test("variables of istiod mean what they mean there", () => {
       { gateways: { ...standard.gateways, makesClasses: false } },
     ],
     [{ GATEWAYS_SPIRE_WORKLOADS: "true" }, { gateways: { ...standard.gateways, spire: "csi" } }],
+    [
+      { GATEWAYS_SPIRE_WORKLOADS: "true", GATEWAY_SPIRE_ADMIN_SOCKET: "/run/spire/admin.sock" },
+      { gateways: { ...standard.gateways, spire: { adminSocket: "/run/spire/admin.sock" } } },
+    ],
+    [{ GATEWAYS_SPIRE_WORKLOADS: "false", GATEWAY_SPIRE_ADMIN_SOCKET: "/run/spire/admin.sock" }, {}],
     [{ WORKLOAD_IDENTITY: "external" }, { spire: { ...standard.spire, identity: "external" } }],
     [
       { SPIRE_SERVER_ADDRESS: "unix:/run/spire/api.sock" },
@@ -171,6 +176,16 @@ test("a value that cannot be is refused with the place, the value and what would
     ],
     [{}, { PILOT_CA_CERT_CONFIGMAP: "Root" }, /^PILOT_CA_CERT_CONFIGMAP is "Root": give the name of a ConfigMap/],
     [{ log_output_level: "ads:loud" }, {}, /^--log_output_level has "ads:loud": the level must be one of/],
+    [
+      { gatewaySpireAdmin: "admin.sock" },
+      {},
+      /--gateway-spire-admin is "admin.sock": give the agent's admin_socket_path/,
+    ],
+    [
+      { gatewaySpire: "csi" },
+      { GATEWAY_SPIRE_ADMIN_SOCKET: "/s/a.sock" },
+      /SOCKET is .*--gateway-spire already says where/,
+    ],
   ];
   for (const [options, environment, message] of refused)
     assert.throws(
@@ -209,6 +224,7 @@ test("every flag of the config has an effect", () => {
     "gateway-requests": "cpu=1",
     "gateway-limits": "none",
     "gateway-spire": "csi",
+    "gateway-spire-admin": "/run/spire/admin.sock",
     identity: "external",
     "spire-server": "unix:///run/spire/server.sock",
     "spire-agent": "unix:///run/spire/agent.sock",

@@ -21,9 +21,9 @@ const layers: readonly { name: string; at: RegExp; mayImport: readonly string[] 
   { name: "grpc", at: /^grpc\//, mayImport: [] },
   { name: "xds", at: /^xds\//, mayImport: ["collection", "model", "grpc"] },
   { name: "ca", at: /^ca\//, mayImport: ["collection", "grpc"] },
-  // The process beside a gateway's Envoy: a client of the CA, and a server of secrets to that Envoy alone.
-  { name: "gateway", at: /^gateway\//, mayImport: ["grpc", "xds", "ca"] },
   { name: "spire", at: /^spire\//, mayImport: ["collection", "ca"] },
+  // The process beside a gateway's Envoy: a client of the CA or of SPIRE's agent, and a server of secrets to that Envoy alone.
+  { name: "gateway", at: /^gateway\//, mayImport: ["grpc", "xds", "ca", "spire"] },
   { name: "peering", at: /^peering\//, mayImport: ["collection", "model", "xds"] },
   // Why a name has no endpoints: of what the registry keeps and what links and grants say, with no I/O of its own.
   { name: "explain", at: /^explain\//, mayImport: ["collection", "model", "kube", "registry", "peering"] },

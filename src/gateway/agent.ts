@@ -5,20 +5,22 @@ import type { Host, Logger } from "../host.ts";
 import type { PrometheusMetrics } from "../prometheus.ts";
 import { parseServiceAccountId } from "../spiffe.ts";
 import { writeWhole } from "../whole-file.ts";
-import { askCa, hostAndPort } from "./ask-ca.ts";
+import { hostAndPort } from "./ask-ca.ts";
 import { envoyBootstrap, nodeId } from "./bootstrap.ts";
 import { drainEnvoy } from "./drain.ts";
 import { type EnvoyAdmin, envoyAdmin } from "./envoy-admin.ts";
 import { whyEnvoyIsNotReady } from "./envoy-health.ts";
 import { EnvoyProcess } from "./envoy-process.ts";
+import type { IdentityKeeper } from "./held-svid.ts";
 import { HealthPorts } from "./health-ports.ts";
 import { endLeftoverEnvoy } from "./leftover-envoy.ts";
+import { asksForEnvoy, identityKeeper } from "./identity-source.ts";
+import { processWithArgument } from "./process-table.ts";
 import { RootFile } from "./root-file.ts";
 import { SecretService } from "./secret-service.ts";
 import { refuseRunDir, serveSecrets } from "./secret-socket.ts";
 import { controlPlaneRootSecret, workloadSecret } from "./secrets.ts";
 import { anyAddress, type GatewaySettings } from "./settings.ts";
-import { SvidKeeper } from "./svid-keeper.ts";
 import type { Svid } from "./svid.ts";
 
 export type AgentHost = Host & { readonly metrics: PrometheusMetrics };
@@ -37,7 +39,7 @@ export class GatewayAgent {
   readonly #settings: GatewaySettings;
   readonly #admin: EnvoyAdmin;
   readonly #secrets: SecretService;
-  readonly #keeper: SvidKeeper;
+  readonly #identity: IdentityKeeper;
   readonly #rootFile: RootFile;
   readonly #ports: HealthPorts;
   #secretServer: GrpcServer | undefined;
@@ -54,21 +56,19 @@ export class GatewayAgent {
   readonly failed: Promise<never>;
 
   constructor(host: AgentHost, settings: GatewaySettings) {
-    const { ca, controlPlaneName, tokenFile, place, certificateTtlSeconds: ttlSeconds, serviceAccount } = settings;
     this.#host = host;
     this.#log = host.log.scope("gateway");
     this.#settings = settings;
     this.#admin = envoyAdmin(settings.envoyPorts.admin);
     this.#secrets = new SecretService(host);
     this.#rootFile = new RootFile(host, settings.rootFile, (roots) => this.#useRoots(roots));
-    const { cluster, namespace } = place;
-    const trustDomain = () => settings.trustDomain ?? this.#keeper.svid?.trustDomain;
-    const account = { namespace, serviceAccount, trustDomain };
-    const authority = { address: ca, serverName: controlPlaneName, tokenFile, cluster, ttlSeconds, ...account };
-    const ask = (signal: AbortSignal): Promise<Svid> => askCa(host, authority, this.#rootFile, signal);
-    this.#keeper = new SvidKeeper(host, ask, (svid) => this.#useSvid(svid));
+    this.#identity = identityKeeper(host, settings, {
+      rootFile: this.#rootFile,
+      envoyPid: () => this.#envoyPid(),
+      useSvid: (svid) => this.#useSvid(svid),
+    });
     this.#ports = new HealthPorts(host, {
-      address: anyAddress(place),
+      address: anyAddress(settings.place),
       readyPort: settings.readyPort,
       metricsPort: settings.metricsPort,
       whyNotReady: () => this.whyNotReady(),
@@ -92,9 +92,6 @@ export class GatewayAgent {
    * @throws MeshError if a port, the socket or the run folder cannot be had; nothing is left open then.
    */
   async start(): Promise<void> {
-    const { spiffeEndpoint } = this.#settings;
-    if (spiffeEndpoint !== undefined)
-      this.#log.warn("the SPIRE agent is not asked: our identity is of the mesh's own CA", { spiffeEndpoint });
     try {
       await this.#ports.listen();
       this.#secretServer = await serveSecrets(this.#host, this.#secrets, this.#path(SECRETS_SOCKET));
@@ -102,9 +99,11 @@ export class GatewayAgent {
       await this.close();
       throw thrown;
     }
+    const { spire } = this.#settings;
+    if (spire !== undefined && asksForEnvoy(this.#settings)) this.#begin(spire.serviceAccount);
     await this.#rootFile.follow();
     // With roots it was asked; without them, this is how the reason gets known.
-    if (!this.#rootFile.known) this.#keeper.renew();
+    if (!this.#rootFile.known) this.#identity.renew();
     this.#look = this.#host.clock.after(FIRST_LOOK_MS, () => void this.#tellReadiness());
   }
 
@@ -140,14 +139,14 @@ export class GatewayAgent {
     this.#stopping = true;
     this.#look?.[Symbol.dispose]();
     this.#rootFile.close();
-    this.#keeper.close();
+    this.#identity.close();
     await this.#bootstrapping;
     await this.#envoy?.stop(this.#host.clock);
     await Promise.all([this.#ports.close(), this.#secretServer?.close(0)]);
   }
 
   async #whyUnfit(): Promise<string | undefined> {
-    const why = this.#keeper.whyNone() ?? this.#whyNotStarted();
+    const why = this.#identity.whyNone() ?? this.#rootFile.whyNone() ?? this.#whyNotStarted();
     if (why !== undefined) return why;
     const whyNot = await whyEnvoyIsNotReady(this.#admin, hostAndPort(this.#settings.xds));
     this.#wasReady ||= whyNot === undefined;
@@ -155,24 +154,29 @@ export class GatewayAgent {
   }
 
   #whyNotStarted(): string | undefined {
-    return this.#bootstrapped ? undefined : (this.#keeper.whyNone() ?? "Envoy's bootstrap is being written");
+    return this.#bootstrapped ? undefined : (this.#identity.whyNone() ?? "Envoy's bootstrap is being written");
   }
 
   #useRoots(roots: string): void {
     const { controlPlaneName, xds } = this.#settings;
     this.#secrets.set(controlPlaneRootSecret(roots, controlPlaneName ?? xds.host));
     // What we show must lead to a root that others trust now.
-    this.#keeper.renew();
+    this.#identity.renew();
   }
 
   #useSvid(svid: Svid): void {
     this.#secrets.set(workloadSecret(svid));
-    this.#bootstrapping ??= this.#bootstrap(svid).catch((thrown: unknown) => this.#fail(MeshError.from(thrown)));
+    this.#begin(parseServiceAccountId(svid.spiffeId).serviceAccount);
   }
 
-  async #bootstrap({ spiffeId }: Svid): Promise<void> {
+  #begin(serviceAccount: string): void {
+    this.#bootstrapping ??= this.#bootstrap(serviceAccount).catch((thrown: unknown) =>
+      this.#fail(MeshError.from(thrown)),
+    );
+  }
+
+  async #bootstrap(serviceAccount: string): Promise<void> {
     const { place, xds, controlPlaneName, envoyPorts: ports, limits, envoy, runDir } = this.#settings;
-    const { serviceAccount } = parseServiceAccountId(spiffeId);
     const secretsSocket = this.#path(SECRETS_SOCKET);
     const name = controlPlaneName ?? xds.host;
     const options = { place, serviceAccount, xds, controlPlaneName: name, secretsSocket, ports, limits };
@@ -208,6 +212,12 @@ export class GatewayAgent {
     }
     this.#whyNotReady = why;
     this.#look = this.#host.clock.after(LOOK_MS, () => void this.#tellReadiness());
+  }
+
+  /** Of ours, or of the one that another container or another service of this machine has started. */
+  #envoyPid(): number | undefined {
+    const { envoy } = this.#settings;
+    return envoy === undefined ? processWithArgument(this.#path(BOOTSTRAP_FILE)) : this.#envoy?.pid;
   }
 
   #path(name: string): string {

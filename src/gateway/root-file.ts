@@ -32,12 +32,17 @@ export class RootFile {
   /** In PEM. @throws MeshError with what is wrong with the file, while none could be read. */
   get roots(): string {
     if (this.#roots !== undefined) return this.#roots;
-    throw new MeshError("absent", this.#failure ?? `${this.path} was not read yet`);
+    throw new MeshError("absent", this.whyNone()!);
   }
 
   /** True once some could be read. */
   get known(): boolean {
     return this.#roots !== undefined;
+  }
+
+  /** Why none are known; undefined once they are. */
+  whyNone(): string | undefined {
+    return this.known ? undefined : (this.#failure ?? `${this.path} was not read yet`);
   }
 
   /** Reads the file, now and every few seconds. */

@@ -6,6 +6,7 @@ import { type LogLevels, parseLogLevels } from "../log-levels.ts";
 import { isClusterId } from "../names.ts";
 import { type Given, given, matching, portOf, refuse, setting, type Setting } from "../settings.ts";
 import { isTrustDomain } from "../spiffe.ts";
+import { GATEWAY_SPIRE_SETTINGS, loadSpireSource, type SpireSource } from "./spire-settings.ts";
 
 /** The longest `--drain`. */
 export const DRAIN_MS_MAX = 3_600_000;
@@ -33,7 +34,6 @@ const SETTINGS = {
   envoyLogLevel: setting("--envoy-log-level <level>", "of Envoy; warning by default", "ENVOY_LOG_LEVEL"),
   drain: setting("--drain <duration>", "for connections, when stopped; 30s by default", "DRAIN_DURATION"),
   drainKey: { variable: "DRAIN_KEY" },
-  spiffeEndpoint: { variable: "SPIFFE_ENDPOINT_SOCKET" },
   connectionsMax: setting("--connections-max <count>", "open ones; 50000 by default", "ENVOY_CONNECTIONS_MAX"),
   memory: setting("--memory <bytes>", "that Envoy may take; no limit by default", "ENVOY_MEMORY"),
   readyPort: setting("--ready-port <port>", "readiness and liveness; 15021 by default"),
@@ -43,15 +43,11 @@ const SETTINGS = {
   logLevels: setting("--log_output_level <levels>", "as default:info,gateway:debug; info by default"),
 } as const;
 
+const ALL_SETTINGS = [SETTINGS, GATEWAY_SPIRE_SETTINGS].flatMap((settings) => Object.values<Setting>(settings));
 const LOG_AS_JSON: Flag = { flags: "--log_as_json", description: "log lines as JSON objects" };
 
-export const GATEWAY_FLAGS: readonly Flag[] = [
-  ...Object.values<Setting>(SETTINGS).flatMap(({ flag }) => flag ?? []),
-  LOG_AS_JSON,
-];
-export const GATEWAY_VARIABLES: readonly string[] = Object.values<Setting>(SETTINGS).flatMap(
-  ({ variable }) => variable ?? [],
-);
+export const GATEWAY_FLAGS: readonly Flag[] = [...ALL_SETTINGS.flatMap(({ flag }) => flag ?? []), LOG_AS_JSON];
+export const GATEWAY_VARIABLES: readonly string[] = ALL_SETTINGS.flatMap(({ variable }) => variable ?? []);
 
 /** A control plane, as it is dialled. */
 export interface ControlPlaneAddress {
@@ -113,8 +109,8 @@ export interface GatewaySettings {
   readonly drainMs: number;
   /** Who asks for /drain/<key> at `metricsPort` has us drain; undefined for nobody. */
   readonly drainKey: string | undefined;
-  /** Of a SPIRE agent. */
-  readonly spiffeEndpoint: string | undefined;
+  /** Who gives us our identity; undefined for the CA. */
+  readonly spire: SpireSource | undefined;
   readonly readyPort: number;
   readonly metricsPort: number;
   readonly log: { readonly levels: LogLevels; readonly asJson: boolean };
@@ -138,19 +134,20 @@ export function loadGatewaySettings(options: Options, environment: Environment):
   };
   const need = <T>(name: "gateway" | "pod" | "namespace" | "address", parse: (value: Given) => T): T =>
     read(name, parse, undefined) ?? missing(SETTINGS[name]);
+  const own = { pod: need("pod", labelOf), namespace: need("namespace", labelOf) };
+  const serviceAccount = read("serviceAccount", labelOf, undefined);
   const ca = read("ca", addressOf, { host: "istiod.istio-system.svc", port: 15012 });
   return {
     place: {
       gateway: need("gateway", labelOf),
-      pod: need("pod", labelOf),
-      namespace: need("namespace", labelOf),
+      ...own,
       address: need("address", podAddressOf),
       cluster: read("cluster", clusterOf, "Kubernetes"),
       network: read("network", clusterOf, ""),
       clusterDomain: read("clusterDomain", labelOf, "cluster.local"),
       locality: localityOf(read("locality", ({ text }) => text, "")),
     },
-    serviceAccount: read("serviceAccount", labelOf, undefined),
+    serviceAccount,
     trustDomain: read("trustDomain", trustDomainOf, undefined),
     ca,
     xds: read("xds", addressOf, ca),
@@ -175,7 +172,7 @@ export function loadGatewaySettings(options: Options, environment: Environment):
     },
     drainMs: read("drain", drainOf, 30_000),
     drainKey: read("drainKey", (value) => matching(value, /^[\w.-]{8,128}$/, KEY_RIGHT), undefined),
-    spiffeEndpoint: read("spiffeEndpoint", ({ text }) => text, undefined),
+    spire: loadSpireSource({ ...own, serviceAccount }, options, environment),
     readyPort: read("readyPort", portOf, 15021),
     metricsPort: read("metricsPort", portOf, 15020),
     log: {

@@ -1,5 +1,6 @@
 import { MeshError } from "../errors.ts";
-import type { Counter, EpochMs, Gauge, Host, Logger } from "../host.ts";
+import type { EpochMs, Host, Logger } from "../host.ts";
+import { HeldSvid, type IdentityKeeper, textOf } from "./held-svid.ts";
 import type { Svid } from "./svid.ts";
 
 /** Asks for an identity with a new key; must end when `signal` aborts. */
@@ -16,26 +17,24 @@ const RENEWAL = { share: 0.5, spread: 0.1 };
 /** The wall clock can jump, and timers stand still while a machine sleeps: nothing waits longer without a look at it. */
 const LOOK_MS = 60_000;
 
+const CA = { none: "there is no certificate yet", silent: "the CA has not answered", late: "it is being renewed" };
+
 /**
- * Keeps us an identity: gets one, renews it, tries again for as long as that fails. The old one is served until there is
+ * Keeps us an identity of the mesh's own: gets one, renews it, tries again for as long as that fails. The old one is served until there is
  * another, whatever happens; that it has ended, or is about to, is said. No I/O.
  */
-export class SvidKeeper {
+export class SvidKeeper implements IdentityKeeper {
   readonly #host: Host;
   readonly #log: Logger;
   readonly #ask: AskForSvid;
   readonly #onSvid: (svid: Svid) => void;
-  readonly #requests: Counter;
-  readonly #expiry: Gauge;
-  #svid: Svid | undefined;
-  #failure: string | undefined;
+  readonly #held: HeldSvid;
   #failures = 0;
   #dueAt: EpochMs = 0;
   #timer: Disposable | undefined;
   #asking: AbortController | undefined;
   /** Somebody wants another one, which the request that is under way may not give. */
   #askAgain = false;
-  #saidEnded = false;
   #closed = false;
 
   constructor(host: Host, ask: AskForSvid, onSvid: (svid: Svid) => void) {
@@ -43,26 +42,15 @@ export class SvidKeeper {
     this.#log = host.log.scope("gateway");
     this.#ask = ask;
     this.#onSvid = onSvid;
-    const { metrics } = host;
-    this.#requests = metrics.counter("gateway_certificate_requests_total", "Certificates that we asked for.", [
-      "result",
-    ]);
-    this.#expiry = metrics.gauge(
-      "gateway_certificate_expiry_timestamp_seconds",
-      "When the certificate that we show ends, in Unix seconds.",
-    );
+    this.#held = new HeldSvid(host, CA);
   }
 
   get svid(): Svid | undefined {
-    return this.#svid;
+    return this.#held.svid;
   }
 
-  /** Why we have no identity that anybody would believe; undefined if we have. */
   whyNone(): string | undefined {
-    const svid = this.#svid;
-    if (svid === undefined) return `there is no certificate yet: ${this.#failure ?? "the CA has not answered"}`;
-    if (svid.notAfter > this.#host.clock.now()) return undefined;
-    return `the certificate of ${svid.spiffeId} ended at ${textOf(svid.notAfter)}: ${this.#failure ?? "it is being renewed"}`;
+    return this.#held.whyNone();
   }
 
   /** Asks now, even if what we have is good for long: the roots have changed. Also the way to begin. */
@@ -99,14 +87,10 @@ export class SvidKeeper {
   #take(svid: Svid): void {
     const { clock, random } = this.#host;
     const now = clock.now();
-    this.#svid = svid;
-    this.#failure = undefined;
+    this.#held.take(svid);
     this.#failures = 0;
-    this.#saidEnded = false;
     const share = RENEWAL.share + RENEWAL.spread * (2 * random.next() - 1);
     this.#dueAt = now + Math.max(PAUSE_MS, (svid.notAfter - now) * share);
-    this.#requests.add(1, { result: "issued" });
-    this.#expiry.set(Math.floor(svid.notAfter / 1000));
     const { spiffeId } = svid;
     this.#log.info("we have a certificate", { spiffeId, until: textOf(svid.notAfter), renewal: textOf(this.#dueAt) });
     this.#onSvid(svid);
@@ -116,33 +100,23 @@ export class SvidKeeper {
     const { clock, random } = this.#host;
     const { message } = MeshError.from(thrown);
     const rangeMs = Math.min(RETRY.longestMs, RETRY.firstMs * 2 ** Math.min(this.#failures, 10));
-    const held = this.#svid;
+    const held = this.#held.svid;
     const now = clock.now();
     // A short life must not end within one pause.
     const leftMs = held === undefined || held.notAfter <= now ? Infinity : Math.max(PAUSE_MS, held.notAfter - now);
     const waitMs = Math.min(leftMs, rangeMs * (1 + RETRY.spread * (2 * random.next() - 1)));
     this.#failures += 1;
-    this.#failure = message;
     this.#dueAt = now + waitMs;
-    this.#requests.add(1, { result: "failed" });
-    const until = held === undefined ? "we have none" : `the old one is good until ${textOf(held.notAfter)}`;
+    this.#held.failed(message);
+    const { until } = this.#held;
     this.#log.error(`no new certificate: ${message}`, { retryMs: Math.round(waitMs), failures: this.#failures, until });
   }
 
   #wait(): void {
     if (this.#closed) return;
     const now = this.#host.clock.now();
-    const svid = this.#svid;
-    if (svid !== undefined && svid.notAfter <= now && !this.#saidEnded) {
-      this.#saidEnded = true;
-      this.#log.error("our certificate has ended: callers refuse us until there is another", {
-        spiffeId: svid.spiffeId,
-        ended: textOf(svid.notAfter),
-      });
-    }
+    this.#held.tellEnd();
     if (this.#dueAt <= now) void this.#request();
     else this.#timer = this.#host.clock.after(Math.min(this.#dueAt - now, LOOK_MS), () => this.#wait());
   }
 }
-
-const textOf = (at: EpochMs): string => new Date(at).toISOString();

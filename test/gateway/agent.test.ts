@@ -202,9 +202,3 @@ test("only who has the key may have a gateway drained, and hears when that is do
   const { agent: other, get: ask } = await startAgent(lab, { runDir: lab.folder.at("other") });
   assert.match(await ask("/drain/undefined", other.metricsPort), /^there is/);
 });
-
-test("that a SPIRE agent is not asked is said", async () => {
-  const lab = await agentLab();
-  const { lines } = await startAgent(lab, {}, { SPIFFE_ENDPOINT_SOCKET: "unix:///run/spire.sock" });
-  assert.ok(lines.some((line) => line.includes("warn gateway: the SPIRE agent is not asked")));
-});

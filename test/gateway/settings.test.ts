@@ -65,6 +65,52 @@ test("a value that cannot be is refused with its name and what would be right", 
   assert.equal(load({ DRAIN_DURATION: "0s" }).drainMs, 0);
 });
 
+test("who asks SPIRE says over which socket, and for whom", () => {
+  const account = { SERVICE_ACCOUNT: "waypoint" };
+  const spireOf = (environment: Environment, options: Options = {}) =>
+    load({ ...account, ...environment }, options).spire;
+  assert.equal(spireOf({}), undefined);
+  assert.deepEqual(spireOf({ SPIFFE_ENDPOINT_SOCKET: "unix:///run/spire/agent.sock" }), {
+    api: "workload",
+    socket: "/run/spire/agent.sock",
+    serviceAccount: "waypoint",
+  });
+  const delegate = { SPIRE_ADMIN_SOCKET: "unix:/run/spire/admin.sock" };
+  const pod = ["k8s:ns:shop", "k8s:sa:waypoint", "k8s:pod-name:gate-1"];
+  for (const [more, asks] of [
+    [{}, pod],
+    [{ POD_UID: "0c5f" }, [...pod, "k8s:pod-uid:0c5f"]],
+    [{ SPIRE_SELECTORS: "k8s:ns:shop, unix:uid:7" }, ["k8s:ns:shop", "unix:uid:7"]],
+    [{ SPIRE_SELECTORS: "envoy" }, "envoy"],
+  ] as const)
+    assert.deepEqual(spireOf({ ...delegate, ...more }), {
+      api: "delegated",
+      socket: "/run/spire/admin.sock",
+      serviceAccount: "waypoint",
+      asks,
+    });
+});
+
+test("what cannot be asked of SPIRE is refused with what to give instead", () => {
+  const both = { SPIFFE_ENDPOINT_SOCKET: "unix:/a", SPIRE_ADMIN_SOCKET: "unix:/b" };
+  const wrong: readonly [Environment, RegExp][] = [
+    [both, /^SPIFFE_ENDPOINT_SOCKET and SPIRE_ADMIN_SOCKET both say .*: give the one or the other$/],
+    [{ SPIFFE_ENDPOINT_SOCKET: "tcp://127.0.0.1:1" }, /^SPIFFE_ENDPOINT_SOCKET is "tcp:.*": give the path of a socket/],
+    [{ SPIRE_SELECTORS: "k8s:ns:shop" }, /^SPIRE_SELECTORS is .*give --spire-admin-socket/],
+    [
+      { SPIRE_ADMIN_SOCKET: "/b", SPIRE_SELECTORS: "shop" },
+      /^SPIRE_SELECTORS is "shop": give selectors with their types/,
+    ],
+    [
+      { SPIRE_ADMIN_SOCKET: "/b", SERVICE_ACCOUNT: "" },
+      /^--service-account is missing: .*give it, or set SERVICE_ACCOUNT/,
+    ],
+    [{ SPIRE_ADMIN_SOCKET: "/b", POD_UID: "a b" }, /^POD_UID is "a b": give the UID of our pod/],
+  ];
+  for (const [environment, message] of wrong)
+    assert.throws(() => load({ SERVICE_ACCOUNT: "waypoint", ...environment }), { message });
+});
+
 test("cli.md has every flag and every variable of a gateway, and environment.md those of istio-proxy", () => {
   const read = (page: string) => readFileSync(join(import.meta.dirname, "..", "..", "..", "docs", page), "utf8");
   const flags = GATEWAY_FLAGS.map(({ flags: text }) => /--[\w-]+/.exec(text)![0]);

@@ -190,27 +190,36 @@ test("parameters that cannot be read change nothing of what is deployed, and the
   }
 });
 
-test("SPIRE's socket is mounted where it is asked for, by CSI or from the node", () => {
-  const podOf = (spire: "csi" | { hostPath: string }) => {
+test("SPIRE's socket is mounted where it is asked for, and then there is no token for the mesh's own CA", () => {
+  for (const [name, spire] of [
+    ["waypoint-spire", "csi"],
+    ["waypoint-spire-node", { hostPath: "/run/spire/agent-sockets" }],
+    ["waypoint-spire-delegate", { adminSocket: "/run/spire/agent/sockets/admin.sock" }],
+  ] as const) {
     const { of } = deployedMesh([gateway()], { spire });
-    const { template } = of(DEPLOYMENT)!.fields!["spec"] as {
-      template: { spec: Record<string, Record<string, unknown>[]> };
-    };
-    return template.spec;
-  };
-  const csi = podOf("csi");
-  assert.deepEqual(csi["volumes"]!.at(-1), { name: "spire", csi: { driver: "csi.spiffe.io", readOnly: true } });
-  const agent = csi["initContainers"]![0]!;
-  const socket = (agent["env"] as { name: string; value?: string }[]).find(
-    ({ name }) => name === "SPIFFE_ENDPOINT_SOCKET",
-  );
-  const mount = (agent["volumeMounts"] as { name: string; mountPath: string }[]).find(({ name }) => name === "spire");
-  assert.ok(socket?.value?.startsWith(`unix://${mount?.mountPath}/`));
-  assert.deepEqual(podOf({ hostPath: "/run/spire" })["volumes"]!.at(-1)?.["hostPath"], {
-    path: "/run/spire",
-    type: "Directory",
-  });
+    const deployment = of(DEPLOYMENT)!;
+    assertGolden(name, [deployment]);
+    const { template } = deployment.fields!["spec"] as { template: PodTemplate };
+    assert.equal(template.metadata.labels["istio.io/gateway-name"], "wp", "what guide 002 selects waypoints by");
+    const { volumes, initContainers } = template.spec;
+    const [agent] = initContainers;
+    const at = agent!.volumeMounts.find(({ name: volume }) => volume === "spire")?.mountPath;
+    const socket = agent!.env.find(({ name: variable }) => /^SPI(FFE|RE)_.*SOCKET$/.test(variable));
+    assert.ok(socket?.value?.startsWith(`unix://${at}/`));
+    assert.doesNotMatch(JSON.stringify(volumes), /serviceAccountToken/);
+  }
 });
+
+interface PodTemplate {
+  readonly metadata: { readonly labels: Readonly<Record<string, string>> };
+  readonly spec: {
+    readonly volumes: readonly object[];
+    readonly initContainers: readonly {
+      readonly env: readonly { readonly name: string; readonly value?: string }[];
+      readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[];
+    }[];
+  };
+}
 
 test("an account that an annotation names is its owner's, and is not made", () => {
   const annotations = { "gateway.istio.io/service-account": "edge" };

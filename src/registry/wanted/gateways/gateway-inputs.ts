@@ -1,3 +1,4 @@
+import type { GatewaySpire } from "../../../gateway-config.ts";
 import type { ClusterId, ObjectKey } from "../../../names.ts";
 import type { Collection } from "../../collection/collection.ts";
 import type { Objects } from "../../kube/objects.ts";
@@ -49,8 +50,8 @@ export interface GatewaySettings {
   /** The ConfigMap with the roots. */
   readonly rootConfigMap: string;
   readonly network: string;
-  /** Where SPIRE's socket is; undefined if the mesh's certificates are not its. */
-  readonly spire: "csi" | { readonly hostPath: string } | undefined;
+  /** How the agents reach SPIRE's; undefined if their identities are not its. */
+  readonly spire: GatewaySpire | undefined;
 }
 
 export type Quantities = Readonly<Record<string, string>>;

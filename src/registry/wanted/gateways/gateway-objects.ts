@@ -11,6 +11,8 @@ import { podSpec, type PodPlace } from "./pod-template.ts";
 import { strategicMerge } from "./strategic-merge.ts";
 
 export const GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name";
+/** What the ClusterSPIFFEID of guide 002 selects waypoints by. */
+const SPIRE_GATEWAY_NAME = "istio.io/gateway-name";
 const CLASS_NAME = "gateway.networking.k8s.io/gateway-class-name";
 const NETWORK = "topology.istio.io/network";
 const READY_PORT = 15021;
@@ -100,6 +102,7 @@ function deploymentSpec(plan: GatewayPlan, settings: GatewaySettings, place: Pod
   const replicas = plan.overlays.horizontalPodAutoscaler === undefined ? settings.replicas : undefined;
   const labels = {
     ...labelsOf(plan),
+    ...(settings.spire !== undefined && { [SPIRE_GATEWAY_NAME]: id.name }),
     "istio.io/dataplane-mode": "none",
     "sidecar.istio.io/inject": "false",
     "service.istio.io/canonical-name": id.name,

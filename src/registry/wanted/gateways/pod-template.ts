@@ -1,6 +1,7 @@
 import type { Fields } from "../../kube/fields.ts";
 import type { GatewaySettings } from "./gateway-inputs.ts";
 import type { GatewayPlan } from "./gateway-plan.ts";
+import { podIdentity } from "./pod-identity.ts";
 
 /** Both containers run as this user, so that what one writes the other may read. */
 const USER = 1337;
@@ -8,9 +9,6 @@ const RUN_DIR = "/etc/istio/proxy";
 const [READY_PORT, METRICS_PORT, STATS_PORT] = [15021, 15020, 15090];
 /** Connections have half a minute to end (the agent's default); then Kubernetes has some to spare. */
 const GRACE_SECONDS = 60;
-const TOKEN_SECONDS = 43_200;
-const SPIRE_DIR = "/run/spire/agent-sockets";
-const SPIRE_SOCKET = "spire-agent.sock";
 
 const SECURITY: Fields = {
   allowPrivilegeEscalation: false,
@@ -36,6 +34,7 @@ export interface PodPlace {
 /** What every pod of a Gateway is: stock Envoy, and the agent that starts before it and ends after it. */
 export function podSpec(plan: GatewayPlan, settings: GatewaySettings, place: PodPlace, selector: Fields): Fields {
   const { pullSecrets, priorityClass } = settings;
+  const { supplementalGroups } = podIdentity(settings.spire);
   return {
     serviceAccountName: plan.serviceAccount,
     // The agent's token is for the mesh's authority and for nobody else.
@@ -49,6 +48,7 @@ export function podSpec(plan: GatewayPlan, settings: GatewaySettings, place: Pod
       runAsNonRoot: true,
       runAsUser: USER,
       seccompProfile: { type: "RuntimeDefault" },
+      ...(supplementalGroups.length > 0 && { supplementalGroups }),
     },
     topologySpreadConstraints: ["topology.kubernetes.io/zone", "kubernetes.io/hostname"].map((topologyKey) => ({
       maxSkew: 1,
@@ -81,9 +81,8 @@ function agent(plan: GatewayPlan, settings: GatewaySettings, place: PodPlace): F
     securityContext: SECURITY,
     volumeMounts: [
       { name: "run", mountPath: RUN_DIR },
-      { name: "istio-token", mountPath: "/var/run/secrets/tokens", readOnly: true },
+      podIdentity(settings.spire).mount,
       { name: "istio-ca-root-cert", mountPath: "/var/run/secrets/istio", readOnly: true },
-      ...(settings.spire === undefined ? [] : [{ name: "spire", mountPath: SPIRE_DIR, readOnly: true }]),
     ],
   };
 }
@@ -134,7 +133,6 @@ function environment(plan: GatewayPlan, settings: GatewaySettings, place: PodPla
     RUN_DIR,
     // Every pod can reach that port at the pod's address, and none knows this that cannot see the Gateway.
     DRAIN_KEY: plan.gateway.uid,
-    ...(settings.spire !== undefined && { SPIFFE_ENDPOINT_SOCKET: `unix://${SPIRE_DIR}/${SPIRE_SOCKET}` }),
   };
   return [
     fieldOf("POD_NAME", "metadata.name"),
@@ -143,22 +141,15 @@ function environment(plan: GatewayPlan, settings: GatewaySettings, place: PodPla
     fieldOf("SERVICE_ACCOUNT", "spec.serviceAccountName"),
     ...(settings.resources.limits["memory"] === undefined ? [] : [ENVOY_MEMORY]),
     ...Object.entries(values).flatMap(([name, value]) => (value === "" ? [] : [{ name, value }])),
+    ...podIdentity(settings.spire).environment,
   ];
 }
 
 function volumes({ rootConfigMap, spire }: GatewaySettings): readonly Fields[] {
-  const token = { audience: "istio-ca", expirationSeconds: TOKEN_SECONDS, path: "istio-token" };
-  const sockets: readonly Fields[] =
-    spire === undefined
-      ? []
-      : spire === "csi"
-        ? [{ name: "spire", csi: { driver: "csi.spiffe.io", readOnly: true } }]
-        : [{ name: "spire", hostPath: { path: spire.hostPath, type: "Directory" } }];
   return [
     // The private key is only ever in memory.
     { name: "run", emptyDir: { medium: "Memory", sizeLimit: "32Mi" } },
-    { name: "istio-token", projected: { sources: [{ serviceAccountToken: token }] } },
+    podIdentity(spire).volume,
     { name: "istio-ca-root-cert", configMap: { name: rootConfigMap } },
-    ...sockets,
   ];
 }
