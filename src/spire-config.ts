@@ -1,5 +1,6 @@
 import { type Environment, type Options, UsageError } from "./command.ts";
 import { given, type Given, refuse, type Setting, setting } from "./settings.ts";
+import { loadSpireRegisterConfig, SPIRE_REGISTER_SETTINGS, type SpireRegisterConfig } from "./spire-register-config.ts";
 
 /**
  * Who signs what workloads show: our own authority; SPIRE, request by request; our own authority with a key that SPIRE
@@ -20,7 +21,12 @@ export interface SpireConfig {
   readonly agentSocket: string | undefined;
   /** What the attestor k8s_psat calls our cluster; our cluster's name if undefined. */
   readonly cluster: string | undefined;
+  readonly register: SpireRegisterConfig;
 }
+
+/** Whether it matters to us whom SPIRE knows. */
+export const usesSpire = ({ identity, register }: SpireConfig): boolean =>
+  identity !== "mesh" || register.templates !== undefined;
 
 export const SPIRE_SETTINGS = {
   identity: setting(
@@ -31,6 +37,7 @@ export const SPIRE_SETTINGS = {
   server: setting("--spire-server <address>", "SPIRE's server: host:port, or unix: and a path", "SPIRE_SERVER_ADDRESS"),
   agent: setting("--spire-agent <socket>", "SPIRE's agent: unix: and a path", "SPIFFE_ENDPOINT_SOCKET"),
   cluster: setting("--spire-cluster <name>", "what SPIRE calls this cluster; its name by default", "SPIRE_CLUSTER"),
+  ...SPIRE_REGISTER_SETTINGS,
 } as const satisfies Readonly<Record<string, Setting>>;
 
 const HOST_AND_PORT = /^(?:([a-z0-9.-]+)|\[([0-9a-f:.]+)\]):([1-9][0-9]{0,4})$/i;
@@ -48,6 +55,7 @@ export function loadSpireConfig(options: Options, environment: Environment): Spi
     server: read("server", addressOf, undefined),
     agentSocket: read("agent", socketOf, undefined),
     cluster: read("cluster", clusterOf, undefined),
+    register: loadSpireRegisterConfig(options, environment),
   };
   const lacking = whatLacks(config);
   if (lacking !== undefined) throw new UsageError(lacking);
@@ -55,10 +63,12 @@ export function loadSpireConfig(options: Options, environment: Environment): Spi
 }
 
 /** A mode that lacks what it needs must not look as if it worked. */
-function whatLacks({ identity, server, agentSocket }: SpireConfig): string | undefined {
+function whatLacks({ identity, server, agentSocket, register }: SpireConfig): string | undefined {
   const asks = identity === "spire" || identity === "spire-downstream";
   if (asks && server === undefined)
     return `--identity ${identity} asks SPIRE's server: name it with --spire-server (SPIRE_SERVER_ADDRESS)`;
+  if (register.templates !== undefined && server === undefined)
+    return "--spire-register makes entries at SPIRE's server: name it with --spire-server (SPIRE_SERVER_ADDRESS)";
   if (identity === "spire-downstream" && server?.kind === "socket")
     return "--identity spire-downstream needs the server's TCP port in --spire-server: its socket makes no authorities";
   if (server?.kind === "tcp" && agentSocket === undefined)

@@ -73,6 +73,15 @@ test("variables of istiod mean what they mean there", () => {
       { spire: { ...standard.spire, agentSocket: "/run/spire/agent.sock" } },
     ],
     [{ SPIRE_CLUSTER: "east" }, { spire: { ...standard.spire, cluster: "east" } }],
+    [
+      { SPIRE_REGISTER: "off", SPIRE_REGISTER_REMOVALS: "50", SPIRE_REGISTER_BESIDE_CONTROLLER: "true" },
+      {
+        spire: {
+          ...standard.spire,
+          register: { templates: undefined, besideController: true, removalShare: 0.5 },
+        },
+      },
+    ],
     [{ PILOT_ENABLE_K8S_SELECT_WORKLOAD_ENTRIES: "False" }, { workloadEntrySelection: false }],
     [{ AMBIENT_ENABLE_MULTI_NETWORK: "f" }, { multiNetwork: false }],
     [{ AMBIENT_ENABLE_DRY_RUN_AUTHORIZATION_POLICY: "TRUE" }, { dryRunPolicies: true }],
@@ -229,6 +238,9 @@ test("every flag of the config has an effect", () => {
     "spire-server": "unix:///run/spire/server.sock",
     "spire-agent": "unix:///run/spire/agent.sock",
     "spire-cluster": "east",
+    "spire-register": "on",
+    "spire-register-beside-controller": "on",
+    "spire-register-removals": "50",
     manifests: ["m"],
     "serving-name": ["example.com"],
     kubeconfig: "k",
@@ -237,13 +249,14 @@ test("every flag of the config has an effect", () => {
     log_as_json: true,
   };
   const needsManifests = { "pod-cidr": ["10.0.0.0/8"], "service-cidr": ["10.0.0.0/8"] };
-  const standard = load({ manifests: ["other"] });
+  const least = { manifests: ["other"], spireServer: "unix:/api.sock" };
+  const standard = load(least);
   const camel = (name: string) => name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
   for (const { flags } of CONFIG_FLAGS) {
     const name = /--([\w-]+)/.exec(flags)![1]!;
     const value = { ...values, ...needsManifests }[name];
     assert.ok(value !== undefined, `no value for --${name}`);
-    assert.notDeepEqual(load({ manifests: ["other"], [camel(name)]: value }), standard, `--${name}`);
+    assert.notDeepEqual(load({ ...least, [camel(name)]: value }), standard, `--${name}`);
   }
 });
 
@@ -257,6 +270,9 @@ test("a way to sign that lacks what it needs is refused, and the error says what
     [{ "spire-server": "spire:70000" }, /--spire-server.*give host and port/],
     [{ "spire-agent": "agent.sock" }, /--spire-agent.*give the path of a socket/],
     [{ "spire-cluster": "a b" }, /--spire-cluster.*use letters/],
+    [{ "spire-register": "on" }, /--spire-register makes entries at SPIRE's server: name it with --spire-server/],
+    [{ "spire-register": "onn" }, /--spire-register is "onn": use off, on, or a file/],
+    [{ "spire-register-removals": "101" }, /--spire-register-removals.*give a number from 0 to 100/],
   ];
   for (const [flags, why] of refused) {
     const options = Object.entries(flags).map(([name, value]) => [
@@ -265,6 +281,11 @@ test("a way to sign that lacks what it needs is refused, and the error says what
     ]);
     assert.throws(() => load(Object.fromEntries(options) as Record<string, string>), why);
   }
+  const socket = { spireServer: "unix:/s" };
+  const register = load({ ...socket, spireRegister: "./ids.yaml", spireRegisterRemovals: "5" }).spire.register;
+  assert.deepEqual(register, { templates: { file: "./ids.yaml" }, besideController: false, removalShare: 0.05 });
+  const beside = load({ ...socket, spireRegister: "true", spireRegisterBesideController: "on" }).spire.register;
+  assert.deepEqual(beside, { templates: "built-in", besideController: true, removalShare: 0.3 });
   const { spire } = load({ identity: "spire", spireServer: "[::1]:8081", spireAgent: "unix:/a" });
   assert.deepEqual(spire.server, { kind: "tcp", host: "::1", port: 8081 });
 });

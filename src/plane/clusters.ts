@@ -2,6 +2,7 @@ import type { ReadinessCheck } from "../admin.ts";
 import type { TokenAuthenticators } from "../ca/authenticators.ts";
 import type { Config } from "../config.ts";
 import type { Host } from "../host.ts";
+import type { LeaderElection } from "../kube/leader-election.ts";
 import type { ClusterId } from "../names.ts";
 import type { Graph } from "../registry/collection/graph.ts";
 import type { RemoteClusterStatus } from "../registry/kube/remote-cluster.ts";
@@ -9,6 +10,9 @@ import type { Problem } from "../registry/model/problem.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { MeshIdentities } from "./mesh-trust.ts";
 import type { TokenIssuer } from "../ca/token-issuer.ts";
+
+/** Which of several replicas writes; what is theirs to write begins and ends with its terms. */
+export type WriterElection = Pick<LeaderElection, "observe" | "start" | "close">;
 
 /** Where the objects of the mesh come from: folders of manifests, or API servers. */
 export interface Clusters {
@@ -33,6 +37,8 @@ export interface Clusters {
   unsaidProblems(): readonly Problem[];
   /** Kinds that were found and that nothing reads. */
   unknownKinds(): readonly { readonly kind: string; readonly count: number }[];
+  /** Not begun yet; undefined where there are no replicas. @param lease its name, in our own namespace. */
+  election(lease: string): WriterElection | undefined;
   /** Stops following; idempotent. */
   close(): Promise<void>;
 }

@@ -87,6 +87,9 @@ export class EmbeddedClusters implements Clusters {
     return [...counts].map(([kind, count]) => ({ kind, count }));
   }
 
+  /** One process at a time has a state folder. */
+  election(): undefined {}
+
   async close(): Promise<void> {
     for (const cluster of this.#clusters) await cluster.close();
   }

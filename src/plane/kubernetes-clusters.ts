@@ -3,12 +3,13 @@ import type { Authenticator } from "../caller.ts";
 import { TokenReviewAuthenticator } from "../ca/token-review-authenticator.ts";
 import type { EpochMs } from "../host.ts";
 import type { ClusterId } from "../names.ts";
+import { LeaderElection } from "../kube/leader-election.ts";
 import { PEERING_LEASE, StatusWriting } from "../kube/status-writing.ts";
 import { KubeTokenReviewer } from "../kube/token-reviewer.ts";
 import { Source } from "../registry/collection/source.ts";
 import { KubeCluster } from "../registry/kube/cluster.ts";
 import type { RemoteClusterStatus } from "../registry/kube/remote-cluster.ts";
-import { LOCAL_KINDS } from "../registry/kube/watched-kinds.ts";
+import { LOCAL_KINDS, SPIRE_KINDS } from "../registry/kube/watched-kinds.ts";
 import { LivePods } from "../registry/live-pods.ts";
 import type { Problem } from "../registry/model/problem.ts";
 import { type FoundLists, foundLists, type GivenLists, givenLists } from "../registry/wanted/revocation-lists.ts";
@@ -21,6 +22,7 @@ import type { KubernetesAccess } from "./kubernetes-access.ts";
 import { NamedConfigMaps } from "./named-config-maps.ts";
 import { RemoteFeeds } from "./remote-feeds.ts";
 import { TrustBundleWatch } from "./trust-bundle-watch.ts";
+import { usesSpire } from "../spire-config.ts";
 import { unlessAborted } from "./unless-aborted.ts";
 
 /** How often it is looked whether an API server has fallen silent, or answers again. */
@@ -59,7 +61,7 @@ export class KubernetesClusters implements Clusters {
       cluster,
       api,
       gate,
-      kinds: LOCAL_KINDS,
+      kinds: usesSpire(config.spire) ? [...LOCAL_KINDS, ...SPIRE_KINDS] : LOCAL_KINDS,
       intake: registry.intake(cluster, "held"),
     });
     const reviewer = new KubeTokenReviewer(api);
@@ -172,6 +174,15 @@ export class KubernetesClusters implements Clusters {
   /** What nobody reads is not asked for. */
   unknownKinds(): readonly never[] {
     return [];
+  }
+
+  election(name: string): LeaderElection {
+    const { host, config } = this.#context;
+    return new LeaderElection(host, this.#access.api, {
+      namespace: config.systemNamespace,
+      name,
+      podName: config.podName,
+    });
   }
 
   async close(): Promise<void> {

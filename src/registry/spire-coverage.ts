@@ -73,8 +73,21 @@ function roleOf(pod: Pod, { ztunnelAccounts }: CoverageOptions): PodRole | undef
   return pod.tunnel === "none" ? undefined : "captured";
 }
 
+/** Any pod will do: what differs from pod to pod is part of no mesh identity. */
+const SAMPLE: TemplateFacts["pod"] = {
+  ...{ namespace: "a-namespace", name: "a-pod", uid: "a-uid", node: "a-node", serviceAccount: "an-account" },
+  labels: new Map(),
+};
+
+/** Why a ClusterSPIFFEID gives no identities of the mesh; empty if it does, undefined if only its controller can tell. */
+export function judgeSpiffeId(spiffeId: ClusterSpiffeId, place: TemplatePlace): string | undefined {
+  if (spiffeId.spiffeId.unsupported !== "") return undefined;
+  const expected = formatServiceAccountId({ ...SAMPLE, trustDomain: place.trustDomain });
+  return whyNot(spiffeId, { ...place, pod: SAMPLE, nodeUid: "a-node-uid" }, expected);
+}
+
 /** Why a ClusterSPIFFEID does not give a pod its identity; empty if it does, or if only SPIRE's controller could tell. */
-export function whyNot(spiffeId: ClusterSpiffeId, facts: TemplateFacts, expected: string): string {
+function whyNot(spiffeId: ClusterSpiffeId, facts: TemplateFacts, expected: string): string {
   // SPIRE's agents hand neither to a delegate (contract identity.md 1.2).
   if (spiffeId.admin) return "spec.admin is true, and SPIRE hands such an identity to no ztunnel";
   if (spiffeId.downstream) return "spec.downstream is true, and SPIRE hands such an identity to no ztunnel";

@@ -10,8 +10,8 @@ export interface Registration {
   wanted(): ReadonlyMap<string, EntryToBe>;
   /** Whether an entry of this id is one of ours; others are never touched. */
   isOwn(id: string): boolean;
-  /** Whether it is certain that nobody is to have an entry of ours that is not wanted. */
-  mayRemove(entry: SpireEntry): boolean;
+  /** As things are now: whether it is certain that nobody is to have an entry of ours that is not wanted. */
+  removable(): (entry: SpireEntry) => boolean;
   /** Why nothing may be written now; undefined if it may. */
   paused(): string | undefined;
   /** All agents of the server, each time that they were asked for. */
@@ -223,7 +223,8 @@ export class Registrar {
     const since = new Map(surplus.map(({ id }) => [id, this.#surplusSince.get(id) ?? nowMs]));
     this.#surplusSince = since;
     const ripensMs = ({ id }: SpireEntry): number => since.get(id)! + DOUBT_MS - nowMs;
-    const certain = surplus.filter((entry) => !entries.refused.has(entry.id) && this.#registration.mayRemove(entry));
+    const removable = this.#registration.removable();
+    const certain = surplus.filter((entry) => !entries.refused.has(entry.id) && removable(entry));
     const ripe = certain.filter((entry) => ripensMs(entry) <= 0);
     const limits = { atLeast: REMOVALS_AT_LEAST, share: this.#removalShare };
     const { remove, held } = removals(ripe, wanted, entries.registered.own.size, limits);

@@ -8,7 +8,7 @@ import { type Config, loadConfig } from "../../src/config.ts";
 import type { KubeObject } from "../../src/kube/object.ts";
 import * as resourceTypes from "../../src/kube/resource-types.ts";
 import { clusterId } from "../../src/names.ts";
-import type { Clusters } from "../../src/plane/clusters.ts";
+import type { ClusterContext, Clusters } from "../../src/plane/clusters.ts";
 import type { MeshIdentities } from "../../src/plane/mesh-trust.ts";
 import { KubernetesSource } from "../../src/plane/kubernetes-source.ts";
 import { Graph } from "../../src/registry/collection/graph.ts";
@@ -91,8 +91,8 @@ export class KubernetesLab {
     this.server(LOCAL).remove({ apiVersion: "v1", kind: "Secret", metadata });
   }
 
-  /** Begins to read; whoever waits for `started` must let time pass. */
-  async begin(): Promise<Life> {
+  /** Begins to read; whoever waits for `started` must let time pass. @param add to the graph before its first flush. */
+  async begin(add: (context: ClusterContext) => void = () => {}): Promise<Life> {
     const connection = {
       server: serverOf(LOCAL),
       ca: undefined,
@@ -110,14 +110,16 @@ export class KubernetesLab {
     const graph = new Graph();
     const registry = registryOf(graph, this.config);
     const noted: MeshIdentities[] = [];
-    const clusters = openClusters!({
+    const context: ClusterContext = {
       host: this.host,
       config: this.config,
       graph,
       registry,
       noteProblems: () => {},
       noteMesh: (mesh) => noted.push(mesh),
-    });
+    };
+    const clusters = openClusters!(context);
+    add(context);
     let serves = false;
     const started = clusters.start(stop.signal).then(() => {
       graph.onDirty = () => void this.host.clock.after(0, () => graph.flush());
@@ -133,8 +135,8 @@ export class KubernetesLab {
   }
 
   /** Reads, and serves once the first changes have settled. */
-  async start(): Promise<Life> {
-    const life = await this.begin();
+  async start(add?: (context: ClusterContext) => void): Promise<Life> {
+    const life = await this.begin(add);
     await this.#while(life.started);
     return life;
   }

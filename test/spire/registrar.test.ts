@@ -34,7 +34,10 @@ function registering(want: readonly EntryToBe[], there: readonly SpireEntry[] = 
   const registration: Registration = {
     wanted: () => new Map(world.wanted.map((one) => [one.id, one])),
     isOwn: (id) => id.startsWith("ours."),
-    mayRemove: ({ id }) => !world.keep.has(id),
+    removable:
+      () =>
+      ({ id }) =>
+        !world.keep.has(id),
     paused: () => world.paused,
     agentsSaid: () => {},
     stateChanged: () => {},
