@@ -12,7 +12,14 @@ const SIGNING_ERRORS: Readonly<Partial<Record<ErrorCode, string>>> = {
 
 /** At which step a request was refused: all that there are. */
 export type DenialReason =
-  "authentication" | "authentication_unavailable" | "quota" | "decoding" | "impersonation" | "request" | "signing";
+  | "authentication"
+  | "authentication_unavailable"
+  | "quota"
+  | "decoding"
+  | "impersonation"
+  | "request"
+  | "entry"
+  | "signing";
 
 /** Upstream's names (contract operations.md 1.4). */
 export class CaMetrics {

@@ -159,7 +159,7 @@ export function pathLength({ extensions }: CertificateFields): {
 }
 
 /** The names of the subject alternative name extension: their tag within GeneralName, and their content. */
-export function alternativeNames({ extensions }: CertificateFields): readonly DerValue[] {
+export function alternativeNames({ extensions }: Pick<CertificateFields, "extensions">): readonly DerValue[] {
   const extension = extensions.get(EXTENSION.subjectAltName);
   if (extension === undefined) return [];
   const names: DerValue[] = [];

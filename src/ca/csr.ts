@@ -1,6 +1,6 @@
 import { createPublicKey, KeyObject, verify, webcrypto } from "node:crypto";
 import { MeshError, messageOf } from "../errors.ts";
-import { bits, contextTag, DerReader, oidText, requireDer, TAG } from "./der.ts";
+import { bits, contextTag, DerReader, type DerValue, oidText, requireDer, TAG } from "./der.ts";
 import { onlyPemBlock } from "./pem.ts";
 
 /** A request for RSA 4096 with a long list of names has some 3 kB. */
@@ -23,17 +23,35 @@ const ALGORITHMS: Readonly<Partial<Record<string, SignatureAlgorithm>>> = {
   "1.2.840.113549.1.1.13": { keyType: "rsa", hash: "sha512" },
 };
 
+/** A PKCS#10 request (RFC 2986) whose sender has shown that it holds the private key. All in DER. */
+export interface Csr {
+  readonly whole: Uint8Array;
+  /** SubjectPublicKeyInfo, of an allowed kind. */
+  readonly publicKey: Uint8Array;
+  readonly subject: Uint8Array;
+  /** What else it asks for; undefined if there is no place for it. */
+  readonly attributes: DerValue | undefined;
+}
+
 /**
- * Reads a PKCS#10 request (RFC 2986) for the one thing that is believed of it: that whoever sent it holds the private
- * key. Its subject, names and extensions are ignored (contract ztunnel.md 4.4, step 5).
+ * Reads a request for the one thing that is believed of it: that whoever sent it holds the private key. Its subject,
+ * names and extensions are ignored (contract ztunnel.md 4.4, step 5).
  * @returns the SubjectPublicKeyInfo in DER.
+ * @throws MeshError as `readCsr`.
+ */
+export const parseCsr = async (pem: string): Promise<Uint8Array> => (await readCsr(pem)).publicKey;
+
+/**
+ * @param look at what it asks for, where that matters: it throws what is wrong with it.
  * @throws MeshError `invalid` for what is no request, is not signed by its key, or has a key that is not allowed; with
  *   `stage: "request"` in its detail.
  */
-export async function parseCsr(pem: string): Promise<Uint8Array> {
+export async function readCsr(pem: string, look: (csr: Csr) => void = () => {}): Promise<Csr> {
   try {
     if (pem.length > CSR_CHARACTERS_MAX) throw new MeshError("invalid", `it has over ${CSR_CHARACTERS_MAX} characters`);
-    return await read(onlyPemBlock(pem, "CERTIFICATE REQUEST"));
+    const csr = await read(onlyPemBlock(pem, "CERTIFICATE REQUEST"));
+    look(csr);
+    return csr;
   } catch (thrown) {
     throw new MeshError(
       "invalid",
@@ -44,7 +62,7 @@ export async function parseCsr(pem: string): Promise<Uint8Array> {
   }
 }
 
-async function read(bytes: Uint8Array): Promise<Uint8Array> {
+async function read(bytes: Uint8Array): Promise<Csr> {
   requireDer(new DerReader(bytes));
   const outer = new DerReader(bytes);
   const request = outer.enter(TAG.sequence);
@@ -56,9 +74,9 @@ async function read(bytes: Uint8Array): Promise<Uint8Array> {
 
   const fields = info.read();
   fields.next(TAG.integer);
-  fields.next(TAG.sequence);
+  const subject = fields.next(TAG.sequence).whole;
   const publicKey = fields.next(TAG.sequence).whole;
-  fields.optional(contextTag(0, true));
+  const attributes = fields.optional(contextTag(0, true));
   fields.end();
 
   const algorithm = ALGORITHMS[named];
@@ -66,7 +84,7 @@ async function read(bytes: Uint8Array): Promise<Uint8Array> {
   const key = await allowedKey(publicKey);
   if (key.asymmetricKeyType !== algorithm.keyType || !verify(algorithm.hash, info.whole, key, signature))
     throw new MeshError("invalid", "it is not signed by its own key");
-  return publicKey;
+  return { whole: bytes, publicKey, subject, attributes };
 }
 
 /** RSA may have the parameter NULL, and ECDSA has none (RFC 4055 2.1, RFC 5758 3.2). */

@@ -5,6 +5,8 @@ import type { EpochMs, Host, LogFields, Logger } from "../host.ts";
 import { formatServiceAccountId, type ServiceAccountId } from "../spiffe.ts";
 import { CaMetrics, type DenialReason } from "./ca-metrics.ts";
 import { readSerialAndEnd } from "./certificate-fields.ts";
+import { IdentityRecords } from "./identity-records.ts";
+import type { IssuedSvid } from "./signer.ts";
 
 /** Of refusals that are equal, a line in this time says how many there were. */
 const REPEATED_MS = 60_000;
@@ -12,12 +14,16 @@ const REPEATED_MS = 60_000;
 const KINDS_MAX = 10_000;
 const LAST_REFUSALS = 20;
 const ASKED_CHARACTERS_MAX = 256;
+/** In one line. */
+const ENTRIES_SHOWN = 5;
 
 /** What is known, so far, of who asks for what. */
 export interface Asker {
   readonly address: string;
   readonly caller?: Caller;
   readonly asked?: string | undefined;
+  /** Of the pods that would show it. */
+  readonly node?: string | undefined;
 }
 
 /** As it was logged. */
@@ -33,6 +39,8 @@ export interface Refusal {
  */
 export class IssuanceLog {
   readonly metrics: CaMetrics;
+  /** Of each identity that somebody may have: who signed for it, and why not. */
+  readonly identities = new IdentityRecords();
   readonly #host: Host;
   readonly #log: Logger;
   readonly #seen = new LRUCache<string, { untilMs: number; unsaid: number }>({ max: KINDS_MAX });
@@ -61,22 +69,27 @@ export class IssuanceLog {
     return this.#last;
   }
 
-  /** @param leaf in DER. */
+  /** @param signer as `SignerDescription.kind` says. */
   issued(
     identity: ServiceAccountId,
-    leaf: Uint8Array,
-    { address, caller }: Required<Pick<Asker, "caller">> & Asker,
+    { chain: [leaf], entries }: IssuedSvid,
+    signer: string,
+    { address, caller, node }: Required<Pick<Asker, "caller">> & Asker,
   ): void {
     this.#issued += 1;
     this.metrics.issued();
-    if (!this.#log.enabled("info")) return;
     const { serial, notAfter } = readSerialAndEnd(leaf);
+    const name = formatServiceAccountId(identity);
+    const at = this.#host.clock.now();
+    this.identities.issued(name, { at, until: notAfter, signer, entries, node });
+    if (!this.#log.enabled("info")) return;
     this.#log.info("certificate issued", {
-      identity: formatServiceAccountId(identity),
+      identity: name,
       ...callerFields(caller),
       serial: Buffer.from(serial).toString("hex"),
-      ttl: Math.round((notAfter - this.#host.clock.now()) / 1000),
+      ttl: Math.round((notAfter - at) / 1000),
       address,
+      ...(entries.length > 0 && { entries: entries.slice(0, ENTRIES_SHOWN).join(" ") }),
     });
   }
 
@@ -84,13 +97,17 @@ export class IssuanceLog {
    * A line for each, but for those that repeat the last minute's: nobody may fill the disk by being refused. Who has
    * proven nothing repeats itself whatever it says. The metric counts them all.
    */
-  refused(reason: DenialReason, thrown: unknown, { address, caller, asked }: Asker): void {
+  refused(reason: DenialReason, thrown: unknown, { address, caller, asked, node }: Asker): void {
     this.metrics.denied(reason);
     this.#refused.set(reason, (this.#refused.get(reason) ?? 0) + 1);
     const who = caller === undefined ? { address } : { ...callerFields(caller), address };
     const why = messageOf(thrown);
     const fields = { stage: reason, ...who, asked: asked?.slice(0, ASKED_CHARACTERS_MAX), why };
-    this.#remember({ at: this.#host.clock.now(), reason, fields });
+    const at = this.#host.clock.now();
+    this.#remember({ at, reason, fields });
+    // Only of those who may have it: nobody else's words fill it.
+    if (asked !== undefined && (reason === "entry" || reason === "signing"))
+      this.identities.refused(asked, { at, why, node });
     const host = address.replace(/:\d+$/, "");
     const kind = caller === undefined ? [reason, host] : [reason, host, keyOf(caller), fields.asked, why];
     const repeated = this.#repeated(kind.join(" "));

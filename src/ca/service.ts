@@ -79,9 +79,9 @@ class CertificateService {
     const { identity, bearer } = this.#authorize(asking);
     const ttlSeconds = spread(request.ttlSeconds, this.#random);
     const order = { identity, csr: request.csr, ttlSeconds, bearer };
-    const { chain } = await this.#issue(order, asking, signal);
-    const certChain = this.#withRoots(chain);
-    this.#issuances.issued(identity, chain[0], asker);
+    const issued = await this.#issue(order, asking, signal);
+    const certChain = this.#withRoots(issued.chain);
+    this.#issuances.issued(identity, issued, this.#options.signer.describe().kind, { ...asker, node: bearer?.node });
     return IstioCertificateResponse.encode({ certChain }).finish();
   }
 
@@ -143,9 +143,14 @@ class CertificateService {
         this.#issuances.refused("request", thrown, asker);
         throw new MeshError("invalid", `CSR signing error (${error.message})`, {}, { cause: thrown });
       }
-      this.#issuances.refused("signing", thrown, { ...asker, asked: formatServiceAccountId(order.identity) });
-      const [status, told] = UNSIGNED[error.code] ?? UNSIGNED.internal;
-      throw new MeshError(status, `CSR signing error (${told})`, {}, { cause: thrown });
+      const told = error.detail["told"];
+      const unvouched = error.code === "denied" && told !== undefined;
+      const asked = { ...asker, asked: formatServiceAccountId(order.identity), node: order.bearer?.node };
+      this.#issuances.refused(unvouched ? "entry" : "signing", thrown, asked);
+      // The node is to say in its own log which identity lacks what; istiod's words have no place for it.
+      if (unvouched) throw new MeshError("denied", `CSR signing error (${told})`, {}, { cause: thrown });
+      const [status, words] = UNSIGNED[error.code] ?? UNSIGNED.internal;
+      throw new MeshError(status, `CSR signing error (${words})`, {}, { cause: thrown });
     }
   }
 

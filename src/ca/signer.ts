@@ -29,11 +29,11 @@ export interface SigningRequest {
 export interface SignerDescription {
   /** As `local key`, or `SPIRE`. */
   readonly kind: string;
-  /** One of `KEY_TYPES`. */
-  readonly key: string;
+  /** One of `KEY_TYPES`; undefined until somebody else has shown with which it signs. */
+  readonly key: string | undefined;
   readonly trustDomain: string;
-  /** When the first certificate of the chain ends. */
-  readonly notAfter: EpochMs;
+  /** When the first certificate of the chain ends, or a root that signs itself; undefined as `key`. */
+  readonly notAfter: EpochMs | undefined;
   /** Its certificate, and those between it and a root, in DER; empty if it is a root itself. */
   readonly chain: readonly Uint8Array[];
   readonly roots: readonly Uint8Array[];

@@ -43,8 +43,10 @@ function signerView(described: SignerDescription | undefined, now: EpochMs): unk
     kind,
     key,
     trust_domain: trustDomain,
-    expires_at: timeText(notAfter),
-    expires_in_seconds: Math.floor((notAfter - now) / 1000),
+    ...(notAfter !== undefined && {
+      expires_at: timeText(notAfter),
+      expires_in_seconds: Math.floor((notAfter - now) / 1000),
+    }),
     chain: chain.map((bytes) => oneCertificate(bytes, now)),
     roots: roots.map((bytes) => oneCertificate(bytes, now)),
   };

@@ -48,6 +48,7 @@ async function lab(
 ): Promise<{
   host: TestHost;
   method: UnaryMethod;
+  issuances: IssuanceLog;
   ask: (request: istio.v1.auth.IIstioCertificateRequest | Uint8Array) => Promise<readonly string[]>;
 }> {
   const host = new TestHost();
@@ -70,6 +71,7 @@ async function lab(
   return {
     host,
     method,
+    issuances,
     ask: async (request) => {
       const bytes = request instanceof Uint8Array ? request : IstioCertificateRequest.encode(request).finish();
       const answer = await method.call(bytes, credentials, new AbortController().signal);
@@ -260,6 +262,61 @@ test("a request of another kind is logged with who asked for what, and counted",
     /stage=request caller=.*ztunnel pod=zt-1 .*address=10.0.0.9:1 asked=.*sa\/cart why=/,
   );
   assert.equal(host.metric("cert_issued_denied_total{reason=request}"), 1);
+});
+
+test("who lacks a registration entry is told what the signer lets it hear; the log and the books have all", async () => {
+  const refusing = (real: Signer): Signer => ({
+    expiresAt: real.expiresAt,
+    bundles: real.bundles,
+    describe: () => real.describe(),
+    issue: ({ bearer }) =>
+      Promise.reject(new MeshError("denied", `no entry for ${bearer!.pods[0].name}`, { told: "there is no entry" })),
+  });
+  const { ask, host, issuances } = await lab(undefined, refusing);
+  const metadata = impersonating("spiffe://cluster.local/ns/shop/sa/cart");
+  await assert.rejects(ask({ csr: newCsr().csr, metadata }), {
+    code: "denied",
+    message: "CSR signing error (there is no entry)",
+  });
+  assert.match(
+    host.lines.at(-1)!,
+    /^warn ca: certificate refused stage=entry caller=.* asked=.*cart why=no entry for cart-0$/,
+  );
+  assert.equal(host.metric("cert_issued_denied_total{reason=entry}"), 1);
+  const refused = { at: host.clock.now(), why: "no entry for cart-0", node: "n1" };
+  assert.deepEqual(
+    [...issuances.identities.entries()],
+    [["spiffe://cluster.local/ns/shop/sa/cart", { issued: undefined, refused }]],
+  );
+});
+
+test("the books say of each identity who signed for it last, by which entries, for which node and until when", async () => {
+  let entries: readonly string[] = ["e1", "e2"];
+  const vouched = (real: Signer): Signer => ({
+    expiresAt: real.expiresAt,
+    bundles: real.bundles,
+    describe: () => ({ ...real.describe(), kind: "SPIRE" }),
+    issue: async (order, signal) => {
+      if (entries.length === 0) throw new MeshError("unavailable", "it is down");
+      return { ...(await real.issue(order, signal)), entries };
+    },
+  });
+  const { ask, host, issuances } = await lab(undefined, vouched);
+  const cart = "spiffe://cluster.local/ns/shop/sa/cart";
+  const request = { csr: newCsr().csr, metadata: impersonating(cart), validityDuration: Long.fromNumber(600) };
+  await ask(request);
+  const at = host.clock.now();
+  const issued = { at, until: at + 600_000, signer: "SPIRE", entries: ["e1", "e2"], node: "n1" };
+  assert.deepEqual([...issuances.identities.entries()], [[cart, { issued, refused: undefined }]]);
+  assert.match(host.lines.at(-1)!, /info ca: certificate issued identity=.*cart .* entries=e1 e2$/);
+  entries = [];
+  host.clock.advance(1000);
+  await assert.rejects(ask(request), { code: "unavailable" });
+  const refused = { at: at + 1000, why: "it is down", node: "n1" };
+  assert.deepEqual([...issuances.identities.entries()], [[cart, { issued, refused }]]);
+  // What a caller may not have is in nobody's books.
+  await assert.rejects(ask({ ...request, metadata: impersonating("spiffe://cluster.local/ns/shop/sa/pay") }));
+  assert.equal([...issuances.identities.entries()].length, 1);
 });
 
 test("an authority that cannot sign is counted in upstream's words", async () => {

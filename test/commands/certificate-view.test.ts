@@ -30,8 +30,8 @@ test("certz says who signs and until when, how much was issued, and what was ref
   const signer = new LocalSigner(host, await selfMadeRoot(host, folder.path, "cluster.local"), "cluster.local");
   const issuances = new IssuanceLog(host);
   const request = { identity, publicKey: newCsr().publicKey, ttlSeconds: 600 };
-  const [leaf] = await signer.sign(request, new AbortController().signal);
-  issuances.issued(identity, leaf, { address: "10.0.0.9:1", caller });
+  const chain = await signer.sign(request, new AbortController().signal);
+  issuances.issued(identity, { chain, entries: [] }, "local key", { address: "10.0.0.9:1", caller });
   for (let count = 0; count < 25; count += 1) {
     host.clock.advance(1000);
     const error = new MeshError("denied", `reason ${count}`);
