@@ -61,7 +61,7 @@ export class SpireKeeper implements IdentityKeeper {
     if (this.#closed) return;
     this.#following ??= this.#follow({
       said: (said) => this.#said(said),
-      broke: (why) => this.#failed(MeshError.from(why).message),
+      broke: (why) => this.#broke(MeshError.from(why)),
     });
   }
 
@@ -78,6 +78,11 @@ export class SpireKeeper implements IdentityKeeper {
     } catch (thrown) {
       this.#failed(MeshError.from(thrown).message);
     }
+  }
+
+  #broke({ code, message }: MeshError): void {
+    // Entries and delegates are named by identities.
+    if (!this.#closed) this.#failed(code === "denied" ? `${message}; we are ${this.#wanted}` : message);
   }
 
   #svidOf({ svids, bundles }: AgentSvids): Svid {
@@ -101,18 +106,21 @@ export class SpireKeeper implements IdentityKeeper {
     return { ...this.#ours, trustDomain: this.#ours.trustDomain ?? this.svid?.trustDomain };
   }
 
-  #whyNotMine(svids: readonly AgentSvid[]): string {
+  get #wanted(): string {
     const { trustDomain = "<trust domain>" } = this.#expected;
-    const wanted = formatServiceAccountId({ ...this.#ours, trustDomain });
+    return formatServiceAccountId({ ...this.#ours, trustDomain });
+  }
+
+  #whyNotMine(svids: readonly AgentSvid[]): string {
     if (svids.length === 0)
       return (
-        `SPIRE's agent has no identity for us: no registration entry for ${wanted} matches; make one, ` +
+        `SPIRE's agent has no identity for us: no registration entry for ${this.#wanted} matches; make one, ` +
         "with selectors that our pod has and this node's agent as its parent, or a ClusterSPIFFEID that selects our pod"
       );
     const others = svids.slice(0, NAMED_MAX).map(({ spiffeId }) => printable(spiffeId, 300));
     if (svids.length > NAMED_MAX) others.push(`${svids.length - NAMED_MAX} more`);
     return (
-      `SPIRE's agent says that we are ${others.join(", ")}, and we are ${wanted}: ` +
+      `SPIRE's agent says that we are ${others.join(", ")}, and we are ${this.#wanted}: ` +
       "look at the entries whose selectors our pod has, and at the trust domain of SPIRE's and of the mesh's"
     );
   }
@@ -133,7 +141,6 @@ export class SpireKeeper implements IdentityKeeper {
   }
 
   #failed(why: string): void {
-    if (this.#closed) return;
     const again = this.#held.failure === why;
     this.#held.failed(why);
     if (!again) this.#log.error(`no new identity from SPIRE: ${why}`, { until: this.#held.until });

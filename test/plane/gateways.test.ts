@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import * as grpc from "@grpc/grpc-js";
 import { afterEach, test } from "mocha";
+import { envoy } from "../../proto/gen/mesh.js";
 import { gatewayView } from "../../src/commands/gateway-view.ts";
 import { loadConfig } from "../../src/config.ts";
 import { ControlPlane } from "../../src/control-plane.ts";
@@ -13,7 +16,10 @@ import { DeltaClient, type DeltaUpdate } from "../../src/xds/delta-client.ts";
 import { dialXds } from "../../src/xds/dial.ts";
 import { CLUSTER_TYPE, LISTENER_TYPE } from "../../src/xds/resource.ts";
 import { realHost } from "../kits/real-host.ts";
+import { derOf, type Pair, TestAuthority } from "../kits/tls.ts";
 import { until } from "../kits/until.ts";
+
+const { DeltaDiscoveryRequest, DeltaDiscoveryResponse } = envoy.service.discovery.v3;
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -111,6 +117,43 @@ test("a proxy that waited for its Gateway is told of the services that use it, a
   assert.ok(!names.includes("connect_originate|cluster.local"), "what has not changed is not sent again");
   done.abort();
   await dialled;
+});
+
+/** What a proxy that shows a certificate, and no token, gets first: names of clusters, or why it is refused. */
+async function firstClusters({ address, roots }: { address: string; roots: string }, { certificate, key }: Pair) {
+  const tls = grpc.credentials.createSsl(Buffer.from(roots), Buffer.from(key), Buffer.from(certificate));
+  const client = new grpc.Client(address, tls);
+  const same = (bytes: Buffer): Buffer => bytes;
+  const path = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
+  const stream = client.makeBidiStreamRequest(path, same, same);
+  const fields = { GATEWAY: { stringValue: "waypoint" }, NAMESPACE: { stringValue: "shop" } };
+  const node = { id: NODE.id, metadata: { fields } };
+  stream.write(Buffer.from(DeltaDiscoveryRequest.encode({ typeUrl: CLUSTER_TYPE, node }).finish()));
+  try {
+    const [bytes] = (await once(stream, "data")) as [Buffer];
+    return DeltaDiscoveryResponse.decode(bytes).resources.map(({ name }) => name);
+  } finally {
+    stream.on("error", () => {}).cancel();
+    client.close();
+  }
+}
+
+test("a gateway whose identity SPIRE gave is let in as one of ours, and neither another's nor another trust domain's", async () => {
+  const { plane, target, manifests } = await started();
+  writeFileSync(join(manifests, "gateway.yaml"), GATEWAY);
+  await until(() => plane.gateways.configs.gateways.size === 1);
+  const spire = await TestAuthority.create("CN=SPIRE");
+  const gateway = await spire.issue(["spiffe://cluster.local/ns/shop/sa/waypoint"]);
+  await assert.rejects(firstClusters(target, gateway), /carries no bearer token/, "nobody vouches for it yet");
+  plane.trust.offer("spire", [
+    { trustDomain: "cluster.local", roots: [derOf(spire.root)] },
+    { trustDomain: "west.test", roots: [derOf(spire.root)] },
+  ]);
+  assert.ok((await firstClusters(target, gateway)).includes(`outbound|${SERVICE}`));
+  const cart = await spire.issue(["spiffe://cluster.local/ns/shop/sa/cart"]);
+  await assert.rejects(firstClusters(target, cart), /only spiffe:\/\/cluster\.local\/ns\/shop\/sa\/waypoint/);
+  const west = await spire.issue(["spiffe://west.test/ns/shop/sa/waypoint"]);
+  await assert.rejects(firstClusters(target, west), /only callers of trust domain cluster\.local are served/);
 });
 
 test("the page of Gateways shows what each is to have, decoded, and who is connected", async () => {
