@@ -6,11 +6,12 @@ import type { RevocationList } from "../ca/crl.ts";
 import type { SignerDescription, TrustBundle } from "../ca/signer.ts";
 import type { EpochMs } from "../host.ts";
 import { spiffeIdsOf, subjectOf } from "./ca-description.ts";
+import { identitiesView } from "./identity-view.ts";
 import { timeText } from "./sync-view.ts";
 
 /** What there is to say of certificates. */
 export interface CertificatesViewed {
-  readonly issuances: Pick<IssuanceLog, "issuedCount" | "refusedCounts" | "lastRefusals">;
+  readonly issuances: Pick<IssuanceLog, "issuedCount" | "refusedCounts" | "lastRefusals" | "identities">;
   /** Undefined until there is an authority. */
   signer(): SignerDescription | undefined;
   /** What is trusted, for each trust domain. */
@@ -19,11 +20,14 @@ export interface CertificatesViewed {
   revocations(): readonly RevocationList[];
 }
 
-/** Who signs, what verifies it and until when, what was revoked, and what was issued and refused since the start. */
-export function certificateView(
-  { issuances, signer, trustBundles, revocations }: CertificatesViewed,
-  now: EpochMs,
-): unknown {
+/**
+ * Who signs, what verifies it and until when, what was revoked, and what was issued and refused since the start; for
+ * `?identity=` only what became of the identities whose name holds that.
+ */
+export function certificateView(viewed: CertificatesViewed, now: EpochMs, query = new URLSearchParams()): unknown {
+  const part = query.get("identity");
+  if (part !== null) return identitiesView(viewed.issuances.identities, part, now);
+  const { issuances, signer, trustBundles, revocations } = viewed;
   const trusted = trustBundles().map(({ trustDomain, roots }) => [trustDomain, roots] as const);
   const { issuedCount, refusedCounts, lastRefusals } = issuances;
   return {
@@ -33,6 +37,7 @@ export function certificateView(
     issued: issuedCount,
     refused: Object.fromEntries(refusedCounts),
     last_refusals: lastRefusals.map(refusalView).reverse(),
+    last_identities: identitiesView(issuances.identities, "", now),
   };
 }
 

@@ -122,8 +122,10 @@ function ownPages(viewed: Viewed, page: Page): readonly DebugPage[] {
     page("peerclientz", "Peers that read what is shared here, and those that may not, with the reason", () =>
       peerClientsView(viewed.peerClients()),
     ),
-    page("certz", "Who signs, the roots and when they end, and what was revoked, issued and refused", () =>
-      certificateView(viewed, viewed.clock.now()),
+    page(
+      "certz",
+      "Who signs, the roots, what was revoked, issued and refused; of one: ?identity=shop/sa/cart",
+      (query) => certificateView(viewed, viewed.clock.now(), query),
     ),
     page("resourcesz", "The kinds of objects that are read, and how many there are", () => resourcesz(registry)),
     page("configz", "The settings of this control plane", () => configz(config, scopes)),

@@ -1,4 +1,5 @@
 import { AdminServer } from "../../src/admin.ts";
+import { IdentityRecords } from "../../src/ca/identity-records.ts";
 import { runCli } from "../../src/cli.ts";
 import type { Command, ExitCode } from "../../src/command.ts";
 import { debugPages, type Viewed } from "../../src/commands/debug-pages.ts";
@@ -125,7 +126,7 @@ export function viewedMesh(objects: readonly KubeObject[], clients: readonly Cli
     proxyLogs: { gateways: new Source(new Graph(), "gateways"), of: () => undefined },
     connectedProxies: () => 0,
     problems: () => Array.from(registry.problems.entries(), ([, problem]) => problem),
-    issuances: { issuedCount: 0, refusedCounts: new Map(), lastRefusals: [] },
+    issuances: { issuedCount: 0, refusedCounts: new Map(), lastRefusals: [], identities: new IdentityRecords() },
     signer: () => undefined,
     trustBundles: () => [],
     revocations: () => [],
