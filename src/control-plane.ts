@@ -8,7 +8,6 @@ import type { TrustBundles } from "./ca/trust-bundles.ts";
 import type { ServingCertificates } from "./ca/serving-certificate.ts";
 import type { TokenIssuer } from "./ca/token-issuer.ts";
 import type { ReadinessCheck } from "./admin.ts";
-import { MeshError } from "./errors.ts";
 import type { Host } from "./host.ts";
 import type { ClusterId } from "./names.ts";
 import { type AuthorityContext, type AuthoritySource, WatchedAuthority } from "./plane/authority-source.ts";
@@ -21,6 +20,9 @@ import { PlaneGateways } from "./plane/gateways.ts";
 import { type PeerClients, PeerServing } from "./plane/peer-serving.ts";
 import { PlanePeers } from "./plane/peers.ts";
 import { PortsServed, type ServedParts } from "./plane/ports-served.ts";
+import { PlaneSpire, type SpireView } from "./plane/spire.ts";
+import { SpireRegistration, type SpireRegistrationView } from "./plane/spire-registration.ts";
+import { openWorkloadSigner, type WorkloadSigner } from "./plane/workload-signer.ts";
 import { Graph } from "./registry/collection/graph.ts";
 import { FileVirtualIpStore } from "./registry/embedded/virtual-ip-file.ts";
 import type { RemoteClusterStatus } from "./registry/kube/remote-cluster.ts";
@@ -28,6 +30,7 @@ import type { Problem } from "./registry/model/problem.ts";
 import { ProblemLog } from "./registry/problem-log.ts";
 import { Registry } from "./registry/registry.ts";
 import { controlPlaneId, type ServiceAccountId } from "./spiffe.ts";
+import { usesSpire } from "./spire-config.ts";
 import { countChanges } from "./plane/registry-metrics.ts";
 import { openStateDir } from "./plane/state-dir.ts";
 import { unsentProblem } from "./plane/unsent-problem.ts";
@@ -66,6 +69,10 @@ export class ControlPlane {
   readonly #clusters: Clusters;
   readonly #trust: MeshTrust;
   readonly #authority: AuthoritySource;
+  /** Undefined if nothing is asked of SPIRE. */
+  readonly #spire: PlaneSpire | undefined;
+  /** Undefined if it does not matter here whom SPIRE knows. */
+  readonly #registration: SpireRegistration | undefined;
   /** Undefined if peering is off. */
   readonly #peers: PlanePeers | undefined;
   readonly #serving: PeerServing;
@@ -85,13 +92,18 @@ export class ControlPlane {
     const noteProblems = (): void => this.#noteProblems();
     this.#trust = new MeshTrust(host, config, this.localCluster);
     const noteMesh = (identities: MeshIdentities): void => this.#trust.note(identities);
-    this.#clusters = openClusters({ host, config, graph: this.graph, registry: this.registry, noteProblems, noteMesh });
+    const around = { host, config, graph: this.graph, registry: this.registry, noteProblems, noteMesh };
+    this.#clusters = openClusters(around);
     const context = { host, config, noteProblems };
+    this.#spire = this.#openSpire(noteProblems);
+    this.#registration = usesSpire(config.spire) ? new SpireRegistration(around, this.#spire?.server) : undefined;
     this.#authority = new WatchedAuthority(openAuthority(context), context);
     this.#closing.push(
       () => virtualIps.close(),
       () => this.#clusters.close(),
       () => this.#authority.close(),
+      () => this.#spire?.close(),
+      () => this.#registration?.close(),
     );
     this.#mesh = meshLogs(this.graph, this.registry, () => this.discovery.changed());
     this.discovery = new XdsServer(host, {
@@ -116,9 +128,7 @@ export class ControlPlane {
 
   /** Begins nothing yet. @throws MeshError for a folder or a cluster that cannot be used, naming it. */
   static async open(host: Host, options: ControlPlaneOptions): Promise<ControlPlane> {
-    const { stateDir, spire } = options.config;
-    if (spire.identity !== "mesh")
-      throw new MeshError("unsupported", `--identity ${spire.identity} is not built yet: only mesh is`);
+    const { stateDir } = options.config;
     await openStateDir(stateDir);
     const store = await FileVirtualIpStore.open(host, join(stateDir, "virtual-ips.json"));
     return new ControlPlane(host, options, store);
@@ -131,6 +141,8 @@ export class ControlPlane {
   async start(signal: AbortSignal): Promise<void> {
     try {
       await this.#startClusters(signal);
+      await this.#spire?.start();
+      await this.#registration?.start(this.#clusters);
       await this.#startServing(await this.#authority.first(signal));
     } catch (thrown) {
       await this.close();
@@ -196,6 +208,16 @@ export class ControlPlane {
     this.#peers?.entered(cluster);
   }
 
+  /** How SPIRE and we get on; undefined if nothing is asked of it. */
+  spire(): SpireView | undefined {
+    return this.#spire?.view();
+  }
+
+  /** How pods come to be known to SPIRE; undefined if that does not matter here. */
+  registration(): SpireRegistrationView | undefined {
+    return this.#registration?.view();
+  }
+
   /** Who reads what we share. */
   peerClients(): PeerClients {
     return this.#serving.clients();
@@ -205,14 +227,16 @@ export class ControlPlane {
   problems(fromClusters = this.#clusters.problems()): readonly Problem[] {
     const unsent = [...this.#mesh.refusals(), ...this.#serving.refusals()].map(unsentProblem);
     const objects = [...this.registry.problems.entries()].map(([, problem]) => problem);
-    return [...fromClusters, ...this.#authority.problems(), ...objects, ...unsent, ...this.gateways.problems()];
+    const spire = [...(this.#spire?.problems() ?? []), ...(this.#registration?.problems() ?? [])];
+    const identities = [...this.#authority.problems(), ...spire, ...this.#served.problems()];
+    return [...fromClusters, ...identities, ...objects, ...unsent, ...this.gateways.problems()];
   }
 
   #noteProblems(): void {
     this.#problemLog.note(this.problems(this.#clusters.unsaidProblems()));
   }
 
-  /** Who signs; undefined until there is an authority. */
+  /** Who signs for workloads; undefined until there is an authority. */
   signer(): SignerDescription | undefined {
     return this.#served.signer;
   }
@@ -253,7 +277,25 @@ export class ControlPlane {
     const { openToAll } = this.#options;
     const own = { localCluster, identity, registry, discovery, issuances, openToAll };
     const gates = { peers: this.#serving.admission, gateways: this.gateways.admission };
-    return { ...own, ...gates, clusters: this.#clusters, trust: this.#trust };
+    const openSigner = (authority: Authority): WorkloadSigner => this.#openSigner(authority);
+    return { ...own, ...gates, clusters: this.#clusters, trust: this.#trust, openSigner };
+  }
+
+  #openSpire(onProblems: () => void): PlaneSpire | undefined {
+    const { config } = this.#options;
+    if (config.spire.identity === "mesh" && config.spire.server === undefined) return undefined;
+    const onBundles = (): void => {
+      this.#trust.noteSpire(this.#spire!.bundles.held);
+      void this.#served.spireChanged();
+    };
+    return new PlaneSpire(this.#host, config, { onBundles, onProblems });
+  }
+
+  #openSigner(authority: Authority): WorkloadSigner {
+    const { localCluster } = this;
+    const noteProblems = (): void => this.#noteProblems();
+    const around = { config: this.#options.config, spire: this.#spire, localCluster, noteProblems };
+    return openWorkloadSigner({ host: this.#host, ...around }, authority);
   }
 
   async #startServing(authority: Authority): Promise<void> {

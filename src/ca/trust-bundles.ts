@@ -59,6 +59,12 @@ export class TrustBundles implements Trust {
     return distinctRoots([...this.#bundles.entries()].flatMap(([, { roots }]) => roots));
   }
 
+  /** What others than our own authority have offered, whomever for, each once. */
+  get offeredRoots(): readonly Uint8Array[] {
+    const others = [...this.#offers].flatMap(([source, anchors]) => (source === AUTHORITY ? [] : anchors));
+    return distinctRoots(others.flatMap(({ roots }) => (roots === "own" ? [] : roots)));
+  }
+
   rootsOf(trustDomain: string): readonly Uint8Array[] {
     return this.#bundles.get(trustDomain)?.roots ?? [];
   }

@@ -24,7 +24,8 @@ export interface Clusters {
   start(signal: AbortSignal): Promise<void>;
   /**
    * Called each time that one of them changes, for those who are to trust it.
-   * @param roots PEM of what verifies us and every workload.
+   * @param roots PEM of what verifies us and every workload; empty while that is not known, and what others were told
+   * stays as it is.
    * @param lists PEM of what was revoked; empty if there are no lists.
    */
   publishTrust(roots: string, lists: string): void;

@@ -204,7 +204,9 @@ export class KubernetesAuthority implements AuthoritySource {
     const pem = isObject(object)
       ? (object["data"] as Partial<Record<string, unknown>> | undefined)?.["root-cert.pem"]
       : "";
-    if (config.rootWaitMs === 0 || typeof pem !== "string" || !partsMesh(pem, roots, host.clock.now())) return;
+    // Where SPIRE signs for workloads, what they trust may be its roots alone, and says nothing of ours.
+    if (config.rootWaitMs === 0 || config.spire.identity !== "mesh") return;
+    if (typeof pem !== "string" || !partsMesh(pem, roots, host.clock.now())) return;
     throw new MeshError(
       "conflict",
       `workloads trust the roots in ${title}, and none of them is among ${which}, so they would refuse each other; put ` +

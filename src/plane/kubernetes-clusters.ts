@@ -131,7 +131,7 @@ export class KubernetesClusters implements Clusters {
     this.#lookAgain(this.#local.trouble);
   }
 
-  /** Only with the roots all that is to be written is known, so writing begins with them. */
+  /** Only with an authority all that is to be written is known, so writing begins with it; of roots nothing, while they are empty. */
   publishTrust(roots: string, lists: string): void {
     this.#roots.set("roots", roots);
     this.#lists.set("lists", givenLists(lists));

@@ -8,18 +8,27 @@ import type { Host, Logger } from "../host.ts";
 import type { ClusterId } from "../names.ts";
 import { type CaCertificate, whyTrustedByNobody } from "../registry/kube/ca-certificates.ts";
 import type { EffectiveMesh } from "../registry/kube/effective-mesh.ts";
+import type { HeldBundles } from "../spire/bundles.ts";
 import type { TrustAnchors } from "../trust.ts";
 
 /** What the mesh config says of identities. */
 export type MeshIdentities = Pick<EffectiveMesh, "trustDomainAliases" | "caCertificates" | "jwtRules">;
 
-/** Whom we and our workloads believe, besides the API servers: our authority, and whom the mesh config names. */
+/** What verifies our own trust domain: its workloads, and this control plane. */
+export interface OwnTrust {
+  /** In DER, each once. */
+  readonly roots: readonly Uint8Array[];
+}
+
+/** Whom we and our workloads believe, besides the API servers: our authority, SPIRE, and whom the mesh config names. */
 export class MeshTrust {
   readonly bundles: TrustBundles;
   readonly oidc: OidcAuthenticators;
   readonly #config: Config;
   readonly #log: Logger;
   readonly #aliases = new Set<string>();
+  /** What SPIRE says; undefined until it is known, and where SPIRE does not sign. */
+  #spire: HeldBundles | undefined;
   /** Until another root is believed, or our authority has others. */
   #forWorkloads: { readonly ownRoots: readonly Uint8Array[]; readonly bundle: TrustBundle } | undefined;
 
@@ -36,6 +45,27 @@ export class MeshTrust {
   /** Other names of our trust domain, now. */
   get aliases(): ReadonlySet<string> {
     return this.#aliases;
+  }
+
+  /**
+   * What is told to those who are to verify us and our workloads. Undefined while SPIRE signs for them and what verifies
+   * that is not known: to tell less than before would take trust away on no evidence.
+   */
+  get own(): OwnTrust | undefined {
+    const { ownRoots } = this.bundles;
+    const { server, agentSocket } = this.#config.spire;
+    const knowable = server !== undefined || agentSocket !== undefined;
+    if (!this.#signedElsewhere || !knowable) return { roots: ownRoots };
+    const roots = this.#spire?.own?.roots;
+    return roots && { roots: distinctRoots([...ownRoots, ...roots]) };
+  }
+
+  /** What SPIRE says of its own trust domain, which is ours, and of those that it is federated with, from now on. */
+  noteSpire(held: HeldBundles): void {
+    const { own, federated } = held;
+    this.#spire = held;
+    this.#forWorkloads = undefined;
+    this.bundles.offer("spire", [...(own === undefined ? [] : [own]), ...federated]);
   }
 
   /** From now on. */
@@ -64,8 +94,19 @@ export class MeshTrust {
 
   #bundleForWorkloads(ownRoots: readonly Uint8Array[]): TrustBundle {
     const { trustDomain, multiRootMesh } = this.#config;
-    const roots = multiRootMesh ? distinctRoots([...ownRoots, ...this.bundles.pooledRoots]) : ownRoots;
+    const signers = this.#signedElsewhere ? this.#rootsOfSpire() : ownRoots;
+    const roots = multiRootMesh ? distinctRoots([...signers, ...this.bundles.offeredRoots]) : signers;
     return { trustDomain, roots };
+  }
+
+  /** Whom SPIRE is federated with its operator has said. The roots of our own authority are none of these. */
+  #rootsOfSpire(): readonly Uint8Array[] {
+    const { own, federated = [] } = this.#spire ?? {};
+    return distinctRoots([own?.roots ?? [], ...federated.map(({ roots }) => roots)].flat());
+  }
+
+  get #signedElsewhere(): boolean {
+    return this.#config.spire.identity !== "mesh";
   }
 
   #anchorsOf(certificate: CaCertificate): readonly TrustAnchors[] {

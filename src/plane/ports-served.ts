@@ -4,13 +4,11 @@ import type { Authority } from "../ca/authority.ts";
 import { Authenticators } from "../ca/authenticators.ts";
 import type { RevocationList } from "../ca/crl.ts";
 import type { IssuanceLog } from "../ca/issuance-log.ts";
-import { PeerTrust, type Trusted } from "../ca/peer-trust.ts";
+import { PeerTrust } from "../ca/peer-trust.ts";
 import { toPem } from "../ca/pem.ts";
 import { certificateService } from "../ca/service.ts";
-import type { SignerDescription } from "../ca/signer.ts";
+import type { Signer, SignerDescription } from "../ca/signer.ts";
 import { type ServingCertificateMaterial, ServingCertificates, servingNames } from "../ca/serving-certificate.ts";
-import { startSigningThread } from "../ca/start-signing-thread.ts";
-import { ThreadedSigner } from "../ca/threaded-signer.ts";
 import type { Config } from "../config.ts";
 import { messageOf } from "../errors.ts";
 import type { UnaryMethod } from "../grpc/method.ts";
@@ -19,6 +17,7 @@ import type { Host } from "../host.ts";
 import type { ClusterId } from "../names.ts";
 import type { PeerAdmission } from "../peering/admission.ts";
 import { LivePods } from "../registry/live-pods.ts";
+import type { Problem } from "../registry/model/problem.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { ServiceAccountId } from "../spiffe.ts";
 import { writeWhole } from "../whole-file.ts";
@@ -26,10 +25,10 @@ import type { GatewayGate } from "../xds/gateway-gate.ts";
 import type { XdsServer } from "../xds/server.ts";
 import type { Clusters } from "./clusters.ts";
 import type { MeshTrust } from "./mesh-trust.ts";
+import type { WorkloadSigner } from "./workload-signer.ts";
 
 /** Calls that are under way when we stop get this long. */
 const DRAIN_MS = 2_000;
-const NOTHING_TRUSTED: Trusted = { chain: [], roots: [], revocations: [] };
 
 /** What is served, and whom it is served to. */
 export interface ServedParts {
@@ -43,6 +42,8 @@ export interface ServedParts {
   readonly trust: MeshTrust;
   readonly peers: PeerAdmission;
   readonly gateways: GatewayGate;
+  /** Opens who signs for workloads, once there is an authority of ours. */
+  readonly openSigner: (authority: Authority) => WorkloadSigner;
   /** True if every authenticated workload may read the mesh. */
   readonly openToAll: boolean;
 }
@@ -54,9 +55,9 @@ export class PortsServed {
   readonly #parts: ServedParts;
   readonly #closing: (() => Promise<void> | void)[] = [];
   #ports = { xds: 0, xdsPlaintext: undefined as number | undefined };
-  #signer: ThreadedSigner | undefined;
-  /** What verifies our clients. */
-  #trusted = NOTHING_TRUSTED;
+  #workloads: WorkloadSigner | undefined;
+  #authority: Authority | undefined;
+  #writing: Promise<void> = Promise.resolve();
   #certificate: ServingCertificates | undefined;
 
   constructor(host: Host, config: Config, parts: ServedParts) {
@@ -73,41 +74,47 @@ export class PortsServed {
   get certificate(): ServingCertificates | undefined {
     return this.#certificate;
   }
-  /** Who signs; undefined until there is an authority. */
+  /** Who signs for workloads; undefined until there is an authority of ours. */
   get signer(): SignerDescription | undefined {
-    return this.#signer?.describe();
+    return this.#workloads?.signer.describe();
   }
   /** The lists of revoked certificates that are in force. */
   get revocations(): readonly RevocationList[] {
-    return this.#trusted.revocations;
+    return this.#authority?.revocations ?? [];
   }
-  /** PEM of what verifies us and every workload. */
+  /** PEM of what verifies us, and every workload once that is known. */
   get rootCertificateFile(): string {
     return join(this.#config.stateDir, "root-cert.pem");
   }
 
-  /** Undefined if certificates can be had. */
+  /** Undefined if we can prove who we are. That SPIRE signs for workloads is no condition: discovery goes on without. */
   whyNotSigning(): string | undefined {
-    if (this.#signer === undefined) return "nothing is signed yet";
-    return this.#signer.expiresAt <= this.#host.clock.now() ? "the signing certificate has ended; renew it" : undefined;
+    if (this.#authority === undefined) return "nothing is signed yet";
+    return this.#authority.notAfter <= this.#host.clock.now()
+      ? "the signing certificate has ended; renew it"
+      : undefined;
+  }
+
+  /** What is wrong with signing for workloads. */
+  problems(): readonly Problem[] {
+    return this.#workloads?.problems() ?? [];
   }
 
   /** Resolves once all ports are open. @throws MeshError for a key or a port that cannot be used, naming it. */
   async start(authority: Authority): Promise<void> {
     const { trust, discovery, peers, gateways } = this.#parts;
-    await this.#writeRoots(authority);
-    this.#publish(authority);
-    const signer = new ThreadedSigner(this.#host, authority, this.#config.trustDomain, startSigningThread);
-    this.#closing.push(() => signer.close());
-    this.#signer = signer;
-    trust.bundles.setOwn(authority.roots, authority.revocations);
+    this.#adopt(authority);
+    await this.#writeRoots();
+    const workloads = this.#parts.openSigner(authority);
+    this.#closing.push(() => workloads.close());
+    this.#workloads = workloads;
     const authenticator = this.#authenticators();
     const admission = { authenticator, whyNot: (caller: Caller) => this.#whyNot(caller), peers, gateways };
-    const methods = [...discovery.methods(admission), this.#certificateService(authenticator, signer)];
+    const methods = [...discovery.methods(admission), this.#certificateService(authenticator, workloads.signer)];
     // What we show, and what we verify clients by, is of the same authority.
     const shown = (material: ServingCertificateMaterial): ServingCertificate => {
       const { pooledRoots: roots } = trust.bundles;
-      return { ...material, clientRoots: pemOf(roots), clientTrust: new PeerTrust({ ...this.#trusted, roots }) };
+      return { ...material, clientRoots: pemOf(roots), clientTrust: new PeerTrust({ ...this.#authority!, roots }) };
     };
     const certificates = this.#certificates(authority);
     this.#closing.push(() => certificates.close());
@@ -125,19 +132,20 @@ export class PortsServed {
     this.#closing.push(() => discovery.close());
   }
 
-  /** Has this authority sign, and verify clients, from now on; streams that it does not bear end. */
+  /** Has this authority prove us, and sign if it is it that does, from now on; streams that it does not bear end. */
   async follow(changed: Authority): Promise<void> {
-    try {
-      await this.#writeRoots(changed);
-    } catch (thrown) {
-      // What is revoked, and who signs, must not hang on a disk that is full: the file is for clients on this machine.
-      const why = messageOf(thrown);
-      this.#host.log.scope("ca").error("clients on this machine are not told of the authority's roots", { why });
-    }
-    this.#publish(changed);
-    this.#signer?.rotate(changed);
-    this.#parts.trust.bundles.setOwn(changed.roots, changed.revocations);
+    this.#adopt(changed);
+    await this.#tellRoots();
+    this.#workloads?.follow(changed);
     this.#certificate?.rotate(changed);
+  }
+
+  /** SPIRE's bundles are others, and `trust` knows them. */
+  async spireChanged(): Promise<void> {
+    if (this.#authority === undefined) return;
+    this.#publish();
+    this.#workloads?.bundlesChanged();
+    await this.#tellRoots();
   }
 
   /** Stops serving; idempotent. */
@@ -145,14 +153,32 @@ export class PortsServed {
     for (const close of this.#closing.splice(0).reverse()) await close();
   }
 
-  #writeRoots({ roots }: Authority): Promise<void> {
-    return writeWhole(this.rootCertificateFile, pemOf(roots));
+  #adopt(authority: Authority): void {
+    this.#authority = authority;
+    this.#parts.trust.bundles.setOwn(authority.roots, authority.revocations);
+    this.#publish();
   }
 
-  #publish(authority: Authority): void {
-    this.#trusted = authority;
+  #publish(): void {
     const lists = this.revocations.map(({ der }) => toPem("X509 CRL", der)).join("");
-    this.#parts.clusters.publishTrust(pemOf(authority.roots), lists);
+    this.#parts.clusters.publishTrust(pemOf(this.#parts.trust.own?.roots ?? []), lists);
+  }
+
+  /** For clients on this machine. What is revoked, and who signs, must not hang on a disk that is full. */
+  #tellRoots(): Promise<void> {
+    this.#writing = this.#writing
+      .then(() => this.#writeRoots())
+      .catch((thrown: unknown) =>
+        this.#host.log
+          .scope("ca")
+          .error("clients on this machine are not told of the authority's roots", { why: messageOf(thrown) }),
+      );
+    return this.#writing;
+  }
+
+  #writeRoots(): Promise<void> {
+    const { own, bundles } = this.#parts.trust;
+    return writeWhole(this.rootCertificateFile, pemOf(own?.roots ?? bundles.ownRoots));
   }
 
   async #startPlaintext(address: string, port: number): Promise<void> {
@@ -163,7 +189,7 @@ export class PortsServed {
     this.#host.log.scope("ads").warn("anyone who reaches the plaintext port reads the whole mesh", { address, port });
   }
 
-  #certificateService(authenticator: Authenticator, signer: ThreadedSigner): UnaryMethod {
+  #certificateService(authenticator: Authenticator, signer: Signer): UnaryMethod {
     const { trust, registry, issuances } = this.#parts;
     const { trustDomain, trustedNodeAccounts } = this.#config;
     const rules = { trustDomain, aliases: trust.aliases, trustedNodeAccounts, pods: new LivePods(registry) };

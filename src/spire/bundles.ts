@@ -152,7 +152,8 @@ export class SpireBundles {
 
   #settle(own: OwnBundle | undefined, federated: readonly TrustBundle[]): void {
     let changed = !isDeepStrictEqual(own, this.#own);
-    this.#own = own;
+    // The same one stays: who looks for another one sees that there is none.
+    if (changed) this.#own = own;
     using _observing = this.#bundles.observe(() => (changed = true));
     const ours = own === undefined ? [] : [{ trustDomain: own.trustDomain, roots: own.roots }];
     this.#bundles.replace(
