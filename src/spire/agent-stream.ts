@@ -10,8 +10,8 @@ const MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
 const FIRST_ANSWER_MS = 30_000;
 /** How often we look whether the socket is still the one that we are connected to. */
 const LOOK_MS = 5_000;
-/** Failures in a row wait up to 0.5, 1, 2, … seconds, and at least half of that. */
-const RETRY = { firstMs: 500, longestMs: 15_000 };
+/** Failures in a row wait up to 0.5, 1, 2, … seconds, and at least half of that: it is on our node, and is asked little. */
+const RETRY = { firstMs: 500, longestMs: 5_000 };
 
 export interface AgentMethod<T> {
   readonly path: string;

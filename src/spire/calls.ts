@@ -2,9 +2,10 @@ import * as grpc from "@grpc/grpc-js";
 import { Turns } from "../ca/turns.ts";
 import { type ErrorCode, MeshError } from "../errors.ts";
 import type { Counter, EpochMs, Gauge, Histogram, Host, Logger } from "../host.ts";
-import { failureOf } from "./failure.ts";
+import { SparseLog } from "../sparse-log.ts";
 import { type ServerChannel, ServerChannels, serverName, type ServerTarget } from "./server-channel.ts";
-import type { Role, ServerMethod } from "./server-method.ts";
+import { isAnswer, noAnswer, serverFailure } from "./server-failure.ts";
+import type { ServerMethod } from "./server-method.ts";
 
 /**
  * More at once, all given up together, and a SPIRE server may never sign again (contract identity.md 1.4). It signs some
@@ -35,11 +36,11 @@ export interface ServerStatus {
 /** ⇄ The calls to one SPIRE server: in line, one channel for all, none cancelled before its time. */
 export class Calls {
   readonly #host: Host;
-  readonly #target: ServerTarget;
   readonly #name: string;
   readonly #channels: ServerChannels;
   readonly #line: Turns;
   readonly #log: Logger;
+  readonly #sparseLog: SparseLog;
   readonly #ended: Counter;
   readonly #seconds: Histogram;
   readonly #inFlight: Gauge;
@@ -51,11 +52,11 @@ export class Calls {
 
   constructor(host: Host, target: ServerTarget) {
     this.#host = host;
-    this.#target = target;
     this.#name = serverName(target.address);
     this.#channels = new ServerChannels(host.clock, target);
     this.#line = new Turns(host.clock, LINE);
     this.#log = host.log.scope("spire");
+    this.#sparseLog = new SparseLog(this.#log, host.clock);
     const { metrics } = host;
     this.#ended = metrics.counter("spire_server_calls_total", "Calls to SPIRE's server that ended.", [
       "method",
@@ -163,54 +164,32 @@ export class Calls {
     return new Promise((resolve, reject) => {
       const settle = (error: grpc.ServiceError | null, answer: Buffer | undefined): void => {
         late[Symbol.dispose]();
-        if (error === null && answer !== undefined) resolve(answer);
-        else reject(this.#failure(channel, method, error));
+        if (error === null) resolve(answer!);
+        else reject(serverFailure(error, method, { server: this.#name, spiffeId: channel.spiffeId }));
       };
       const message = Buffer.from(request);
       const pending = channel.client.makeUnaryRequest(method.path, same, same, message, new grpc.Metadata(), settle);
       const late = clock.after(ANSWER_MS * (1 + ANSWER_SPREAD * random.next()), () => {
         // A connection that leads nowhere is found out by nothing else: the server lets nobody ping it.
         this.#channels.retire(channel);
-        reject(new MeshError("timeout", `${this.#name} has not answered ${method.name} for ${ANSWER_MS / 1000} s`));
+        reject(noAnswer(method, this.#name, ANSWER_MS));
         pending.cancel();
       });
     });
   }
 
-  #failure(channel: ServerChannel, { name, role }: ServerMethod, error: grpc.ServiceError | null): MeshError {
-    if (error === null) return new MeshError("unavailable", `${this.#name} ended ${name} without an answer`);
-    const { code } = error;
-    const where = `${this.#name} (${name})`;
-    if (code === grpc.status.UNAVAILABLE) return failureOf(error, this.#name);
-    if (code === grpc.status.UNIMPLEMENTED)
-      return failureOf(error, where, "it does not know this method: is it SPIRE 1.5 or later, and its API?");
-    const denied = code === grpc.status.PERMISSION_DENIED || code === grpc.status.UNAUTHENTICATED;
-    return failureOf(error, where, denied ? this.#whyDenied(role, channel.spiffeId) : undefined);
-  }
-
-  #whyDenied(role: Role, spiffeId: string | undefined): string | undefined {
-    const overSocket = this.#target.address.kind === "socket";
-    if (role === "downstream")
-      return overSocket
-        ? "over its socket it certifies no authorities: name its TCP port in --spire-server"
-        : `our identity ${spiffeId} is no downstream authority of SPIRE's server: give its entry downstream: true`;
-    if (role === "admin")
-      return overSocket
-        ? "it does not let us over its socket: look at the policy in its auth_opa_policy_engine"
-        : `our identity ${spiffeId} is no admin at SPIRE's server: give its entry admin: true`;
-    return undefined;
-  }
-
   /** Says when the server goes and comes, not each call that failed of it. */
   #note(failure: MeshError | undefined): void {
-    const answered = failure === undefined || !(failure.code === "unavailable" || failure.code === "timeout");
-    if (answered) this.#answeredAt = this.#host.clock.now();
-    this.#error = failure?.message;
+    const answered = failure === undefined || isAnswer(failure);
     const before = this.#connected;
     this.#connected = answered;
-    if (!answered && before !== false) this.#log.warn("SPIRE's server cannot be asked", { why: failure.message });
-    if (answered && before !== true)
-      this.#log.info("SPIRE's server answers", { server: this.#name, spiffeId: this.#spiffeId });
+    this.#error = failure?.message;
+    if (!answered) {
+      this.#sparseLog.warn("SPIRE's server cannot be asked", { why: failure.message });
+      return;
+    }
+    this.#answeredAt = this.#host.clock.now();
+    if (before !== true) this.#log.info("SPIRE's server answers", { server: this.#name, spiffeId: this.#spiffeId });
   }
 }
 

@@ -20,6 +20,10 @@ const UNREACHED: readonly (readonly [RegExp, string])[] = [
   [/ENOTFOUND|EAI_AGAIN|name resolution failed/i, "its name does not resolve"],
   [/ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|timed out/i, "nothing answers there: look at the address, and at firewalls"],
   [
+    /unable to (get|verify)|self[- ]signed certificate|certificate has expired|certificate is not yet valid/i,
+    "its certificate is not under the bundle that SPIRE's agent gave us: does the address lead to SPIRE's server, and does that agent reach it?",
+  ],
+  [
     /alert (unknown ca|bad certificate|certificate (expired|unknown|revoked))|alert number 4[2-8]/i,
     "it does not believe our SVID: is our agent of its trust domain, and has it the server's bundle?",
   ],

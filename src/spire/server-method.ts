@@ -7,12 +7,15 @@ export interface ServerMethod {
   /** As `/spire.api.server.svid.v1.SVID/MintX509SVID`. */
   readonly path: string;
   readonly role: Role;
+  /** True if the server's key manager has to sign for it. */
+  readonly signs: boolean;
 }
 
 const method = (service: string, name: string, role: Role): ServerMethod => ({
   name,
   path: `/spire.api.server.${service.toLowerCase()}.v1.${service}/${name}`,
   role,
+  signs: service === "SVID",
 });
 
 /** Those of a SPIRE server's methods that are called here. */

@@ -161,7 +161,8 @@ test("an agent that is not there is tried for ever, ever more seldom, and found 
     return agent.heard.broken.length - before;
   };
   assert.ok((await attemptsIn(10_000)) >= 3);
-  assert.ok((await attemptsIn(60_000)) <= 9);
+  const perMinute = await attemptsIn(60_000);
+  assert.ok(perMinute >= 11 && perMinute <= 25, `${perMinute}`);
   assert.match(agent.heard.broken[0]!, /there is no socket: is it running on this node/);
   const own = await svidOf(authority, ISTIOD);
   const talks = { [FETCH_SVIDS]: saying(workloadMessage([own], authority.root)) };

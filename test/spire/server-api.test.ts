@@ -85,9 +85,15 @@ async function overTcp(
   {
     serverId = "spiffe://example.org/spire/server",
     serverAuthority,
-  }: { readonly serverId?: string; readonly serverAuthority?: TestAuthority } = {},
+    name = "127.0.0.1",
+    host = realHost(),
+  }: {
+    readonly serverId?: string;
+    readonly serverAuthority?: TestAuthority;
+    readonly name?: string;
+    readonly host?: Host & Pick<TestHost, "lines" | "metric">;
+  } = {},
 ) {
-  const host = realHost();
   const authority = await TestAuthority.create();
   const own = await (serverAuthority ?? authority).issue([serverId]);
   const small = await SmallSpire.onTcp(own, authority.root, { answers });
@@ -98,7 +104,7 @@ async function overTcp(
   };
   await give("spiffe://example.org/ns/istio-system/sa/istiod");
   const server = new GrpcSpireServer(host, {
-    address: { kind: "tcp", host: "127.0.0.1", port: small.port },
+    address: { kind: "tcp", host: name, port: small.port },
     trustDomain: "example.org",
     ownSvid: () => said.svids,
   });
@@ -123,14 +129,24 @@ test("SPIRE's server is sent the request as it is, and what it signed comes back
   assert.equal(lab.server.status.connected, true);
 });
 
-test("over TCP we show the SVID that the agent gave us", async () => {
-  await using lab = await overTcp({ [MINT]: () => minted });
-  await lab.server.mint(CSR, 3600, never);
-  assert.deepEqual(
-    lab.small.calls.map(({ caller }) => caller),
-    ["spiffe://example.org/ns/istio-system/sa/istiod"],
-  );
-  assert.equal(lab.server.status.spiffeId, "spiffe://example.org/ns/istio-system/sa/istiod");
+for (const name of ["127.0.0.1", "localhost"])
+  test(`over TCP to ${name} we show the SVID that the agent gave us`, async () => {
+    await using lab = await overTcp({ [MINT]: () => minted }, { name });
+    await lab.server.mint(CSR, 3600, never);
+    assert.deepEqual(
+      lab.small.calls.map(({ caller }) => caller),
+      ["spiffe://example.org/ns/istio-system/sa/istiod"],
+    );
+    assert.equal(lab.server.status.spiffeId, "spiffe://example.org/ns/istio-system/sa/istiod");
+  });
+
+test("a bundle that holds the authority below an upstream root vouches for the server, as SPIRE means it", async () => {
+  const upstream = await TestAuthority.create("CN=upstream");
+  const between = await TestAuthority.create({ name: "CN=between" }, upstream);
+  await using lab = await overTcp({ [BUNDLE]: () => emptyBundle }, { serverAuthority: between });
+  const { svids } = lab.said.svids!;
+  lab.said.svids = { svids, bundles: new Map([["example.org", [derOf(between.root)]]]) };
+  assert.equal((await lab.server.bundle()).trustDomain, "example.org");
 });
 
 test("of several SVIDs the one whose entry has the hint causeway is shown", async () => {
@@ -156,7 +172,10 @@ test("roots of other trust domains do not vouch for the server", async () => {
   await using lab = await overTcp({ [MINT]: () => minted }, { serverAuthority: foreign });
   const { svids, bundles } = lab.said.svids!;
   lab.said.svids = { svids, bundles: new Map([...bundles, ["example.com", [derOf(foreign.root)]]]) };
-  await assert.rejects(lab.server.mint(CSR, 3600, never), { code: "unavailable", message: /certificate/ });
+  await assert.rejects(lab.server.mint(CSR, 3600, never), {
+    code: "unavailable",
+    message: /its certificate is not under the bundle that SPIRE's agent gave us/,
+  });
   assert.deepEqual(lab.small.calls, []);
 });
 
@@ -209,12 +228,13 @@ for (const [code, ours] of [
   [status.UNKNOWN, "unavailable"],
   [status.UNIMPLEMENTED, "unavailable"],
 ] as const)
-  test(`what the server ends with ${status[code]} is ${ours}, in its words`, async () => {
+  test(`what the server ends with ${status[code]} is ${ours}, in its words, and an answer`, async () => {
     const refuse = (): never => {
       throw new Refusal(code, "what\x1b[31m it says");
     };
     await using lab = await onSocket({ [MINT]: refuse });
     await assert.rejects(lab.server.mint(CSR, 3600, never), { code: ours, message: /what\\u\{1b\}\[31m it says/ });
+    assert.equal(lab.server.status.connected, true);
   });
 
 test("1,500 calls at once are sent 16 at a time, all answered, none cancelled", async () => {
@@ -339,6 +359,33 @@ test("a new SVID of ours is shown by the next call, and no call under way is los
   assert.equal(callers.get(MINT), "spiffe://example.org/ns/istio-system/sa/istiod");
   assert.equal(callers.get(BUNDLE), "spiffe://example.org/second");
   assert.ok(lab.small.calls.every(({ cancelled }) => !cancelled));
+});
+
+test("a call that is still connecting when our SVID is renewed is not lost", async () => {
+  await using lab = await overTcp({ [BUNDLE]: () => emptyBundle, [MINT]: () => minted });
+  const { svids, bundles } = lab.said.svids!;
+  const second = await svidOf(lab.authority, "spiffe://example.org/second");
+  const connecting = lab.server.mint(CSR, 3600, never);
+  while (lab.server.status.spiffeId === undefined) await null;
+  assert.deepEqual(lab.small.calls, []);
+  lab.said.svids = { svids: [second, ...svids], bundles };
+  await Promise.all([connecting, lab.server.bundle()]);
+  const callers = new Map(lab.small.calls.map(({ method, caller }) => [method, caller]));
+  assert.equal(callers.get(MINT), svids[0]!.spiffeId);
+  assert.equal(callers.get(BUNDLE), second.spiffeId);
+});
+
+test("a connection on which nothing is answered any more is left for another one", async () => {
+  const host = new TestHost();
+  await using lab = await overTcp({ [BUNDLE]: () => emptyBundle, [MINT]: () => new Promise(() => {}) }, { host });
+  const hung = assert.rejects(lab.server.mint(CSR, 3600, never), { code: "timeout" });
+  await lab.server.bundle();
+  await until(() => lab.small.calls.length === 2);
+  await host.clock.pass(36_000);
+  await hung;
+  await lab.server.bundle();
+  const peers = new Set(lab.small.calls.map(({ peer }) => peer));
+  assert.equal(peers.size, 2, [...peers].join());
 });
 
 test("entries come page by page, with all that is known of each", async () => {

@@ -10,6 +10,8 @@ export interface SeenCall {
   /** The URI name of the caller's certificate; undefined over a socket. */
   readonly caller: string | undefined;
   readonly header: string | undefined;
+  /** The other end of the connection. */
+  readonly peer: string;
   answered: boolean;
   /** Before it was answered. */
   cancelled: boolean;
@@ -103,7 +105,7 @@ export class SmallSpire implements AsyncDisposable {
     const raw = call.getAuthContext().sslPeerCertificate?.raw;
     const caller = raw && uriNames(readCertificate(raw))[0];
     const header = call.metadata.get("workload.spiffe.io")[0]?.toString();
-    const seen: SeenCall = { method, request, caller, header, answered: false, cancelled: false };
+    const seen: SeenCall = { method, request, caller, header, peer: call.getPeer(), answered: false, cancelled: false };
     call.on("cancelled", () => (seen.cancelled = !seen.answered));
     this.calls.push(seen);
     return seen;
