@@ -1,7 +1,7 @@
 import Long from "long";
 import { spire } from "../../../proto/gen/mesh.js";
 import type { Host } from "../../host.ts";
-import { newSpireAuthority } from "./authorities.ts";
+import { faultyBundle } from "./bundle-faults.ts";
 import type { Faults } from "./faults.ts";
 import { type Page, pageOf } from "./page.ts";
 import type { ServerMethod } from "./server-call.ts";
@@ -30,21 +30,7 @@ export class BundleService {
   }
 
   async #own(): Promise<Uint8Array> {
-    const { bundle, bundleOf } = this.#faults();
-    const { own } = this.#trust;
-    const trustDomain = bundleOf ?? own.trustDomain;
-    const roots = await this.#roots(bundle, own);
-    return Bundle.encode(message({ ...own, trustDomain, roots })).finish();
-  }
-
-  async #roots(fault: Faults["bundle"], { roots, trustDomain }: HeldBundle): Promise<readonly Uint8Array[]> {
-    if (fault === "empty") return [];
-    if (fault === "no-certificates") return [Buffer.from("no certificate")];
-    if (fault === undefined) return roots;
-    const { clock, random } = this.#host;
-    const yesterday = { clock: { ...clock, now: () => clock.now() - 86_400_000 }, random };
-    const shape = { trustDomain, ttlSeconds: 3_600 };
-    return [(await newSpireAuthority(yesterday, shape, undefined, undefined)).certificate];
+    return Bundle.encode(message(await faultyBundle(this.#host, this.#faults(), this.#trust.own))).finish();
   }
 
   #federated(bytes: Uint8Array): Uint8Array {

@@ -24,7 +24,7 @@ export interface StreamRpc {
   readonly kind: "stream";
   readonly path: string;
   /** @returns what is disposed when the client is gone. @throws CallError */
-  open(request: Uint8Array, incoming: Incoming, outgoing: Outgoing): Disposable;
+  open(request: Uint8Array, incoming: Incoming, outgoing: Outgoing): Promise<Disposable>;
 }
 
 /** Our end of a stream. */
@@ -142,12 +142,15 @@ const stream =
     const incoming = incomingOf(call);
     const outgoing: Outgoing = {
       send: (message) => void (call.writable && call.write(message)),
-      end: (error) => (error === undefined ? call.end() : call.destroy(Object.assign(error, statusOf(error)))),
+      end: (error) => (error === undefined ? call.end() : call.emit("error", statusOf(error))),
     };
-    try {
-      const open = rpc.open(call.request, incoming, outgoing);
-      call.once("close", () => open[Symbol.dispose]());
-    } catch (thrown) {
-      outgoing.end(CallError.from(thrown));
-    }
+    void rpc.open(call.request, incoming, outgoing).then(
+      (open) => {
+        const close = (): void => open[Symbol.dispose]();
+        if (incoming.signal.aborted) close();
+        call.once("cancelled", close);
+        call.once("close", close);
+      },
+      (thrown: unknown) => outgoing.end(CallError.from(thrown)),
+    );
   };

@@ -24,6 +24,7 @@ export class SpireTrust {
   #published: readonly SpireAuthority[];
   #active: SpireAuthority;
   #sequence = 1;
+  #withdrawn = 0;
   #timer: Disposable | undefined;
 
   private constructor(
@@ -61,6 +62,11 @@ export class SpireTrust {
     return { trustDomain: this.#shape.trustDomain, roots, tainted: this.#tainted, sequence: this.#sequence };
   }
 
+  /** Changes when what an older authority has signed is to be replaced: the older one is on its way out, or gone. */
+  get generation(): number {
+    return this.#withdrawn;
+  }
+
   get federated(): ReadonlyMap<string, HeldBundle> {
     return this.#federated;
   }
@@ -89,6 +95,7 @@ export class SpireTrust {
   /** Marks all but the one that signs as on their way out. */
   taintOld(): void {
     for (const { root } of this.#old()) this.#tainted.add(root);
+    this.#withdrawn += 1;
     this.#sequence += 1;
     this.#changes.happened();
   }
@@ -97,6 +104,7 @@ export class SpireTrust {
   dropOld(): void {
     for (const { root } of this.#old()) this.#tainted.delete(root);
     this.#published = [this.#active];
+    this.#withdrawn += 1;
     this.#sequence += 1;
     this.#changes.happened();
   }
