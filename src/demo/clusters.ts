@@ -1,6 +1,7 @@
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { type CommandCall, type Options, UsageError } from "../command.ts";
 import { type Config, loadConfig } from "../config.ts";
+import { serverSocketIn } from "./spire/stand-in-server.ts";
 
 /** The clusters of the demo, in the order in which they start: each is a folder of `examples/`. */
 export const DEMO_CLUSTERS = ["edge", "bank", "vendor"] as const;
@@ -14,7 +15,11 @@ const PORTS = { xdsPort: 15_012, adminPort: 15_014, healthPort: 8_080 } as const
 const RELAY_STEP = 10;
 const DOOR_STEP = 6;
 /** What makes sense for all three; the rest is one control plane's. */
-const SHARED: readonly string[] = ["once", "output", "state", "listen", "log_output_level", "log_as_json", "timeout"];
+const SHARED: readonly string[] = [
+  ...["once", "output", "state", "listen", "log_output_level", "log_as_json", "timeout", "identity"],
+];
+/** In the state folder of a cluster. */
+const SPIRE_FOLDER = "spire";
 
 /** One control plane of the demo, and how the others reach it. */
 export interface DemoConfig {
@@ -25,6 +30,8 @@ export interface DemoConfig {
   /** 0 for any that is free. */
   readonly relayPort: number;
   readonly doorPort: number;
+  /** Of the stand-in for SPIRE that signs for its workloads; undefined if its own authority does. */
+  readonly spireDir: string | undefined;
 }
 
 /** @throws UsageError for a flag that only one control plane can have. */
@@ -32,20 +39,28 @@ export function demoConfigs({ options }: Pick<CommandCall, "options">, over: Opt
   for (const [name, value] of Object.entries(options))
     if (value !== undefined && !SHARED.includes(name) && !Object.hasOwn(PORTS, name))
       throw new UsageError(`--${dashed(name)} is for one control plane; add --manifests <dir> to run only one`);
+  const { identity = "mesh" } = options;
+  if (identity !== "mesh" && identity !== "spire")
+    throw new UsageError(`--identity ${identity} is for one control plane; the demo has mesh and spire`);
   return DEMO_CLUSTERS.map((cluster, at) => demoConfig({ ...over, ...options }, cluster, at));
 }
 
 function demoConfig(options: Options, cluster: DemoCluster, at: number): DemoConfig {
   const state = join(typeof options["state"] === "string" ? options["state"] : ".causeway", cluster);
   const ports = Object.entries(PORTS).map(([name, usual]) => [name, shifted(options[name], usual, at)] as const);
-  const own = { cluster, state, cacerts: join(state, "cacerts"), manifests: [`${cluster}=${join(EXAMPLES, cluster)}`] };
+  const spireDir = options["identity"] === "spire" ? resolve(state, SPIRE_FOLDER) : undefined;
+  const own = {
+    ...{ cluster, state, cacerts: join(state, "cacerts"), manifests: [`${cluster}=${join(EXAMPLES, cluster)}`] },
+    // As guide 002: with SPIRE, each cluster is a trust domain of its own.
+    ...(spireDir !== undefined && { trustDomain: cluster, spireServer: `unix://${serverSocketIn(spireDir)}` }),
+  };
   // Variables name one cluster, and there are three.
   const config = loadConfig({ ...options, ...Object.fromEntries(ports), ...own }, {}, { ...DEFAULTS, stateDir: state });
   const linksDir = join(state, "links");
   const manifests = config.manifests.map((manifest) => ({ ...manifest, furtherFolder: linksDir }));
   const { xds } = config.ports;
   const [relayPort, doorPort] = xds === 0 ? [0, 0] : [xds + RELAY_STEP, xds + DOOR_STEP];
-  return { cluster, config: { ...config, manifests }, linksDir, relayPort, doorPort };
+  return { cluster, config: { ...config, manifests }, linksDir, relayPort, doorPort, spireDir };
 }
 
 const DEFAULTS = { listenAddress: "127.0.0.1" };

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import type { CommandCall, Options } from "../command.ts";
 import { type RunningPlane, startPlane } from "../commands/running-plane.ts";
 import { systemClock, systemRandom } from "../system-host.ts";
+import { DemoAttestation } from "./attestation.ts";
 import { type DemoCluster, type DemoConfig, demoConfigs } from "./clusters.ts";
 import { type LinkTarget, writeLinks } from "./links.ts";
 import { Relay } from "./relay.ts";
@@ -13,11 +14,14 @@ export class DemoMesh {
   readonly #running = new Map<DemoCluster, RunningPlane>();
   readonly #relays = new Map<DemoCluster, Relay>();
   readonly #rootDir: string;
+  #attestation: DemoAttestation | undefined;
 
   /** @throws UsageError for flags that only one control plane can have. */
   constructor(call: Pick<CommandCall, "options">, over: Options = {}) {
     this.configs = demoConfigs(call, over);
-    this.#rootDir = join(this.configs[0]!.config.stateDir, "..", "root");
+    const [first] = this.configs;
+    // The authorities of one trust domain are under another root than those of three.
+    this.#rootDir = join(first!.config.stateDir, "..", first!.spireDir === undefined ? "root" : "spire-root");
   }
 
   /** Those that run now, in their order. */
@@ -25,10 +29,16 @@ export class DemoMesh {
     return this.#running;
   }
 
+  /** The stand-ins for SPIRE; once started. */
+  get attestation(): DemoAttestation {
+    return this.#attestation!;
+  }
+
   /** Resolves once each serves its own cluster; the links come up by themselves. @throws MeshError; nothing is left running. */
   async start(signal: AbortSignal): Promise<void> {
     try {
       await issueAuthorities({ clock: systemClock, random: systemRandom }, this.#rootDir, this.configs);
+      this.#attestation = await DemoAttestation.start(this.configs);
       await this.#link();
       for (const { cluster } of this.configs) await this.startPlane(cluster, signal);
     } catch (thrown) {
@@ -40,7 +50,9 @@ export class DemoMesh {
   /** @throws MeshError if it cannot start. */
   async startPlane(name: DemoCluster, signal: AbortSignal): Promise<void> {
     const { config } = this.configs.find(({ cluster }) => cluster === name)!;
-    this.#running.set(name, await startPlane({ config, openToAll: true }, signal));
+    const running = await startPlane({ config, openToAll: true }, signal);
+    this.#running.set(name, running);
+    this.attestation.register(name, running.plane);
   }
 
   /** What its peers reach of it: with the door closed, no traffic would come in. */
@@ -59,6 +71,7 @@ export class DemoMesh {
     for (const name of [...this.#running.keys()].reverse()) await this.stopPlane(name);
     for (const relay of this.#relays.values()) await relay.close();
     this.#relays.clear();
+    await this.#attestation?.[Symbol.asyncDispose]();
   }
 
   /** Every cluster is told where the others are: at their relays, which stay where they are when a plane stops. */

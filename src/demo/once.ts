@@ -8,6 +8,7 @@ import { Convergence } from "./convergence.ts";
 import { DemoMesh } from "./mesh.ts";
 import { type MeshSummary, summarize } from "./summary.ts";
 import { globalTable, linkTable } from "./tables.ts";
+import { withheldText, withhold } from "./withheld.ts";
 
 /** How long the three may take: their starts, the links, and a certificate each. */
 const ONCE_MS = 60_000;
@@ -46,11 +47,17 @@ async function report({ options, printer }: CommandCall, mesh: DemoMesh, signal:
     signal,
   );
   const convergedMs = Math.round(systemClock.elapsedMs());
-  const summary: MeshSummary = { clusters: await summarize(mesh, convergence, signal), readyMs, convergedMs };
+  const clusters = await summarize(mesh, convergence, signal);
+  const isAttested = mesh.attestation.of("edge") !== undefined;
+  const withheld = isAttested ? await withhold(mesh, "edge", signal) : undefined;
+  const summary: MeshSummary = { clusters, readyMs, convergedMs, ...(withheld !== undefined && { withheld }) };
   if (options["output"] === "json") printer.out(`${JSON.stringify(summary)}\n`);
   else printer.out(`${linkTable(mesh, convergence)}\n${globalTable(convergence, "edge")}\n${summaryLine(summary)}\n`);
 }
 
-const summaryLine = ({ clusters, readyMs, convergedMs }: MeshSummary): string =>
-  `${clusters.length} clusters were ready after ${readyMs} ms, and one mesh after ${convergedMs} ms; ` +
-  `each signed a certificate, as for ${clusters[0]!.svid.spiffeId}`;
+const summaryLine = ({ clusters, readyMs, convergedMs, withheld }: MeshSummary): string =>
+  [
+    `${clusters.length} clusters were ready after ${readyMs} ms, and one mesh after ${convergedMs} ms; ` +
+      `each ${withheld === undefined ? "signed" : "had its stand-in for SPIRE sign"} a certificate, as for ${clusters[0]!.svid.spiffeId}`,
+    ...(withheld === undefined ? [] : [withheldText(withheld)]),
+  ].join("\n");

@@ -1,4 +1,4 @@
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { type CommandCall, type ExitCode, textOption, UsageError } from "../command.ts";
 import { demoClient, leaveConnection } from "../commands/demo-client.ts";
 import { messageOf } from "../errors.ts";
@@ -9,6 +9,7 @@ import type { DemoCluster } from "./clusters.ts";
 import { Convergence } from "./convergence.ts";
 import { DemoMesh } from "./mesh.ts";
 import { globalTable, linkTable } from "./tables.ts";
+import { withheldText, withhold } from "./withheld.ts";
 
 /** A mesh of three comes together within a second or two; whoever waits longer wants to know why. */
 const TOGETHER_MS = 30_000;
@@ -26,10 +27,11 @@ export async function runMeshDemo(call: CommandCall, pid: number): Promise<ExitC
   try {
     using _renewal = keepTokens(mesh, pid, call);
     const story = new Story(mesh, convergence, call, pid);
-    printer.out("three control planes are up, each with its own cluster and its own authority under one root\n\n");
+    printer.out(opening(mesh));
     await story.together("every link is live, and this is what a ztunnel on edge can call");
     await story.lose("vendor");
     await story.regain("vendor");
+    if (mesh.attestation.of("edge") !== undefined) await story.withhold("edge");
     printer.out(whatToTry(mesh));
     await untilAborted(signal);
     return 0;
@@ -91,6 +93,13 @@ class Story {
     await this.together(`${name} is back, and all is as before`);
   }
 
+  async withhold(name: DemoCluster): Promise<void> {
+    const { printer, signal } = this.#call;
+    using limit = timeLimit(systemClock, TOGETHER_MS, signal);
+    printer.out(`a workload of ${name} loses its registration entry, and gets it back:\n`);
+    printer.out(`  ${withheldText(await withhold(this.#mesh, name, limit.signal))}\n\n`);
+  }
+
   #show(title: string): void {
     this.#call.printer.out(`${title}\n\n${linkTable(this.#mesh, this.#convergence)}\n`);
     this.#call.printer.out(`${globalTable(this.#convergence, "edge")}\n`);
@@ -101,6 +110,15 @@ class Story {
     await this.#convergence.until(holds, why, limit.signal);
   }
 }
+
+const opening = (mesh: DemoMesh): string =>
+  mesh.attestation.of("edge") === undefined
+    ? "three control planes are up, each with its own cluster and its own authority under one root\n\n"
+    : `\
+three control planes are up, each with its own cluster, its own trust domain, and beside it the demo's stand-in for SPIRE,
+which signs for its workloads. It speaks SPIRE's messages and is not SPIRE: it attests nobody, and its keys are in memory.
+
+`;
 
 /** Leaves what `causeway` commands need to reach each control plane that runs. */
 async function leaveConnections(mesh: DemoMesh, pid: number): Promise<void> {
@@ -139,9 +157,20 @@ TRY, in another terminal
                                              why that one has none, and what would give it some
   npx causeway proxy-status --state ${state("bank")}    who is connected to bank: its peers, too
   npx causeway watch wds --state ${state("edge")}       what arrives there, as it does
+${attestationToTry(mesh)}\
   edit ${join(dirname(manifests[0]!.folder), "vendor", "converter.yaml")}: more replicas, or no label, and see edge have it
   rm ${join(state("edge"), "links", "vendor.yaml")}: edge forgets vendor, and vendor does not forget edge
 
 Ctrl-C ends it.
+`;
+}
+
+/** Empty without SPIRE. */
+function attestationToTry(mesh: DemoMesh): string {
+  const [{ spireDir, config }] = mesh.configs as [DemoMesh["configs"][number]];
+  if (spireDir === undefined) return "";
+  return `\
+  edit ${join(relative(".", spireDir), "entries.json")}: without its entry, a workload gets no certificate: who asks is told why
+  npx causeway spire status --state ${config.stateDir}    what SPIRE is to edge, and what of that is not well
 `;
 }

@@ -46,3 +46,16 @@ test("a flag that only one control plane can have says what to add", () => {
     /--trust-domain is for one control plane; add --manifests <dir> to run only one/,
   );
 });
+
+test("with SPIRE each cluster is a trust domain, and its stand-in has a folder in its state", () => {
+  const configs = demoConfigs({ options: { state: "/tmp/x", identity: "spire" } });
+  assert.deepEqual(
+    configs.map(({ config, spireDir }) => [config.trustDomain, config.spire.identity, spireDir]),
+    ["edge", "bank", "vendor"].map((name) => [name, "spire", `/tmp/x/${name}/spire`]),
+  );
+  assert.deepEqual(configs[0]!.config.spire.server, { kind: "socket", path: "/tmp/x/edge/spire/server.sock" });
+  assert.throws(
+    () => demoConfigs({ options: { identity: "external" } }),
+    /--identity external is for one control plane/,
+  );
+});

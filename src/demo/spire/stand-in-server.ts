@@ -29,6 +29,9 @@ export interface StandInServerOptions {
   readonly adminIds: readonly string[];
 }
 
+/** Where the server of a stand-in with this folder listens. */
+export const serverSocketIn = (folder: string): string => join(folder, "server.sock");
+
 /** The server of the stand-in: its API on a socket, for those who can open it, and over TLS by who they are. */
 export class StandInServer implements AsyncDisposable {
   readonly socketPath: string;
@@ -54,7 +57,7 @@ export class StandInServer implements AsyncDisposable {
     this.#host = host;
     this.#options = options;
     this.#changes = changes;
-    this.socketPath = join(folder, "server.sock");
+    this.socketPath = serverSocketIn(folder);
     this.entries = entries;
     this.trust = trust;
     this.#agents = options.agents;
