@@ -77,11 +77,13 @@ function call(
   const same = (bytes: Buffer): Buffer => bytes;
   return new Promise((resolve, reject) => {
     const pending = client.makeUnaryRequest(CREATE_CERTIFICATE, same, same, message, metadata, (error, answer) => {
+      signal.removeEventListener("abort", cancel);
       if (error === null) resolve(answer!);
       else reject(callError(error, address));
     });
-    if (signal.aborted) pending.cancel();
-    signal.addEventListener("abort", () => pending.cancel(), { once: true });
+    const cancel = (): void => pending.cancel();
+    if (signal.aborted) cancel();
+    signal.addEventListener("abort", cancel, { once: true });
   });
 }
 

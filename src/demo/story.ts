@@ -170,7 +170,7 @@ function attestationToTry(mesh: DemoMesh): string {
   const [{ spireDir, config }] = mesh.configs as [DemoMesh["configs"][number]];
   if (spireDir === undefined) return "";
   return `\
-  edit ${join(relative(".", spireDir), "entries.json")}: without its entry, a workload gets no certificate: who asks is told why
+  edit ${join(relative(".", spireDir), "entries.json")}: without its entry, a workload gets no certificate when it asks again
   npx causeway spire status --state ${config.stateDir}    what SPIRE is to edge, and what of that is not well
 `;
 }

@@ -3,16 +3,15 @@ import { readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "mocha";
-import type { Options } from "../../src/command.ts";
 import { demoCommand } from "../../src/commands/demo.ts";
 import type { MeshSummary } from "../../src/demo/summary.ts";
 
 const left = () => readdirSync(tmpdir()).filter((name) => name.startsWith("causeway-once-"));
 
-async function runOnce(more: Options = {}): Promise<MeshSummary> {
+async function runOnce(): Promise<MeshSummary> {
   const out: string[] = [];
   const printer = { out: (text: string) => void out.push(text), err: () => {} };
-  const options = { once: true, output: "json", log_output_level: "none", ...more };
+  const options = { once: true, output: "json", log_output_level: "none" };
   const { signal } = new AbortController();
   assert.equal(await demoCommand(1).run({ args: [], options, environment: {}, printer, signal }), 0);
   return JSON.parse(out.join("")) as MeshSummary;
@@ -51,18 +50,4 @@ test("three clusters become one mesh, each with the global services that the exa
   }
   assert.ok(readyMs <= convergedMs);
   assert.deepEqual(left(), before);
-});
-
-test("with SPIRE each cluster is a trust domain of its own, its stand-in signs, and who has no entry gets nothing", async () => {
-  const { clusters, withheld } = await runOnce({ identity: "spire" });
-  assert.deepEqual(
-    clusters.map(({ name, svid: { issuer, spiffeId } }) => [name, issuer, spiffeId.split("/")[2]]),
-    ["edge", "bank", "vendor"].map((name) => [name, "spire", name]),
-  );
-  for (const { peers, globalServices } of clusters) {
-    assert.deepEqual(new Set(peers.map(({ state }) => state)), new Set(["live"]));
-    assert.deepEqual(new Map(globalServices.map(({ host, endpoints }) => [host, endpoints])), promised());
-  }
-  assert.equal(withheld!.spiffeId, clusters[0]!.svid.spiffeId);
-  assert.match(withheld!.refusal, /no registration entry/);
 });
