@@ -6,9 +6,11 @@ import { Index } from "../registry/collection/index-by.ts";
 import { MESH_TEMPLATE, type ClusterSpiffeId } from "../registry/kube/cluster-spiffe-id.ts";
 import type { Problem } from "../registry/model/problem.ts";
 import type { Registry } from "../registry/registry.ts";
-import type { TemplatePlace } from "../registry/spiffe-id-matches.ts";
+import type { TemplatePlace } from "../registry/kube/entry-template.ts";
+import { spiffeIdSelections } from "../registry/spiffe-id-matches.ts";
 import { judgeSpiffeId, uncoveredPods, type UncoveredPod } from "../registry/spire-coverage.ts";
 import { union } from "../registry/union.ts";
+import { isJudged } from "../spire/entries.ts";
 
 /** A ClusterSPIFFEID, or a template of ours, as an operator sees it. */
 export interface SpiffeIdView {
@@ -22,9 +24,10 @@ export interface SpiffeIdView {
 
 /** Which pods of the mesh SPIRE is told of by ClusterSPIFFEIDs, those of the cluster and our own templates alike. */
 export class SpireCoverage {
-  readonly #spiffeIds: Lookup<string, readonly ClusterSpiffeId[] | undefined>;
+  readonly #spiffeIds: Lookup<string, readonly ClusterSpiffeId[]>;
   readonly #localCluster: ClusterId;
   readonly #place: TemplatePlace;
+  readonly #judges: (selector: string) => boolean;
   /** Whose identity nobody gives them, as far as ClusterSPIFFEIDs tell. */
   readonly uncovered: Collection<ObjectKey, UncoveredPod>;
 
@@ -42,11 +45,11 @@ export class SpireCoverage {
     this.#place = at;
     // Elsewhere ztunnels prove themselves by tokens.
     const ztunnelAccounts = config.spire.identity === "external" ? config.trustedNodeAccounts : new Set<string>();
-    this.uncovered = uncoveredPods(
-      graph,
-      { objects: registry.objects, spiffeIds: this.#spiffeIds },
-      { ...at, ztunnelAccounts },
-    );
+    this.#judges = config.spire.identity === "spire" ? isJudged : () => true;
+    const inputs = { objects: registry.objects, spiffeIds: this.#spiffeIds };
+    const selections = spiffeIdSelections(graph, "all-spiffe-ids-selecting", inputs, at.localCluster);
+    const options = { ...at, ztunnelAccounts, judges: this.#judges };
+    this.uncovered = uncoveredPods(graph, { ...inputs, selections }, options);
   }
 
   /** Undefined unless a controller of SPIRE makes entries here: one of those that it has handled. */
@@ -59,20 +62,18 @@ export class SpireCoverage {
       name: spiffeId.id.name,
       template: spiffeId.spiffeId.text,
       handled: spiffeId.handled,
-      whyNotMesh: judgeSpiffeId(spiffeId, this.#place),
+      whyNotMesh: judgeSpiffeId(spiffeId, this.#place, this.#judges),
     }));
   }
 
-  /** Without any ClusterSPIFFEID pods are registered in other ways, which we are not to judge. */
   problems(): readonly Problem[] {
-    if (this.#all.length === 0) return [];
     const uncovered = Array.from(this.uncovered.entries(), ([, pod]) => pod);
     const unselected = uncovered.filter(({ selectedBy }) => selectedBy.length === 0);
     return [...(unselected.length === 0 ? [] : [passedBy(unselected)]), ...misnamed(uncovered)];
   }
 
   get #all(): readonly ClusterSpiffeId[] {
-    return this.#spiffeIds.get(this.#localCluster) ?? [];
+    return this.#spiffeIds.get(this.#localCluster);
   }
 }
 

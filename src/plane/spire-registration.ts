@@ -1,16 +1,15 @@
-import type { ClusterId, ObjectKey } from "../names.ts";
-import type { Collection } from "../registry/collection/collection.ts";
+import { objectKey, type ClusterId, type ObjectKey } from "../names.ts";
+import type { ChangeBatch, Collection } from "../registry/collection/collection.ts";
 import { filter } from "../registry/collection/filter.ts";
 import { Index } from "../registry/collection/index-by.ts";
 import { Source } from "../registry/collection/source.ts";
 import type { ClusterSpiffeId } from "../registry/kube/cluster-spiffe-id.ts";
 import type { Problem } from "../registry/model/problem.ts";
-import type { TemplatePlace } from "../registry/spiffe-id-matches.ts";
+import type { TemplatePlace } from "../registry/kube/entry-template.ts";
+import { spiffeIdSelections } from "../registry/spiffe-id-matches.ts";
 import type { UncoveredPod } from "../registry/spire-coverage.ts";
 import { builtinSpiffeIds } from "../registry/wanted/builtin-spiffe-ids.ts";
 import {
-  nodeByName,
-  nodeByUid,
   podEntries,
   podInIds,
   podOfOwnEntry,
@@ -18,6 +17,7 @@ import {
   type WantedEntry,
 } from "../registry/wanted/spire-entries.ts";
 import { nodeAgents } from "../spire/node-agents.ts";
+import type { ParentOf } from "../spire/registration-plan.ts";
 import { Registrar, type Registration, type RegistrationState } from "../spire/registrar.ts";
 import type { SpireAgent, SpireEntry, SpireServer } from "../spire/spire.ts";
 import type { ClusterContext, Clusters, WriterElection } from "./clusters.ts";
@@ -49,13 +49,14 @@ export class SpireRegistration {
   readonly #context: ClusterContext;
   readonly #place: TemplatePlace & { readonly localCluster: ClusterId };
   readonly #templates: Source<ObjectKey, ClusterSpiffeId>;
-  readonly #agents: Source<string, string>;
   readonly #coverage: SpireCoverage;
   readonly #file: RegistrationTemplates | undefined;
   /** Undefined if we register nobody. */
   readonly #pods: Collection<ObjectKey, PodEntries> | undefined;
   readonly #troubled: Collection<ObjectKey, PodEntries> | undefined;
   readonly #registrar: Registrar | undefined;
+  /** Of all pods, by id. */
+  readonly #wanted = new Map<string, WantedEntry>();
   readonly #following: Disposable[] = [];
   #election: WriterElection | undefined;
 
@@ -69,28 +70,34 @@ export class SpireRegistration {
     const at = (this.#place = { trustDomain, clusterDomain, clusterName, localCluster });
     this.#context = context;
     this.#templates = new Source(graph, "registered-spiffe-ids");
-    this.#agents = new Source(graph, "spire-agents");
     this.#coverage = new SpireCoverage(graph, registry, config, at, this.#templates);
     this.#following.push(this.#coverage.uncovered.observe(noteProblems));
     if (templates === undefined || server === undefined) return;
-    const byCluster = new Index(graph, this.#templates, "cluster", ({ id }) => [id.cluster]);
-    const inputs = { objects: registry.objects, templates: byCluster, agents: this.#agents };
-    this.#pods = podEntries(graph, inputs, at);
+    const spiffeIds = new Index(graph, this.#templates, "cluster", ({ id }) => [id.cluster]);
+    const inputs = { objects: registry.objects, spiffeIds };
+    const selections = spiffeIdSelections(graph, "registered-spiffe-ids-selecting", inputs, localCluster);
+    this.#pods = podEntries(graph, { objects: registry.objects, selections }, at);
     this.#troubled = filter(graph, "troubled-spire-entries", this.#pods, (pod) => pod.troubles.length > 0);
     this.#registrar = new Registrar(host, server, this.#registration(), removalShare);
-    const changed = (): void => this.#registrar!.noteChange();
-    this.#following.push(this.#pods.observe(changed), registry.objects.clusterSpiffeIds.observe(changed));
+    this.#following.push(
+      this.#pods.observe((batch) => this.#note(batch)),
+      registry.objects.clusterSpiffeIds.observe(() => this.#registrar!.noteChange()),
+    );
     if (templates === "built-in") return;
     const take = (found: readonly ClusterSpiffeId[]): void => this.#take(found);
     this.#file = new RegistrationTemplates(host, templates.file, localCluster, take, noteProblems);
   }
 
-  /** Once the clusters are known. @throws MeshError for a file of templates that cannot be used. */
-  async start(clusters: Pick<Clusters, "election">): Promise<void> {
+  /** Before the clusters are known, as all of their pods are looked at. @throws MeshError for a file that cannot be used. */
+  async open(): Promise<void> {
+    if (this.#file !== undefined) await this.#file.open();
+    else if (this.#registrar !== undefined) this.#take(builtinSpiffeIds());
+  }
+
+  /** Once the clusters are known: before, it would seem that there is nobody to register. */
+  start(clusters: Pick<Clusters, "election">): void {
     const registrar = this.#registrar;
     if (registrar === undefined) return;
-    if (this.#file === undefined) this.#take(builtinSpiffeIds());
-    else await this.#file.open();
     this.#election = clusters.election(LEASE);
     if (this.#election === undefined) registrar.begin({ lives: () => true });
     this.#election?.observe((term) => (term === undefined ? registrar.end() : registrar.begin(term)));
@@ -141,19 +148,19 @@ export class SpireRegistration {
   #registration(): Registration {
     const { clusterName } = this.#place;
     return {
-      wanted: () => this.#wanted(),
+      wanted: () => this.#wanted,
       isOwn: (id) => podOfOwnEntry(clusterName, id) !== undefined,
       removable: () => this.#removable(),
       paused: () => this.#paused(),
-      agentsSaid: (agents) => this.#noteAgents(agents),
+      parents: (agents) => this.#parents(agents),
       stateChanged: () => this.#context.noteProblems(),
     };
   }
 
-  #wanted(): ReadonlyMap<string, WantedEntry> {
-    const wanted = new Map<string, WantedEntry>();
-    for (const [, { entries }] of this.#pods!.entries()) for (const entry of entries) wanted.set(entry.id, entry);
-    return wanted;
+  #note(batch: ChangeBatch<ObjectKey, PodEntries>): void {
+    for (const { before } of batch) for (const { id } of before?.entries ?? []) this.#wanted.delete(id);
+    for (const { after } of batch) for (const entry of after?.entries ?? []) this.#wanted.set(entry.id, entry);
+    this.#registrar!.noteChange();
   }
 
   /** Not of a pod whose templates fail, nor where pods cannot be read: that a pod is not seen says nothing there. */
@@ -181,11 +188,10 @@ export class SpireRegistration {
     );
   }
 
-  #noteAgents(agents: readonly SpireAgent[]): void {
-    const { byName, byUid } = nodeAgents(agents, this.#place.clusterName, this.#context.host.clock.now());
-    this.#agents.replace("", [
-      ...Array.from(byName, ([name, id]) => [nodeByName(name), id] as const),
-      ...Array.from(byUid, ([uid, id]) => [nodeByUid(uid), id] as const),
-    ]);
+  #parents(agents: readonly SpireAgent[]): ParentOf {
+    const { clusterName, localCluster } = this.#place;
+    const { byName, byUid } = nodeAgents(agents, clusterName, this.#context.host.clock.now());
+    const { nodes } = this.#context.registry.objects;
+    return (node) => byName.get(node) ?? byUid.get(nodes.get(objectKey(localCluster, "", node))?.uid ?? "");
   }
 }

@@ -117,13 +117,15 @@ function* lapsesOf(
   for (const selector of entry.selectors) if (!selectors.has(selector)) yield missing(selector);
 }
 
-/** What can be judged of a pod without looking into its processes, as only SPIRE's agent there can. */
 const JUDGED = /^k8s:(?:ns|sa|pod-name|pod-uid|pod-label|node-name):/;
+
+/** What can be judged of a pod without looking into its processes, as only SPIRE's agent there can. */
+export const isJudged = (selector: string): boolean => JUDGED.test(selector);
 
 function missing(selector: string): Lapse {
   const parts = selector.split(":");
   const kind = parts.slice(0, parts[1] === "pod-label" ? 3 : 2).join(":");
-  if (JUDGED.test(selector)) return { why: `the pod lacks its selector ${selector}`, told: `one lacks ${kind}` };
+  if (isJudged(selector)) return { why: `the pod lacks its selector ${selector}`, told: `one lacks ${kind}` };
   return {
     why: `its selector ${selector} can be judged by SPIRE's own agents only, not here`,
     told: `${kind} cannot be judged here`,

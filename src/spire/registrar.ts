@@ -1,7 +1,7 @@
 import { messageOf } from "../errors.ts";
 import type { Counter, EpochMs, Gauge, Host, Logger } from "../host.ts";
 import { EntryWriter } from "./entry-writer.ts";
-import { type EntryToBe, RegisteredEntries, registrationPlan, removals } from "./registration-plan.ts";
+import { type EntryToBe, type ParentOf, RegisteredEntries, registrationPlan, removals } from "./registration-plan.ts";
 import type { SpireAgent, SpireEntry, SpireServer } from "./spire.ts";
 
 /** Whoever registers pods with SPIRE: knows what is to be, and what must not go. */
@@ -14,8 +14,8 @@ export interface Registration {
   removable(): (entry: SpireEntry) => boolean;
   /** Why nothing may be written now; undefined if it may. */
   paused(): string | undefined;
-  /** All agents of the server, each time that they were asked for. */
-  agentsSaid(agents: readonly SpireAgent[]): void;
+  /** The agent of a node, of those that the server has. */
+  parents(agents: readonly SpireAgent[]): ParentOf;
   /** `state` is another. */
   stateChanged(): void;
 }
@@ -79,6 +79,7 @@ export class Registrar {
   #entries: EntryWriter | undefined;
   #listedMs = 0;
   #agentsMs = -Infinity;
+  #parentOf: ParentOf = () => undefined;
   /** When each surplus entry was first seen to be one. */
   #surplusSince: ReadonlyMap<string, number> = new Map();
   #failures = 0;
@@ -161,12 +162,15 @@ export class Registrar {
       this.#say({ ...IDLE, phase: "paused", reason });
       return AGENTS_EVERY_MS;
     }
-    // What follows from them is wanted once the graph has settled.
-    if (await this.#askAgents()) return GATHER_MS;
+    await this.#askAgents();
     const entries = await this.#listed(writing);
     if (!this.#lives(writing)) return GATHER_MS;
     const wanted = this.#registration.wanted();
-    const { create, update, surplus, waiting, elsewhere } = registrationPlan(wanted, entries.registered);
+    const { create, update, surplus, waiting, elsewhere } = registrationPlan(
+      wanted,
+      this.#parentOf,
+      entries.registered,
+    );
     await entries.create(create);
     await entries.update(update);
     const { held, againMs } = await this.#remove(surplus, wanted, entries);
@@ -189,13 +193,10 @@ export class Registrar {
     return this.#state.waiting.length > 0 ? AGENTS_SOON_MS : AGENTS_EVERY_MS;
   }
 
-  /** @returns false if what they are was asked a moment ago. */
-  async #askAgents(): Promise<boolean> {
-    if (this.#host.clock.elapsedMs() - this.#agentsMs < this.#agentsEveryMs) return false;
-    const agents = await this.#server.agents();
+  async #askAgents(): Promise<void> {
+    if (this.#host.clock.elapsedMs() - this.#agentsMs < this.#agentsEveryMs) return;
+    this.#parentOf = this.#registration.parents(await this.#server.agents());
     this.#agentsMs = this.#host.clock.elapsedMs();
-    this.#registration.agentsSaid(agents);
-    return true;
   }
 
   async #listed(writing: Writing): Promise<EntryWriter> {

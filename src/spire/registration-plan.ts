@@ -1,15 +1,19 @@
 import type { SpireEntry } from "./spire.ts";
 
-/** An entry that is to be; without a parent while no agent of its node is known. */
+/** An entry that is to be, under the agent of a node. */
 export interface EntryToBe extends Omit<SpireEntry, "parentId" | "admin" | "downstream" | "expiresAt"> {
-  readonly parentId: string | undefined;
+  /** By name. */
+  readonly node: string;
 }
+
+/** The agent of a node; undefined while none is known. */
+export type ParentOf = (node: string) => string | undefined;
 
 /** What the server has, as far as it matters to a registrar. */
 export class RegisteredEntries {
   readonly #own = new Map<string, SpireEntry>();
-  /** What was wanted of those that were found to be so: to be compared but once. */
-  readonly #agreed = new Map<string, EntryToBe>();
+  /** What was wanted of those that were found to be so, and their parent: to be compared but once. */
+  readonly #agreed = new Map<string, { readonly wanted: EntryToBe; readonly parentId: string }>();
   /** What others' entries for single pods are told apart by. */
   readonly #others = new Set<string>();
 
@@ -34,13 +38,14 @@ export class RegisteredEntries {
   }
 
   /** Whether ours is as it is wanted. */
-  agrees(wanted: EntryToBe): boolean {
-    const { id, parentId } = wanted;
-    if (this.#agreed.get(id) === wanted) return true;
+  agrees(wanted: EntryToBe, parentId: string | undefined): boolean {
+    const { id } = wanted;
+    const known = this.#agreed.get(id);
+    if (known?.wanted === wanted && (parentId === undefined || known.parentId === parentId)) return true;
     const before = this.#own.get(id);
     // An agent that is away for a while takes nothing with it: its entries stay under it.
-    if (before === undefined || !same(before, entryOf(wanted, parentId ?? before.parentId))) return false;
-    this.#agreed.set(id, wanted);
+    if (before === undefined || !isAs(before, wanted, parentId ?? before.parentId)) return false;
+    this.#agreed.set(id, { wanted, parentId: before.parentId });
     return true;
   }
 
@@ -68,6 +73,7 @@ export interface RegistrationPlan {
 /** What would make the server's entries the wanted ones. What it has and cannot be judged stays. */
 export function registrationPlan(
   wanted: ReadonlyMap<string, EntryToBe>,
+  parentOf: ParentOf,
   registered: RegisteredEntries,
 ): RegistrationPlan {
   const create: SpireEntry[] = [];
@@ -75,9 +81,10 @@ export function registrationPlan(
   const waiting: EntryToBe[] = [];
   let elsewhere = 0;
   for (const entry of wanted.values()) {
-    if (registered.agrees(entry)) continue;
+    const agent = parentOf(entry.node);
+    if (registered.agrees(entry, agent)) continue;
     const before = registered.own.get(entry.id);
-    const parentId = entry.parentId ?? before?.parentId;
+    const parentId = agent ?? before?.parentId;
     if (parentId === undefined) waiting.push(entry);
     else if (before !== undefined) update.push(entryOf(entry, parentId));
     else if (registered.hasSimilar(entryOf(entry, parentId))) elsewhere += 1;
@@ -87,24 +94,35 @@ export function registrationPlan(
   return { create, update, surplus, waiting, elsewhere };
 }
 
-const entryOf = (entry: EntryToBe, parentId: string): SpireEntry => ({
-  ...entry,
+const entryOf = (wanted: EntryToBe, parentId: string): SpireEntry => ({
+  id: wanted.id,
+  spiffeId: wanted.spiffeId,
   parentId,
+  selectors: wanted.selectors,
+  x509SvidTtlSeconds: wanted.x509SvidTtlSeconds,
+  federatesWith: wanted.federatesWith,
   admin: false,
   downstream: false,
   expiresAt: undefined,
+  dnsNames: wanted.dnsNames,
+  hint: wanted.hint,
 });
 
-function same(a: SpireEntry, b: SpireEntry): boolean {
+/** Without making anything: all are compared after each full look. */
+function isAs(entry: SpireEntry, wanted: EntryToBe, parentId: string): boolean {
   return (
-    TEXTS.every((field) => a[field] === b[field]) &&
-    sameList(a.selectors, b.selectors) &&
-    sameList(a.federatesWith, b.federatesWith) &&
-    sameList(a.dnsNames, b.dnsNames)
+    entry.spiffeId === wanted.spiffeId &&
+    entry.parentId === parentId &&
+    entry.x509SvidTtlSeconds === wanted.x509SvidTtlSeconds &&
+    entry.hint === wanted.hint &&
+    !entry.admin &&
+    !entry.downstream &&
+    entry.expiresAt === undefined &&
+    sameList(entry.selectors, wanted.selectors) &&
+    sameList(entry.federatesWith, wanted.federatesWith) &&
+    sameList(entry.dnsNames, wanted.dnsNames)
   );
 }
-
-const TEXTS = ["spiffeId", "parentId", "x509SvidTtlSeconds", "admin", "downstream", "expiresAt", "hint"] as const;
 
 /** No order counts: a server's is its own. */
 function sameList(a: readonly string[], b: readonly string[]): boolean {

@@ -22,7 +22,8 @@ async function plane(environment: Environment, before: (lab: KubernetesLab) => v
   before(lab);
   let registration: SpireRegistration | undefined;
   const { clusters } = await lab.start((context) => (registration = new SpireRegistration(context, spire)));
-  await registration!.start(clusters);
+  await registration!.open();
+  registration!.start(clusters);
   await lab.pass(3_000);
   return { lab, spire, registration: registration!, server: lab.server("east") };
 }

@@ -46,10 +46,11 @@ test("over SPIRE's messages entries are made, put right, left to others where th
   const nothing = (): void => {};
   const context = { host: hurried(host), config, graph, registry, noteProblems: nothing, noteMesh: nothing };
   const registration = new SpireRegistration(context, server);
+  await registration.open();
   const ambient = (name: string) => captured(name, { "istio.io/dataplane-mode": "ambient" });
   apply(namespace("shop"), node("n1"), ambient("cart"), ambient("web"));
   graph.onDirty = () => void host.clock.after(0, () => graph.flush());
-  await registration.start({ election: () => undefined });
+  registration.start({ election: () => undefined });
 
   const own = () => standIn.entries.all().filter(({ id }) => id.startsWith("causeway.east."));
   await until(() => own().length === 2);

@@ -37,9 +37,10 @@ async function plane(objects: readonly KubeObject[], environment: Environment = 
   const nothing = (): void => {};
   const context = { host, config, graph, registry, noteProblems: nothing, noteMesh: nothing };
   const registration = new SpireRegistration(context, server);
+  await registration.open();
   apply(namespace("shop"), node("n1"), ...objects);
   graph.onDirty = () => void host.clock.after(0, () => graph.flush());
-  await registration.start({ election: () => undefined });
+  registration.start({ election: () => undefined });
   const problems = (): readonly string[] =>
     registration.problems().map(({ object, message }) => `${object}: ${message}`);
   const registered = (): readonly string[] => server.all.map(({ selectors }) => selectors.join(" ")).sort();

@@ -55,3 +55,15 @@ test("a template that only SPIRE's controller can fill in accuses nobody", () =>
   const mesh = spireMesh([captured("cart"), spiffeId("clever", { spiffeIDTemplate: "{{ if true }}x{{ end }}" })]);
   assert.equal(mesh.uncovered.size, 0);
 });
+
+test("selectors that nobody but SPIRE's agents can judge are told where we are to judge them", () => {
+  const images = { workloadSelectorTemplates: ["k8s:ns:{{ .PodMeta.Namespace }}", "k8s:container-image:cart:1"] };
+  const mesh = spireMesh([captured("cart"), spiffeId("by-image", images)]);
+  const [, found] = [...mesh.uncovered.entries()][0]!;
+  assert.match(
+    found.selectedBy[0]!.why,
+    /the selector k8s:container-image:cart:1, which only SPIRE's own agents can judge/,
+  );
+  mesh.apply(spiffeId("by-image", { workloadSelectorTemplates: ["k8s:pod-label:app:cart"] }));
+  assert.equal(mesh.uncovered.size, 0);
+});

@@ -5,9 +5,9 @@ import { requireRegistrable } from "../../src/registry/kube/cluster-spiffe-id.ts
 import { builtinSpiffeIds } from "../../src/registry/wanted/builtin-spiffe-ids.ts";
 import { podInIds, podOfOwnEntry } from "../../src/registry/wanted/spire-entries.ts";
 import { object, pod } from "./mesh.ts";
-import { AGENT, captured, namespace, node, readSpiffeId, spireMesh } from "./spire-mesh.ts";
+import { captured, namespace, readSpiffeId, spireMesh } from "./spire-mesh.ts";
 
-test("a selected pod is to have one entry: its mesh identity, for this very pod, under the agent of its node", () => {
+test("a selected pod is to have one entry: its mesh identity, for this very pod on its node", () => {
   const mesh = spireMesh([captured("cart", { app: "cart" })], {
     templates: [readSpiffeId("carts", { podSelector: { matchLabels: { app: "cart" } }, ttl: "1h30m" })],
   });
@@ -18,7 +18,7 @@ test("a selected pod is to have one entry: its mesh identity, for this very pod,
   assert.equal(podOfOwnEntry("east-spire", id), podInIds("uid-cart"));
   assert.deepEqual(rest, {
     spiffeId: "spiffe://cluster.local/ns/shop/sa/cart",
-    parentId: AGENT,
+    node: "n1",
     selectors: ["k8s:pod-uid:uid-cart"],
     x509SvidTtlSeconds: 5400,
     federatesWith: [],
@@ -78,23 +78,9 @@ test("two templates that SPIRE would take for one make one entry; others make on
     "spiffe://cluster.local/db/cart 0",
     "spiffe://cluster.local/ns/shop/sa/cart 3600",
   ]);
-  mesh.given.set("east", [readSpiffeId("d", { fallback: true })]);
+  mesh.register(readSpiffeId("d", { fallback: true }));
   mesh.graph.flush();
   assert.equal(mesh.of("cart")!.entries.length, 1);
-});
-
-test("while no agent of the node is known the entry has no parent, and one that comes is its parent, by name or by uid", () => {
-  const mesh = spireMesh([captured("cart")], { templates: [readSpiffeId("all")] });
-  const before = mesh.of("cart")!.entries[0]!;
-  mesh.agents.delete("name n1");
-  mesh.graph.flush();
-  assert.equal(mesh.of("cart")!.entries[0]!.parentId, undefined);
-  assert.equal(mesh.of("cart")!.entries[0]!.id, before.id);
-  mesh.agents.set("uid uid-of-n1", `${AGENT}-by-uid`);
-  mesh.graph.flush();
-  assert.equal(mesh.of("cart")!.entries[0]!.parentId, `${AGENT}-by-uid`);
-  mesh.remove(node("n1"));
-  assert.equal(mesh.of("cart")!.entries[0]!.parentId, undefined);
 });
 
 test("a template that gives no identity for a pod is a trouble of that pod, which names the field", () => {

@@ -12,7 +12,7 @@ const AGENT = "spiffe://cluster.local/spire/agent/k8s_psat/east/uid-of-n1";
 const entry = (pod: string, more: Partial<EntryToBe> = {}): EntryToBe => ({
   id: `ours.${pod}`,
   spiffeId: `spiffe://cluster.local/ns/shop/sa/${pod.replace(/-.*/, "")}`,
-  parentId: AGENT,
+  node: "n1",
   selectors: [`k8s:pod-uid:${pod}`, "k8s:ns:shop"],
   x509SvidTtlSeconds: 0,
   federatesWith: [],
@@ -20,8 +20,8 @@ const entry = (pod: string, more: Partial<EntryToBe> = {}): EntryToBe => ({
   hint: "",
   ...more,
 });
-const stored = (wanted: EntryToBe, more: Partial<SpireEntry> = {}): SpireEntry => ({
-  ...{ ...wanted, parentId: wanted.parentId ?? AGENT },
+const stored = ({ node: _, ...wanted }: EntryToBe, more: Partial<SpireEntry> = {}): SpireEntry => ({
+  ...{ ...wanted, parentId: AGENT },
   ...{ admin: false, downstream: false, expiresAt: undefined, ...more },
 });
 
@@ -30,7 +30,13 @@ function registering(want: readonly EntryToBe[], there: readonly SpireEntry[] = 
   const host = new TestHost();
   const server = new FakeSpireServer();
   for (const one of there) server.put(one);
-  const world = { leads: true, wanted: want, keep: new Set<string>(), paused: undefined as string | undefined };
+  const world = {
+    leads: true,
+    wanted: want,
+    keep: new Set<string>(),
+    paused: undefined as string | undefined,
+    parents: new Map([["n1", AGENT]]),
+  };
   const registration: Registration = {
     wanted: () => new Map(world.wanted.map((one) => [one.id, one])),
     isOwn: (id) => id.startsWith("ours."),
@@ -39,7 +45,7 @@ function registering(want: readonly EntryToBe[], there: readonly SpireEntry[] = 
       ({ id }) =>
         !world.keep.has(id),
     paused: () => world.paused,
-    agentsSaid: () => {},
+    parents: () => (node) => world.parents.get(node),
     stateChanged: () => {},
   };
   const registrar = new Registrar(host, server, registration, share);
@@ -79,12 +85,15 @@ test("an entry of ours that somebody changed or deleted is as it was within a mi
   assert.deepEqual(writes(server).slice(1).sort(), ["create 1", "update 1"]);
 });
 
-test("a changed wish is an update; the order of a list is no change", async () => {
-  const { server, want } = registering([entry("cart-1")]);
+test("a changed wish is an update, and so is another agent of its node; the order of a list is no change", async () => {
+  const { server, world, want, pass } = registering([entry("cart-1")]);
   await want([entry("cart-1", { selectors: ["k8s:ns:shop", "k8s:pod-uid:cart-1"] })]);
   assert.deepEqual(writes(server), ["create 1"]);
-  await want([entry("cart-1", { hint: "x", parentId: `${AGENT}-anew` })]);
+  await want([entry("cart-1", { hint: "x" })]);
   assert.deepEqual(writes(server), ["create 1", "update 1"]);
+  world.parents.set("n1", `${AGENT}-anew`);
+  await pass(31_000);
+  assert.deepEqual(writes(server), ["create 1", "update 1", "update 1"]);
   assert.equal(server.all[0]!.parentId, `${AGENT}-anew`);
 });
 
@@ -142,12 +151,10 @@ test("one that somebody else makes between our look and our call is no failure",
   assert.equal(registrar.state.refused.size, 0);
 });
 
-test("a pod whose node has no agent waits, its entry from before stays, and the agents are asked again soon", async () => {
+test("a pod whose node has no agent waits, its entry from before stays, and agents are asked for again soon", async () => {
   const there = stored(entry("cart-1"));
-  const { server, registrar, want, pass } = registering(
-    [entry("cart-1", { parentId: undefined }), entry("web-1", { parentId: undefined })],
-    [there],
-  );
+  const { server, registrar, world, pass } = registering([entry("cart-1"), entry("web-1")], [there]);
+  world.parents.delete("n1");
   await pass(60_000);
   assert.deepEqual(ids(server), ["ours.cart-1"]);
   assert.deepEqual(writes(server), []);
@@ -156,7 +163,8 @@ test("a pod whose node has no agent waits, its entry from before stays, and the 
     ["ours.web-1"],
   );
   assert.ok(server.calls.filter((call) => call === "agents").length >= 10);
-  await want([entry("cart-1"), entry("web-1")]);
+  world.parents.set("n1", AGENT);
+  await pass(6_000);
   assert.deepEqual(ids(server), ["ours.cart-1", "ours.web-1"]);
 });
 

@@ -2,20 +2,25 @@ import { printable } from "../../printable.ts";
 
 /** What a template can name: of the mesh, of a pod, and of the node that the pod is on. */
 export interface TemplateFacts {
-  readonly trustDomain: string;
-  /** As SPIRE's attestor k8s_psat calls it. */
-  readonly clusterName: string;
-  readonly clusterDomain: string;
+  readonly place: TemplatePlace;
   readonly pod: {
     readonly namespace: string;
     readonly name: string;
     readonly uid: string;
-    readonly labels: ReadonlyMap<string, string>;
     readonly serviceAccount: string;
     readonly node: string;
   };
+  readonly labels: { get(name: string): string | undefined };
   /** Empty if the node is not known. */
-  readonly nodeUid: string;
+  nodeUid(): string;
+}
+
+/** Where templates are filled in. */
+export interface TemplatePlace {
+  readonly trustDomain: string;
+  readonly clusterDomain: string;
+  /** What SPIRE's attestor k8s_psat calls our cluster. */
+  readonly clusterName: string;
 }
 
 /**
@@ -36,16 +41,16 @@ type TemplatePart =
   | { readonly label: string; readonly mayLack: boolean };
 
 const FIELDS: ReadonlyMap<string, (facts: TemplateFacts) => string> = new Map([
-  [".TrustDomain", ({ trustDomain }) => trustDomain],
-  [".ClusterName", ({ clusterName }) => clusterName],
-  [".ClusterDomain", ({ clusterDomain }) => clusterDomain],
+  [".TrustDomain", ({ place }) => place.trustDomain],
+  [".ClusterName", ({ place }) => place.clusterName],
+  [".ClusterDomain", ({ place }) => place.clusterDomain],
   [".PodMeta.Namespace", ({ pod }) => pod.namespace],
   [".PodMeta.Name", ({ pod }) => pod.name],
   [".PodMeta.UID", ({ pod }) => pod.uid],
   [".PodSpec.ServiceAccountName", ({ pod }) => pod.serviceAccount],
   [".PodSpec.NodeName", ({ pod }) => pod.node],
   [".NodeMeta.Name", ({ pod }) => pod.node],
-  [".NodeMeta.UID", ({ nodeUid }) => nodeUid],
+  [".NodeMeta.UID", (facts) => facts.nodeUid()],
 ]);
 const KNOWN = `${[...FIELDS.keys()].join(", ")}, .PodMeta.Labels.app and index .PodMeta.Labels "app"`;
 
@@ -102,7 +107,7 @@ export function rendered(
     if ("text" in part) text += part.text;
     else if ("field" in part) text += FIELDS.get(part.field)!(facts);
     else {
-      const value = facts.pod.labels.get(part.label);
+      const value = facts.labels.get(part.label);
       if (value === undefined && !part.mayLack) return { why: `the pod has no label ${shown(part.label)}` };
       text += value ?? "";
     }

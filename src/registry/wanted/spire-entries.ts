@@ -1,14 +1,15 @@
 import { createHash } from "node:crypto";
-import { objectKey, type ClusterId, type ObjectKey } from "../../names.ts";
+import type { ObjectKey } from "../../names.ts";
 import type { Collection, Lookup } from "../collection/collection.ts";
 import { byCodeUnit } from "../collection/collection.ts";
 import { derive } from "../collection/derive.ts";
 import type { Graph } from "../collection/graph.ts";
 import type { ClusterSpiffeId } from "../kube/cluster-spiffe-id.ts";
-import type { TemplateFacts } from "../kube/entry-template.ts";
+import type { TemplateFacts, TemplatePlace } from "../kube/entry-template.ts";
+import { Interned } from "../kube/interned.ts";
 import type { Objects } from "../kube/objects.ts";
 import { podEnded, type Pod } from "../kube/pod.ts";
-import { factsOf, NoEntry, spiffeIdsOf, textFor, workloadId, type TemplatePlace } from "../spiffe-id-matches.ts";
+import { factsOf, NoEntry, textFor, workloadId } from "../spiffe-id-matches.ts";
 
 /** A registration entry of SPIRE as it is to be (contract identity.md 1.5). Lists are sorted, and hold nothing twice. */
 export interface WantedEntry {
@@ -16,8 +17,8 @@ export interface WantedEntry {
   readonly id: string;
   /** With its scheme. */
   readonly spiffeId: string;
-  /** The agent of the pod's node; undefined while none is known. */
-  readonly parentId: string | undefined;
+  /** The pod's, by name: its agent is to be the parent. */
+  readonly node: string;
   /** As `k8s:pod-uid:…`. */
   readonly selectors: readonly string[];
   /** 0 for the server's default. */
@@ -48,51 +49,57 @@ export interface EntryTrouble {
 }
 
 export interface EntryInputs {
-  readonly objects: Pick<Objects, "pods" | "namespaces" | "nodes">;
-  /** By cluster. */
-  readonly templates: Lookup<string, readonly ClusterSpiffeId[] | undefined>;
-  /** The agent of a node, by `nodeByName` or `nodeByUid`. */
-  readonly agents: Lookup<string, string | undefined>;
+  readonly objects: Pick<Objects, "pods" | "nodes">;
+  /** Of `spiffeIdSelections`. */
+  readonly selections: Lookup<string, readonly ClusterSpiffeId[] | undefined>;
 }
 
-export const nodeByName = (name: string): string => `name ${name}`;
-export const nodeByUid = (uid: string): string => `uid ${uid}`;
-
-/** Every pod of our cluster that is on a node, has not ended, and is selected. */
+/** Every pod that is on a node, has not ended, and is selected. */
 export function podEntries(
   graph: Graph,
-  { objects, templates, agents }: EntryInputs,
-  { localCluster, ...place }: TemplatePlace & { readonly localCluster: ClusterId },
+  { objects, selections }: EntryInputs,
+  place: TemplatePlace,
 ): Collection<ObjectKey, PodEntries> {
-  const { pods, namespaces, nodes } = objects;
   return derive(graph, {
     name: "spire-entries",
-    from: pods,
-    reads: { namespaces, nodes, templates, agents },
+    from: objects.pods,
+    reads: { selections, nodes: objects.nodes },
+    equals: samePodEntries,
     distinct: true,
-    to: (pod, reads, key) => {
-      if (pod.cluster !== localCluster || podEnded(pod) || pod.node === "" || pod.uid === "") return [];
-      const namespace = reads.namespaces.get(objectKey(localCluster, "", pod.namespace));
-      const selecting = spiffeIdsOf(pod, namespace, reads.templates.get(localCluster) ?? []);
-      if (selecting.length === 0) return [];
-      const nodeUid = reads.nodes.get(objectKey(localCluster, "", pod.node))?.uid ?? "";
-      const parentId = reads.agents.get(nodeByName(pod.node)) ?? reads.agents.get(nodeByUid(nodeUid));
-      return [[key, entriesOf(pod, selecting, factsOf(pod, nodeUid, place), parentId)]] as const;
+    to: (pod, { selections, nodes }, key) => {
+      if (podEnded(pod) || pod.node === "" || pod.uid === "") return [];
+      const selecting = selections.get(pod.placement.id);
+      return selecting === undefined ? [] : [[key, entriesOf(pod, selecting, factsOf(pod, place, nodes))]];
     },
   });
 }
 
-function entriesOf(
-  pod: Pod,
-  selecting: readonly ClusterSpiffeId[],
-  facts: TemplateFacts,
-  parentId: string | undefined,
-): PodEntries {
+/** A hundred thousand are compared when a template changes. */
+function samePodEntries(a: PodEntries, b: PodEntries): boolean {
+  return (
+    a.uid === b.uid &&
+    a.node === b.node &&
+    a.troubles.length === 0 &&
+    b.troubles.length === 0 &&
+    a.entries.length === b.entries.length &&
+    a.entries.every((entry, at) => sameEntry(entry, b.entries[at]!))
+  );
+}
+
+/** Entries of one id have the same identity and selectors. */
+const sameEntry = (a: WantedEntry, b: WantedEntry): boolean =>
+  a.id === b.id &&
+  a.x509SvidTtlSeconds === b.x509SvidTtlSeconds &&
+  a.hint === b.hint &&
+  a.dnsNames.join() === b.dnsNames.join() &&
+  a.federatesWith.join() === b.federatesWith.join();
+
+function entriesOf(pod: Pod, selecting: readonly ClusterSpiffeId[], facts: TemplateFacts): PodEntries {
   const entries = new Map<string, WantedEntry>();
   const troubles: EntryTrouble[] = [];
   for (const spiffeId of selecting)
     try {
-      const entry = entryOf(spiffeId, facts, parentId);
+      const entry = entryOf(spiffeId, facts);
       // To SPIRE the two are one; the first by name has its say.
       if (!entries.has(entry.id)) entries.set(entry.id, entry);
     } catch (thrown) {
@@ -105,7 +112,7 @@ function entriesOf(
 }
 
 /** @throws NoEntry */
-function entryOf(spiffeId: ClusterSpiffeId, facts: TemplateFacts, parentId: string | undefined): WantedEntry {
+function entryOf(spiffeId: ClusterSpiffeId, facts: TemplateFacts): WantedEntry {
   const id = workloadId(spiffeId.spiffeId, facts);
   const further = spiffeId.workloadSelectors.map((template, at) => {
     const field = `spec.workloadSelectorTemplates[${at}]`;
@@ -120,12 +127,11 @@ function entryOf(spiffeId: ClusterSpiffeId, facts: TemplateFacts, parentId: stri
     if (!DNS_NAME.test(text)) throw new NoEntry(field, `gives ${JSON.stringify(text)}, which is no DNS name`);
     return text;
   });
-  const selectors = sortedOnce([`k8s:pod-uid:${facts.pod.uid}`, ...further]);
   return {
-    id: ownEntryId(facts.clusterName, facts.pod.uid, digestOf(id, selectors)),
+    id: ownEntryId(facts.place.clusterName, facts.pod.uid, digestOf(id, sortedOnce(further))),
     spiffeId: id,
-    parentId,
-    selectors,
+    node: facts.pod.node,
+    selectors: sortedOnce([`k8s:pod-uid:${facts.pod.uid}`, ...further]),
     x509SvidTtlSeconds: spiffeId.ttlSeconds,
     federatesWith: sortedOnce(spiffeId.federatesWith),
     dnsNames: sortedOnce(dnsNames),
@@ -135,11 +141,14 @@ function entryOf(spiffeId: ClusterSpiffeId, facts: TemplateFacts, parentId: stri
 
 const DNS_NAME = /^(?=.{1,253}$)(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/i;
 
-export const sortedOnce = (texts: readonly string[]): readonly string[] => [...new Set(texts)].sort(byCodeUnit);
+const sortedOnce = (texts: readonly string[]): readonly string[] =>
+  texts.length < 2 ? texts : [...new Set(texts)].sort(byCodeUnit);
 
-/** With its parent this is what SPIRE tells entries apart by; a parent that changes is an update. */
+/** With the pod and the parent this is what SPIRE tells entries apart by; a parent that changes is an update. */
 const digestOf = (spiffeId: string, selectors: readonly string[]): string =>
-  digest(JSON.stringify([spiffeId, selectors]));
+  digests.get([spiffeId, ...selectors].join("\n"), digest);
+/** Pods of one account share them. */
+const digests = new Interned<string>();
 const digest = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 16);
 
 /** What an id may hold besides dots is letters, digits, '-' and '_', 255 in all: whatever else is asked for is a digest. */

@@ -3,21 +3,13 @@ import { test } from "mocha";
 import { entryTemplate, rendered, type TemplateFacts } from "../../../src/registry/kube/entry-template.ts";
 
 const FACTS: TemplateFacts = {
-  trustDomain: "east.example",
-  clusterName: "east",
-  clusterDomain: "cluster.local",
-  pod: {
-    namespace: "shop",
-    name: "cart-0",
-    uid: "u-1",
-    labels: new Map([
-      ["app", "cart"],
-      ["app.kubernetes.io/name", "the-cart"],
-    ]),
-    serviceAccount: "cart",
-    node: "n1",
-  },
-  nodeUid: "n-uid",
+  place: { trustDomain: "east.example", clusterName: "east", clusterDomain: "cluster.local" },
+  pod: { namespace: "shop", name: "cart-0", uid: "u-1", serviceAccount: "cart", node: "n1" },
+  labels: new Map([
+    ["app", "cart"],
+    ["app.kubernetes.io/name", "the-cart"],
+  ]),
+  nodeUid: () => "n-uid",
 };
 
 function filledIn(text: string): string {
