@@ -140,9 +140,10 @@ export class ControlPlane {
    */
   async start(signal: AbortSignal): Promise<void> {
     try {
+      await this.#registration?.open();
       await this.#startClusters(signal);
       await this.#spire?.start();
-      await this.#registration?.start(this.#clusters);
+      this.#registration?.start(this.#clusters);
       await this.#startServing(await this.#authority.first(signal));
     } catch (thrown) {
       await this.close();
