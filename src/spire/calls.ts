@@ -20,7 +20,7 @@ const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
 /** How we and SPIRE's server get on. */
 export interface ServerStatus {
-  /** As `unix:/run/spire/server/api.sock`, in the words of messages. */
+  /** As `SPIRE's server at unix:/run/spire/server/api.sock`. */
   readonly server: string;
   /** True if the last call that was sent got an answer, if only a refusal; undefined before the first. */
   readonly connected: boolean | undefined;
@@ -119,8 +119,6 @@ export class Calls {
   }
 
   async #send<T>(method: ServerMethod, request: Uint8Array, decode: (answer: Uint8Array) => T): Promise<T> {
-    const { clock } = this.#host;
-    const startedMs = clock.elapsedMs();
     this.#inFlight.set(this.#line.taken);
     let result: ErrorCode | "ok" = "ok";
     try {
@@ -134,16 +132,18 @@ export class Calls {
       throw failure;
     } finally {
       this.#ended.add(1, { method: method.name, result });
-      this.#seconds.observe((clock.elapsedMs() - startedMs) / 1000, { method: method.name });
     }
   }
 
   async #answer(method: ServerMethod, request: Uint8Array): Promise<Uint8Array> {
+    const { clock } = this.#host;
     const channel = this.#channel();
     const call = channel.begin();
+    const sentMs = clock.elapsedMs();
     try {
       return await this.#unary(channel, method, request);
     } finally {
+      this.#seconds.observe((clock.elapsedMs() - sentMs) / 1000, { method: method.name });
       call[Symbol.dispose]();
     }
   }

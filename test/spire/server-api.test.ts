@@ -192,6 +192,7 @@ for (const [what, svids, why] of [
     lab.said.svids = svids(lab.said.svids!);
     await assert.rejects(lab.server.mint(CSR, 3600, never), { code: "unavailable", message: why });
     assert.deepEqual(lab.small.calls, []);
+    assert.equal(lab.host.metric("spire_server_call_duration_seconds_count{method=MintX509SVID}"), 0);
   });
 
 test("an SVID of ours that has ended is not shown, and the error says since when", async () => {
