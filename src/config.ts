@@ -1,3 +1,4 @@
+import { BUNDLE_SETTINGS, type BundleConfig, loadBundleConfig } from "./bundle-config.ts";
 import { CLUSTER_SETTINGS, type ClusterConfig, loadClusterConfig } from "./cluster-config.ts";
 import type { Environment, Flag, Options } from "./command.ts";
 import { UsageError } from "./command.ts";
@@ -70,6 +71,7 @@ export interface Config extends ClusterConfig {
   readonly peering: PeeringConfig;
   readonly gateways: GatewayConfig;
   readonly spire: SpireConfig;
+  readonly bundles: BundleConfig;
   readonly log: { readonly levels: LogLevels; readonly asJson: boolean };
 }
 
@@ -135,6 +137,7 @@ const ALL_SETTINGS: readonly Setting[] = [
   PEERING_SETTINGS,
   GATEWAY_SETTINGS,
   SPIRE_SETTINGS,
+  BUNDLE_SETTINGS,
 ].flatMap((group) => Object.values<Setting>(group));
 
 /** For every command that runs a control plane. */
@@ -161,12 +164,13 @@ export function loadConfig(options: Options, environment: Environment, defaults:
   const cluster = read("cluster", name, "Kubernetes");
   const revision = read("revision", label, "default");
   const systemNamespace = read("systemNamespace", label, "istio-system");
+  const trustDomain = read("trustDomain", trustDomainOf, "cluster.local");
   return deepFreeze({
     ...loadClusterConfig(options, environment, revision),
     chosen: { cluster: chosen("cluster"), network: chosen("network"), trustDomain: chosen("trustDomain") },
     clusterId: clusterId(cluster),
     network: networkId(read("network", name, "")),
-    trustDomain: read("trustDomain", trustDomainOf, "cluster.local"),
+    trustDomain,
     clusterDomain: read("clusterDomain", dnsName, "cluster.local"),
     systemNamespace,
     revision,
@@ -191,6 +195,7 @@ export function loadConfig(options: Options, environment: Environment, defaults:
     peering: loadPeeringConfig(options, environment, systemNamespace),
     gateways: loadGatewayConfig(options, environment),
     spire: loadSpireConfig(options, environment),
+    bundles: loadBundleConfig(options, environment, trustDomain),
     log: {
       levels: read("logLevels", logLevelsOf, { default: "info", scopes: new Map() }),
       asJson: options["log_as_json"] === true,

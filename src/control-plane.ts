@@ -15,6 +15,7 @@ import type { PeerView } from "./peering/opened-peer.ts";
 import type { ClusterContext, Clusters } from "./plane/clusters.ts";
 import { EmbeddedClusters } from "./plane/embedded-clusters.ts";
 import { localAuthority } from "./plane/local-authority.ts";
+import { Federation } from "./plane/federation.ts";
 import { type MeshIdentities, MeshTrust } from "./plane/mesh-trust.ts";
 import { PlaneGateways } from "./plane/gateways.ts";
 import { type PeerClients, PeerServing } from "./plane/peer-serving.ts";
@@ -68,6 +69,7 @@ export class ControlPlane {
   readonly #problemLog: ProblemLog;
   readonly #clusters: Clusters;
   readonly #trust: MeshTrust;
+  readonly #federation: Federation;
   readonly #authority: AuthoritySource;
   /** Undefined if nothing is asked of SPIRE. */
   readonly #spire: PlaneSpire | undefined;
@@ -91,7 +93,11 @@ export class ControlPlane {
     this.registry = new Registry(this.graph, { ...counts, mesh, localCluster: this.localCluster, virtualIps });
     const noteProblems = (): void => this.#noteProblems();
     this.#trust = new MeshTrust(host, config, this.localCluster);
-    const noteMesh = (identities: MeshIdentities): void => this.#trust.note(identities);
+    this.#federation = new Federation(host, config, this.#trust, noteProblems);
+    const noteMesh = (identities: MeshIdentities): void => {
+      this.#trust.note(identities);
+      this.#federation.note(identities.caCertificates);
+    };
     const around = { host, config, graph: this.graph, registry: this.registry, noteProblems, noteMesh };
     this.#clusters = openClusters(around);
     const context = { host, config, noteProblems };
@@ -104,6 +110,7 @@ export class ControlPlane {
       () => this.#authority.close(),
       () => this.#spire?.close(),
       () => this.#registration?.close(),
+      () => this.#federation.close(),
     );
     this.#mesh = meshLogs(this.graph, this.registry, () => this.discovery.changed());
     this.discovery = new XdsServer(host, {
@@ -113,7 +120,7 @@ export class ControlPlane {
     });
     this.gateways = new PlaneGateways(host, config, this.#trust.bundles, this, noteProblems);
     this.#peers = config.peering.enabled ? new PlanePeers(host, config, this.#trust.bundles, this) : undefined;
-    this.#serving = new PeerServing(host, config, this.#trust.bundles, this, this.#clusters);
+    this.#serving = new PeerServing(host, config, this.#trust, this, this.#clusters);
     this.#served = new PortsServed(host, config, this.#servedParts());
     this.#closing.push(
       () => this.#peers?.close(),
@@ -141,6 +148,7 @@ export class ControlPlane {
   async start(signal: AbortSignal): Promise<void> {
     try {
       await this.#registration?.open();
+      await this.#federation.start();
       await this.#startClusters(signal);
       await this.#spire?.start();
       this.#registration?.start(this.#clusters);
@@ -171,6 +179,10 @@ export class ControlPlane {
   /** Where clients reach us. */
   get ports(): { readonly xds: number; readonly xdsPlaintext: number | undefined } {
     return this.#served.ports;
+  }
+  /** Where our trust bundle is served; undefined while it is not. */
+  get bundlePort(): number | undefined {
+    return this.#federation.port;
   }
   /** The issuer of each cluster whose tokens are ours to make. */
   get tokens(): ReadonlyMap<ClusterId, TokenIssuer> {
@@ -229,7 +241,12 @@ export class ControlPlane {
     const unsent = [...this.#mesh.refusals(), ...this.#serving.refusals()].map(unsentProblem);
     const objects = [...this.registry.problems.entries()].map(([, problem]) => problem);
     const spire = [...(this.#spire?.problems() ?? []), ...(this.#registration?.problems() ?? [])];
-    const identities = [...this.#authority.problems(), ...spire, ...this.#served.problems()];
+    const identities = [
+      ...this.#authority.problems(),
+      ...spire,
+      ...this.#served.problems(),
+      ...this.#federation.problems(),
+    ];
     return [...fromClusters, ...identities, ...objects, ...unsent, ...this.gateways.problems()];
   }
 
@@ -300,7 +317,9 @@ export class ControlPlane {
   }
 
   async #startServing(authority: Authority): Promise<void> {
+    await this.#federation.settled();
     await this.#served.start(authority);
+    await this.#federation.serve(this.#served.certificate!);
     // Gateways are told whom to believe.
     this.graph.flush();
     this.#authority.follow(async (changed) => {

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import { type AddressInfo, isIP } from "node:net";
 import { MeshError, messageOf, type ErrorCode } from "./errors.ts";
 import type { Clock, Logger } from "./host.ts";
@@ -9,6 +10,7 @@ const HEADERS_BYTES_MAX = 16 * 1024;
 const BODY_BYTES_MAX = 4096;
 const HEADERS_MS_MAX = 10_000;
 const REQUEST_MS_MAX = 15_000;
+const TLS_LIMITS = { handshakeTimeout: HEADERS_MS_MAX, minVersion: "TLSv1.2" } as const;
 /** A reader that takes nothing for so long is gone. */
 const IDLE_MS_MAX = 30_000;
 /** Probes and scrapers; each may hold a view of the mesh while it reads. */
@@ -60,22 +62,38 @@ export const jsonAnswer = (status: number, body: Iterable<string>): EndpointAnsw
   body,
 });
 
+/** In PEM. */
+export interface EndpointCertificate {
+  /** Leaf first. */
+  readonly chain: string;
+  readonly key: string;
+}
+
+export interface EndpointOptions {
+  /** How long an answer may take, and its reader; 30 s by default. */
+  readonly idleMsMax?: number;
+  /** TLS, with this certificate; plain HTTP by default. Clients need none. */
+  readonly certificate?: EndpointCertificate;
+}
+
 /** A small HTTP/1.1 server: one function answers, everything is bounded. ⇄ */
 export class HttpEndpoint {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #endpoint: Endpoint;
   readonly #server: Server;
+  readonly #secure: TlsServer | undefined;
 
-  /** @param idleMsMax how long an answer may take, and its reader; 30 s by default. */
-  constructor(clock: Clock, log: Logger, endpoint: Endpoint, idleMsMax = IDLE_MS_MAX) {
+  /** @throws what OpenSSL says of a certificate and a key that do not belong together. */
+  constructor(clock: Clock, log: Logger, endpoint: Endpoint, options: EndpointOptions = {}) {
+    const { idleMsMax = IDLE_MS_MAX, certificate } = options;
     this.#clock = clock;
     this.#log = log;
     this.#endpoint = endpoint;
-    this.#server = createServer(
-      { maxHeaderSize: HEADERS_BYTES_MAX, headersTimeout: HEADERS_MS_MAX, requestTimeout: REQUEST_MS_MAX },
-      (request, response) => void this.#serve(request, response),
-    );
+    const limits = { maxHeaderSize: HEADERS_BYTES_MAX, headersTimeout: HEADERS_MS_MAX, requestTimeout: REQUEST_MS_MAX };
+    const serve = (request: IncomingMessage, response: ServerResponse): void => void this.#serve(request, response);
+    this.#secure = certificate && createTlsServer({ ...limits, ...TLS_LIMITS, ...secretsOf(certificate) }, serve);
+    this.#server = this.#secure ?? createServer(limits, serve);
     this.#server.maxConnections = CONNECTIONS_MAX;
     this.#server.timeout = idleMsMax;
   }
@@ -83,6 +101,11 @@ export class HttpEndpoint {
   /** The port that it has, once it listens. */
   get port(): number {
     return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** From the next connection on. @throws as the constructor; what was there before stays then. */
+  setCertificate(certificate: EndpointCertificate): void {
+    this.#secure?.setSecureContext(secretsOf(certificate));
   }
 
   /** @throws what the system says if the port cannot be had. */
@@ -141,6 +164,8 @@ export class HttpEndpoint {
     response.end();
   }
 }
+
+const secretsOf = ({ chain, key }: EndpointCertificate) => ({ cert: chain, key });
 
 /** Makes the first slice at once: what fails there can still be answered as an error. */
 function startSlices(answer: EndpointAnswer): EndpointAnswer {

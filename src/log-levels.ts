@@ -19,7 +19,7 @@ export const LOG_SCOPES: Readonly<Record<string, string>> = {
   peering: "Links to other control planes",
   registry: "Workloads, services and policies, and objects without effect",
   remote: "Remote clusters: their secrets, credentials and how far each has synced",
-  spire: "SPIRE's server and its agent: when they answer, and why they do not",
+  spire: "SPIRE's server and its agent: when they answer, and why they do not; bundles of other trust domains",
   status: "Statuses written to objects",
   waypoint: "Gateways that are waypoints",
   wds: "Encoding of workloads, services and policies",

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { lookup } from "node:dns";
 import { test } from "mocha";
-import { guardedLookup, kindOfHost } from "../src/address-kind.ts";
+import { guardedLookup, innerKindOf, kindOfHost } from "../src/address-kind.ts";
 import { HttpKubeApi } from "../src/kube/http-api.ts";
 import { answerJson, kubeServer } from "./kits/kube-server.ts";
 import { realHost } from "./kits/real-host.ts";
@@ -26,6 +26,16 @@ const KINDS: readonly (readonly [string, string | undefined])[] = [
 ];
 test("hosts that only this machine can mean are known in every spelling", () => {
   for (const [host, kind] of KINDS) assert.equal(kindOfHost(host), kind, host);
+});
+
+test("addresses that are not the internet's are known in every spelling", () => {
+  const inner = ["10.0.0.1", "172.31.255.255", "192.168.0.1", "100.127.0.1", "198.19.0.1", "[fd00::1]", "fc00::1"];
+  const nobodys = ["224.0.0.1", "255.255.255.255", "[ff02::1]", "fec0::1", "192.0.0.8"];
+  const spelt = ["::ffff:10.0.0.1", "64:ff9b::a00:1"];
+  for (const address of [...inner, ...nobodys, ...spelt]) assert.equal(innerKindOf(address), "private", address);
+  for (const address of ["172.32.0.1", "100.128.0.1", "8.8.8.8", "2001:db8::1", "::ffff:8.8.8.8", "a.example"])
+    assert.equal(innerKindOf(address), undefined, address);
+  assert.deepEqual(["127.0.0.1", "[::1]", "100.100.100.200"].map(innerKindOf), ["loopback", "loopback", "linkLocal"]);
 });
 
 /** A resolver that knows one name, with these addresses. */

@@ -241,6 +241,9 @@ test("every flag of the config has an effect", () => {
     "spire-register": "on",
     "spire-register-beside-controller": "on",
     "spire-register-removals": "50",
+    "bundle-port": "8443",
+    "trust-bundle": ["west.test=https://west.test/,profile=https_web"],
+    "trust-bundle-allow": "private",
     manifests: ["m"],
     "serving-name": ["example.com"],
     kubeconfig: "k",
@@ -251,12 +254,14 @@ test("every flag of the config has an effect", () => {
   const needsManifests = { "pod-cidr": ["10.0.0.0/8"], "service-cidr": ["10.0.0.0/8"] };
   const least = { manifests: ["other"], spireServer: "unix:/api.sock" };
   const standard = load(least);
+  const together = { "bundle-cert": "c", "bundle-key": "k" };
   const camel = (name: string) => name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
   for (const { flags } of CONFIG_FLAGS) {
     const name = /--([\w-]+)/.exec(flags)![1]!;
-    const value = { ...values, ...needsManifests }[name];
+    const value = { ...values, ...needsManifests, ...together }[name];
     assert.ok(value !== undefined, `no value for --${name}`);
-    assert.notDeepEqual(load({ ...least, [camel(name)]: value }), standard, `--${name}`);
+    const others = Object.hasOwn(together, name) ? { bundlePort: "1", bundleCert: "c", bundleKey: "k" } : {};
+    assert.notDeepEqual(load({ ...least, ...others, [camel(name)]: value }), standard, `--${name}`);
   }
 });
 
@@ -288,4 +293,36 @@ test("a way to sign that lacks what it needs is refused, and the error says what
   assert.deepEqual(beside, { templates: "built-in", besideController: true, removalShare: 0.3 });
   const { spire } = load({ identity: "spire", spireServer: "[::1]:8081", spireAgent: "unix:/a" });
   assert.deepEqual(spire.server, { kind: "tcp", host: "::1", port: 8081 });
+});
+
+test("where bundles are read says whose they are and how their owner proves it, and what lacks that is refused", () => {
+  const id = "spiffe://west.test/spire/server";
+  const source = (text: string) => load({ trustBundle: [text] }).bundles.sources[0];
+  assert.deepEqual(source("west.test=https://10.0.0.1:8443/,profile=https_web"), {
+    ...{ trustDomains: ["west.test"], url: "https://10.0.0.1:8443/" },
+    ...{ profile: { kind: "https_web" }, rootsFile: undefined },
+  });
+  assert.deepEqual(source(`west.test=https://a/?b=c,profile=https_spiffe,id=${id},roots=/west.pem`), {
+    ...{ trustDomains: ["west.test"], url: "https://a/?b=c" },
+    ...{ profile: { kind: "https_spiffe", id }, rootsFile: "/west.pem" },
+  });
+  const refused: readonly [Record<string, string | string[]>, RegExp][] = [
+    [{ trustBundle: ["https://a/"] }, /--trust-bundle is "https:.*begin with the name of a trust domain/],
+    [{ trustBundle: ["West=https://a/,profile=https_web"] }, /begin with the name of a trust domain/],
+    [{ trustBundle: ["cluster.local=https://a/,profile=https_web"] }, /our own trust domain's bundle is what we serve/],
+    [{ trustBundle: ["west=http://a/,profile=https_web"] }, /must begin with https:/],
+    [{ trustBundle: ["west=https://u:p@a/,profile=https_web"] }, /without a password/],
+    [{ trustBundle: ["west=https://a/"] }, /say how it proves itself, profile=https_web or https_spiffe/],
+    [{ trustBundle: [`west=https://a/,id=${id}`] }, /say how it proves itself/],
+    [{ trustBundle: [`west=https://a/,profile=https_web,id=${id}`] }, /say how it proves itself/],
+    [{ trustBundle: ["west=https://a/,profile=https_spiffe"] }, /needs the identity of the endpoint/],
+    [{ trustBundle: ["west=https://a/,profile=https_spiffe,id=spiffe://west"] }, /needs the identity/],
+    [{ trustBundle: ["west=https://a/,profile=https_web,profile=https_web"] }, /give name=https/],
+    [{ trustBundle: ["west=https://a/,profile=https_web,color=red"] }, /give name=https/],
+    [{ trustBundleAllow: "linkLocal" }, /--trust-bundle-allow.*use private and loopback/],
+    [{ bundlePort: "1", bundleCert: "c" }, /--bundle-cert and --bundle-key belong together/],
+    [{ bundleCert: "c", bundleKey: "k" }, /name its port with --bundle-port/],
+    [{ bundlePort: "x" }, /--bundle-port.*give a port/],
+  ];
+  for (const [flags, why] of refused) assert.throws(() => load(flags), why);
 });

@@ -33,7 +33,9 @@ export class HealthPorts {
     this.#options = options;
     this.#metrics = host.metrics;
     this.#ready = new HttpEndpoint(host.clock, log, (request) => this.#answerProbe(request));
-    this.#own = new HttpEndpoint(host.clock, log, (request) => this.#answerOwn(request), DRAIN_MS_MAX);
+    this.#own = new HttpEndpoint(host.clock, log, (request) => this.#answerOwn(request), {
+      idleMsMax: DRAIN_MS_MAX,
+    });
   }
 
   get readyPort(): number {

@@ -60,6 +60,11 @@ export class MeshTrust {
     return roots && { roots: distinctRoots([...ownRoots, ...roots]) };
   }
 
+  /** All that vouches for our own trust domain here, whoever named it: what others are told. Undefined as `own`. */
+  get ownBundle(): readonly Uint8Array[] | undefined {
+    return this.own && this.bundles.rootsOf(this.#config.trustDomain);
+  }
+
   /** What SPIRE says of its own trust domain, which is ours, and of those that it is federated with, from now on. */
   noteSpire(held: HeldBundles): void {
     const { own, federated } = held;

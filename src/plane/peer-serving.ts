@@ -1,5 +1,4 @@
 import { hash, X509Certificate } from "node:crypto";
-import type { TrustBundles } from "../ca/trust-bundles.ts";
 import type { Config } from "../config.ts";
 import type { Host } from "../host.ts";
 import type { ClusterId } from "../names.ts";
@@ -10,6 +9,7 @@ import type { Graph } from "../registry/collection/graph.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { Refusal } from "../xds/publisher.ts";
 import type { Clusters } from "./clusters.ts";
+import type { OwnBundle } from "./served-bundle.ts";
 
 /** The control plane that serves; not asked before it is whole. */
 export interface ServingPlane {
@@ -31,7 +31,7 @@ export interface PeerClients {
 /** What other control planes read of ours, and who may. */
 export class PeerServing {
   readonly admission: PeerAdmission;
-  readonly #trust: TrustBundles;
+  readonly #trust: OwnBundle;
   readonly #plane: ServingPlane;
   readonly #exports: ExportLogs;
   readonly #following: Disposable;
@@ -40,7 +40,7 @@ export class PeerServing {
   constructor(
     host: Host,
     config: Config,
-    trust: TrustBundles,
+    trust: OwnBundle,
     plane: ServingPlane,
     clusters: Pick<Clusters, "readiness">,
   ) {
@@ -54,7 +54,7 @@ export class PeerServing {
     });
     const whyNotJoined = (): string | undefined => clusters.readiness().flatMap(({ check }) => check() ?? [])[0];
     this.admission = new PeerAdmission(host, {
-      ...{ localCluster, trust, whyNotJoined, exports: this.#exports },
+      ...{ localCluster, trust: trust.bundles, whyNotJoined, exports: this.#exports },
       onEntered: (cluster) => plane.peerEntered(cluster),
       served: enabled ? served : "none",
       accounts: new Set(accounts),
@@ -62,7 +62,7 @@ export class PeerServing {
       grants: registry.peerGrants,
       facts: registry.peers.facts,
     });
-    this.#following = trust.observe(() => this.#tellRoots());
+    this.#following = trust.bundles.observe(() => this.#tellRoots());
   }
 
   /** What could not be encoded: peers keep its last good state. */
@@ -82,7 +82,9 @@ export class PeerServing {
   /** Peers see a change of our roots before it bites (contract peering.md 2.19). */
   #tellRoots(): void {
     const { registry, localCluster } = this.#plane;
-    const roots = this.#trust.ownRoots.map((der) => ({
+    const { ownBundle } = this.#trust;
+    if (ownBundle === undefined) return;
+    const roots = ownBundle.map((der) => ({
       sha256: hash("sha256", der, "hex"),
       notAfterMs: Date.parse(new X509Certificate(der).validTo),
     }));

@@ -76,7 +76,7 @@ const bearer = (text: string): Credentials => ({
 function lab(...rules: readonly object[]) {
   const host = new TestHost();
   // Requests take real time, which the clock of the host does not see.
-  const get = httpsGet(host.clock, authority.root);
+  const get = httpsGet(host.clock, { ca: authority.root });
   const oidc = new OidcAuthenticators(host, { trustDomain, localCluster, get });
   const usual = { issuer: origin, audiences: ["istio-ca"], jwksUri: `${origin}/keys` };
   oidc.setRules((rules.length > 0 ? rules : [usual]).map((rule) => parseJwtRule({ ...usual, ...rule }, "rule")));
@@ -228,7 +228,7 @@ test("a server that does not answer is given up after five seconds", async () =>
   await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
   try {
     const url = `https://127.0.0.1:${(silent.address() as AddressInfo).port}/`;
-    await assert.rejects(httpsGet(host.clock, authority.root)(url), /not answered within 5 s/);
+    await assert.rejects(httpsGet(host.clock, { ca: authority.root })(url), /not answered within 5 s/);
   } finally {
     silent.closeAllConnections();
     silent.close();

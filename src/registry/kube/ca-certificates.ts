@@ -7,6 +7,7 @@ import { onlyFieldsOf } from "./service-scope.ts";
 export interface CaCertificate {
   /** In DER; empty if they are to be had at `spiffeBundleUrl`. */
   readonly roots: readonly Uint8Array[];
+  /** Begins with https://; what is there is read again and again. */
   readonly spiffeBundleUrl: string | undefined;
   /** Whose identities they may vouch for; empty if that is not said. */
   readonly trustDomains: readonly string[];
@@ -40,9 +41,7 @@ export function caCertificatesOf(value: unknown, field: string): readonly CaCert
  * Why nobody trusts these roots; undefined if the trust domains do that they name. Whom a root may vouch for is never
  * guessed (contract identity.md 1.6, and 6 number 12): not even our own trust domain's.
  */
-export function whyTrustedByNobody({ spiffeBundleUrl, trustDomains, certSigners }: CaCertificate): string | undefined {
-  if (spiffeBundleUrl !== undefined)
-    return "is trusted by nobody: bundles are not fetched from spiffeBundleUrl, so give the roots in pem";
+export function whyTrustedByNobody({ trustDomains, certSigners }: CaCertificate): string | undefined {
   if (certSigners.length > 0)
     return "is trusted by nobody: it is for signers of Kubernetes, which are not asked here; remove certSigners";
   if (trustDomains.length > 0) return undefined;
