@@ -1,11 +1,20 @@
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
 import * as types from "../../src/kube/resource-types.ts";
 import { SIGNS_LISTS, TestAuthority } from "../kits/tls.ts";
 import { eventually } from "./causeway-process.ts";
 import { FaultyApi } from "./faulty-api.ts";
 import { DeployedGateways } from "./deployed-gateways.ts";
-import { CRDS, GATEWAYS_RBAC, TRUST_BUNDLE_RBAC, type KubeCluster, KubeLab, type RbacUsage } from "./kube-lab.ts";
+import {
+  CRDS,
+  GATEWAYS_RBAC,
+  SPIRE_RBAC,
+  TRUST_BUNDLE_RBAC,
+  type KubeCluster,
+  KubeLab,
+  type RbacUsage,
+} from "./kube-lab.ts";
 import { MeshWatcher } from "./mesh-watcher.ts";
 
 const { CLUSTER_TRUST_BUNDLES, CONFIG_MAPS, GATEWAYS, NAMESPACES, SECRETS, SERVICE_ENTRIES, SERVICES } = types;
@@ -35,6 +44,26 @@ const ROUTES = ["HTTPRoute", "GRPCRoute"].map((kind) => ({
   spec: { parentRefs: [{ group: "", kind: "Service", name: "reviews" }], rules: [] },
 }));
 
+/** Of SPIRE's controller: a kind that is read where identities are SPIRE's. */
+const SPIFFE_IDS = {
+  apiVersion: "apiextensions.k8s.io/v1",
+  kind: "CustomResourceDefinition",
+  metadata: { name: "clusterspiffeids.spire.spiffe.io" },
+  spec: {
+    group: "spire.spiffe.io",
+    scope: "Cluster",
+    names: { kind: "ClusterSPIFFEID", plural: "clusterspiffeids", singular: "clusterspiffeid" },
+    versions: [
+      {
+        name: "v1alpha1",
+        served: true,
+        storage: true,
+        schema: { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } },
+      },
+    ],
+  },
+};
+
 suite("What Causeway is allowed to do on Kubernetes", () => {
   let lab: KubeLab;
   before(async function () {
@@ -58,7 +87,8 @@ suite("What Causeway is allowed to do on Kubernetes", () => {
     this.timeout(5 * 60_000);
     const clusters = [await lab.cluster("east"), await lab.cluster("west")] as const;
     const [east, west] = clusters;
-    await east.client.kubectl("apply", "-f", TRUST_BUNDLE_RBAC, "-f", GATEWAYS_RBAC);
+    await east.client.kubectl("apply", "-f", TRUST_BUNDLE_RBAC, "-f", GATEWAYS_RBAC, "-f", SPIRE_RBAC);
+    await east.apply(SPIFFE_IDS);
     await east.applyExamples();
     await west.applyExamples();
     await east.apply(WORKLOAD_ENTRY);
@@ -84,7 +114,8 @@ suite("What Causeway is allowed to do on Kubernetes", () => {
       [await east.kubeconfigFor("istiod", shape), kubeconfigOf(oldWest)],
     ] as const) {
       await east.client.put(SECRETS, { ...remote, stringData: { west } });
-      const environment = { ENABLE_CLUSTER_TRUST_BUNDLE_API: "true" };
+      const spire = { SPIRE_SERVER_ADDRESS: `unix:${join(lab.folder, "nobody.sock")}`, SPIRE_REGISTER: "on" };
+      const environment = { ENABLE_CLUSTER_TRUST_BUNDLE_API: "true", ...spire };
       planes.push(await lab.causeway({ kubeconfig, cluster: "east", environment }));
       for (const { client } of clusters) await client.kubectl("apply", "-f", CRDS);
     }
