@@ -52,6 +52,8 @@ export class AgentCache implements AsyncDisposable {
   readonly #server: AgentServer;
   #view: AgentView = { svids: [], bundles: new Map() };
   #work: Promise<void> = Promise.resolve();
+  /** The sync that waits for its turn. */
+  #next: Promise<void> | undefined;
   #timer: Disposable | undefined;
   #closed = false;
 
@@ -71,14 +73,16 @@ export class AgentCache implements AsyncDisposable {
 
   /** Learns what is new, and resolves when it is known. Without the server, nothing is. */
   sync(): Promise<void> {
-    const done = this.#work.then(async () => {
+    // One that has not begun will learn of this, too.
+    this.#next ??= this.#work.then(async () => {
+      this.#next = undefined;
       if (this.#closed || !this.#server.listening()) return;
-      this.#view = await this.#next();
+      this.#view = await this.#learned();
       this.#wakeInTime();
       this.changes.happened();
     });
-    this.#work = done.catch(() => {});
-    return done;
+    this.#work = this.#next.catch(() => {});
+    return this.#next;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -87,7 +91,7 @@ export class AgentCache implements AsyncDisposable {
     await this.#work;
   }
 
-  async #next(): Promise<AgentView> {
+  async #learned(): Promise<AgentView> {
     const { trustDomain } = this.#server;
     const now = this.#host.clock.now();
     const entries = entriesOf(this.#server.agent(), this.#server.entries(), trustDomain, now);

@@ -3,7 +3,7 @@ import { spire } from "../../../proto/gen/mesh.js";
 import type { Host } from "../../host.ts";
 import { faultyBundle } from "./bundle-faults.ts";
 import type { Faults } from "./faults.ts";
-import { type Page, pageOf } from "./page.ts";
+import { pageOf } from "./page.ts";
 import type { ServerMethod } from "./server-call.ts";
 import type { HeldBundle, SpireTrust } from "./trust.ts";
 
@@ -33,19 +33,20 @@ export class BundleService {
     return Bundle.encode(message(await faultyBundle(this.#host, this.#faults(), this.#trust.own))).finish();
   }
 
+  /** SPIRE takes its own bundle out of pages that are cut already: one may be empty, and more follow. */
   #federated(bytes: Uint8Array): Uint8Array {
-    const { pageSize, pageToken } = ListFederatedBundlesRequest.decode(bytes);
-    const all = [...this.#trust.federated.values()].sort((a, b) => (a.trustDomain < b.trustDomain ? -1 : 1));
-    const page: Page<HeldBundle> = pageOf(
-      all,
-      ({ trustDomain }) => trustDomain,
-      { pageSize, pageToken },
-      this.#faults(),
-    );
-    const bundles = page.items.map(message);
-    return ListFederatedBundlesResponse.encode({ bundles, nextPageToken: page.next }).finish();
+    const request = ListFederatedBundlesRequest.decode(bytes);
+    const { own, federated } = this.#trust;
+    const sorted = [...federated.values()].sort((a, b) => (a.trustDomain < b.trustDomain ? -1 : 1));
+    const keyOf = (bundle: HeldBundle): string => (bundle.trustDomain === own.trustDomain ? OWN : bundle.trustDomain);
+    const { items, next } = pageOf([own, ...sorted], keyOf, request, this.#faults());
+    const bundles = items.filter((bundle) => keyOf(bundle) !== OWN).map(message);
+    return ListFederatedBundlesResponse.encode({ bundles, nextPageToken: next }).finish();
   }
 }
+
+/** Sorts before every name. */
+const OWN = "!";
 
 const message = ({ trustDomain, roots, tainted, sequence }: HeldBundle): spire.IBundle => ({
   trustDomain,

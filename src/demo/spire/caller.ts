@@ -35,9 +35,18 @@ export function rolesOf({ local, spiffeId }: SpireCaller, registered: Registered
   return roles;
 }
 
-/** The one SPIFFE ID of a certificate that TLS has verified. */
-export function spiffeIdOf(certificate: Uint8Array | undefined): string | undefined {
+/**
+ * The one SPIFFE ID of a certificate that TLS has verified by all roots there are: whoever vouches for other trust
+ * domains does not vouch for ours, nor we for theirs.
+ */
+export function spiffeIdOf(
+  certificate: Uint8Array | undefined,
+  own: { readonly trustDomain: string; readonly authorities: readonly Uint8Array[] },
+): string | undefined {
   if (certificate === undefined) return undefined;
-  const ids = uriNames(readCertificate(certificate)).filter((uri) => uri.startsWith("spiffe://"));
-  return ids.length === 1 && !new X509Certificate(certificate).ca ? ids[0] : undefined;
+  const leaf = new X509Certificate(certificate);
+  const [id, ...more] = uriNames(readCertificate(certificate)).filter((uri) => uri.startsWith("spiffe://"));
+  if (id === undefined || more.length > 0 || leaf.ca) return undefined;
+  const ours = own.authorities.some((authority) => leaf.verify(new X509Certificate(authority).publicKey));
+  return ours === id.startsWith(`spiffe://${own.trustDomain}/`) ? id : undefined;
 }

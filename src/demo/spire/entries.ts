@@ -25,7 +25,10 @@ export class Entries implements AsyncDisposable {
   readonly #trustDomain: string;
   readonly #changes: Changes;
   readonly #file: FollowedFile;
-  #byId: ReadonlyMap<string, HeldEntry> = new Map();
+  readonly #byId = new Map<string, HeldEntry>();
+  readonly #bySubject = new Map<string, HeldEntry>();
+  /** By id; undefined after a change. */
+  #sorted: readonly HeldEntry[] | undefined;
 
   constructor(host: Host, trustDomain: string, path: string, changes: Changes) {
     this.#host = host;
@@ -41,7 +44,8 @@ export class Entries implements AsyncDisposable {
 
   /** In the order of their ids, as pages give them. */
   all(): readonly HeldEntry[] {
-    return [...this.#byId.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+    this.#sorted ??= [...this.#byId.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+    return this.#sorted;
   }
 
   /** Those that have not expired. */
@@ -56,22 +60,21 @@ export class Entries implements AsyncDisposable {
 
   /** One with the same identity, parent and selectors. */
   similar(entry: NewEntry): HeldEntry | undefined {
-    const key = keyOf(entry);
-    return this.all().find((held) => keyOf(held) === key);
+    return this.#bySubject.get(subjectOf(entry));
   }
 
   /** Adds entries, or puts them in the place of those with the same id. @throws MeshError `invalid`, and changes nothing then. */
   put(...entries: readonly NewEntry[]): readonly HeldEntry[] {
     const held = entries.map((entry) => this.#held(entry));
-    this.#replace([...this.#byId.values(), ...held]);
-    void this.#save();
+    for (const entry of held) this.#set(entry);
+    void this.#touched();
     return held;
   }
 
   /** Forgets those with these ids. */
   remove(...ids: readonly string[]): void {
-    this.#replace([...this.#byId.values()].filter(({ id }) => !ids.includes(id)));
-    void this.#save();
+    for (const id of ids) this.#delete(id);
+    void this.#touched();
   }
 
   /** Resolves when the file has what was said. */
@@ -127,7 +130,9 @@ export class Entries implements AsyncDisposable {
   #read(text: string): void {
     const given = entriesIn(text);
     const kept = given.map((entry) => this.#unchanged(entry) ?? this.#held(entry));
-    this.#replace(kept);
+    for (const id of this.#byId.keys()) this.#delete(id);
+    for (const entry of kept) this.#set(entry);
+    this.#told();
     if (given.some(({ id }) => id === undefined || id === "")) void this.#save();
   }
 
@@ -136,13 +141,31 @@ export class Entries implements AsyncDisposable {
     return before !== undefined && textOf(before) === textOf(entry) ? before : undefined;
   }
 
-  #replace(entries: readonly HeldEntry[]): void {
-    this.#byId = new Map(entries.map((entry) => [entry.id, entry]));
+  #set(entry: HeldEntry): void {
+    this.#delete(entry.id);
+    this.#byId.set(entry.id, entry);
+    this.#bySubject.set(subjectOf(entry), entry);
+  }
+
+  #delete(id: string): void {
+    const entry = this.#byId.get(id);
+    if (entry === undefined) return;
+    this.#byId.delete(id);
+    if (this.#bySubject.get(subjectOf(entry)) === entry) this.#bySubject.delete(subjectOf(entry));
+  }
+
+  #told(): void {
+    this.#sorted = undefined;
     this.#changes.happened();
   }
 
+  #touched(): Promise<void> {
+    this.#told();
+    return this.#save();
+  }
+
   #save(): Promise<void> {
-    return this.#file.write(`${JSON.stringify({ entries: this.all().map(written) }, undefined, 2)}\n`);
+    return this.#file.write(() => `${JSON.stringify({ entries: this.all().map(written) }, undefined, 2)}\n`);
   }
 }
 
@@ -161,7 +184,8 @@ export function requireSelector(selector: string): void {
   if (at === selector.length - 1) throw new MeshError("invalid", "missing selector value");
 }
 
-const keyOf = ({ spiffeId, parentId, selectors }: NewEntry): string =>
+/** What no two entries may have in common. */
+const subjectOf = ({ spiffeId, parentId, selectors }: NewEntry): string =>
   JSON.stringify([spiffeId, parentId, [...new Set(selectors)].sort()]);
 
 /** What a file says of an entry: neither what the server counts, nor what is as it is by default. */

@@ -12,6 +12,7 @@ export class FollowedFile implements AsyncDisposable {
   readonly #path: string;
   readonly #read: (text: string) => void;
   #seen: string | undefined;
+  #unwritten: (() => string) | undefined;
   #complaint: string | undefined;
   #timer: Disposable | undefined;
   #work: Promise<void> = Promise.resolve();
@@ -34,19 +35,21 @@ export class FollowedFile implements AsyncDisposable {
   /** Resolves when it has been read, or was not there. Never rejects. */
   look(): Promise<void> {
     return this.#next(async () => {
-      const before = this.#seen;
       const text = await readFile(this.#path, "utf8").catch(() => undefined);
-      // What we have said meanwhile will be in the file, and not what it said before.
-      if (text !== undefined && text !== before && this.#seen === before) this.#take(text);
+      // What is still to be written will be in the file, and not what it says before.
+      if (text !== undefined && text !== this.#seen && this.#unwritten === undefined) this.#take(text);
     });
   }
 
-  /** Resolves when it is written. */
-  write(text: string): Promise<void> {
-    this.#seen = text;
+  /** Resolves when it is written. @param text what to write by then: it is asked once for all that was said before. */
+  write(text: () => string): Promise<void> {
+    this.#unwritten = text;
     return this.#next(async () => {
-      // What was said since is written by another.
-      if (this.#seen === text) await writeWhole(this.#path, text);
+      const latest = this.#unwritten?.();
+      this.#unwritten = undefined;
+      if (latest === undefined) return;
+      this.#seen = latest;
+      await writeWhole(this.#path, latest);
     });
   }
 

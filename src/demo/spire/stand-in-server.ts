@@ -49,6 +49,8 @@ export class StandInServer implements AsyncDisposable {
   #doors: readonly Door[] = [];
   #tcpPort: number;
   #shown: Promise<void> = Promise.resolve();
+  /** By what the TCP port's certificate and roots were made. */
+  #shownOf = "";
   #renewal: Disposable | undefined;
   #closed = false;
 
@@ -71,7 +73,7 @@ export class StandInServer implements AsyncDisposable {
       ...new EntryService(trustDomain, entries, trust, faults).methods(),
       ...new AgentService(() => this.#agents, faults).methods(),
     ];
-    changes.observe(() => this.#show());
+    changes.observe(() => this.#showIfOther());
   }
 
   get tcpPort(): number {
@@ -142,8 +144,21 @@ export class StandInServer implements AsyncDisposable {
       kind: "unary",
       path: method.path,
       call: (request, { certificate, signal }) =>
-        this.#desk.answer(method, request, { local, spiffeId: spiffeIdOf(certificate) }, signal),
+        this.#desk.answer(method, request, { local, spiffeId: this.#idOf(certificate) }, signal),
     }));
+  }
+
+  #idOf(certificate: Uint8Array | undefined): string | undefined {
+    const authorities = this.trust.published.map((authority) => authority.certificate);
+    return spiffeIdOf(certificate, { trustDomain: this.#options.trustDomain, authorities });
+  }
+
+  /** Most changes are of entries, and none of them shows in the handshake. */
+  #showIfOther(): void {
+    const what = `${this.trust.version} ${this.#faults.serverId ?? ""}`;
+    if (what === this.#shownOf) return;
+    this.#shownOf = what;
+    this.#show();
   }
 
   #show(): void {

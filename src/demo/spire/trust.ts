@@ -25,6 +25,7 @@ export class SpireTrust {
   #active: SpireAuthority;
   #sequence = 1;
   #withdrawn = 0;
+  #version = 0;
   #timer: Disposable | undefined;
 
   private constructor(
@@ -67,6 +68,11 @@ export class SpireTrust {
     return this.#withdrawn;
   }
 
+  /** Grows with each change of any of this. */
+  get version(): number {
+    return this.#version;
+  }
+
   get federated(): ReadonlyMap<string, HeldBundle> {
     return this.#federated;
   }
@@ -76,7 +82,7 @@ export class SpireTrust {
     const next = await newSpireAuthority(this.#host, this.#shape, this.#parent, undefined);
     this.#published = [...this.#published, next];
     this.#sequence += 1;
-    this.#changes.happened();
+    this.#happened();
     return next;
   }
 
@@ -84,7 +90,7 @@ export class SpireTrust {
   activate(authority: SpireAuthority): void {
     this.#active = authority;
     this.#renewInTime();
-    this.#changes.happened();
+    this.#happened();
   }
 
   /** Another authority signs from now on; the bundle keeps the old one. */
@@ -92,21 +98,21 @@ export class SpireTrust {
     this.activate(await this.prepare());
   }
 
-  /** Marks all but the one that signs as on their way out. */
+  /** Marks all roots but that of the one that signs as on their way out. */
   taintOld(): void {
     for (const { root } of this.#old()) this.#tainted.add(root);
     this.#withdrawn += 1;
     this.#sequence += 1;
-    this.#changes.happened();
+    this.#happened();
   }
 
-  /** Takes all but the one that signs out of the bundle. */
+  /** Takes all roots but that of the one that signs out of the bundle. */
   dropOld(): void {
     for (const { root } of this.#old()) this.#tainted.delete(root);
-    this.#published = [this.#active];
+    this.#published = this.#published.filter(({ root }) => root === this.#active.root);
     this.#withdrawn += 1;
     this.#sequence += 1;
-    this.#changes.happened();
+    this.#happened();
   }
 
   /** @param roots in DER; none for a trust domain that is federated with no more. */
@@ -114,15 +120,21 @@ export class SpireTrust {
     // SPIRE keeps no sequence number of others (contract identity.md 1.6).
     if (roots.length > 0) this.#federated.set(trustDomain, { trustDomain, roots, tainted: new Set(), sequence: 0 });
     else this.#federated.delete(trustDomain);
-    this.#changes.happened();
+    this.#happened();
   }
 
   close(): void {
     this.#timer?.[Symbol.dispose]();
   }
 
+  #happened(): void {
+    this.#version += 1;
+    this.#changes.happened();
+  }
+
+  /** Those below the same root as the one that signs stay as good as it is. */
   #old(): readonly SpireAuthority[] {
-    return this.#published.filter((authority) => authority !== this.#active);
+    return this.#published.filter(({ root }) => root !== this.#active.root);
   }
 
   /** The next one signs at half of the life of this one, which leaves the bundle when it has ended. */

@@ -365,6 +365,34 @@ test("what another trust domain is verified by is listed beside our own", async 
     bundles.map(({ trustDomain, x509Authorities }) => [trustDomain, x509Authorities!.length]),
     [["west.test", 1]],
   );
+  // Our own takes a place in the pages, and is not in them.
+  const ask = (pageToken: string) => spire.ListFederatedBundlesRequest.encode({ pageSize: 1, pageToken }).finish();
+  const page = async (token: string) =>
+    spire.ListFederatedBundlesResponse.decode(await server.client.call(PATH.federated, ask(token)));
+  const first = await page("");
+  assert.deepEqual(first.bundles, []);
+  assert.equal((await page(first.nextPageToken)).bundles[0]?.trustDomain, "west.test");
+});
+
+test("another trust domain's server vouches for its own identities, and for none of ours", async () => {
+  await using west = await started({ trustDomain: "west.test" });
+  // The one that a faulty server writes into what it signs.
+  const ours = "elsewhere.test";
+  const adminIds = ["spiffe://west.test/ops", `spiffe://${ours}/ops`];
+  await using server = await started({ trustDomain: ours, adminIds });
+  server.standIn.trust.federate("west.test", west.standIn.trust.own.roots);
+  await server.standIn.settled();
+  const asked = async (leaf?: "other-trust-domain"): Promise<string> => {
+    west.standIn.faults = leaf === undefined ? {} : { leaf };
+    const { csr, key } = await newRequest({ uris: ["spiffe://west.test/ops"] });
+    const { svid } = spire.MintX509SvidResponse.decode(await west.client.call(PATH.mint, mintRequest(csr)));
+    const chain = svid!.certChain!.map((der) => toPem("CERTIFICATE", der)).join("");
+    const roots = server.standIn.trust.own.roots.map((root) => toPem("CERTIFICATE", root)).join("");
+    using client = new RawClient(`127.0.0.1:${server.standIn.tcpPort}`, { roots, chain, key });
+    return await failure(client.call(PATH.list, NOTHING));
+  };
+  assert.equal(await asked(), "OK");
+  assert.match(await asked("other-trust-domain"), /^PERMISSION_DENIED: /);
 });
 
 test("a server that is stopped is nowhere, and comes back where it was", async () => {
