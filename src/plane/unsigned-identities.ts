@@ -10,7 +10,7 @@ const IDENTITIES_MAX = 10_000;
 /** Who still wants one asks again within 150 s (contract identity.md 1.4); a pod that is gone does not. */
 const FORGOTTEN_MS = 600_000;
 /** A mesh whose issuer is away has thousands: they are looked at together. */
-const LOOK_MS = 5_000;
+export const LOOK_MS = 3_000;
 const NAMED_MAX = 20;
 
 interface Unsigned {

@@ -13,7 +13,7 @@ const LIFE_SECONDS = 86_400;
 /** A leaf gets at most this part of its authority's life (contract identity.md 1.3). */
 const LEAF_PART = 1 / 6;
 /** After a failure; the pause doubles up to the second. */
-const RETRY_MS = { first: 5_000, longest: 60_000 };
+const RETRY_MS = { first: 5_000, longest: 30_000 };
 
 export interface DownstreamOptions {
   readonly trustDomain: string;

@@ -3,7 +3,7 @@ import type { Gauge, Host } from "../host.ts";
 import type { SpireBundles } from "./bundles.ts";
 import type { SpireServer } from "./spire.ts";
 
-/** As often as SPIRE's own servers ask the ones above them (contract identity.md 1.3). */
+/** As often as SPIRE's own servers ask the ones above them (contract identity.md 1.3), at most; not all replicas at once. */
 export const BUNDLES_EVERY_MS = 5_000;
 
 export interface ServerBundlesOptions {
@@ -70,7 +70,8 @@ export class ServerBundles {
     const troubles = [await this.#own(), ...(this.#options.federated ? [await this.#federated()] : [])];
     this.#reading = undefined;
     if (this.#closed) return;
-    this.#timer = this.#host.clock.after(BUNDLES_EVERY_MS, () => void this.refresh());
+    const { clock, random } = this.#host;
+    this.#timer = clock.after(BUNDLES_EVERY_MS * (0.9 + 0.1 * random.next()), () => void this.refresh());
     this.#troubles = troubles.filter((trouble) => trouble !== undefined);
     this.#options.onTroubles();
   }
