@@ -16,7 +16,7 @@ export interface Registration {
   paused(): string | undefined;
   /** The agent of a node, of those that the server has. */
   parents(agents: readonly SpireAgent[]): ParentOf;
-  /** `state` is another. */
+  /** What is wrong, as `state` has it, may be another. */
   stateChanged(): void;
 }
 
@@ -254,6 +254,8 @@ export class Registrar {
     const counts = { wanted, registered, waiting: waiting.length, elsewhere, refused: refused.size, held };
     for (const [name, count] of Object.entries(counts)) this.#gauge.set(count, { state: name });
     if (before.phase === "failing" && state.phase === "settled") this.#log.info("entries for pods are kept up again");
-    this.#registration.stateChanged();
+    const well =
+      waiting.length + refused.size + held === 0 && before.waiting.length + before.refused.size + before.held === 0;
+    if (!well || state.phase !== before.phase || state.reason !== before.reason) this.#registration.stateChanged();
   }
 }
