@@ -54,6 +54,7 @@ test("cli.md names every setting and every command", () => {
     "proxy-status",
     "remote-clusters",
     "create-remote-secret",
+    "spire status",
     "ca init",
     "version",
   ])

@@ -25,6 +25,8 @@ import { policyView, serviceView, workloadView } from "./mesh-view.ts";
 import { gatewayView, type GatewaysViewed } from "./gateway-view.ts";
 import { explainView } from "./explain-view.ts";
 import { endpointShards } from "./shard-view.ts";
+import { spireFacts, type SpireViewed } from "./spire-facts.ts";
+import { spireView } from "./spire-view.ts";
 import { syncView } from "./sync-view.ts";
 
 /** The part of a registry that ztunnels are told of. */
@@ -44,7 +46,7 @@ export interface RegistryViewed extends MeshViewed {
 }
 
 /** Where the pages look. Everything is read when a page is asked for, and nothing is changed. */
-export interface Viewed extends ClientsViewed, CertificatesViewed, GatewaysViewed {
+export interface Viewed extends ClientsViewed, CertificatesViewed, GatewaysViewed, SpireViewed {
   readonly clock: Clock;
   readonly registry: Registry;
   readonly graph: Graph;
@@ -126,6 +128,9 @@ function ownPages(viewed: Viewed, page: Page): readonly DebugPage[] {
       "certz",
       "Who signs, the roots, what was revoked, issued and refused; of one: ?identity=shop/sa/cart",
       (query) => certificateView(viewed, viewed.clock.now(), query),
+    ),
+    page("spirez", "How SPIRE and this control plane get on, with checks: what causeway spire status prints", () =>
+      spireView(spireFacts(viewed, viewed.clock.now()), controlPlane),
     ),
     page("resourcesz", "The kinds of objects that are read, and how many there are", () => resourcesz(registry)),
     page("configz", "The settings of this control plane", () => configz(config, scopes)),

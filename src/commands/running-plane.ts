@@ -110,6 +110,8 @@ function pagesOf({ clock, log }: SystemHost, plane: ControlPlane, config: Config
       peerClients: () => plane.peerClients(),
       proxyLogs: plane.gateways.logs,
       connectedProxies: (gateway) => plane.gateways.connectedProxies(gateway),
+      spire: () => plane.spire(),
+      registration: () => plane.registration(),
       problems: () => plane.problems(),
       issuances: plane.issuances,
       signer: () => plane.signer(),

@@ -4,6 +4,7 @@ import type { Collection } from "../registry/collection/collection.ts";
 import type { Problem } from "../registry/model/problem.ts";
 import type { EntryTrouble, PodEntries } from "../registry/wanted/spire-entries.ts";
 import type { RegistrationState } from "../spire/registrar.ts";
+import type { Census } from "../spire/status/census.ts";
 import { countOf, namesOf } from "./spire-coverage.ts";
 
 export interface RegistrationFacts {
@@ -36,6 +37,20 @@ export function registrationProblems(facts: RegistrationFacts): readonly Problem
     ...waitingProblems(facts),
     ...refusedProblems(facts),
     ...(state.held === 0 ? [] : [heldBack(facts)]),
+  ];
+}
+
+/** Said before a certificate is refused: those that were issued live on after their entry is gone. */
+export function censusProblems(census: Census | undefined): readonly Problem[] {
+  const [first] = census?.shown ?? [];
+  if (census === undefined || first === undefined) return [];
+  const whose = census.uncovered === 1 ? "An identity" : `${census.uncovered} identities`;
+  return [
+    problem(
+      "",
+      `${whose} of the mesh would get no certificate now, as no entry of SPIRE's holds for all of its pods on a node. Of ` +
+        `the first, ${first.spiffeId} on ${first.node}: ${printable(first.why, 500)}. causeway spire status has more of them.`,
+    ),
   ];
 }
 

@@ -20,9 +20,12 @@ import { nodeAgents } from "../spire/node-agents.ts";
 import type { ParentOf } from "../spire/registration-plan.ts";
 import { Registrar, type Registration, type RegistrationState } from "../spire/registrar.ts";
 import type { SpireAgent, SpireEntry, SpireServer } from "../spire/spire.ts";
+import type { Census } from "../spire/status/census.ts";
+import { EntryCensus } from "../spire/status/entry-census.ts";
 import type { ClusterContext, Clusters, WriterElection } from "./clusters.ts";
-import { registrationProblems } from "./registration-problems.ts";
+import { censusProblems, registrationProblems } from "./registration-problems.ts";
 import { RegistrationTemplates } from "./registration-templates.ts";
+import { spireClaims } from "./spire-claims.ts";
 import { SpireCoverage, type SpiffeIdView } from "./spire-coverage.ts";
 
 /** What an operator sees of how pods come to be known to SPIRE. */
@@ -35,6 +38,8 @@ export interface SpireRegistrationView {
   readonly spiffeIds: readonly SpiffeIdView[];
   /** Pods of the mesh whose identity none of those gives them. */
   readonly uncovered: readonly UncoveredPod[];
+  /** For whom SPIRE has entries; undefined unless it signs by them. */
+  readonly census: Census | undefined;
   readonly problems: readonly Problem[];
 }
 
@@ -57,6 +62,7 @@ export class SpireRegistration {
   readonly #registrar: Registrar | undefined;
   /** Of all pods, by id. */
   readonly #wanted = new Map<string, WantedEntry>();
+  readonly #census: EntryCensus | undefined;
   readonly #following: Disposable[] = [];
   #election: WriterElection | undefined;
 
@@ -72,6 +78,7 @@ export class SpireRegistration {
     this.#templates = new Source(graph, "registered-spiffe-ids");
     this.#coverage = new SpireCoverage(graph, registry, config, at, this.#templates);
     this.#following.push(this.#coverage.uncovered.observe(noteProblems));
+    if (server !== undefined && config.spire.identity === "spire") this.#census = this.#newCensus(server);
     if (templates === undefined || server === undefined) return;
     const spiffeIds = new Index(graph, this.#templates, "cluster", ({ id }) => [id.cluster]);
     const inputs = { objects: registry.objects, spiffeIds };
@@ -96,6 +103,7 @@ export class SpireRegistration {
 
   /** Once the clusters are known: before, it would seem that there is nobody to register. */
   start(clusters: Pick<Clusters, "election">): void {
+    this.#census?.start();
     const registrar = this.#registrar;
     if (registrar === undefined) return;
     this.#election = clusters.election(LEASE);
@@ -111,12 +119,13 @@ export class SpireRegistration {
       state: this.#registrar?.state,
       spiffeIds: this.#coverage.views(),
       uncovered: Array.from(this.#coverage.uncovered.entries(), ([, pod]) => pod),
+      census: this.#census?.census,
       problems: this.problems(),
     };
   }
 
   problems(): readonly Problem[] {
-    const coverage = this.#coverage.problems();
+    const coverage = [...this.#coverage.problems(), ...censusProblems(this.#census?.census)];
     if (this.#registrar === undefined) return coverage;
     const facts = {
       state: this.#registrar.state,
@@ -129,10 +138,18 @@ export class SpireRegistration {
   }
 
   async close(): Promise<void> {
+    this.#census?.close();
     this.#registrar?.end();
     this.#file?.close();
     for (const following of this.#following) following[Symbol.dispose]();
     await this.#election?.close();
+  }
+
+  #newCensus(server: SpireServer): EntryCensus {
+    const { host, config, registry, noteProblems } = this.#context;
+    const { localCluster, clusterName, trustDomain } = this.#place;
+    const claimed = () => spireClaims(registry, config, localCluster, clusterName);
+    return new EntryCensus(host, { server, trustDomain, cluster: clusterName, claimed, onChange: noteProblems });
   }
 
   #take(templates: readonly ClusterSpiffeId[]): void {

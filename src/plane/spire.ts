@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { readCertificate } from "../ca/certificate-fields.ts";
 import type { Config } from "../config.ts";
 import type { Host } from "../host.ts";
 import type { Problem } from "../registry/model/problem.ts";
@@ -7,9 +8,11 @@ import { takeFederated, takeOwn } from "../spire/agent-bundles.ts";
 import { type AgentStatus, type Following, followWorkloadApi, followWorkloadBundles } from "../spire/agent-api.ts";
 import { type HeldBundles, SpireBundles } from "../spire/bundles.ts";
 import type { ServerStatus } from "../spire/calls.ts";
+import { shownOf } from "../spire/own-proof.ts";
 import { GrpcSpireServer } from "../spire/server-api.ts";
 import { ServerBundles } from "../spire/server-bundles.ts";
 import type { AgentSvids } from "../spire/spire.ts";
+import type { OwnSvid } from "../spire/status/facts.ts";
 import { problemsOf } from "./authority-source.ts";
 import { SpireMemoryFile } from "./spire-memory-file.ts";
 import { spireProblems } from "./spire-problems.ts";
@@ -32,8 +35,16 @@ export interface SpireView {
   readonly server: ServerStatus | undefined;
   /** Undefined if none is followed. */
   readonly agent: AgentStatus | undefined;
+  /** What we show the server; undefined over its socket, or until the agent gives it. */
+  readonly own: OwnSvid | undefined;
   readonly bundles: HeldBundles;
+  readonly said: SaidOfBundles;
   readonly problems: readonly Problem[];
+}
+
+/** Who says what is held of a trust domain, when it last did, and why what it says now is not in use. */
+export interface SaidOfBundles extends Pick<SpireBundles, "saidAt" | "refused"> {
+  readonly source: (trustDomain: string) => string;
 }
 
 /** SPIRE, as this control plane knows it: its server, its agent on our node, and whom they say to trust. */
@@ -90,8 +101,26 @@ export class PlaneSpire {
     return {
       ...{ identity: spire.identity, trustDomain },
       ...{ server: this.server?.status, agent: this.#agent?.status },
-      ...{ bundles: this.bundles.held, problems: this.problems() },
+      ...{ own: this.#own, bundles: this.bundles.held, problems: this.problems() },
+      said: {
+        saidAt: (name) => this.bundles.saidAt(name),
+        refused: this.bundles.refused,
+        source: (name) => this.#sourceOf(name),
+      },
     };
+  }
+
+  get #own(): OwnSvid | undefined {
+    const svid = this.#said && shownOf(this.#said.svids);
+    if (svid?.chain[0] === undefined) return undefined;
+    const { notBefore, notAfter } = readCertificate(svid.chain[0]);
+    return { spiffeId: svid.spiffeId, notBefore, notAfter };
+  }
+
+  #sourceOf(trustDomain: string): string {
+    const isOwn = trustDomain === this.#config.trustDomain;
+    const byAgent = isOwn ? this.server === undefined : this.#agentKnowsFederated;
+    return byAgent ? "SPIRE's agent" : "SPIRE's server";
   }
 
   problems(): readonly Problem[] {

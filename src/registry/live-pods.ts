@@ -25,7 +25,7 @@ export class LivePods {
   find(cluster: ClusterId, namespace: string, name: string, uid: string): LivePod | undefined {
     const pod = this.#registry.pods.get(objectKey(cluster, namespace, name));
     // Two uids that are not known are not the same one.
-    return pod === undefined || uid === "" || pod.uid !== uid || podEnded(pod) ? undefined : factsOf(pod);
+    return pod === undefined || uid === "" || pod.uid !== uid || podEnded(pod) ? undefined : livePodOf(pod);
   }
 
   /**
@@ -34,10 +34,10 @@ export class LivePods {
   holders(cluster: ClusterId, node: string, namespace: string, serviceAccount: string): readonly LivePod[] {
     const pods = this.#registry.podsOnNode.get(`${cluster}/${node}/${namespace}/${serviceAccount}`);
     const captured = pods.filter(({ tunnel }) => tunnel !== "none");
-    return (captured.length > 0 ? captured : pods).map(factsOf);
+    return (captured.length > 0 ? captured : pods).map(livePodOf);
   }
 }
 
-function factsOf({ namespace, name, uid, node, serviceAccount, placement }: Pod): LivePod {
+export function livePodOf({ namespace, name, uid, node, serviceAccount, placement }: Pod): LivePod {
   return { namespace, name, uid, node, serviceAccount, labels: placement.labels.map };
 }

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { AuthorityFault } from "../ca/authority-keeper.ts";
 import type { TrustBundle } from "../ca/signer.ts";
 import { distinctRoots } from "../ca/trust-bundles.ts";
-import type { Counter, Gauge, Host } from "../host.ts";
+import type { Counter, EpochMs, Gauge, Host } from "../host.ts";
 import type { Collection } from "../registry/collection/collection.ts";
 import { Graph } from "../registry/collection/graph.ts";
 import { Source } from "../registry/collection/source.ts";
@@ -51,6 +51,8 @@ export class SpireBundles {
   readonly #counts: Gauge;
   readonly #refusals: Counter;
   #own: OwnBundle | undefined;
+  #ownSaidAt: EpochMs | undefined;
+  #federatedSaidAt: EpochMs | undefined;
   /** True while the server says less than it did before, in an older bundle. */
   #older = false;
   /** By trust domain: why what was said of it last is not in use. */
@@ -95,6 +97,16 @@ export class SpireBundles {
     return { own: this.#own, federated: all.filter((bundle) => bundle.trustDomain !== trustDomain) };
   }
 
+  /** When SPIRE last said what is held of a trust domain; undefined while it is only remembered. */
+  saidAt(trustDomain: string): EpochMs | undefined {
+    return trustDomain === this.#options.trustDomain ? this.#ownSaidAt : this.#federatedSaidAt;
+  }
+
+  /** By trust domain: why what was said of it last is not in use. */
+  get refused(): ReadonlyMap<string, string> {
+    return this.#refused;
+  }
+
   /** What is wrong with them, as of now: roots end. */
   get faults(): readonly AuthorityFault[] {
     const { trustDomain } = this.#options;
@@ -119,6 +131,7 @@ export class SpireBundles {
     const why = whyNotOwn(said, trustDomain, this.#host.clock.now());
     this.#note(new Map([...this.#federatedRefusals(), ...(why === undefined ? [] : [[trustDomain, why] as const])]));
     if (why !== undefined) return;
+    this.#ownSaidAt = this.#host.clock.now();
     this.#settle(this.#next(said), this.held.federated);
   }
 
@@ -137,6 +150,7 @@ export class SpireBundles {
       return before.get(bundle.trustDomain) ?? [];
     });
     this.#note(refused);
+    this.#federatedSaidAt = this.#host.clock.now();
     this.#settle(this.#own, federated);
   }
 

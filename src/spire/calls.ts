@@ -5,7 +5,7 @@ import type { Counter, EpochMs, Gauge, Histogram, Host, Logger } from "../host.t
 import { SparseLog } from "../sparse-log.ts";
 import { type ServerChannel, ServerChannels, serverName, type ServerTarget } from "./server-channel.ts";
 import { isAnswer, noAnswer, serverFailure } from "./server-failure.ts";
-import type { ServerMethod } from "./server-method.ts";
+import type { Role, ServerMethod } from "./server-method.ts";
 
 /**
  * More at once, all given up together, and a SPIRE server may never sign again (contract identity.md 1.4). It signs some
@@ -31,6 +31,15 @@ export interface ServerStatus {
   readonly spiffeId: string | undefined;
   readonly inFlight: number;
   readonly waiting: number;
+  /** Of the last answered call that needs it; a right that nothing was asked for yet is absent. */
+  readonly rights: ReadonlyMap<Role, RightStatus>;
+}
+
+/** Whether our entry lets us do something. */
+export interface RightStatus {
+  readonly at: EpochMs;
+  /** Why not; undefined if it does. */
+  readonly denied: string | undefined;
 }
 
 /** ⇄ The calls to one SPIRE server: in line, one channel for all, none cancelled before its time. */
@@ -48,6 +57,7 @@ export class Calls {
   #error: string | undefined;
   #answeredAt: EpochMs | undefined;
   #spiffeId: string | undefined;
+  readonly #rights = new Map<Role, RightStatus>();
   #closed = false;
 
   constructor(host: Host, target: ServerTarget) {
@@ -80,6 +90,7 @@ export class Calls {
       spiffeId: this.#spiffeId,
       inFlight: this.#line.taken,
       waiting: this.#line.waiting,
+      rights: this.#rights,
     };
   }
 
@@ -124,11 +135,13 @@ export class Calls {
     try {
       const answer = decode(await this.#answer(method, request));
       this.#note(undefined);
+      this.#noteRight(method.role, undefined);
       return answer;
     } catch (thrown) {
       const failure = MeshError.from(thrown, "unavailable");
       result = failure.code;
       this.#note(failure);
+      if (failure.code === "denied") this.#noteRight(method.role, failure.message);
       throw failure;
     } finally {
       this.#ended.add(1, { method: method.name, result });
@@ -176,6 +189,10 @@ export class Calls {
         pending.cancel();
       });
     });
+  }
+
+  #noteRight(role: Role, denied: string | undefined): void {
+    this.#rights.set(role, { at: this.#host.clock.now(), denied });
   }
 
   /** Says when the server goes and comes, not each call that failed of it. */

@@ -46,7 +46,8 @@ export function ownProof(said: AgentSvids | undefined, trustDomain: string, now:
   return { spiffeId, expiresAt: notAfter, chain, key, roots, digest: hash("sha256", chain + roots) };
 }
 
-const shownOf = (svids: readonly AgentSvid[]): AgentSvid | undefined =>
+/** Which of them is shown to the server. */
+export const shownOf = (svids: readonly AgentSvid[]): AgentSvid | undefined =>
   svids.find(({ hint }) => hint === OWN_HINT) ?? svids[0];
 
 const pemOf = (der: Uint8Array): string => toPem("CERTIFICATE", der);

@@ -157,6 +157,7 @@ export class ClientSession implements MessageReceiver, PeerVisitor, GatewayVisit
       remoteAddress: this.#channel.credentials.remoteAddress,
       connectedAt: this.#connectedAt,
       identity: this.#caller?.identity,
+      via: this.#caller?.via,
       cluster: this.#caller?.cluster ?? "",
       node: this.#stream.node,
       subscriptions: this.#stream.status(),

@@ -1,3 +1,4 @@
+import type { Caller } from "../caller.ts";
 import type { EpochMs } from "../host.ts";
 import type { ServiceAccountId } from "../spiffe.ts";
 import type { ClientNode, SubscriptionStatus } from "./resource.ts";
@@ -10,6 +11,8 @@ export interface ClientStatus {
   readonly connectedAt: EpochMs;
   /** Undefined on the plaintext port, where nobody proves anything. */
   readonly identity: ServiceAccountId | undefined;
+  /** How it has proven that; undefined as `identity`. */
+  readonly via: Caller["via"] | undefined;
   /** The cluster whose authority verified the client; empty on the plaintext port. */
   readonly cluster: string;
   /** Undefined until the first request. */

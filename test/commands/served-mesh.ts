@@ -1,7 +1,7 @@
 import { AdminServer } from "../../src/admin.ts";
 import { IdentityRecords } from "../../src/ca/identity-records.ts";
 import { runCli } from "../../src/cli.ts";
-import type { Command, ExitCode } from "../../src/command.ts";
+import type { Command, CommandGroup, ExitCode } from "../../src/command.ts";
 import { debugPages, type Viewed } from "../../src/commands/debug-pages.ts";
 import { loadConfig } from "../../src/config.ts";
 import { DebugPages } from "../../src/debug-page.ts";
@@ -100,6 +100,7 @@ export const client = (name: string, subscriptions: readonly SubscriptionStatus[
   remoteAddress: "10.0.0.9:40000",
   connectedAt: NOW - 3_600_000,
   identity: { trustDomain: "cluster.local", namespace: "istio-system", serviceAccount: "ztunnel" },
+  via: "certificate",
   cluster: "east",
   node: { id: `ztunnel~10.0.0.9~${name}.istio-system~cluster.local`, metadata: new Map([["ISTIO_VERSION", "1.31.0"]]) },
   subscriptions,
@@ -125,6 +126,8 @@ export function viewedMesh(objects: readonly KubeObject[], clients: readonly Cli
     peerClients: () => ({ served: [], refused: [] }),
     proxyLogs: { gateways: new Source(new Graph(), "gateways"), of: () => undefined },
     connectedProxies: () => 0,
+    spire: () => undefined,
+    registration: () => undefined,
     problems: () => Array.from(registry.problems.entries(), ([, problem]) => problem),
     issuances: { issuedCount: 0, refusedCounts: new Map(), lastRefusals: [], identities: new IdentityRecords() },
     signer: () => undefined,
@@ -155,7 +158,7 @@ export interface Ran {
 }
 
 /** The command line, whole, as a user calls it. */
-export async function run(command: Command, ...words: readonly string[]): Promise<Ran> {
+export async function run(command: Command | CommandGroup, ...words: readonly string[]): Promise<Ran> {
   const [out, err]: [string[], string[]] = [[], []];
   const printer = { out: (text: string) => void out.push(text), err: (text: string) => void err.push(text) };
   const interrupted = new AbortController().signal;

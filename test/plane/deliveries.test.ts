@@ -11,7 +11,15 @@ function client(said: Partial<SubscriptionStatus>): ClientStatus {
     ...{ lastRejection: "", rejections: 0, backlog: 0 },
     ...said,
   };
-  const nobody = { id: "", remoteAddress: "", connectedAt: 0, identity: undefined, cluster: "", node: undefined };
+  const nobody = {
+    id: "",
+    remoteAddress: "",
+    connectedAt: 0,
+    identity: undefined,
+    via: undefined,
+    cluster: "",
+    node: undefined,
+  };
   return { ...nobody, subscriptions: [subscription] };
 }
 

@@ -1,0 +1,113 @@
+import { formatDuration } from "../../duration.ts";
+import type { EpochMs } from "../../host.ts";
+import type { IdentityMode } from "../../spire-config.ts";
+import type { AgentStatus } from "../agent-api.ts";
+import { LINE, type ServerStatus } from "../calls.ts";
+import { countOf, fail, ok, type SpireCheck, unknown, warn } from "./check.ts";
+import type { SpireFacts } from "./facts.ts";
+
+const SIGNS: Readonly<Record<IdentityMode, string>> = {
+  mesh: "our own authority signs for workloads; SPIRE is asked for nothing",
+  spire: "SPIRE's server signs for workloads, request by request, where a registration entry holds",
+  "spire-downstream": "a key of ours that SPIRE vouches for signs for workloads",
+  external: "nobody here signs for workloads: SPIRE's agents hand identities out",
+};
+
+/** The server is asked for its bundle every 5 s. */
+const SILENT_MS = 60_000;
+
+/** How we and SPIRE reach each other, and what it lets us do. */
+export function connectionChecks(facts: SpireFacts): readonly SpireCheck[] {
+  const { mode, server, agent, now } = facts;
+  return [
+    ok("mode", `${mode}: ${SIGNS[mode]}`),
+    ...(server === undefined ? [] : [serverCheck(server, now, mode)]),
+    ...(agent === undefined ? [] : [agentCheck(agent, now)]),
+    // Over its socket the server does not ask who we are.
+    ...(agent === undefined || server === undefined ? [] : [ownCheck(facts)]),
+    ...(mode === "spire" && server !== undefined ? [adminCheck(server, now)] : []),
+    ...(mode === "spire-downstream" ? [authorityCheck(facts)] : []),
+  ];
+}
+
+function serverCheck(status: ServerStatus, now: EpochMs, mode: IdentityMode): SpireCheck {
+  const { server, connected, error = "", answeredAt, inFlight, waiting } = status;
+  const calls = `${countOf(inFlight, "call")} in flight, ${waiting} waiting`;
+  if (connected === undefined && inFlight === 0)
+    return unknown("server", `${server} has not been asked yet`, "ask again in some seconds");
+  const silentMs = answeredAt === undefined ? undefined : now - answeredAt;
+  const since = silentMs === undefined ? "never since our start" : `last ${formatDuration(silentMs)} ago`;
+  if (connected === false) return fail("server", `${error}; it answered ${since}; ${calls}`, WHAT_STANDS);
+  const evidence = `${server} answers, ${since}; ${calls}`;
+  // In mode mesh it is asked for entries alone, once a minute.
+  if (mode !== "mesh" && (silentMs === undefined || silentMs > SILENT_MS))
+    return warn("server", `${server} is slow: it answered ${since}; ${calls}`, SLOW);
+  return waiting > LINE.atOnceMax ? warn("server", evidence, SLOW) : ok("server", evidence);
+}
+
+const WHAT_STANDS =
+  "see that SPIRE's server runs and that its address is right in --spire-server; until it answers nobody gets a new " +
+  "identity, and those that were issued are good until they end";
+const SLOW =
+  "see the load of SPIRE's server, its database, and its health check server.ca; a server that answers GetBundle and " +
+  "signs no more has to be restarted";
+
+function agentCheck({ agent, connected, error = "", saidAt }: AgentStatus, now: EpochMs): SpireCheck {
+  const said = saidAt === undefined ? "nothing yet" : `something last ${formatDuration(now - saidAt)} ago`;
+  if (connected) return ok("agent", `${agent} is followed; it said ${said}`);
+  if (error === "") return unknown("agent", `${agent} has not answered yet`, "ask again in some seconds");
+  return fail("agent", `${error}; it said ${said}`, AGENT_FIX);
+}
+
+const AGENT_FIX =
+  "see that SPIRE's agent runs on our node, that --spire-agent names its socket and the folder of that is mounted, and " +
+  "that a registration entry with that agent as its parent has selectors of our pod";
+
+function ownCheck({ own, now }: SpireFacts): SpireCheck {
+  if (own === undefined) return fail("identity", "SPIRE's agent has given us no SVID to show its server", AGENT_FIX);
+  const { spiffeId, notBefore, notAfter } = own;
+  const left = notAfter - now;
+  const until = `until ${timeOf(notAfter)}`;
+  if (left <= 0) return fail("identity", `our SVID ${spiffeId} was good ${until}`, RENEW_OWN);
+  const evidence = `we are ${spiffeId} ${until}, in ${formatDuration(left)}`;
+  // Agents renew at half of its life.
+  return left < (notAfter - notBefore) / 4 ? warn("identity", evidence, RENEW_OWN) : ok("identity", evidence);
+}
+
+const RENEW_OWN =
+  "see why SPIRE's agent has not renewed it at half of its life: its log, and whether it reaches its server";
+
+function adminCheck({ rights, spiffeId, server }: ServerStatus, now: EpochMs): SpireCheck {
+  const right = rights.get("admin");
+  const who = spiffeId === undefined ? "over its socket we are SPIRE's operator" : `${spiffeId} is an administrator`;
+  if (right === undefined)
+    return unknown(
+      "may sign",
+      "the server has answered nothing yet that needs an administrator",
+      "ask again in a minute",
+    );
+  const since = `${formatDuration(now - right.at)} ago`;
+  if (right.denied === undefined) return ok("may sign", `${who}: it let us ask for entries and certificates ${since}`);
+  return fail("may sign", `${right.denied} (${since})`, spiffeId === undefined ? POLICY : adminFix(spiffeId, server));
+}
+
+const POLICY = "let callers of the server's socket do what they do by default: look at its auth_opa_policy_engine";
+const adminFix = (spiffeId: string, server: string): string =>
+  `at ${server}: give the entry of ${spiffeId} admin: true (spire-server entry update -admin), or name it in admin_ids`;
+
+function authorityCheck({ authority, now, server }: SpireFacts): SpireCheck {
+  const { notAfter, faults = [] } = authority ?? {};
+  const words = faults.map(({ message }) => message).join(" ");
+  const denied = server?.rights.get("downstream")?.denied;
+  const fix =
+    denied === undefined ? "see the server check, and the log of scope spire" : downstreamFix(server?.spiffeId);
+  if (notAfter === undefined || notAfter <= now || faults.some(({ severity }) => severity === "error"))
+    return fail("authority", words || "SPIRE has given us no authority yet: nobody gets a certificate", fix);
+  const evidence = `SPIRE's authority for us signs until ${timeOf(notAfter)}, in ${formatDuration(notAfter - now)}`;
+  return faults.length > 0 ? warn("authority", `${evidence}. ${words}`, fix) : ok("authority", evidence);
+}
+
+const downstreamFix = (spiffeId = "our identity"): string =>
+  `give the entry of ${spiffeId} downstream: true (spire-server entry update -downstream)`;
+
+export const timeOf = (time: EpochMs): string => new Date(time).toISOString().replace(/\.\d+/, "");
