@@ -17,6 +17,7 @@ export function processBegunAt(pid: number): string | undefined {
  */
 export function processWithArgument(file: string): number | undefined {
   const network = linkOf("/proc/self/ns/net");
+  if (network === undefined) return undefined;
   const found = readdirSync("/proc")
     .filter((name) => /^[1-9]\d*$/.test(name))
     .filter((pid) => textOf(`/proc/${pid}/cmdline`).split("\0").includes(file))

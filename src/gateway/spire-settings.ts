@@ -13,16 +13,25 @@ export const GATEWAY_SPIRE_SETTINGS = {
   podUid: { variable: "POD_UID" },
 } as const satisfies Readonly<Record<string, Setting>>;
 
-/** Where our identity comes from, if from SPIRE. */
-export type SpireSource = {
+interface SpireAgentSocket {
   readonly socket: string;
   /** Ours, which every identity is held to. */
   readonly serviceAccount: string;
-} & (
-  | /** The agent attests us. */ { readonly api: "workload" }
-    /** It attests Envoy's process, or believes us what selectors we have. */
-  | { readonly api: "delegated"; readonly asks: readonly string[] | "envoy" }
-);
+}
+
+/** The Workload API: SPIRE's agent attests us. */
+interface WorkloadSource extends SpireAgentSocket {
+  readonly api: "workload";
+}
+
+/** The DelegatedIdentity API: it attests Envoy's process, or believes us which selectors we have. */
+interface DelegatedSource extends SpireAgentSocket {
+  readonly api: "delegated";
+  readonly asks: readonly string[] | "envoy";
+}
+
+/** Where our identity comes from, if from SPIRE. */
+export type SpireSource = WorkloadSource | DelegatedSource;
 
 export interface OwnPod {
   readonly namespace: string;

@@ -20,8 +20,8 @@ const LOOK_MS = 60_000;
 const CA = { none: "there is no certificate yet", silent: "the CA has not answered", late: "it is being renewed" };
 
 /**
- * Keeps us an identity of the mesh's own: gets one, renews it, tries again for as long as that fails. The old one is served until there is
- * another, whatever happens; that it has ended, or is about to, is said. No I/O.
+ * Keeps us an identity of the mesh's own: gets one, renews it, tries again for as long as that fails. The old one is
+ * served until there is another, whatever happens; that it has ended, or is about to, is said. No I/O.
  */
 export class SvidKeeper implements IdentityKeeper {
   readonly #host: Host;

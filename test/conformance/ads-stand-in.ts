@@ -46,9 +46,10 @@ export class AdsStandIn {
     this.#server = new GrpcServer(this.#host, { name: "ads", methods: [method], certificate });
   }
 
-  static async start(authority: TestAuthority): Promise<AdsStandIn> {
+  /** @param clientRoots in PEM. */
+  static async start(authority: TestAuthority, clientRoots: string): Promise<AdsStandIn> {
     const { certificate, key } = await authority.issue();
-    const standIn = new AdsStandIn({ chain: certificate, key, clientRoots: authority.root });
+    const standIn = new AdsStandIn({ chain: certificate, key, clientRoots });
     standIn.port = (await standIn.#server.listen({ address: "127.0.0.1", port: 0 })).port;
     return standIn;
   }

@@ -6,7 +6,10 @@ import { type AddressInfo, createServer, type Server, type Socket } from "node:n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, type TLSSocket } from "node:tls";
+import { toPem } from "../../src/ca/pem.ts";
+import { SpireStandIn } from "../../src/demo/spire/stand-in.ts";
 import { writeCacerts } from "../kits/cacerts.ts";
+import { realHost } from "../kits/real-host.ts";
 import { type Pair, TestAuthority } from "../kits/tls.ts";
 import { WAYPOINT_POD } from "../kits/waypoint-pod.ts";
 import { AdsStandIn, type StandInPorts } from "./ads-stand-in.ts";
@@ -98,7 +101,7 @@ export class GatewayProcess {
   }
 }
 
-/** `causeway serve` for identities, a stand-in for listeners, a server behind, and callers. */
+/** `causeway serve` and SPIRE for identities, a stand-in for listeners, a server behind, and callers. */
 export class AgentLab {
   readonly folder = mkdtempSync(join(tmpdir(), "causeway-agent-"));
   readonly #gateways: GatewayProcess[] = [];
@@ -107,7 +110,12 @@ export class AgentLab {
   #ads: AdsStandIn | undefined;
   #caller: Pair | undefined;
   #root: TestAuthority | undefined;
+  #spire: SpireStandIn | undefined;
 
+  /** The demo's stand-in. Listeners, callers and the control plane know its first root. */
+  get spire(): SpireStandIn {
+    return this.#spire!;
+  }
   get ads(): AdsStandIn {
     return this.#ads!;
   }
@@ -132,12 +140,15 @@ export class AgentLab {
     writeFileSync(this.#at("token"), token);
     this.#caller = await root.issue(["spiffe://cluster.local/ns/shop/sa/cart"]);
     this.#echo = await listening((socket) => socket.on("error", () => socket.destroy()).pipe(socket));
-    this.#ads = await AdsStandIn.start(root);
+    const folder = this.#at("spire");
+    this.#spire = await SpireStandIn.start({ host: realHost(), folder, trustDomain: "cluster.local" });
+    this.#ads = await AdsStandIn.start(root, this.#roots);
   }
 
   async stop(): Promise<void> {
     await Promise.all(this.#gateways.map((gateway) => gateway.kill()));
     await this.#ads?.stop();
+    await this.#spire?.close();
     this.#echo?.close();
     await this.#plane?.stop();
     rmSync(this.folder, { recursive: true, force: true });
@@ -180,7 +191,12 @@ export class AgentLab {
 
   #tls() {
     const { certificate: cert, key } = this.#caller!;
-    return { cert, key, ca: this.root.root, ALPNProtocols: ["h2"], checkServerIdentity: () => undefined };
+    return { cert, key, ca: this.#roots, ALPNProtocols: ["h2"], checkServerIdentity: () => undefined };
+  }
+
+  get #roots(): string {
+    const spire = this.spire.trust.own.roots.map((root) => toPem("CERTIFICATE", root));
+    return [this.root.root, ...spire].join("\n");
   }
 
   #at(name: string): string {

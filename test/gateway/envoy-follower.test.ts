@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "mocha";
 import { EnvoyFollower } from "../../src/gateway/envoy-follower.ts";
 import { processBegunAt, processWithArgument } from "../../src/gateway/process-table.ts";
 import type { AgentEvents, AgentSvids } from "../../src/spire/spire.ts";
+import { until } from "../kits/until.ts";
 import { VirtualClock } from "../sim/world.ts";
 
 const NOTHING: AgentSvids = { svids: [], bundles: new Map() };
@@ -106,4 +108,13 @@ test("a process is known by when it began, and found by a file among its argumen
     await once(child, "exit");
     assert.equal(processBegunAt(child.pid!), undefined);
   }
+});
+
+test("a process that has ended is none, also while nobody has asked for its end", async () => {
+  const parent = spawn("sh", ["-c", "sleep 0.2 & echo $!; exec sleep 60"]);
+  const [text] = (await once(parent.stdout, "data")) as [Buffer];
+  await until(() => processBegunAt(Number(text)) === undefined);
+  assert.match(readFileSync(`/proc/${Number(text)}/stat`, "utf8"), /\) Z /);
+  parent.kill("SIGKILL");
+  await once(parent, "exit");
 });

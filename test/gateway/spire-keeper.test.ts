@@ -35,7 +35,7 @@ const says = (svids: readonly AgentSvid[], roots: readonly string[] = [root.root
 });
 
 /** A gateway whose agent says what the test says. */
-function lab(trustDomain: string | undefined = "td") {
+function lab(told: { readonly trustDomain: string | undefined } = { trustDomain: "td" }) {
   const host = new TestHost();
   const { clock } = host;
   // Certificates of tests are of today.
@@ -46,7 +46,7 @@ function lab(trustDomain: string | undefined = "td") {
   let ended = 0;
   const keeper = new SpireKeeper(
     host,
-    { namespace: "shop", serviceAccount: "waypoint", trustDomain },
+    { namespace: "shop", serviceAccount: "waypoint", ...told },
     (events) => {
       followed.push(events);
       return { [Symbol.dispose]: () => void (ended += 1) };
@@ -107,7 +107,7 @@ test("an identity that is not ours to the letter is never shown, and the log say
 });
 
 test("a trust domain that we were not told is that of the first identity, and no later one may leave it", async () => {
-  const { agent, taken, errors } = lab(undefined);
+  const { agent, taken, errors } = lab({ trustDomain: undefined });
   agent.said(says([await svid()]));
   const elsewhere = "spiffe://other/ns/shop/sa/waypoint";
   agent.said({ ...says([await svid(elsewhere)]), bundles: new Map([["other", [derOf(root.root)]]]) });
@@ -162,7 +162,7 @@ test("an entry that is removed under a live identity ends it only when it ends, 
   agent.said(says([back]));
   assert.deepEqual([keeper.whyNone(), taken.length], [undefined, 2]);
   agent.said(says([]));
-  agent.said(says([back]));
+  for (let times = 0; times < 2; times++) agent.said(says([back]));
   assert.equal(host.lines.filter((line) => line.includes("gives us our identity again")).length, 1);
   assert.equal(taken.length, 2);
 });

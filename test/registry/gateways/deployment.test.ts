@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { test } from "mocha";
 import { stringify } from "yaml";
+import { loadGatewaySettings } from "../../../src/gateway/settings.ts";
 import { applyRequest, type WantedObject } from "../../../src/kube/wanted-object.ts";
 import { deployedMesh, eastWest, gateway, storedPart } from "./deployed-mesh.ts";
 
@@ -191,10 +192,16 @@ test("parameters that cannot be read change nothing of what is deployed, and the
 });
 
 test("SPIRE's socket is mounted where it is asked for, and then there is no token for the mesh's own CA", () => {
-  for (const [name, spire] of [
-    ["waypoint-spire", "csi"],
-    ["waypoint-spire-node", { hostPath: "/run/spire/agent-sockets" }],
-    ["waypoint-spire-delegate", { adminSocket: "/run/spire/agent/sockets/admin.sock" }],
+  const workload = { api: "workload", socket: "/run/spire/agent-sockets/spire-agent.sock" };
+  const pod = ["k8s:ns:shop", "k8s:sa:wp", "k8s:pod-name:wp-1", "k8s:pod-uid:uid-1"];
+  for (const [name, spire, source] of [
+    ["waypoint-spire", "csi", workload],
+    ["waypoint-spire-node", { hostPath: "/run/spire/agent-sockets" }, workload],
+    [
+      "waypoint-spire-delegate",
+      { adminSocket: "/run/spire/agent/sockets/admin.sock" },
+      { api: "delegated", socket: "/run/spire/admin/admin.sock", asks: pod },
+    ],
   ] as const) {
     const { of } = deployedMesh([gateway()], { spire });
     const deployment = of(DEPLOYMENT)!;
@@ -203,19 +210,38 @@ test("SPIRE's socket is mounted where it is asked for, and then there is no toke
     assert.equal(template.metadata.labels["istio.io/gateway-name"], "wp", "what guide 002 selects waypoints by");
     const { volumes, initContainers } = template.spec;
     const [agent] = initContainers;
-    const at = agent!.volumeMounts.find(({ name: volume }) => volume === "spire")?.mountPath;
-    const socket = agent!.env.find(({ name: variable }) => /^SPI(FFE|RE)_.*SOCKET$/.test(variable));
-    assert.ok(socket?.value?.startsWith(`unix://${at}/`));
+    const read = loadGatewaySettings({}, Object.fromEntries(agent!.env.map(asKubelet)));
+    assert.deepEqual(read.spire, { ...source, serviceAccount: "wp" }, "what the agent makes of its variables");
+    const { mountPath } = agent!.volumeMounts.find(({ name: volume }) => volume === "spire")!;
+    assert.equal(dirname(source.socket), mountPath);
     assert.doesNotMatch(JSON.stringify(volumes), /serviceAccountToken/);
   }
 });
+
+interface Variable {
+  readonly name: string;
+  readonly value?: string;
+  readonly valueFrom?: { readonly fieldRef?: { readonly fieldPath: string } };
+}
+
+/** As the kubelet does for pod wp-1. */
+function asKubelet({ name, value, valueFrom }: Variable): readonly [string, string] {
+  const fields: Readonly<Record<string, string>> = {
+    "metadata.name": "wp-1",
+    "metadata.namespace": "shop",
+    "metadata.uid": "uid-1",
+    "status.podIP": "10.0.0.7",
+    "spec.serviceAccountName": "wp",
+  };
+  return [name, value ?? fields[valueFrom?.fieldRef?.fieldPath ?? ""] ?? ""];
+}
 
 interface PodTemplate {
   readonly metadata: { readonly labels: Readonly<Record<string, string>> };
   readonly spec: {
     readonly volumes: readonly object[];
     readonly initContainers: readonly {
-      readonly env: readonly { readonly name: string; readonly value?: string }[];
+      readonly env: readonly Variable[];
       readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[];
     }[];
   };
