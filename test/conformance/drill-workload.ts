@@ -153,22 +153,8 @@ export class DrillWorkload {
   async discover(): Promise<void> {
     const { token, cluster } = this.#options;
     const { key, chain, roots } = this.material;
-    const client = clientOf(this.#plane, roots, { key, chain: chain.join("") });
-    const metadata = new grpc.Metadata();
-    metadata.set("clusterid", cluster);
-    const stream = client.makeBidiStreamRequest<Buffer, Buffer>(DISCOVERY, same, same, metadata, deadline());
-    try {
-      await new Promise<void>((resolve, reject) => {
-        stream.on("data", () => resolve());
-        stream.on("error", reject);
-        stream.on("end", () => reject(new Error("the stream ended without an answer")));
-        for (const request of new DeltaClient(nodeOf(token), [AUTHORIZATION_TYPE]).start())
-          stream.write(Buffer.from(encodeDeltaRequest(request)));
-      });
-    } finally {
-      stream.on("error", () => {}).cancel();
-      client.close();
-    }
+    const node = nodeOf(token);
+    await discoverWith({ plane: this.#plane, roots, cluster, node, shown: { key, chain: chain.join("") } });
   }
 
   async close(): Promise<void> {
@@ -202,4 +188,34 @@ function clientOf(plane: Causeway, roots: string, shown?: { readonly key: string
     // A refused handshake is to be seen, not tried again until it is none.
     "grpc.enable_retries": 0,
   });
+}
+
+export interface Discovery {
+  readonly plane: Causeway;
+  /** PEM, of what verifies the control plane. */
+  readonly roots: string;
+  readonly cluster: string;
+  readonly node: ReturnType<typeof nodeOf>;
+  /** All that the client proves itself with, in PEM. */
+  readonly shown: { readonly key: string; readonly chain: string };
+}
+
+/** A stream of discovery for whoever shows this certificate. @throws unless it is answered. */
+export async function discoverWith({ plane, roots, cluster, node, shown }: Discovery): Promise<void> {
+  const client = clientOf(plane, roots, shown);
+  const metadata = new grpc.Metadata();
+  metadata.set("clusterid", cluster);
+  const stream = client.makeBidiStreamRequest<Buffer, Buffer>(DISCOVERY, same, same, metadata, deadline());
+  try {
+    await new Promise<void>((resolve, reject) => {
+      stream.on("data", () => resolve());
+      stream.on("error", reject);
+      stream.on("end", () => reject(new Error("the stream ended without an answer")));
+      for (const request of new DeltaClient(node, [AUTHORIZATION_TYPE]).start())
+        stream.write(Buffer.from(encodeDeltaRequest(request)));
+    });
+  } finally {
+    stream.on("error", () => {}).cancel();
+    client.close();
+  }
 }

@@ -26,6 +26,8 @@ export interface SpireSite {
   readonly adminSocket: string;
   /** @returns its id. */
   addEntry(entry: SiteEntry): Promise<string>;
+  /** As many entries for identities that nobody asks for, under the same agent, as one call takes seconds for. */
+  addMany(): Promise<number>;
   removeEntry(id: string): Promise<void>;
   /** How many there are. */
   countEntries(): Promise<number>;
@@ -39,3 +41,14 @@ export interface SpireSite {
   startAgent(): Promise<void>;
   close(): Promise<void>;
 }
+
+/** For identities that nobody asks for. */
+export const manyEntries = (
+  { trustDomain, agentId }: Pick<SpireSite, "trustDomain" | "agentId">,
+  count: number,
+): readonly Required<Pick<SiteEntry, "spiffeId" | "selectors" | "parentId">>[] =>
+  Array.from({ length: count }, (_, at) => ({
+    spiffeId: `spiffe://${trustDomain}/ns/many/sa/account-${at}`,
+    parentId: agentId,
+    selectors: ["k8s:ns:many", `k8s:sa:account-${at}`],
+  }));

@@ -1,9 +1,14 @@
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
 import { CONFIG_MAPS, NAMESPACES, PODS, SERVICE_ACCOUNTS } from "../../src/kube/resource-types.ts";
+import { toPem } from "../../src/ca/pem.ts";
+import { followWorkloadApi } from "../../src/spire/agent-api.ts";
+import type { AgentSvid, AgentSvids } from "../../src/spire/spire.ts";
+import { realHost } from "../kits/real-host.ts";
 import { type Causeway, eventually } from "./causeway-process.ts";
+import { discoverWith } from "./drill-workload.ts";
 import { type KubeCluster, KubeLab } from "./kube-lab.ts";
 import { RealSpire, spireBinaries } from "./real-spire.ts";
 import { fingerprintsIn, leadsTo, SpireAsker } from "./spire-asker.ts";
@@ -197,7 +202,46 @@ function spireSuite(which: string, open: (folder: string, cluster: KubeCluster) 
       await spire.removeEntry(entry);
       adminEntry = await spire.addEntry(ADMIN);
     });
+
+    test("thousands of other entries change nothing for who has one", async () => {
+      const count = await spire.addMany();
+      assert.ok((await spire.countEntries()) >= count);
+      const id = await spire.addEntry({ spiffeId: CART, selectors: CART_SELECTORS });
+      await eventually("the entry counts", SEEN_MS, async () => (await ztunnel.refusal(CART)) === "");
+      await spire.removeEntry(id);
+    });
+
+    test("hands-off: who shows an SVID that SPIRE's agent gave may read, and requests are refused with who issues", async () => {
+      const right = plane;
+      const identity = `spiffe://${TRUST_DOMAIN}/ns/istio-system/sa/ztunnel`;
+      const entry = await spire.addEntry({ spiffeId: identity, selectors: ADMIN.selectors });
+      plane = await begin("--identity", "external");
+      const shown = await agentSvid(spire.agent, identity);
+      const roots = readFileSync(plane.connection!.rootCertificate, "utf8");
+      const node = {
+        id: "ztunnel~10.20.0.2~ztunnel-1.istio-system~istio-system.svc.cluster.local",
+        metadata: new Map(),
+      };
+      await eventually("it may read", SEEN_MS, async () => {
+        await discoverWith({ plane, roots, cluster: cluster.name, node, shown });
+        return true;
+      });
+      assert.match(await ztunnel.refusal(CART), /^denied: .*SPIRE's agents issue the identities/);
+      await plane.stop();
+      plane = right;
+      await spire.removeEntry(entry);
+    });
   });
+}
+
+/** What the Workload API gives to us under this name, once it does. All PEM. */
+async function agentSvid(socket: string, spiffeId: string): Promise<{ readonly key: string; readonly chain: string }> {
+  let found: AgentSvid | undefined;
+  const said = ({ svids }: AgentSvids): void => void (found = svids.find((svid) => svid.spiffeId === spiffeId));
+  using _following = followWorkloadApi(realHost(), socket.slice("unix://".length), { said, broke: () => {} });
+  await eventually(`SPIRE's agent gives ${spiffeId}`, SEEN_MS, () => found !== undefined);
+  const { key, chain } = found!;
+  return { key: toPem("PRIVATE KEY", key), chain: chain.map((der) => toPem("CERTIFICATE", der)).join("") };
 }
 
 /** What a cluster with one node has: its ztunnel, and a pod of the mesh. */

@@ -3,7 +3,7 @@ import type { AgentSocket } from "../../src/demo/spire/agent-socket.ts";
 import { SpireStandIn } from "../../src/demo/spire/stand-in.ts";
 import { toPem } from "../../src/ca/pem.ts";
 import { realHost } from "../kits/real-host.ts";
-import type { SiteEntry, SpireSite } from "./spire-site.ts";
+import { manyEntries, type SiteEntry, type SpireSite } from "./spire-site.ts";
 
 const DAY_MS = 86_400_000;
 
@@ -55,6 +55,11 @@ export class StandInSite implements SpireSite {
     const [held] = this.standIn.entries.put({ parentId: this.agentId, ...entry });
     await this.standIn.settled();
     return held!.id;
+  }
+  async addMany(): Promise<number> {
+    this.standIn.entries.put(...manyEntries(this, 10_000));
+    await this.standIn.settled();
+    return 10_000;
   }
   async removeEntry(id: string): Promise<void> {
     this.standIn.entries.remove(id);
