@@ -2,9 +2,12 @@ import { MeshError } from "../../errors.ts";
 import type { EpochMs, Host } from "../../host.ts";
 import type { SpireEntry } from "../../spire/spire.ts";
 import type { Changes } from "./changes.ts";
-import { FollowedFile } from "./followed-file.ts";
 import { requireDnsName } from "./dns-name.ts";
+import { formatEntries, type NewEntry, parseEntries, sameInFile } from "./entries-file.ts";
+import { FollowedFile } from "./followed-file.ts";
 import { parseSpiffeId, requireMember, requireWorkload, whyNoTrustDomain } from "./identity.ts";
+
+export type { NewEntry };
 
 /** An entry as the server keeps it. */
 export interface HeldEntry extends SpireEntry {
@@ -12,9 +15,6 @@ export interface HeldEntry extends SpireEntry {
   readonly revision: number;
   readonly createdAt: EpochMs;
 }
-
-/** What an entry must have; the rest is as SPIRE has it by default. */
-export type NewEntry = Pick<SpireEntry, "spiffeId" | "parentId" | "selectors"> & Partial<SpireEntry>;
 
 const HINT_CHARACTERS_MAX = 1024;
 const ENTRY_ID = /^[A-Za-z0-9._-]{1,255}$/;
@@ -67,19 +67,19 @@ export class Entries implements AsyncDisposable {
   put(...entries: readonly NewEntry[]): readonly HeldEntry[] {
     const held = entries.map((entry) => this.#held(entry));
     for (const entry of held) this.#set(entry);
-    void this.#touched();
+    this.#touched();
     return held;
   }
 
   /** Forgets those with these ids. */
   remove(...ids: readonly string[]): void {
     for (const id of ids) this.#delete(id);
-    void this.#touched();
+    this.#touched();
   }
 
   /** Resolves when the file has what was said. */
   saved(): Promise<void> {
-    return this.#save();
+    return this.#file.settled();
   }
 
   /** Reads what the file says now, and resolves when that holds. */
@@ -128,17 +128,17 @@ export class Entries implements AsyncDisposable {
 
   /** An entry in the file may lack what it does not need; one without an id gets one, which is written back. */
   #read(text: string): void {
-    const given = entriesIn(text);
+    const given = parseEntries(text);
     const kept = given.map((entry) => this.#unchanged(entry) ?? this.#held(entry));
     for (const id of this.#byId.keys()) this.#delete(id);
     for (const entry of kept) this.#set(entry);
     this.#told();
-    if (given.some(({ id }) => id === undefined || id === "")) void this.#save();
+    if (given.some(({ id }) => id === undefined || id === "")) this.#save();
   }
 
   #unchanged(entry: NewEntry): HeldEntry | undefined {
     const before = entry.id === undefined ? undefined : this.#byId.get(entry.id);
-    return before !== undefined && textOf(before) === textOf(entry) ? before : undefined;
+    return before !== undefined && sameInFile(before, entry) ? before : undefined;
   }
 
   #set(entry: HeldEntry): void {
@@ -159,13 +159,13 @@ export class Entries implements AsyncDisposable {
     this.#changes.happened();
   }
 
-  #touched(): Promise<void> {
+  #touched(): void {
     this.#told();
-    return this.#save();
+    this.#save();
   }
 
-  #save(): Promise<void> {
-    return this.#file.write(() => `${JSON.stringify({ entries: this.all().map(written) }, undefined, 2)}\n`);
+  #save(): void {
+    this.#file.write(() => formatEntries(this.all()));
   }
 }
 
@@ -187,51 +187,6 @@ export function requireSelector(selector: string): void {
 /** What no two entries may have in common. */
 const subjectOf = ({ spiffeId, parentId, selectors }: NewEntry): string =>
   JSON.stringify([spiffeId, parentId, [...new Set(selectors)].sort()]);
-
-/** What a file says of an entry: neither what the server counts, nor what is as it is by default. */
-function written(entry: NewEntry): Record<string, unknown> {
-  const facts: readonly (readonly [string, unknown])[] = [
-    ["id", entry.id],
-    ["spiffeId", entry.spiffeId],
-    ["parentId", entry.parentId],
-    ["selectors", [...entry.selectors].sort()],
-    ["x509SvidTtlSeconds", entry.x509SvidTtlSeconds],
-    ["federatesWith", entry.federatesWith],
-    ["admin", entry.admin],
-    ["downstream", entry.downstream],
-    ["expiresAt", entry.expiresAt],
-    ["dnsNames", entry.dnsNames],
-    ["hint", entry.hint],
-  ];
-  const usual = (value: unknown): boolean =>
-    value === undefined ||
-    value === 0 ||
-    value === "" ||
-    value === false ||
-    (Array.isArray(value) && value.length === 0);
-  return Object.fromEntries(facts.filter(([, value]) => !usual(value)));
-}
-
-const textOf = (entry: NewEntry): string => JSON.stringify(written(entry));
-
-function entriesIn(text: string): readonly NewEntry[] {
-  const value: unknown = JSON.parse(text);
-  const list = isRecord(value) ? value["entries"] : undefined;
-  if (!Array.isArray(list)) throw new MeshError("invalid", `it must be {"entries": [...]}`);
-  return list.map((entry: unknown) => {
-    if (!isNewEntry(entry))
-      throw new MeshError("invalid", "each entry needs a spiffeId, a parentId and selectors, as strings");
-    return entry;
-  });
-}
-
-const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null;
-const isNewEntry = (value: unknown): value is NewEntry =>
-  isRecord(value) &&
-  typeof value["spiffeId"] === "string" &&
-  typeof value["parentId"] === "string" &&
-  Array.isArray(value["selectors"]) &&
-  value["selectors"].every((selector) => typeof selector === "string");
 
 function named<T>(headline: string, task: () => T): T {
   try {

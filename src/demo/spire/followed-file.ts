@@ -41,16 +41,21 @@ export class FollowedFile implements AsyncDisposable {
     });
   }
 
-  /** Resolves when it is written. @param text what to write by then: it is asked once for all that was said before. */
-  write(text: () => string): Promise<void> {
+  /** @param text what to write when it is its turn: it is asked once for all that was said before. */
+  write(text: () => string): void {
     this.#unwritten = text;
-    return this.#next(async () => {
+    void this.#next(async () => {
       const latest = this.#unwritten?.();
       this.#unwritten = undefined;
       if (latest === undefined) return;
       this.#seen = latest;
-      await writeWhole(this.#path, latest);
+      await writeWhole(this.#path, latest).catch((thrown: unknown) => this.#complain("written", messageOf(thrown)));
     });
+  }
+
+  /** Resolves when it says what was written so far. */
+  settled(): Promise<void> {
+    return this.#work;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -68,16 +73,21 @@ export class FollowedFile implements AsyncDisposable {
       this.#complaint = undefined;
     } catch (thrown) {
       this.#seen = before;
-      const why = messageOf(thrown);
-      if (why !== this.#complaint)
-        this.#host.log.scope("spire").warn("file cannot be read; what it said before holds", { path: this.#path, why });
-      this.#complaint = why;
+      this.#complain("read", messageOf(thrown));
     }
   }
 
+  /** Once, although it is tried again and again. */
+  #complain(what: "read" | "written", why: string): void {
+    if (why !== this.#complaint)
+      this.#host.log
+        .scope("spire")
+        .warn(`the stand-in's file cannot be ${what}; what it said before holds`, { path: this.#path, why });
+    this.#complaint = why;
+  }
+
   #next(task: () => Promise<void>): Promise<void> {
-    const done = this.#work.then(task);
-    this.#work = done.catch(() => {});
-    return done;
+    this.#work = this.#work.then(task);
+    return this.#work;
   }
 }

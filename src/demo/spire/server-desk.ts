@@ -68,7 +68,7 @@ export class ServerDesk {
 
   async #misbehave(name: string, signal: AbortSignal): Promise<void> {
     const { delayMs = 0, silent = [], refuse = {} } = this.#faults();
-    if (silent.includes(name)) await new Promise((resolve) => signal.addEventListener("abort", resolve));
+    if (silent.includes(name)) await gaveUp(signal);
     if (delayMs > 0) await new Promise<void>((resolve) => void this.#host.clock.after(delayMs, resolve));
     const refusal = refuse[name];
     if (refusal !== undefined) throw new CallError(refusal.code, refusal.message);
@@ -79,4 +79,10 @@ export class ServerDesk {
     if (roles.some((role) => held.has(role))) return;
     throw new CallError(status.PERMISSION_DENIED, `authorization denied for method ${path}`);
   }
+}
+
+/** @throws CallError when the client has. */
+async function gaveUp(signal: AbortSignal): Promise<never> {
+  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+  throw new CallError(status.CANCELLED, "the client gave up");
 }

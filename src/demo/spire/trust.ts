@@ -11,6 +11,9 @@ export interface HeldBundle {
   readonly sequence: number;
 }
 
+/** Ten years: authorities above SPIRE's own are not rotated here. */
+const ABOVE_TTL_SECONDS = 3_650 * 86_400;
+
 /** Who signs, whom the server trusts, and how both change. Keys are in memory alone: with the process, they are gone. */
 export class SpireTrust {
   readonly #host: Host;
@@ -45,7 +48,8 @@ export class SpireTrust {
 
   static async create(host: Host, shape: AuthorityShape, changes: Changes): Promise<SpireTrust> {
     let parent: SpireAuthority | undefined;
-    for (const pathLength of shape.above) parent = await newSpireAuthority(host, shape, parent, pathLength);
+    const lasting = { ...shape, ttlSeconds: Math.max(shape.ttlSeconds, ABOVE_TTL_SECONDS) };
+    for (const pathLength of shape.above) parent = await newSpireAuthority(host, lasting, parent, pathLength);
     return new SpireTrust(host, shape, [parent, await newSpireAuthority(host, shape, parent, undefined)], changes);
   }
 

@@ -266,13 +266,32 @@ test("the file of entries can be edited while the server runs, and what cannot b
   await list({ ...web, spiffeId: "spiffe://west.test/x" });
   await server.standIn.entries.look();
   assert.equal((await server.listed()).entries.length, 1);
-  assert.match(server.host.lines.join("\n"), /file cannot be read; .* why=invalid spiffe ID: /);
+  assert.match(server.host.lines.join("\n"), /the stand-in's file cannot be read; .* why=invalid spiffe ID: /);
   await list();
   // As nobody asks it to look now.
   await until(() => server.standIn.entries.all().length === 0);
   server.standIn.entries.put({ ...web, hint: "by the program" });
   await server.standIn.settled();
   assert.match(await readFile(path, "utf8"), /by the program/);
+});
+
+const WRONG_FILES: Readonly<Record<string, string>> = {
+  '{"entries": {}}': 'it must be {"entries": [...]}',
+  '{"entries": [{"spiffeId": "spiffe://east.test/a", "parentId": "spiffe://east.test/b"}]}':
+    "entry 1: it lacks selectors",
+  '{"entries": [{"selector": ["k8s:ns:a"]}]}':
+    "entry 1: there is no field selector, but id, spiffeId, parentId, selectors",
+  '{"entries": [{"selectors": "k8s:ns:a"}]}': "entry 1: selectors must be a list of strings",
+  '{"entries": [{"x509SvidTtlSeconds": "60"}]}': "entry 1: x509SvidTtlSeconds must be a number",
+};
+
+test("what is wrong in the file of entries is said by entry and field", async () => {
+  await using server = await started();
+  for (const [text, why] of Object.entries(WRONG_FILES)) {
+    await writeFile(server.folder.at("entries.json"), text);
+    await server.standIn.entries.look();
+    assert.ok(server.host.lines.at(-1)!.includes(why), `${text}: ${server.host.lines.at(-1)}`);
+  }
 });
 
 test("agents are listed with the node that each is on", async () => {
