@@ -1,6 +1,7 @@
 import { certify, newCsr } from "../ca/client.ts";
 import { MeshError } from "../errors.ts";
 import type { Clock } from "../host.ts";
+import { formatServiceAccountId } from "../spiffe.ts";
 import type { RootFile } from "./root-file.ts";
 import type { ControlPlaneAddress } from "./settings.ts";
 import { checkedSvid, type ExpectedIdentity, type Svid } from "./svid.ts";
@@ -36,7 +37,7 @@ export async function askCa(
   const token = await readToken(tokenFile);
   const expected = ourselves(authority, token);
   const at = hostAndPort(address);
-  const csr = newCsr();
+  const csr = newCsr(nameOf(expected));
   const request = { address: at, serverName, roots, token: token.text, clusterId: cluster, ttlSeconds, signal };
   const elements = await certify({ ...request, impersonate: undefined }, csr).catch((thrown: unknown) => {
     const { code, message } = MeshError.from(thrown);
@@ -45,6 +46,10 @@ export async function askCa(
   });
   return checkedSvid(elements, csr, { expected, roots, rootFile: rootFile.path, now: clock.now() });
 }
+
+/** Where SPIRE signs, a request has to name its identity; where our trust domain is the CA's to say, it names none. */
+const nameOf = ({ trustDomain, ...account }: ExpectedIdentity): string | undefined =>
+  trustDomain === undefined ? undefined : formatServiceAccountId({ ...account, trustDomain });
 
 /** IPv6 addresses in brackets. */
 export const hostAndPort = ({ host, port }: ControlPlaneAddress): string =>
