@@ -9,6 +9,7 @@ import { type Authorized, authorizeIdentity, type AuthorizationRules } from "./a
 import type { CaMetrics } from "./ca-metrics.ts";
 import { toPem } from "./pem.ts";
 import { Quota, type QuotaLimits } from "./quota.ts";
+import { spreadLife } from "./spread-life.ts";
 import type { CsrOrder, IssuedSvid, Signer, SvidChain, TrustBundle } from "./signer.ts";
 
 const { IstioCertificateRequest, IstioCertificateResponse } = istio.v1.auth;
@@ -19,12 +20,6 @@ export const CREATE_CERTIFICATE = "/istio.v1.auth.IstioCertificateService/Create
 const REQUEST_BYTES_MAX = 64 * 1024;
 /** Seconds; the first two are istiod's (contract ztunnel.md 4.4). A shorter life would have ztunnel ask without pause. */
 const TTL = { default: 86_400, max: 90 * 86_400, min: 60 };
-/**
- * Up to this share of a life is left out by chance. ztunnels renew at half of it: those that asked at once, as after a
- * restart of all nodes, would else ask at once for ever.
- */
-const SPREAD = 0.1;
-
 /** Of one caller: a ztunnel that starts asks at once for every identity on its node, a few hundred at most. */
 const REQUESTS: QuotaLimits = { burst: 1_000, perSecond: 20 };
 
@@ -224,5 +219,4 @@ function ttlOf(seconds: number): number {
 }
 
 /** Never longer than was asked for, unless that was no time at all. */
-const spread = (seconds: number, random: Random): number =>
-  Math.max(TTL.min, Math.floor(seconds * (1 - SPREAD * random.next())));
+const spread = (seconds: number, random: Random): number => Math.max(TTL.min, spreadLife(seconds, random));

@@ -21,6 +21,7 @@ import { type Claim, vouchers } from "./entries.ts";
 import { IssuingCas } from "./issuing-cas.ts";
 import { Registrations } from "./registrations.ts";
 import type { MintedSvid, SpireEntry, SpireServer } from "./spire.ts";
+import { SvidLife } from "./svid-life.ts";
 
 export interface DelegatedSignerOptions {
   readonly server: SpireServer;
@@ -44,11 +45,13 @@ export class DelegatedSigner implements Signer {
   readonly #options: DelegatedSignerOptions;
   readonly #registrations: Registrations;
   readonly #issuers = new IssuingCas();
+  readonly #life: SvidLife;
 
   constructor(host: Host, options: DelegatedSignerOptions) {
     this.#host = host;
     this.#log = host.log.scope("spire");
     this.#options = options;
+    this.#life = new SvidLife(host);
     this.#registrations = new Registrations(options.server, host.clock, options.trustDomain);
   }
 
@@ -84,9 +87,12 @@ export class DelegatedSigner implements Signer {
     signal.throwIfAborted();
     const entries = await this.#vouchers(uri, bearer);
     signal.throwIfAborted();
-    const request = { identity, publicKey, ttlSeconds: shortest(ttlSeconds, entries) };
-    const minted = await spires(server.mint(whole, request.ttlSeconds, signal));
-    return { chain: this.#checked(minted, request), entries: entries.map(({ id }) => id) };
+    const mint = (seconds: number): Promise<MintedSvid> => server.mint(whole, seconds, signal);
+    const { minted, secondsMax } = await spires(this.#life.minted(entries, ttlSeconds, mint));
+    return {
+      chain: this.#checked(minted, { identity, publicKey, ttlSeconds: secondsMax }),
+      entries: entries.map(({ id }) => id),
+    };
   }
 
   /** What is known refuses nobody before SPIRE was asked again. */
@@ -132,12 +138,6 @@ export class DelegatedSigner implements Signer {
     }
     return [leaf, ...issuer.between];
   }
-}
-
-/** An entry may give its identity less time. */
-function shortest(ttlSeconds: number, entries: readonly SpireEntry[]): number {
-  const given = entries.map(({ x509SvidTtlSeconds }) => x509SvidTtlSeconds).filter((seconds) => seconds > 0);
-  return Math.min(ttlSeconds, ...given);
 }
 
 /**

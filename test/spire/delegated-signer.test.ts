@@ -157,16 +157,68 @@ test("of entries of one identity that has thousands of pods, the pod's own count
   assert.deepEqual((await issue()).entries, ["own"]);
 });
 
-test("an entry may give its identity less time than was asked for, but not more", async () => {
-  const { issue, server, host } = lab();
-  const life = async (): Promise<number> => {
-    host.clock.advance(5_000);
-    return (Date.parse(new X509Certificate((await issue()).chain[0]).validTo) - host.clock.now()) / 1000;
-  };
+/** How long the next one lives, in seconds. */
+async function life({ host, issue }: ReturnType<typeof lab>, more: Partial<CsrOrder> = {}): Promise<number> {
+  host.clock.advance(5_000);
+  const { chain } = await issue({ ttlSeconds: 86_400, ...more });
+  return (Date.parse(new X509Certificate(chain[0]).validTo) - host.clock.now()) / 1000;
+}
+
+test("an entry says how long its identity lives, within what was asked for, or leaves it to SPIRE's server", async () => {
+  const opened = lab();
+  const { server, host } = opened;
+  host.random.next = () => 0;
+  server.defaultSeconds = 1200;
+  assert.equal(await life(opened), 1200);
   server.held = [entryFor({ x509SvidTtlSeconds: 600 })];
-  assert.equal(await life(), 600);
-  server.held = [entryFor({ x509SvidTtlSeconds: 86_400 })];
-  assert.equal(await life(), 3600);
+  assert.equal(await life(opened), 600);
+  server.held = [entryFor({ x509SvidTtlSeconds: 40_000 })];
+  assert.equal(await life(opened), 40_000);
+  assert.equal(await life(opened, { ttlSeconds: 900 }), 900);
+  server.held = [entryFor()];
+  assert.equal(await life(opened, { ttlSeconds: 900 }), 900);
+});
+
+test("a server whose default is longer than what was asked for is asked once more, for that", async () => {
+  const opened = lab();
+  opened.host.random.next = () => 0;
+  assert.equal(await life(opened, { ttlSeconds: 900 }), 900);
+  assert.deepEqual(
+    opened.server.calls.filter((call) => call.startsWith("mint")),
+    ["mint 0", "mint 900"],
+  );
+});
+
+test("the server's default is asked for by one of many, and in ten minutes again; the others differ by chance", async () => {
+  const opened = lab();
+  const { server, host, issue } = opened;
+  const { csr } = newCsr(CART);
+  const all = (): Promise<unknown> => Promise.all(Array.from({ length: 50 }, () => issue({ csr, ttlSeconds: 86_400 })));
+  const minted = (): readonly number[] =>
+    server.calls.flatMap((call) => (call.startsWith("mint ") ? [Number(call.slice(5))] : []));
+  await all();
+  const [first, ...others] = minted();
+  assert.equal(first, 0);
+  assert.equal(others.length, 49);
+  assert.ok(others.every((seconds) => seconds > 3_600 * 0.89 && seconds <= 3_600) && new Set(others).size > 20);
+  server.defaultSeconds = 1200;
+  host.clock.advance(600_000);
+  server.calls.length = 0;
+  await issue();
+  await all();
+  assert.equal(minted().filter((seconds) => seconds === 0).length, 1);
+  assert.ok(minted().every((seconds) => seconds <= 1200));
+});
+
+test("a server that does not tell its default keeps nobody waiting for each other", async () => {
+  const { server, issue, called } = lab();
+  server.failures.set("mint", new MeshError("timeout", "no answer came"));
+  const { csr } = newCsr(CART);
+  const ends = await Promise.allSettled(Array.from({ length: 20 }, () => issue({ csr })));
+  assert.ok(ends.every(({ status }) => status === "rejected"));
+  assert.equal(called("mint"), 20);
+  server.failures.clear();
+  await issue({ csr });
 });
 
 test("a node of another cluster is looked for under that cluster's name, which must not be what SPIRE calls ours", async () => {
@@ -181,7 +233,7 @@ test("a node of another cluster is looked for under that cluster's name, which m
   assert.deepEqual((await again.issue({ bearer: inCluster("west") })).entries, ["in-west"]);
   await assert.rejects(again.issue(), { code: "denied" });
   await assert.rejects(issue({ bearer: inCluster("prod-east") }), { message: /its nodes cannot be told from ours/ });
-  assert.equal(server.calls.includes("mint"), false);
+  assert.equal(server.calls.filter((call) => call.startsWith("mint")).length, 0);
 });
 
 for (const [code, name] of [

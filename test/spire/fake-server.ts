@@ -33,6 +33,8 @@ export class FakeSpireServer implements SpireServer {
   /** What each call waits for. */
   gate: Promise<unknown> = Promise.resolve();
   shape: LeafShape = {};
+  /** What a leaf gets that is asked for with no time. */
+  defaultSeconds = 3600;
   /** Who signs first, and those above it but for the root. */
   signers: readonly TestAuthority[];
   /** As sent after the leaf; by default the signers. */
@@ -46,7 +48,7 @@ export class FakeSpireServer implements SpireServer {
   }
 
   async mint(csr: Uint8Array, ttlSeconds: number, signal: AbortSignal): Promise<MintedSvid> {
-    await this.#called("mint");
+    await this.#called("mint", `${ttlSeconds}`);
     signal.throwIfAborted();
     const request = new x509.Pkcs10CertificateRequest(Uint8Array.from(csr));
     if (!(await request.verify())) throw new MeshError("invalid", "failed to verify CSR signature");
@@ -56,7 +58,7 @@ export class FakeSpireServer implements SpireServer {
     if (uri === undefined || more.length > 0) throw new MeshError("invalid", "only one URI SAN is expected");
     const [issuer] = this.signers;
     const until = Date.parse(new x509.X509Certificate(issuer!.root).notAfter.toISOString());
-    const notAfter = Math.min(this.now() + ttlSeconds * 1000, until);
+    const notAfter = Math.min(this.now() + (ttlSeconds || this.defaultSeconds) * 1000, until);
     const leaf = await this.#leaf(issuer!, {
       uris: [uri],
       publicKey: rawOf(request.publicKey),
