@@ -1,11 +1,8 @@
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { test } from "mocha";
 import { loadConfig } from "../../src/config.ts";
-import { ControlPlane } from "../../src/control-plane.ts";
 import { k8sAgent } from "../../src/demo/spire/agent-service.ts";
 import { SpireStandIn } from "../../src/demo/spire/stand-in.ts";
-import { MeshError } from "../../src/errors.ts";
 import type { Host } from "../../src/host.ts";
 import { SpireRegistration } from "../../src/plane/spire-registration.ts";
 import { GrpcSpireServer } from "../../src/spire/server-api.ts";
@@ -14,9 +11,9 @@ import { realHost } from "../kits/real-host.ts";
 import { until } from "../kits/until.ts";
 import { testMesh } from "../registry/mesh.ts";
 import { captured, namespace, node } from "../registry/spire-mesh.ts";
+import { REVIEWS, SpireLab } from "./spire-lab.ts";
 
 const HURRY = 200;
-const EXAMPLE = join(import.meta.dirname, "..", "..", "..", "examples", "shop");
 
 /** Two hundred times as fast, for looks and waits. */
 function hurried(host: Host): Host {
@@ -87,32 +84,25 @@ test("over SPIRE's messages entries are made, put right, left to others where th
   server.close();
 });
 
-test("a control plane that registers has an entry made for every pod of the mesh, and says so", async () => {
-  await using folder = await folderOf({});
-  const host = realHost();
-  const trustDomain = "shop.test";
-  const until2100 = Date.UTC(2100, 0);
-  const agents = ["harbour-1", "harbour-2"].map((name) => k8sAgent(trustDomain, "east", name, until2100));
-  await using standIn = await SpireStandIn.start({ host, folder: join(folder.path, "spire"), trustDomain, agents });
-  const flags = {
-    ...{ cluster: "east", manifests: [EXAMPLE], state: join(folder.path, "state"), xdsPort: "0", trustDomain },
-    ...{ identity: "spire", spireServer: `unix:${standIn.socketPath}`, spireRegister: "on" },
-  };
-  const plane = await ControlPlane.open(host, {
-    config: loadConfig(flags, {}, { listenAddress: "127.0.0.1", stateDir: "" }),
-    openToAll: false,
-    debugPage: () => Promise.reject(new MeshError("absent", "no pages here")),
-  });
+test("a control plane that registers has an entry made for every pod of the mesh, and SPIRE signs for them", async () => {
+  const lab = new SpireLab();
   try {
-    await plane.start(new AbortController().signal);
-    const pods = Array.from(plane.registry.pods.entries(), ([, pod]) => pod).filter(({ tunnel }) => tunnel !== "none");
+    await lab.startSpire();
+    await lab.startPlane({ spireRegister: "on" });
+    const pods = Array.from(lab.plane.registry.pods.entries(), ([, pod]) => pod).filter(
+      ({ tunnel }) => tunnel !== "none",
+    );
     assert.ok(pods.length > 5, `${pods.length} pods are in the mesh`);
-    const known = () => new Set(standIn.entries.all().flatMap(({ selectors }) => selectors));
-    await until(() => pods.every(({ uid }) => known().has(`k8s:pod-uid:${uid}`)));
-    await until(() => plane.registration()?.state?.phase === "settled");
-    assert.deepEqual(plane.registration()!.uncovered, []);
-    assert.deepEqual(plane.registration()!.problems, []);
+    await until(() => lab.plane.registration()?.state?.phase === "settled");
+    const known = new Set(lab.spire.entries.all().flatMap(({ selectors }) => selectors));
+    assert.deepEqual(
+      pods.filter(({ uid }) => !known.has(`k8s:pod-uid:${uid}`)),
+      [],
+    );
+    assert.deepEqual([lab.plane.registration()!.uncovered, lab.problems()], [[], ""]);
+    const { spiffeId } = await lab.askAgain(REVIEWS);
+    assert.equal(spiffeId, REVIEWS);
   } finally {
-    await plane.close();
+    await lab.close();
   }
 });
