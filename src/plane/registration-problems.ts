@@ -2,7 +2,7 @@ import type { ObjectKey } from "../names.ts";
 import { printable } from "../printable.ts";
 import type { Collection } from "../registry/collection/collection.ts";
 import type { Problem } from "../registry/model/problem.ts";
-import type { EntryTrouble, PodEntries } from "../registry/wanted/spire-entries.ts";
+import { ownIdPrefix, type EntryTrouble, type PodEntries } from "../registry/wanted/spire-entries.ts";
 import type { RegistrationState } from "../spire/registrar.ts";
 import type { Census } from "../spire/status/census.ts";
 import { countOf, namesOf } from "./spire-coverage.ts";
@@ -112,7 +112,7 @@ const heldBack = ({ state, cluster }: RegistrationFacts): Problem =>
     "",
     `${state.held} of ${state.registered} entries are for identities that no pod has any more. So many at once are not ` +
       "believed, and none of them is removed. If it is right, restart with --spire-register-removals 100 " +
-      `(SPIRE_REGISTER_REMOVALS), or delete them at SPIRE's server: their ids begin with causeway.${cluster}.`,
+      `(SPIRE_REGISTER_REMOVALS), or delete them at SPIRE's server: their ids begin with ${ownIdPrefix(cluster)}`,
   );
 
 function podsWith(pods: Collection<ObjectKey, PodEntries>, ids: ReadonlySet<string>): readonly PodEntries[] {

@@ -111,7 +111,6 @@ export function requireRegistrable(spiffeId: ClusterSpiffeId): void {
   if (spiffeId.className !== "") refuse("spec.className", "leaves it to a controller of that class; remove it");
 }
 
-/** Labels are those of the namespace; undefined if that is not known. */
 const optionalSelector = (value: unknown, field: string): LabelSelector | undefined =>
   isAbsent(value) ? undefined : labelSelectorOf(value, field);
 

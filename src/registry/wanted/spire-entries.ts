@@ -156,13 +156,17 @@ const idPart = (text: string): string => (/^[A-Za-z0-9_-]{1,64}$/.test(text) ? t
 
 /** The server takes an id of ours, so that what we made is recognised by nobody's memory, on every replica. */
 const ownEntryId = (cluster: string, podUid: string, which: string): string =>
-  ["causeway", idPart(cluster), idPart(podUid), which].join(".");
+  `${ownIdPrefix(cluster)}${idPart(podUid)}.${which}`;
+
+/** What ids of entries that we made for `cluster` begin with. */
+export const ownIdPrefix = (cluster: string): string => `causeway.${idPart(cluster)}.`;
 
 /** What stands for the pod in the id of an entry that we made for `cluster`; undefined for any other entry. */
 export function podOfOwnEntry(cluster: string, id: string): string | undefined {
-  const [ours, where, pod, which, ...rest] = id.split(".");
-  if (ours !== "causeway" || where !== idPart(cluster) || which === undefined || rest.length > 0) return undefined;
-  return pod;
+  const prefix = ownIdPrefix(cluster);
+  if (!id.startsWith(prefix)) return undefined;
+  const [pod, which, ...rest] = id.slice(prefix.length).split(".");
+  return which === undefined || rest.length > 0 ? undefined : pod;
 }
 
 /** What stands for a pod in the ids of its entries. */
