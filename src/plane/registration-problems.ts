@@ -45,13 +45,10 @@ export function censusProblems(census: Census | undefined): readonly Problem[] {
   const [first] = census?.shown ?? [];
   if (census === undefined || first === undefined) return [];
   const whose = census.uncovered === 1 ? "An identity" : `${census.uncovered} identities`;
-  return [
-    problem(
-      "",
-      `${whose} of the mesh would get no certificate now, as no entry of SPIRE's holds for all of its pods on a node. Of ` +
-        `the first, ${first.spiffeId} on ${first.node}: ${printable(first.why, 500)}. causeway spire status has more of them.`,
-    ),
-  ];
+  const message =
+    `${whose} of the mesh would get no certificate now, as no entry of SPIRE's holds for all of its pods on a node. Of ` +
+    `the first, ${first.spiffeId} on ${first.node}: ${printable(first.why, 500)}. causeway spire status has more of them.`;
+  return [{ ...problem("", message), object: "SPIRE entries" }];
 }
 
 const problem = (field: string, message: string, severity: Problem["severity"] = "warning"): Problem => ({

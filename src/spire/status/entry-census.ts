@@ -6,8 +6,12 @@ import { type Census, CensusCount, type Claimed, EntryTally, NO_CENSUS, whyUncov
 
 /** A list of ten thousand entries is some twenty calls. */
 const EVERY_MS = 60_000;
-/** After what changes an identity a few calls tell: soon enough for whoever looks at the result. */
+/** While something is missing: whoever mends it looks again. A server that needs long is asked more rarely. */
+const SOON = { atLeastMs: 10_000, timesTheLast: 20 };
+/** At most; replicas that start together do not ask together. */
 const FIRST_MS = 2_000;
+/** Of each pause, as chance has it. */
+const JITTER = 0.2;
 /** Judged before others have their turn. */
 const AT_ONCE = 200;
 
@@ -23,7 +27,7 @@ export interface EntryCensusOptions {
 }
 
 /**
- * Counts, once a minute, for whom SPIRE has entries, and for whom not: a certificate lives on after its entry has gone, and
+ * Counts, about once a minute, for whom SPIRE has entries, and for whom not: a certificate lives on after its entry has gone, and
  * its next one is refused hours later.
  */
 export class EntryCensus {
@@ -58,17 +62,26 @@ export class EntryCensus {
   }
 
   #again(delayMs: number): void {
-    if (!this.#closed) this.#timer = this.#host.clock.after(delayMs, () => void this.#round());
+    if (this.#closed) return;
+    const pauseMs = Math.round(delayMs * (1 - JITTER * this.#host.random.next()));
+    this.#timer = this.#host.clock.after(pauseMs, () => void this.#round());
   }
 
   async #round(): Promise<void> {
+    const begunMs = this.#host.clock.elapsedMs();
     try {
       this.#say(await this.#count());
     } catch (thrown) {
       // What is known of a part is not known of the whole.
       this.#say({ ...this.#census, trouble: messageOf(thrown) });
     }
-    this.#again(EVERY_MS);
+    this.#again(this.#pauseMs(this.#host.clock.elapsedMs() - begunMs));
+  }
+
+  #pauseMs(tookMs: number): number {
+    const { uncovered, trouble } = this.#census;
+    if (uncovered === 0 && trouble === undefined) return EVERY_MS;
+    return Math.min(EVERY_MS, Math.max(SOON.atLeastMs, SOON.timesTheLast * tookMs));
   }
 
   async #count(): Promise<Census> {
