@@ -14,12 +14,6 @@ import type { TrustAnchors } from "../trust.ts";
 /** What the mesh config says of identities. */
 export type MeshIdentities = Pick<EffectiveMesh, "trustDomainAliases" | "caCertificates" | "jwtRules">;
 
-/** What verifies our own trust domain: its workloads, and this control plane. */
-export interface OwnTrust {
-  /** In DER, each once. */
-  readonly roots: readonly Uint8Array[];
-}
-
 /** Whom we and our workloads believe, besides the API servers: our authority, SPIRE, and whom the mesh config names. */
 export class MeshTrust {
   readonly bundles: TrustBundles;
@@ -48,21 +42,21 @@ export class MeshTrust {
   }
 
   /**
-   * What is told to those who are to verify us and our workloads. Undefined while SPIRE signs for them and what verifies
+   * What is told to those who are to verify us and our workloads, in DER, each once. Undefined while SPIRE signs for them and what verifies
    * that is not known: to tell less than before would take trust away on no evidence.
    */
-  get own(): OwnTrust | undefined {
+  get published(): readonly Uint8Array[] | undefined {
     const { ownRoots } = this.bundles;
     const { server, agentSocket } = this.#config.spire;
     const knowable = server !== undefined || agentSocket !== undefined;
-    if (!this.#signedElsewhere || !knowable) return { roots: ownRoots };
+    if (!this.#signedElsewhere || !knowable) return ownRoots;
     const roots = this.#spire?.own?.roots;
-    return roots && { roots: distinctRoots([...ownRoots, ...roots]) };
+    return roots && distinctRoots([...ownRoots, ...roots]);
   }
 
-  /** All that vouches for our own trust domain here, whoever named it: what others are told. Undefined as `own`. */
+  /** All that vouches for our own trust domain here, whoever named it: what others are told. Undefined as `published`. */
   get ownBundle(): readonly Uint8Array[] | undefined {
-    return this.own && this.bundles.rootsOf(this.#config.trustDomain);
+    return this.published && this.bundles.rootsOf(this.#config.trustDomain);
   }
 
   /** What SPIRE says of its own trust domain, which is ours, and of those that it is federated with, from now on. */

@@ -161,7 +161,7 @@ export class PortsServed {
 
   #publish(): void {
     const lists = this.revocations.map(({ der }) => toPem("X509 CRL", der)).join("");
-    this.#parts.clusters.publishTrust(pemOf(this.#parts.trust.own?.roots ?? []), lists);
+    this.#parts.clusters.publishTrust(pemOf(this.#parts.trust.published ?? []), lists);
   }
 
   /** For clients on this machine. What is revoked, and who signs, must not hang on a disk that is full. */
@@ -177,8 +177,8 @@ export class PortsServed {
   }
 
   #writeRoots(): Promise<void> {
-    const { own, bundles } = this.#parts.trust;
-    return writeWhole(this.rootCertificateFile, pemOf(own?.roots ?? bundles.ownRoots));
+    const { published, bundles } = this.#parts.trust;
+    return writeWhole(this.rootCertificateFile, pemOf(published ?? bundles.ownRoots));
   }
 
   async #startPlaintext(address: string, port: number): Promise<void> {

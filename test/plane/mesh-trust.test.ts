@@ -117,6 +117,33 @@ test("workloads get roots of other trust domains only where the operator has sai
   assert.deepEqual(multi.forWorkloads.roots, [own]);
 });
 
+test("where SPIRE signs, workloads get its roots and not those of our authority, unless the operator has said so twice", () => {
+  const [ownRoot, spires] = [derOf(ours.root), derOf(theirs.root)];
+  const options = { manifests: [manifests], identity: "spire", spireServer: "unix:/run/spire.sock" };
+  const trustWith = (environment: Environment): MeshTrust => {
+    const config = loadConfig(options, environment, { listenAddress: "127.0.0.1", stateDir: "" });
+    const trust = new MeshTrust(new TestHost(), config, east);
+    trust.bundles.setOwn([ownRoot]);
+    return trust;
+  };
+  const own = { trustDomain: "cluster.local", roots: [spires], tainted: [], sequence: 1n };
+  const trust = trustWith({});
+  assert.deepEqual([trust.published, trust.ownBundle, trust.forWorkloads.roots], [undefined, undefined, []]);
+  trust.noteSpire({ own, federated: [] });
+  assert.deepEqual([trust.published, trust.forWorkloads.roots], [[ownRoot, spires], [spires]]);
+  assert.deepEqual(new Set(trust.ownBundle), new Set([ownRoot, spires]));
+  const named = { roots: [ownRoot], spiffeBundleUrl: undefined, trustDomains: ["cluster.local"], certSigners: [] };
+  for (const [environment, roots] of [
+    [{}, [spires]],
+    [{ ISTIO_MULTIROOT_MESH: "true" }, [spires, ownRoot]],
+  ] as const) {
+    const moving = trustWith(environment);
+    moving.noteSpire({ own, federated: [] });
+    moving.note(saying({ caCertificates: [named] }));
+    assert.deepEqual(moving.forWorkloads.roots, roots);
+  }
+});
+
 test("a rule of JWT_RULE wins over one of the mesh config for the same issuer", async () => {
   const rule = { issuer: "https://a.test", audiences: ["mine"], jwks: { keys: [] } };
   const trust = trustOf({ JWT_RULE: JSON.stringify(rule) });
