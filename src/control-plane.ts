@@ -15,6 +15,7 @@ import type { PeerView } from "./peering/opened-peer.ts";
 import type { ClusterContext, Clusters } from "./plane/clusters.ts";
 import { EmbeddedClusters } from "./plane/embedded-clusters.ts";
 import { localAuthority } from "./plane/local-authority.ts";
+import type { BundleAgreement } from "./plane/bundle-drift.ts";
 import { Federation } from "./plane/federation.ts";
 import { type MeshIdentities, MeshTrust } from "./plane/mesh-trust.ts";
 import { PlaneGateways } from "./plane/gateways.ts";
@@ -93,7 +94,7 @@ export class ControlPlane {
     this.registry = new Registry(this.graph, { ...counts, mesh, localCluster: this.localCluster, virtualIps });
     const noteProblems = (): void => this.#noteProblems();
     this.#trust = new MeshTrust(host, config, this.localCluster);
-    this.#federation = new Federation(host, config, this.#trust, noteProblems);
+    this.#federation = new Federation(host, config, this.#trust, this, noteProblems);
     const noteMesh = (identities: MeshIdentities): void => {
       this.#trust.note(identities);
       this.#federation.note(identities.caCertificates);
@@ -214,6 +215,11 @@ export class ControlPlane {
   /** The control planes that we read; none if peering is off. */
   peers(): readonly PeerView[] {
     return this.#peers?.views() ?? [];
+  }
+
+  /** Whether a peer and we mean the same roots; undefined if it does not say. */
+  bundleAgreement(cluster: ClusterId): BundleAgreement | undefined {
+    return this.#federation.agreement(cluster);
   }
 
   /** One that was away is dialled at once. */

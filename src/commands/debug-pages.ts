@@ -2,6 +2,8 @@ import type { Config } from "../config.ts";
 import type { DebugPage } from "../debug-page.ts";
 import type { Clock } from "../host.ts";
 import type { LogScopes } from "../log.ts";
+import type { ClusterId } from "../names.ts";
+import type { BundleAgreement } from "../plane/bundle-drift.ts";
 import type { PeerClients } from "../plane/peer-serving.ts";
 import type { PeerView } from "../peering/opened-peer.ts";
 import type { Collection } from "../registry/collection/collection.ts";
@@ -59,6 +61,8 @@ export interface Viewed extends ClientsViewed, CertificatesViewed, GatewaysViewe
   clusters(): readonly RemoteClusterStatus[];
   /** The control planes that we read. */
   peers(): readonly PeerView[];
+  /** Whether one of them and we mean the same roots; undefined if it does not say. */
+  bundleAgreement(cluster: ClusterId): BundleAgreement | undefined;
   /** Who reads what we share. */
   peerClients(): PeerClients;
   problems(): readonly Problem[];
@@ -119,7 +123,7 @@ function ownPages(viewed: Viewed, page: Page): readonly DebugPage[] {
       ...viewed.peers().map((peer) => peerClusterView(peer, controlPlane)),
     ]),
     page("peerz", "Each peer: its link, how old what it said is, what of it is refused and why", () =>
-      viewed.peers().map(peerView),
+      viewed.peers().map((peer) => peerView(peer, viewed.bundleAgreement(peer.cluster))),
     ),
     page("peerclientz", "Peers that read what is shared here, and those that may not, with the reason", () =>
       peerClientsView(viewed.peerClients()),

@@ -1,3 +1,4 @@
+import type { BundleAgreement } from "../plane/bundle-drift.ts";
 import type { PeerClients } from "../plane/peer-serving.ts";
 import type { PeerView } from "../peering/opened-peer.ts";
 import type { ClusterView } from "./cluster-view.ts";
@@ -7,7 +8,7 @@ import { timeText } from "./sync-view.ts";
 const DENIALS_SHOWN_MAX = 100;
 
 /** What peerz says of a peer (contract operations.md 1.2). */
-export function peerView(peer: PeerView): unknown {
+export function peerView(peer: PeerView, roots?: BundleAgreement): unknown {
   const { target, heardAt, ageMs, epoch, skewMs, facts, denials } = peer;
   return {
     cluster: peer.cluster,
@@ -32,6 +33,7 @@ export function peerView(peer: PeerView): unknown {
     version: facts?.version ?? "",
     segment: facts?.segment ?? "",
     domain: facts?.domain ?? "",
+    roots,
     services: peer.services,
     records: peer.records,
     bytes: peer.bytes,

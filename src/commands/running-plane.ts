@@ -107,6 +107,7 @@ function pagesOf({ clock, log }: SystemHost, plane: ControlPlane, config: Config
       holdings: (client) => discovery.holdings(client),
       clusters: () => plane.clusters(),
       peers: () => plane.peers(),
+      bundleAgreement: (cluster) => plane.bundleAgreement(cluster),
       peerClients: () => plane.peerClients(),
       proxyLogs: plane.gateways.logs,
       connectedProxies: (gateway) => plane.gateways.connectedProxies(gateway),

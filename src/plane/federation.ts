@@ -3,13 +3,23 @@ import type { BundleSource } from "../bundle-config.ts";
 import type { ServingCertificates } from "../ca/serving-certificate.ts";
 import type { Config } from "../config.ts";
 import type { Host } from "../host.ts";
+import type { ClusterId } from "../names.ts";
+import type { Registry } from "../registry/registry.ts";
 import { type CaCertificate, whyTrustedByNobody } from "../registry/kube/ca-certificates.ts";
 import type { Problem } from "../registry/model/problem.ts";
 import { bundleFetch } from "../spire/bundle-fetch.ts";
 import { BundleMemory } from "../spire/bundle-memory.ts";
 import { BundleReader } from "../spire/bundle-reader.ts";
+import { type BundleAgreement, BundleDrift } from "./bundle-drift.ts";
 import { BundleEndpoint } from "./bundle-endpoint.ts";
+import type { MeshTrust } from "./mesh-trust.ts";
 import type { OwnBundle } from "./served-bundle.ts";
+
+/** The control plane that is federated; not asked before it is whole, but for what peers say. */
+export interface FederatedPlane {
+  readonly localCluster: ClusterId;
+  readonly registry: { readonly peers: Pick<Registry["peers"], "facts"> };
+}
 
 /** The bundles of other trust domains that flags and the mesh config name, and our own for others. */
 export class Federation {
@@ -17,12 +27,19 @@ export class Federation {
   readonly #memory: BundleMemory;
   readonly #reader: BundleReader;
   readonly #endpoint: BundleEndpoint;
+  readonly #drift: BundleDrift;
   #named: readonly BundleSource[] = [];
   #opened = false;
   #first: Promise<void> = Promise.resolve();
 
   /** @param noteProblems called after `problems` may have changed. */
-  constructor(host: Host, config: Config, trust: OwnBundle, noteProblems: () => void) {
+  constructor(
+    host: Host,
+    config: Config,
+    trust: OwnBundle & Pick<MeshTrust, "forWorkloads">,
+    plane: FederatedPlane,
+    noteProblems: () => void,
+  ) {
     this.#config = config;
     this.#memory = new BundleMemory(host, join(config.stateDir, "trust-bundles.json"));
     const fetch = bundleFetch(host.clock, config.bundles.allowed, trust.bundles);
@@ -33,6 +50,12 @@ export class Federation {
       onFaults: noteProblems,
     });
     this.#endpoint = new BundleEndpoint(host, config, trust, noteProblems);
+    const { localCluster, registry } = plane;
+    this.#drift = new BundleDrift(host, {
+      ...{ trustDomain: config.trustDomain, localCluster, trust, facts: registry.peers.facts },
+      onMissing: (trustDomain) => this.#reader.hurry(trustDomain),
+      onProblems: noteProblems,
+    });
   }
 
   /** Where our own bundle is served; undefined while it is not. */
@@ -66,18 +89,19 @@ export class Federation {
     return this.#endpoint.start(certificates);
   }
 
-  /** Somebody of this trust domain says that it has other roots than we know. */
-  hurry(trustDomain: string): void {
-    this.#reader.hurry(trustDomain);
+  /** Whether a peer and we mean the same roots; undefined if it does not say. */
+  agreement(cluster: ClusterId): BundleAgreement | undefined {
+    return this.#drift.of(cluster);
   }
 
   problems(): readonly Problem[] {
     const read = this.#reader.faults.map(({ url, ...fault }) => ({ ...fault, origin: "", field: url }));
     const own = this.#sources().filter((source) => this.#isOwn(source));
-    return [...own.map(ownProblem), ...read, ...this.#endpoint.problems()];
+    return [...own.map(ownProblem), ...read, ...this.#endpoint.problems(), ...this.#drift.problems()];
   }
 
   async close(): Promise<void> {
+    this.#drift.close();
     await this.#endpoint.close();
     await this.#reader.close();
   }

@@ -123,6 +123,7 @@ export function viewedMesh(objects: readonly KubeObject[], clients: readonly Cli
       ),
     clusters: () => CLUSTERS,
     peers: () => [],
+    bundleAgreement: () => undefined,
     peerClients: () => ({ served: [], refused: [] }),
     proxyLogs: { gateways: new Source(new Graph(), "gateways"), of: () => undefined },
     connectedProxies: () => 0,

@@ -11,9 +11,13 @@ import { loadConfig } from "../../src/config.ts";
 import { ControlPlane } from "../../src/control-plane.ts";
 import { MeshError } from "../../src/errors.ts";
 import type { EndpointCertificate } from "../../src/http-endpoint.ts";
+import { type ClusterId, clusterId } from "../../src/names.ts";
 import { Federation } from "../../src/plane/federation.ts";
 import { FollowedCertificate } from "../../src/plane/followed-certificate.ts";
 import { ServedBundle } from "../../src/plane/served-bundle.ts";
+import { Graph } from "../../src/registry/collection/graph.ts";
+import { Source } from "../../src/registry/collection/source.ts";
+import type { ClusterFacts } from "../../src/registry/model/peer.ts";
 import { parseBundleDocument } from "../../src/spire/bundle-document.ts";
 import { folderOf } from "../kits/folder.ts";
 import { realHost } from "../kits/real-host.ts";
@@ -67,10 +71,16 @@ async function start(name: string, more: Options = {}): Promise<ControlPlane> {
 /** As the trust of a mesh that signs by its own authority. */
 const ownOf = (bundles: TrustBundles) => ({
   bundles,
+  forWorkloads: { trustDomain: "east.test", roots: [] },
   get ownBundle() {
     return bundles.rootsOf("east.test");
   },
 });
+
+const noPeers = {
+  localCluster: clusterId("east"),
+  registry: { peers: { facts: new Source<ClusterId, ClusterFacts>(new Graph(), "facts") } },
+};
 
 const rootOf = (plane: ControlPlane): Buffer => derOf(readFileSync(plane.rootCertificateFile, "utf8"));
 
@@ -115,7 +125,7 @@ test("the endpoint has one document, for one method, and counts who asks", async
   const pair = await one.issue();
   await using files = await folderOf({ "tls.crt": pair.certificate, "tls.key": pair.key });
   const flags = { bundlePort: "0", bundleCert: files.at("tls.crt"), bundleKey: files.at("tls.key") };
-  const federation = new Federation(host, configOf("east", flags), ownOf(trust), () => {});
+  const federation = new Federation(host, configOf("east", flags), ownOf(trust), noPeers, () => {});
   cleanups.push(() => federation.close());
   await federation.serve(undefined as never);
   const port = federation.port!;
@@ -216,7 +226,13 @@ test("the number of our bundle grows with each change of roots, over restarts, a
 test("bundles that the mesh config names are read for the trust domains that it names, but never our own", async () => {
   const host = realHost();
   let noted = 0;
-  const federation = new Federation(host, configOf("east"), ownOf(new TrustBundles("east.test")), () => noted++);
+  const federation = new Federation(
+    host,
+    configOf("east"),
+    ownOf(new TrustBundles("east.test")),
+    noPeers,
+    () => noted++,
+  );
   cleanups.push(() => federation.close());
   const named = (trustDomains: readonly string[], certSigners: readonly string[] = []) => {
     return { roots: [], spiffeBundleUrl: "https://127.0.0.1:1/", trustDomains, certSigners };
