@@ -50,7 +50,8 @@ export class FollowedCertificate {
 
   async #look(): Promise<void> {
     try {
-      const [chain, key] = await Promise.all([readFile(this.#files.chain, "utf8"), readFile(this.#files.key, "utf8")]);
+      const chain = await readFile(this.#files.chain, "utf8");
+      const key = await readFile(this.#files.key, "utf8");
       if (this.#closed) return;
       if (this.#current?.chain !== chain || this.#current.key !== key) this.#take(chain, key);
       this.#why = undefined;
