@@ -73,6 +73,8 @@ export class PlaneSpire {
     this.bundles = new SpireBundles(host, { trustDomain, onChange: () => this.#changed(), onFaults });
     if (spire.server === undefined) return;
     this.server = new GrpcSpireServer(host, { address: spire.server, trustDomain, ownSvid: () => this.#said });
+    // Where our own authority signs, SPIRE may register pods for a day to come: nobody shows its SVIDs yet.
+    if (spire.identity === "mesh") return;
     const options = { federated: !this.#agentKnowsFederated, onTroubles: onFaults };
     this.#reading = new ServerBundles(host, this.server, this.bundles, options);
   }

@@ -310,6 +310,17 @@ test("a restart is no way around the steps: roots that workloads know nothing of
   assert.match((await replica.sign()).leaf.issuer, /CN=ib/);
 });
 
+test("where SPIRE signs for workloads, roots that they know are no reason to refuse cacerts of another", async () => {
+  const lab = open();
+  const [spires, own] = [await TestAuthority.create("CN=spire"), await TestAuthority.create("CN=own")];
+  lab.publish(spires.root);
+  lab.putSecret("cacerts", istioFiles(own, [own]));
+  const environment = { WORKLOAD_IDENTITY: "external", SPIFFE_ENDPOINT_SOCKET: "unix:///run/spire/agent.sock" };
+  const replica = lab.replica({ rootWait: "24h", environment });
+  await lab.pass(20_000);
+  assert.equal(replica.authority.waitingFor(), undefined);
+});
+
 test("roots that ended, what is no certificate, and --root-wait 0 keep nobody from another root", async () => {
   const b = await TestAuthority.create("CN=b");
   const ib = await TestAuthority.create("CN=ib", b);

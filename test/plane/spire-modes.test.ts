@@ -141,11 +141,22 @@ test("ztunnels with SVIDs of SPIRE's read the mesh, whatever cacerts are; strang
   await lab.startPlane({ identity: "external", cacerts });
   assert.equal(await readsWith(await svidOf(ZTUNNEL)), "served");
   assert.match(await readsWith(await svidOf(REVIEWS)), /may not read the mesh: only istio-system\/ztunnel may/);
-  assert.match(await readsWith(await svidOf(`spiffe://${trustDomain}/spire-exporter`)), /./);
+  assert.match(await readsWith(await svidOf(`spiffe://${trustDomain}/exporter`)), /token|certificate/);
   const own = new X509Certificate(pemBlocks(lab.roots, "CERTIFICATE")[0]!);
   assert.equal(own.subject, "CN=cacerts");
   assert.deepEqual(inPem(lab.roots).slice(1), spireRoots());
   assert.deepEqual([lab.ready(), lab.problems()], ["", ""]);
+});
+
+test("where our own authority signs, SPIRE's server may be there to register pods, and nobody is believed by its roots", async () => {
+  await lab.startSpire();
+  await overTcp("mesh", { admin: true });
+  await until(() => lab.plane.spire()!.own !== undefined);
+  assert.match(await readsWith(await svidOf(ZTUNNEL)), /token|certificate/);
+  const { roots } = await lab.ask();
+  assert.deepEqual([roots.length, inPem(lab.published.at(-1)!).length], [1, 1]);
+  assert.ok(!spireRoots().includes(hex(roots)[0]!));
+  assert.deepEqual(lab.plane.trust.rootsOf(trustDomain).length, 1);
 });
 
 test("who asks for a certificate where SPIRE's agents issue them hears so, and by name", async () => {
