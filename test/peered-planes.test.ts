@@ -15,7 +15,7 @@ import { dialXds } from "../src/xds/dial.ts";
 import { ADDRESS_TYPE } from "../src/xds/resource.ts";
 import { realHost } from "./kits/real-host.ts";
 import { writeCacerts } from "./kits/cacerts.ts";
-import { TestAuthority } from "./kits/tls.ts";
+import { derOf, TestAuthority } from "./kits/tls.ts";
 import { until } from "./kits/until.ts";
 
 let root: TestAuthority;
@@ -228,6 +228,38 @@ test("under two roots both ends name the cause", async () => {
     await until(() => seen()?.reason === "TLSUnknownAuthority");
     assert.match(seen()!.message, /^127\.0\.0\.1 port \d+: unknown certificate authority/);
   }
+});
+
+/** A root whose PEM ends with a full line: an empty line after it would have OpenSSL pass over the root. */
+async function inWholeLines(name: string): Promise<TestAuthority> {
+  for (let longer = name; ; longer += "x") {
+    const made = await TestAuthority.create(longer);
+    if (derOf(made.root).toString("base64").length % 64 === 0) return made;
+  }
+}
+
+test("two trust domains with a root each are peers once each reads the other's bundle, and both see that they agree", async () => {
+  for (const name of ["east", "west"]) await cluster(name, await inWholeLines(`CN=${name} root`));
+  share("west", "payments", 2);
+  const reads = (name: string, port: number | undefined): Options => {
+    const roots = join(folder, name, "cacerts", "root-cert.pem");
+    const id = `spiffe://${name}.local/ns/istio-system/sa/istiod`;
+    const source = `${name}.local=https://127.0.0.1:${port}/,profile=https_spiffe,id=${id},roots=${roots}`;
+    return { trustBundle: [source], trustBundleAllow: "loopback" };
+  };
+  const first = await start("west", { trustDomain: "west.local", bundlePort: "0" });
+  const bundlePort = String(first.bundlePort);
+  const east = await start("east", { trustDomain: "east.local", bundlePort: "0", ...reads("west", first.bundlePort) });
+  await stop(first);
+  const west = await start("west", { trustDomain: "west.local", bundlePort, ...reads("east", east.bundlePort) });
+  link("east", "west", west.ports.xds, "west.local");
+  link("west", "east", east.ports.xds, "east.local");
+  await Promise.all([live(east, "west"), live(west, "east")]);
+  await until(() => imported(east).length === 1);
+  await until(() => east.bundleAgreement(clusterId("west")) !== undefined);
+  const { trustDomain, announced, missing, keptFromWorkloads } = east.bundleAgreement(clusterId("west"))!;
+  assert.deepEqual([trustDomain, announced.length, missing], ["west.local", 1, []]);
+  assert.equal(keptFromWorkloads, true, "ISTIO_MULTIROOT_MESH was not asked for");
 });
 
 test("a Gateway that names another trust domain than the peer proves is a mismatch of identities, with both", async () => {
