@@ -65,6 +65,14 @@ export class TrustBundles implements Trust {
     return distinctRoots(others.flatMap(({ roots }) => (roots === "own" ? [] : roots)));
   }
 
+  /** True if this source vouches for a trust domain, and nobody else does. */
+  isOnlyFrom(source: string, trustDomain: string): boolean {
+    const vouches = (anchors: readonly TrustAnchors[]): boolean =>
+      anchors.some((one) => one.trustDomain === trustDomain && one.roots.length > 0);
+    const sources = [...this.#offers].flatMap(([name, anchors]) => (vouches(anchors) ? [name] : []));
+    return sources.length > 0 && sources.every((name) => name === source);
+  }
+
   rootsOf(trustDomain: string): readonly Uint8Array[] {
     return this.#bundles.get(trustDomain)?.roots ?? [];
   }

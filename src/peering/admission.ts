@@ -36,6 +36,8 @@ export interface AdmissionOptions {
   /** As `istio-system/istiod`: what control planes are called, here and in other trust domains. */
   readonly accounts: ReadonlySet<string>;
   readonly trust: Pick<Trust, "verify" | "observe">;
+  /** Trust domains of which only clusters that an object of ours names may read, whoever else may; none by default. */
+  readonly isGuarded?: (trustDomain: string) => boolean;
   /** The ones of our own cluster. */
   readonly gateways: Collection<ObjectKey, PeerGateway>;
   readonly grants: Collection<ObjectKey, PeerGrant>;
@@ -101,7 +103,10 @@ export class PeerAdmission implements PeerGate {
         const clusters = new Set(batch.map(({ key }) => key));
         this.#lookAgain(({ cluster }) => clusters.has(cluster));
       }),
-      trust.observe(() => this.#verifyAgain()),
+      trust.observe(() => {
+        this.#verifyAgain();
+        this.#lookAgain(anyone);
+      }),
     ];
   }
 
@@ -219,11 +224,18 @@ export class PeerAdmission implements PeerGate {
       );
     const peer = { cluster, trustDomain };
     const grants = [...this.#options.grants.entries()].map(([, grant]) => grant);
-    if (this.#options.served === "listed" && gateway === undefined && !grants.some((grant) => isNamedBy(grant, peer)))
+    const isGuarded = this.#options.isGuarded?.(trustDomain) === true;
+    // A cluster's name alone is what anybody there can say of itself.
+    const names = (grant: PeerGrant): boolean =>
+      isNamedBy(grant, peer) && (!isGuarded || grant.trustDomain !== undefined);
+    const listed = gateway !== undefined || grants.some(names);
+    if (!listed && (isGuarded || this.#options.served === "listed"))
       throw refusal(
         "NotListed",
-        `no Gateway of class istio-remote leads to cluster ${cluster}, and no PeerGrant names it; ` +
-          "create one of them, or let any control plane in with --serve-peers any",
+        `no Gateway of class istio-remote leads to cluster ${cluster}, and no PeerGrant names it` +
+          (isGuarded
+            ? ` with its trust domain ${trustDomain}; create one of them: that SPIRE is federated with it lets no control plane in`
+            : "; create one of them, or let any control plane in with --serve-peers any"),
       );
     return { granted: exportsTo(peer, grants), segment: this.#options.facts.get(cluster)?.segment };
   }

@@ -14,6 +14,9 @@ import type { TrustAnchors } from "../trust.ts";
 /** What the mesh config says of identities. */
 export type MeshIdentities = Pick<EffectiveMesh, "trustDomainAliases" | "caCertificates" | "jwtRules">;
 
+/** The source of what SPIRE says. */
+const SPIRE = "spire";
+
 /** Whom we and our workloads believe, besides the API servers: our authority, SPIRE, and whom the mesh config names. */
 export class MeshTrust {
   readonly bundles: TrustBundles;
@@ -64,7 +67,15 @@ export class MeshTrust {
     const { own, federated } = held;
     this.#spire = held;
     this.#forWorkloads = undefined;
-    this.bundles.offer("spire", [...(own === undefined ? [] : [own]), ...federated]);
+    this.bundles.offer(SPIRE, [...(own === undefined ? [] : [own]), ...federated]);
+  }
+
+  /**
+   * Whether we know a trust domain because SPIRE is federated with it, and for no other reason: whose workloads ours may
+   * talk to is not yet who may read the mesh.
+   */
+  isFederatedOnly(trustDomain: string): boolean {
+    return trustDomain !== this.#config.trustDomain && this.bundles.isOnlyFrom(SPIRE, trustDomain);
   }
 
   /** From now on. */

@@ -9,7 +9,7 @@ import type { Graph } from "../registry/collection/graph.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { Refusal } from "../xds/publisher.ts";
 import type { Clusters } from "./clusters.ts";
-import type { OwnBundle } from "./served-bundle.ts";
+import type { MeshTrust } from "./mesh-trust.ts";
 
 /** The control plane that serves; not asked before it is whole. */
 export interface ServingPlane {
@@ -22,6 +22,8 @@ export interface ServingPlane {
   peerEntered(cluster: ClusterId): void;
 }
 
+type ServingTrust = Pick<MeshTrust, "bundles" | "ownBundle" | "isFederatedOnly">;
+
 /** Who reads what we share, and who was not let in. */
 export interface PeerClients {
   readonly served: readonly ServedPeer[];
@@ -31,7 +33,7 @@ export interface PeerClients {
 /** What other control planes read of ours, and who may. */
 export class PeerServing {
   readonly admission: PeerAdmission;
-  readonly #trust: OwnBundle;
+  readonly #trust: ServingTrust;
   readonly #plane: ServingPlane;
   readonly #exports: ExportLogs;
   readonly #following: Disposable;
@@ -40,7 +42,7 @@ export class PeerServing {
   constructor(
     host: Host,
     config: Config,
-    trust: OwnBundle,
+    trust: ServingTrust,
     plane: ServingPlane,
     clusters: Pick<Clusters, "readiness">,
   ) {
@@ -55,6 +57,7 @@ export class PeerServing {
     const whyNotJoined = (): string | undefined => clusters.readiness().flatMap(({ check }) => check() ?? [])[0];
     this.admission = new PeerAdmission(host, {
       ...{ localCluster, trust: trust.bundles, whyNotJoined, exports: this.#exports },
+      isGuarded: (trustDomain) => trust.isFederatedOnly(trustDomain),
       onEntered: (cluster) => plane.peerEntered(cluster),
       served: enabled ? served : "none",
       accounts: new Set(accounts),

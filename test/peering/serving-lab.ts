@@ -157,6 +157,7 @@ export class ServingLab {
         verify: (chain, role) => this.trust.verify(chain, role, Date.now()),
         observe: (observer) => this.trust.observe(observer),
       },
+      isGuarded: (trustDomain) => this.trust.isOnlyFrom("spire", trustDomain),
       whyNotJoined: () => this.whyNotJoined,
       onEntered: (cluster) => this.entered.push(cluster),
     });

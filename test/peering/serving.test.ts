@@ -3,7 +3,7 @@ import { before, test } from "mocha";
 import { envoy } from "../../proto/gen/mesh.js";
 import { decodeWorkload } from "../../src/xds/types/address.ts";
 import { encodeClientConfig } from "../../src/xds/types/client-config.ts";
-import { TestAuthority } from "../kits/tls.ts";
+import { derOf, TestAuthority } from "../kits/tls.ts";
 import { clusterId } from "../../src/names.ts";
 import { federatedKey } from "../../src/registry/model/federated-service.ts";
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from "../../src/xds/resource.ts";
@@ -198,6 +198,41 @@ test("with listed peers only, a Gateway or a grant that names the cluster lets i
   const stranger = await lab.connect(await shownBy(made.north));
   stranger.ask("FSDS", "south");
   assert.equal(stranger.why, "denied NotListed");
+});
+
+test("who is known by SPIRE's federation alone reads nothing until a Gateway or a grant names its trust domain", async () => {
+  const { lab } = await linked("any");
+  const anchors = [{ trustDomain: "other.example", roots: [derOf(made.other.root)] }];
+  const shown = await shownBy(made.other, "spiffe://other.example/ns/istio-system/sa/istiod");
+  const asked = async () => {
+    const end = await lab.connect(shown);
+    end.ask("FSDS", "faraway");
+    return end;
+  };
+  const invited = await asked();
+  lab.trust.offer("spire", anchors);
+  assert.equal(invited.why, undefined, "somebody else has named its roots, too");
+  lab.trust.offer("peer/other", []);
+  lab.settle();
+  assert.equal((await asked()).why, "denied NotListed");
+  lab.grant("faraway", { cluster: clusterId("faraway") });
+  const named = await asked();
+  assert.equal(named.why, "denied NotListed", "which cluster it is, it says itself");
+  assert.match((named.ended as Error).message, /with its trust domain other\.example.*SPIRE is federated/);
+  lab.grant("faraway", { cluster: clusterId("faraway"), trustDomain: "other.example" });
+  assert.equal((await asked()).why, undefined);
+});
+
+test("who was let in is sent away once only SPIRE's federation still vouches for it", async () => {
+  const { lab, west } = await linked("any");
+  west.ask("FSDS", "west");
+  const roots = [derOf(made.other.root)];
+  const other = await lab.connect(await shownBy(made.other, "spiffe://other.example/ns/istio-system/sa/istiod"));
+  other.ask("FSDS", "faraway");
+  lab.trust.offer("spire", [{ trustDomain: "other.example", roots: [...roots, derOf(made.north.root)] }]);
+  assert.equal(other.why, undefined);
+  lab.trust.offer("peer/other", [{ trustDomain: "third.example", roots }]);
+  assert.deepEqual([other.why, west.why], ["denied NotListed", undefined]);
 });
 
 test("with peering off, a peer is told so", async () => {

@@ -144,6 +144,18 @@ test("where SPIRE signs, workloads get its roots and not those of our authority,
   }
 });
 
+test("a trust domain that SPIRE is federated with is known by that alone until somebody else names its roots", () => {
+  const trust = trustOf();
+  const federated = [{ trustDomain: "far.test", roots: [derOf(theirs.root)] }];
+  trust.noteSpire({ own: undefined, federated });
+  assert.deepEqual(
+    ["far.test", "cluster.local", "nobody.test"].map((name) => trust.isFederatedOnly(name)),
+    [true, false, false],
+  );
+  trust.note(saying(rootsFor("far.test")));
+  assert.equal(trust.isFederatedOnly("far.test"), false);
+});
+
 test("a rule of JWT_RULE wins over one of the mesh config for the same issuer", async () => {
   const rule = { issuer: "https://a.test", audiences: ["mine"], jwks: { keys: [] } };
   const trust = trustOf({ JWT_RULE: JSON.stringify(rule) });
