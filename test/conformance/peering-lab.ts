@@ -181,12 +181,17 @@ export class PeeredSite {
     return { out: ended.stdout, code: "code" in ended ? ended.code : 0 };
   }
 
-  /** What a ztunnel of this cluster holds. */
-  async client(): Promise<MeshClient> {
+  /** Of the ztunnel of its node. */
+  async ztunnelToken(): Promise<string> {
     const at = (part: string): string => join(this.#folder, part);
     const pod = ["-n", "istio-system", "--pod", "ztunnel", "--cluster", this.name];
     const from = ["--manifests", at("manifests"), "--state", at("state")];
-    const { stdout: token } = await run(process.execPath, [PROGRAM, "token", ...pod, ...from]);
+    return (await run(process.execPath, [PROGRAM, "token", ...pod, ...from])).stdout.trim();
+  }
+
+  /** What a ztunnel of this cluster holds. */
+  async client(): Promise<MeshClient> {
+    const token = await this.ztunnelToken();
     const client = await MeshClient.start(this.plane, { token, cluster: this.name, network: this.network });
     this.#clients.push(client);
     return client;
