@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
 import { CONFIG_MAPS, NAMESPACES, PODS, SERVICE_ACCOUNTS } from "../../src/kube/resource-types.ts";
 import { toPem } from "../../src/ca/pem.ts";
-import { followWorkloadApi } from "../../src/spire/agent-api.ts";
+import { followDelegated, followWorkloadApi } from "../../src/spire/agent-api.ts";
 import type { AgentSvid, AgentSvids } from "../../src/spire/spire.ts";
 import { realHost } from "../kits/real-host.ts";
 import { type Causeway, eventually } from "./causeway-process.ts";
@@ -209,6 +209,35 @@ function spireSuite(which: string, open: (folder: string, cluster: KubeCluster) 
       const id = await spire.addEntry({ spiffeId: CART, selectors: CART_SELECTORS });
       await eventually("the entry counts", SEEN_MS, async () => (await ztunnel.refusal(CART)) === "");
       await spire.removeEntry(id);
+    });
+
+    test("while the agent is away our identity lasts, and its new socket is used when it is back", async () => {
+      const id = await spire.addEntry({ spiffeId: CART, selectors: CART_SELECTORS });
+      await eventually("the entry counts", SEEN_MS, async () => (await ztunnel.refusal(CART)) === "");
+      await spire.stopAgent();
+      assert.equal(await ztunnel.refusal(CART), "");
+      await spire.startAgent();
+      await eventually(
+        "the agent is followed again",
+        2 * SEEN_MS,
+        async () => (await plane.metric("spire_agent_connected")) > 0,
+      );
+      assert.equal(await ztunnel.refusal(CART), "");
+      await spire.removeEntry(id);
+    });
+
+    test("a delegate of the agent has a gateway's identity by its selectors, until its entry is gone", async () => {
+      const gateway = `spiffe://${TRUST_DOMAIN}/ns/shop/sa/waypoint`;
+      const selectors = ["k8s:ns:shop", "k8s:sa:waypoint"];
+      const delegate = { spiffeId: `spiffe://${TRUST_DOMAIN}/gateway-agent`, selectors: ADMIN.selectors };
+      const entries = [await spire.addEntry(delegate), await spire.addEntry({ spiffeId: gateway, selectors })];
+      let held: readonly string[] = [];
+      const said = ({ svids }: AgentSvids): void => void (held = svids.map(({ spiffeId }) => spiffeId));
+      using _following = followDelegated(realHost(), spire.adminSocket, { selectors }, { said, broke: () => {} });
+      await eventually("it is handed out", 2 * SEEN_MS, () => held.join() === gateway);
+      await spire.removeEntry(entries[1]!);
+      await eventually("nothing is handed out", SEEN_MS, () => held.length === 0);
+      await spire.removeEntry(entries[0]!);
     });
 
     test("hands-off: who shows an SVID that SPIRE's agent gave may read, and requests are refused with who issues", async () => {
