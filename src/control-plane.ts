@@ -32,6 +32,7 @@ import type { Problem } from "./registry/model/problem.ts";
 import { ProblemLog } from "./registry/problem-log.ts";
 import { Registry } from "./registry/registry.ts";
 import { controlPlaneId, type ServiceAccountId } from "./spiffe.ts";
+import type { BundleReading } from "./spire/bundle-reader.ts";
 import { usesSpire } from "./spire-config.ts";
 import { countChanges } from "./plane/registry-metrics.ts";
 import { openStateDir } from "./plane/state-dir.ts";
@@ -103,7 +104,8 @@ export class ControlPlane {
     this.#clusters = openClusters(around);
     const context = { host, config, noteProblems };
     this.#spire = this.#openSpire(noteProblems);
-    this.#registration = usesSpire(config.spire) ? new SpireRegistration(around, this.#spire?.server) : undefined;
+    const matters = usesSpire(config.spire) || this.#spire !== undefined;
+    this.#registration = matters ? new SpireRegistration(around, this.#spire?.server) : undefined;
     this.#authority = new WatchedAuthority(openAuthority(context), context);
     this.#closing.push(
       () => virtualIps.close(),
@@ -220,6 +222,11 @@ export class ControlPlane {
   /** Whether a peer and we mean the same roots; undefined if it does not say. */
   bundleAgreement(cluster: ClusterId): BundleAgreement | undefined {
     return this.#federation.agreement(cluster);
+  }
+
+  /** The bundles of other trust domains that are read where they are published. */
+  readBundles(): readonly BundleReading[] {
+    return this.#federation.bundles;
   }
 
   /** One that was away is dialled at once. */

@@ -2,8 +2,6 @@ import type { Config } from "../config.ts";
 import type { DebugPage } from "../debug-page.ts";
 import type { Clock } from "../host.ts";
 import type { LogScopes } from "../log.ts";
-import type { ClusterId } from "../names.ts";
-import type { BundleAgreement } from "../plane/bundle-drift.ts";
 import type { PeerClients } from "../plane/peer-serving.ts";
 import type { PeerView } from "../peering/opened-peer.ts";
 import type { Collection } from "../registry/collection/collection.ts";
@@ -61,8 +59,6 @@ export interface Viewed extends ClientsViewed, CertificatesViewed, GatewaysViewe
   clusters(): readonly RemoteClusterStatus[];
   /** The control planes that we read. */
   peers(): readonly PeerView[];
-  /** Whether one of them and we mean the same roots; undefined if it does not say. */
-  bundleAgreement(cluster: ClusterId): BundleAgreement | undefined;
   /** Who reads what we share. */
   peerClients(): PeerClients;
   problems(): readonly Problem[];

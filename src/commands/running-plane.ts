@@ -113,6 +113,7 @@ function pagesOf({ clock, log }: SystemHost, plane: ControlPlane, config: Config
       connectedProxies: (gateway) => plane.gateways.connectedProxies(gateway),
       spire: () => plane.spire(),
       registration: () => plane.registration(),
+      readBundles: () => plane.readBundles(),
       problems: () => plane.problems(),
       issuances: plane.issuances,
       signer: () => plane.signer(),

@@ -117,9 +117,6 @@ function bundleView({ trustDomain, roots, sequence, source, saidAt }: BundleFact
   };
 }
 
-const peerView = ({ cluster, trustDomain, theirs, ours, ageMs }: PeerFacts): object => ({
-  ...{ cluster, trustDomain, theirDigest: theirs.length === 0 ? "" : digestOf(theirs), ourDigest: digestOf(ours) },
-  missing: theirs.filter((root) => !ours.includes(root)),
-  surplus: theirs.length === 0 ? [] : ours.filter((root) => !theirs.includes(root)),
-  ageSeconds: ageMs / 1000,
+const peerView = ({ announced, held, ageMs, ...peer }: PeerFacts): object => ({
+  ...{ ...peer, announcedDigest: digestOf(announced), heldDigest: digestOf(held), ageSeconds: ageMs / 1000 },
 });

@@ -9,7 +9,7 @@ import { type CaCertificate, whyTrustedByNobody } from "../registry/kube/ca-cert
 import type { Problem } from "../registry/model/problem.ts";
 import { bundleFetch } from "../spire/bundle-fetch.ts";
 import { BundleMemory } from "../spire/bundle-memory.ts";
-import { BundleReader } from "../spire/bundle-reader.ts";
+import { BundleReader, type BundleReading } from "../spire/bundle-reader.ts";
 import { type BundleAgreement, BundleDrift } from "./bundle-drift.ts";
 import { BundleEndpoint } from "./bundle-endpoint.ts";
 import type { MeshTrust } from "./mesh-trust.ts";
@@ -87,6 +87,11 @@ export class Federation {
   /** @param certificates our own, which are served with by default. @throws as `BundleEndpoint.start`. */
   serve(certificates: ServingCertificates): Promise<void> {
     return this.#endpoint.start(certificates);
+  }
+
+  /** Those of other trust domains, as they are read. */
+  get bundles(): readonly BundleReading[] {
+    return this.#reader.bundles;
   }
 
   /** Whether a peer and we mean the same roots; undefined if it does not say. */

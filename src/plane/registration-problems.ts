@@ -3,6 +3,7 @@ import { printable } from "../printable.ts";
 import type { Collection } from "../registry/collection/collection.ts";
 import type { Problem } from "../registry/model/problem.ts";
 import { ownIdPrefix, type EntryTrouble, type PodEntries } from "../registry/wanted/spire-entries.ts";
+import type { IdentityMode } from "../spire-config.ts";
 import type { RegistrationState } from "../spire/registrar.ts";
 import type { Census } from "../spire/status/census.ts";
 import { countOf, namesOf } from "./spire-coverage.ts";
@@ -41,12 +42,13 @@ export function registrationProblems(facts: RegistrationFacts): readonly Problem
 }
 
 /** Said before a certificate is refused: those that were issued live on after their entry is gone. */
-export function censusProblems(census: Census | undefined): readonly Problem[] {
+export function censusProblems(census: Census | undefined, mode: IdentityMode): readonly Problem[] {
   const [first] = census?.shown ?? [];
   if (census === undefined || first === undefined) return [];
   const whose = census.uncovered === 1 ? "An identity" : `${census.uncovered} identities`;
+  const when = mode === "spire" ? "now" : "with --identity spire";
   const message =
-    `${whose} of the mesh would get no certificate now, as no entry of SPIRE's holds for all of its pods on a node. Of ` +
+    `${whose} of the mesh would get no certificate ${when}, as no entry of SPIRE's holds for all of its pods on a node. Of ` +
     `the first, ${first.spiffeId} on ${first.node}: ${printable(first.why, 500)}. causeway spire status has more of them.`;
   return [{ ...problem("", message), object: "SPIRE entries" }];
 }

@@ -38,7 +38,7 @@ export interface SpireRegistrationView {
   readonly spiffeIds: readonly SpiffeIdView[];
   /** Pods of the mesh whose identity none of those gives them. */
   readonly uncovered: readonly UncoveredPod[];
-  /** For whom SPIRE has entries; undefined unless it signs by them. */
+  /** For whom SPIRE has entries; undefined unless it signs by them, or is to. */
   readonly census: Census | undefined;
   readonly problems: readonly Problem[];
 }
@@ -78,7 +78,10 @@ export class SpireRegistration {
     this.#templates = new Source(graph, "registered-spiffe-ids");
     this.#coverage = new SpireCoverage(graph, registry, config, at, this.#templates);
     this.#following.push(this.#coverage.uncovered.observe(noteProblems));
-    if (server !== undefined && config.spire.identity === "spire") this.#census = this.#newCensus(server);
+    // Before SPIRE signs, it shows who would be refused then; of those whom we register the registrar knows.
+    const { identity } = config.spire;
+    const counts = identity === "spire" || (identity === "mesh" && templates === undefined);
+    if (server !== undefined && counts) this.#census = this.#newCensus(server);
     if (templates === undefined || server === undefined) return;
     const spiffeIds = new Index(graph, this.#templates, "cluster", ({ id }) => [id.cluster]);
     const inputs = { objects: registry.objects, spiffeIds };
@@ -125,7 +128,10 @@ export class SpireRegistration {
   }
 
   problems(): readonly Problem[] {
-    const coverage = [...this.#coverage.problems(), ...censusProblems(this.#census?.census)];
+    const coverage = [
+      ...this.#coverage.problems(),
+      ...censusProblems(this.#census?.census, this.#context.config.spire.identity),
+    ];
     if (this.#registrar === undefined) return coverage;
     const facts = {
       state: this.#registrar.state,

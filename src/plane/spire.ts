@@ -12,6 +12,7 @@ import { shownOf } from "../spire/own-proof.ts";
 import { GrpcSpireServer } from "../spire/server-api.ts";
 import { ServerBundles } from "../spire/server-bundles.ts";
 import type { AgentSvids } from "../spire/spire.ts";
+import { AGENT, SERVER } from "../spire/status/bundle-checks.ts";
 import type { OwnSvid } from "../spire/status/facts.ts";
 import { problemsOf } from "./authority-source.ts";
 import { SpireMemoryFile } from "./spire-memory-file.ts";
@@ -122,7 +123,7 @@ export class PlaneSpire {
   #sourceOf(trustDomain: string): string {
     const isOwn = trustDomain === this.#config.trustDomain;
     const byAgent = isOwn ? this.server === undefined : this.#agentKnowsFederated;
-    return byAgent ? "SPIRE's agent" : "SPIRE's server";
+    return byAgent ? AGENT : SERVER;
   }
 
   problems(): readonly Problem[] {

@@ -11,6 +11,9 @@ const TICK_MS = 15_000;
 /** Under which the roots of bundles are offered. */
 const OFFERED = "bundles";
 
+/** A bundle that is read: what is known of it, and why the last looks failed, if they did. */
+export type BundleReading = Pick<BundleFollower, "source" | "current" | "why" | "failures">;
+
 export interface BundleReaderOptions {
   readonly fetch: FetchBundle;
   readonly trust: Pick<Trust, "offer">;
@@ -37,6 +40,10 @@ export class BundleReader {
 
   get faults(): readonly BundleFault[] {
     return this.#faults;
+  }
+
+  get bundles(): readonly BundleReading[] {
+    return [...this.#followers.values()];
   }
 
   /**

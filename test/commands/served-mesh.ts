@@ -129,6 +129,7 @@ export function viewedMesh(objects: readonly KubeObject[], clients: readonly Cli
     connectedProxies: () => 0,
     spire: () => undefined,
     registration: () => undefined,
+    readBundles: () => [],
     problems: () => Array.from(registry.problems.entries(), ([, problem]) => problem),
     issuances: { issuedCount: 0, refusedCounts: new Map(), lastRefusals: [], identities: new IdentityRecords() },
     signer: () => undefined,

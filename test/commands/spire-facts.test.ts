@@ -52,17 +52,23 @@ test("bundles are our own first, then federated ones by name, each with its root
       [
         "east.test",
         ["CN=old", "CN=fresh"],
-        { sequence: 2n ** 60n, source: "SPIRE's server", saidAt: NOW - 1_000, refused: undefined },
+        { sequence: 2n ** 60n, source: "SPIRE's server", saidAt: NOW - 1_000, refused: undefined, unread: undefined },
       ],
       [
         "north.test",
         [],
-        { sequence: undefined, source: "SPIRE's agent", saidAt: undefined, refused: "it cannot be read" },
+        {
+          sequence: undefined,
+          source: "SPIRE's agent",
+          saidAt: undefined,
+          refused: "it cannot be read",
+          unread: undefined,
+        },
       ],
       [
         "west.test",
         ["CN=west"],
-        { sequence: undefined, source: "SPIRE's agent", saidAt: undefined, refused: undefined },
+        { sequence: undefined, source: "SPIRE's agent", saidAt: undefined, refused: undefined, unread: undefined },
       ],
     ],
   );

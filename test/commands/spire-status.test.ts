@@ -11,7 +11,7 @@ import { LogScopes } from "../../src/log.ts";
 import { PrometheusMetrics } from "../../src/prometheus.ts";
 import type { SpireFacts } from "../../src/spire/status/facts.ts";
 import { systemClock } from "../../src/system-host.ts";
-import { agent, bundle, census, goodFacts, NOW, registrar, root, server } from "../spire/status/good-facts.ts";
+import { agent, bundle, census, goodFacts, NOW, peer, registrar, root, server } from "../spire/status/good-facts.ts";
 import { type Ran, run, serve, viewedMesh } from "./served-mesh.ts";
 
 const golden = join(import.meta.dirname, "..", "..", "..", "test", "commands", "golden");
@@ -53,10 +53,12 @@ const TROUBLED = goodFacts({
     bundle({ trustDomain: "west.test", roots: [root("b")], sequence: undefined, saidAt: NOW - 300_000 }),
   ],
   peers: [
-    {
-      ...{ cluster: "west", trustDomain: "west.test", ageMs: 90_000 },
-      ...{ theirs: [root("b").sha256, root("c").sha256], ours: [root("b").sha256] },
-    },
+    peer({
+      announced: [root("b").sha256, root("c").sha256],
+      held: [root("b").sha256],
+      missing: [root("c").sha256],
+      ageMs: 90_000,
+    }),
   ],
   census: census({
     ...{ at: NOW - 320_000, uncovered: 1, bareNodes: ["node-3"], trouble: "nothing listens there" },

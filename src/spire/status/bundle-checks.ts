@@ -10,10 +10,13 @@ import type { BundleFacts, PeerFacts, RootFacts, SpireFacts } from "./facts.ts";
 const STALE_MS = 60_000;
 const SHOWN_CHARACTERS = 16;
 
+/** Who says bundles of SPIRE's. */
+export const [SERVER, AGENT] = ["SPIRE's server", "SPIRE's agent"];
+
 /** Of whom SPIRE says to trust, and of whom other clusters say so. */
 export const bundleChecks = (facts: SpireFacts): readonly SpireCheck[] => [
   ...facts.bundles.map((bundle) => bundleCheck(bundle, facts)),
-  ...facts.peers.flatMap(driftCheck),
+  ...facts.peers.map(driftCheck),
 ];
 
 /** The same for the same roots, in whatever order: SHA-256 of theirs, sorted, in hexadecimal. */
@@ -21,12 +24,15 @@ export const digestOf = (roots: readonly string[]): string => hash("sha256", [..
 
 export const shownDigest = (digest: string): string => digest.slice(0, SHOWN_CHARACTERS);
 
-function bundleCheck(bundle: BundleFacts, { now, trustDomain, agent }: SpireFacts): SpireCheck {
-  const { roots, source, saidAt, refused } = bundle;
+function bundleCheck(bundle: BundleFacts, facts: SpireFacts): SpireCheck {
+  const { roots, saidAt, refused, unread } = bundle;
   const name = `bundle ${bundle.trustDomain}`;
-  const whose = bundle.trustDomain === trustDomain ? "our own trust domain" : "a federated trust domain";
+  const { now, trustDomain } = facts;
+  const whose = bundle.trustDomain === trustDomain ? "our own trust domain" : "that trust domain";
   if (roots.length === 0 && refused !== undefined)
     return fail(name, `none of its roots is in use: ${refused}`, REFUSED_FIX);
+  if (roots.length === 0 && saidAt !== undefined)
+    return warn(name, `it says at ${bundle.source} that it has no roots, so nobody of it is believed`, EMPTY_FIX);
   if (roots.length === 0)
     return fail(name, `no root of ${whose} is known, so nobody who shows an SVID of it is believed`, UNKNOWN_FIX);
   const newest = roots.reduce((a, b) => (a.notAfter >= b.notAfter ? a : b));
@@ -38,9 +44,14 @@ function bundleCheck(bundle: BundleFacts, { now, trustDomain, agent }: SpireFact
   if (advice !== undefined) return warn(name, evidence, RENEW_ROOT);
   if (tainted.length > 0) return warn(name, `${evidence}; tainted: ${inFew(tainted.map(nameOf))}`, TAINTED_FIX);
   if (saidAt === undefined) return warn(name, `${evidence}; it is remembered from before our start`, SILENT_FIX);
-  // An agent has nothing to say while nothing changes.
-  const isStale = source !== "SPIRE's agent" ? now - saidAt > STALE_MS : agent?.connected === false;
-  return isStale ? warn(name, evidence, SILENT_FIX) : ok(name, evidence);
+  if (unread !== undefined) return warn(name, `${evidence}; it cannot be read now: ${unread}`, SILENT_FIX);
+  return isStale(bundle, saidAt, facts) ? warn(name, evidence, SILENT_FIX) : ok(name, evidence);
+}
+
+/** An agent has nothing to say while nothing changes, and other bundles are looked at every some minutes. */
+function isStale({ source }: BundleFacts, saidAt: EpochMs, { now, agent }: SpireFacts): boolean {
+  if (source === SERVER) return now - saidAt > STALE_MS;
+  return source === AGENT && agent?.connected === false;
 }
 
 function evidenceOf({ roots, sequence, source, saidAt }: BundleFacts, newest: RootFacts, now: EpochMs): string {
@@ -58,26 +69,31 @@ const RENEW_ROOT =
   "see why SPIRE's server has not prepared its next authority (spire-server localauthority x509 show), and whether the " +
   "clocks are right; where its roots come from above, renew those there";
 const TAINTED_FIX = "wait until half of a certificate's life has gone by, then revoke it at SPIRE's server";
-const SILENT_FIX = "see the checks of the server and of the agent; what was known last is trusted until then";
+const EMPTY_FIX = "ask its operators if that is so, or whether its address is right";
+const SILENT_FIX = "see that whoever says it runs and can be reached; what was known last is trusted until then";
 
-/** A cluster that names no roots says nothing that could differ. */
-function driftCheck({ cluster, trustDomain, theirs, ours, ageMs }: PeerFacts): readonly SpireCheck[] {
-  if (theirs.length === 0) return [];
+function driftCheck(peer: PeerFacts): SpireCheck {
+  const { cluster, trustDomain, announced, held, missing, unknownThere, keptFromWorkloads, ageMs } = peer;
   const name = `peer ${cluster}`;
-  const [held, named] = [new Set(ours), new Set(theirs)];
-  const missing = theirs.filter((root) => !held.has(root)).map(shownDigest);
-  const surplus = ours.filter((root) => !named.has(root)).map(shownDigest);
   const age = ageMs === 0 ? "" : `, as of ${formatDuration(ageMs)} ago`;
-  const said = shownDigest(digestOf(theirs));
-  const digests = `it says ${said} of trust domain ${trustDomain}${age}, and we hold ${shownDigest(digestOf(ours))}`;
-  if (missing.length > 0) return [fail(name, `${digests}: we lack ${inFew(missing)}`, missingFix(trustDomain))];
-  if (surplus.length > 0) return [warn(name, `${digests}: we still trust ${inFew(surplus)}, too`, SURPLUS_FIX)];
-  return [ok(name, `it and we hold the same bundle of trust domain ${trustDomain}${age}: digest ${said}`)];
+  const said = shownDigest(digestOf(announced));
+  const both = `it says ${said} of trust domain ${trustDomain}${age}, and we hold ${shownDigest(digestOf(held))}`;
+  const few = (roots: readonly string[]): string => inFew(roots.map(shownDigest));
+  // Roots in common are what a change of roots goes by.
+  if (missing.length > 0 && missing.length === announced.length)
+    return fail(name, `${both}: no root of its is known here`, missingFix(trustDomain));
+  if (missing.length > 0) return warn(name, `${both}: we lack ${few(missing)}`, missingFix(trustDomain));
+  if (unknownThere.length > 0) return warn(name, `${both}: it lacks ${few(unknownThere)}`, unknownFix(cluster));
+  const same = `we trust what it says of trust domain ${trustDomain}${age}: ${countOf(announced.length, "root")}, digest ${said}`;
+  if (!keptFromWorkloads) return ok(name, same);
+  return warn(name, `${same}; our workloads have none of them, so their calls to it fail`, KEPT_FIX);
 }
 
 const missingFix = (trustDomain: string): string =>
-  `what is signed under that root is refused here: federate SPIRE with ${trustDomain}, or name where its bundle is read ` +
-  `with --trust-bundle ${trustDomain}=https://…; where both are done already it takes one look, at most some minutes`;
-const SURPLUS_FIX =
-  "right while that cluster rotates its root; if it goes on for days, whoever told us of that root has to forget it: " +
-  "SPIRE's federation, caCertificates of the mesh config, or the authority of our own that both share";
+  `what is signed under those is refused here: federate SPIRE with ${trustDomain}, or read its bundle with --trust-bundle ` +
+  `${trustDomain}=https://…; where that is done it takes one look, at most some minutes`;
+const unknownFix = (cluster: string): string =>
+  `what is signed under those is refused there: name them in ${cluster}, too, before anything is signed under them`;
+const KEPT_FIX =
+  "federate SPIRE with that trust domain, or set ISTIO_MULTIROOT_MESH=true, once you have read what that opens " +
+  "(mesh-config.md)";

@@ -7,6 +7,6 @@ import type { SpireFacts } from "./facts.ts";
 /** Whatever has to be so between a mesh and SPIRE, each with what was seen and what mends it; causes before what follows from them. */
 export const spireChecks = (facts: SpireFacts): readonly SpireCheck[] => [
   ...connectionChecks(facts),
-  ...(facts.mode === "mesh" ? [] : bundleChecks(facts)),
+  ...bundleChecks(facts),
   ...entryChecks(facts),
 ];

@@ -25,7 +25,7 @@ export function connectionChecks(facts: SpireFacts): readonly SpireCheck[] {
     ...(agent === undefined ? [] : [agentCheck(agent, now)]),
     // Over its socket the server does not ask who we are.
     ...(agent === undefined || server === undefined ? [] : [ownCheck(facts)]),
-    ...(mode === "spire" && server !== undefined ? [adminCheck(server, now)] : []),
+    ...(server !== undefined && (mode === "spire" || facts.census !== undefined) ? [adminCheck(server, now)] : []),
     ...(mode === "spire-downstream" ? [authorityCheck(facts)] : []),
   ];
 }

@@ -19,10 +19,10 @@ export interface SpireFacts {
   readonly own: OwnSvid | undefined;
   /** With mode spire-downstream. */
   readonly authority: AuthorityFacts | undefined;
-  /** Our own trust domain's first; it is there even if nothing is known of it. */
+  /** SPIRE's: our own trust domain's, even if nothing is known of it, and federated ones; then those that are read elsewhere. */
   readonly bundles: readonly BundleFacts[];
   readonly peers: readonly PeerFacts[];
-  /** Undefined unless entries decide here who is signed for. */
+  /** Undefined unless entries decide here who is signed for, or are to. */
   readonly census: Census | undefined;
   /** Undefined if it does not matter here whom SPIRE knows. */
   readonly registration: RegistrationFacts | undefined;
@@ -48,14 +48,16 @@ export interface AuthorityFacts {
 export interface BundleFacts {
   readonly trustDomain: string;
   readonly roots: readonly RootFacts[];
-  /** SPIRE's; undefined if an agent said it, which does not count. */
+  /** Undefined if whoever said it does not count. */
   readonly sequence: bigint | undefined;
-  /** Who said it, as `SPIRE's server`. */
+  /** Who said it, as `SPIRE's server`, or the URL where it is read. */
   readonly source: string;
   /** When it was last said; undefined if it is only remembered. */
   readonly saidAt: EpochMs | undefined;
-  /** Why what is said of it now is not in use; undefined if it is. */
+  /** Why what is said of it now is not in use, or nothing is; undefined if it is. */
   readonly refused: string | undefined;
+  /** Why it could not be read lately; undefined if it could. */
+  readonly unread: string | undefined;
 }
 
 export interface RootFacts {
@@ -68,13 +70,18 @@ export interface RootFacts {
   readonly tainted: boolean;
 }
 
-/** What another cluster says that it trusts for its own trust domain, and what we trust for that. */
+/** What another cluster says that it trusts for its own trust domain, and what we trust for that: SHA-256 in hexadecimal. */
 export interface PeerFacts {
   readonly cluster: string;
   readonly trustDomain: string;
-  /** SHA-256 in hexadecimal; none if it does not say. */
-  readonly theirs: readonly string[];
-  readonly ours: readonly string[];
+  readonly announced: readonly string[];
+  readonly held: readonly string[];
+  /** Announced, and not held. */
+  readonly missing: readonly string[];
+  /** Held for our own trust domain, which is the peer's too, and not announced. */
+  readonly unknownThere: readonly string[];
+  /** True if our workloads have none of the roots that are announced. */
+  readonly keptFromWorkloads: boolean;
   /** For how long it has not confirmed that. */
   readonly ageMs: number;
 }

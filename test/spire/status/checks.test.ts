@@ -5,7 +5,7 @@ import type { SpireCheck } from "../../../src/spire/status/check.ts";
 import { spireChecks } from "../../../src/spire/status/checks.ts";
 import { NO_CENSUS } from "../../../src/spire/status/census.ts";
 import type { SpireFacts } from "../../../src/spire/status/facts.ts";
-import { agent, bundle, census, goodFacts, NOW, registrar, root, server } from "./good-facts.ts";
+import { agent, bundle, census, goodFacts, NOW, peer, registrar, root, server } from "./good-facts.ts";
 
 const checks = (more: Partial<SpireFacts>): readonly SpireCheck[] => spireChecks(goodFacts(more));
 const check = (name: string, more: Partial<SpireFacts>): SpireCheck =>
@@ -114,7 +114,12 @@ test("an authority that SPIRE has not given, or not renewed, is said with why", 
 
 test("a bundle fails once all its roots have ended, or none is known, and warns in their last third", () => {
   const of = (more: Parameters<typeof bundle>[0]) => ({ bundles: [bundle(more)] });
-  assertCheck("bundle east.test", of({ roots: [] }), "fail", /no root of our own trust domain is known/);
+  assertCheck(
+    "bundle east.test",
+    of({ roots: [], saidAt: undefined }),
+    "fail",
+    /no root of our own trust domain is known/,
+  );
   const ended = root("a", { notAfter: NOW });
   assertCheck("bundle east.test", of({ roots: [ended] }), "fail", /every root of our own trust domain has ended/);
   assertCheck("bundle east.test", of({ roots: [ended, root("b")] }), "ok", /2 roots/);
@@ -146,26 +151,28 @@ test("a bundle that is old, remembered or not to be used is said so, with who sa
   assertCheck("bundle east.test", { ...of(old), agent: away }, "warn");
 });
 
-test("a peer with a root that we lack fails, one that has let go of a root warns; each names both digests", () => {
-  const [a, b] = [root("a").sha256, root("b").sha256];
-  const peer = { cluster: "west", trustDomain: "west.test", ageMs: 0 };
-  const drift = (theirs: readonly string[], ours: readonly string[], ageMs = 0) => ({
-    peers: [{ ...peer, theirs, ours, ageMs }],
+test("a bundle that is read elsewhere is held to its own readings, and may be empty", () => {
+  const of = (more: Parameters<typeof bundle>[0]) => ({
+    bundles: [bundle({ trustDomain: "north.test", source: "https://north.test/", ...more })],
   });
-  assertCheck(
-    "peer west",
-    drift([a, b], [a], 60_000),
-    "fail",
-    /as of 1m ago, and we hold/,
-    /--trust-bundle west\.test=/,
-  );
-  assert.match(check("peer west", drift([a, b], [a])).evidence, /we lack b{16}$/);
-  assertCheck("peer west", drift([a], [a, b]), "warn", /we still trust b{16}, too/);
-  assertCheck("peer west", drift([a, b], [b, a]), "ok", /the same bundle/);
-  assert.deepEqual(
-    checks(drift([], [a])).filter(({ name }) => name === "peer west"),
-    [],
-  );
+  assertCheck("bundle north.test", of({ saidAt: NOW - 1_200_000 }), "ok", /from https:\/\/north\.test\/, 20m ago/);
+  assertCheck("bundle north.test", of({ unread: "it answers 404" }), "warn", /cannot be read now: it answers 404/);
+  assertCheck("bundle north.test", of({ roots: [] }), "warn", /says at https:\/\/north\.test\/ that it has no roots/);
+  const never = { roots: [], saidAt: undefined, refused: "it answers 404" };
+  assertCheck("bundle north.test", of(never), "fail", /none of its roots is in use: it answers 404/);
+});
+
+test("a peer of which we know no root fails; one that agrees on some of them warns; both digests are named", () => {
+  const [a, b] = [root("a").sha256, root("b").sha256];
+  const lacking = { announced: [a, b], held: [a], missing: [b] };
+  assertCheck("peer west", { peers: [peer({ ...lacking, ageMs: 60_000 })] }, "warn", /as of 1m ago, and we hold/);
+  assert.match(check("peer west", { peers: [peer(lacking)] }).evidence, /we lack b{16}$/);
+  const foreign = peer({ announced: [b], held: [a], missing: [b] });
+  assertCheck("peer west", { peers: [foreign] }, "fail", /no root of its is known here/, /--trust-bundle west\.test=/);
+  const ahead = peer({ announced: [a], held: [a, b], unknownThere: [b] });
+  assertCheck("peer west", { peers: [ahead] }, "warn", /it lacks b{16}/, /refused there/);
+  assertCheck("peer west", { peers: [peer()] }, "ok", /2 roots, digest [0-9a-f]{16}$/m);
+  assertCheck("peer west", { peers: [peer({ keptFromWorkloads: true })] }, "warn", /calls to it fail/, /MULTIROOT/);
 });
 
 test("identities without an entry, and nodes without an agent, fail with what is missing of the first", () => {

@@ -3,7 +3,7 @@ import type { AgentStatus } from "../../../src/spire/agent-api.ts";
 import type { ServerStatus } from "../../../src/spire/calls.ts";
 import type { RegistrationState } from "../../../src/spire/registrar.ts";
 import type { Census } from "../../../src/spire/status/census.ts";
-import type { BundleFacts, RootFacts, SpireFacts } from "../../../src/spire/status/facts.ts";
+import type { BundleFacts, PeerFacts, RootFacts, SpireFacts } from "../../../src/spire/status/facts.ts";
 
 /** 2026-11-21T06:00:00Z */
 export const NOW: EpochMs = Date.UTC(2026, 10, 21, 6);
@@ -34,7 +34,13 @@ export const root = (letter: string, more: Partial<RootFacts> = {}): RootFacts =
 
 export const bundle = (more: Partial<BundleFacts> = {}): BundleFacts => ({
   ...{ trustDomain: "east.test", roots: [root("a")], sequence: 7n, source: "SPIRE's server", saidAt: NOW - 3_000 },
-  ...{ refused: undefined, ...more },
+  ...{ refused: undefined, unread: undefined, ...more },
+});
+
+/** It and we agree. */
+export const peer = (more: Partial<PeerFacts> = {}): PeerFacts => ({
+  ...{ cluster: "west", trustDomain: "west.test", announced: [root("b").sha256, root("c").sha256], ageMs: 0 },
+  ...{ held: [root("c").sha256, root("b").sha256], missing: [], unknownThere: [], keptFromWorkloads: false, ...more },
 });
 
 export const census = (more: Partial<Census> = {}): Census => ({
@@ -55,15 +61,7 @@ export const goodFacts = (more: Partial<SpireFacts> = {}): SpireFacts => ({
   own: { spiffeId: ADMIN, notBefore: NOW - HOUR / 4, notAfter: NOW + (HOUR * 3) / 4 },
   authority: undefined,
   bundles: [bundle(), bundle({ trustDomain: "west.test", roots: [root("b"), root("c")], sequence: undefined })],
-  peers: [
-    {
-      cluster: "west",
-      trustDomain: "west.test",
-      theirs: [root("c").sha256, root("b").sha256],
-      ours: [root("b").sha256, root("c").sha256],
-      ageMs: 0,
-    },
-  ],
+  peers: [peer()],
   census: census(),
   registration: {
     ...{ register: "built-in", state: registrar(), uncovered: [] },
