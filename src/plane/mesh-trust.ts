@@ -64,10 +64,8 @@ export class MeshTrust {
 
   /** What SPIRE says of its own trust domain, which is ours, and of those that it is federated with, from now on. */
   noteSpire(held: HeldBundles): void {
-    const { own, federated } = held;
     this.#spire = held;
-    this.#forWorkloads = undefined;
-    this.bundles.offer(SPIRE, [...(own === undefined ? [] : [own]), ...federated]);
+    this.#offerSpire();
   }
 
   /**
@@ -87,6 +85,7 @@ export class MeshTrust {
       "mesh-config",
       [...this.#aliases].map(ofOwnRoots).concat(caCertificates.flatMap((named) => this.#anchorsOf(named))),
     );
+    this.#offerSpire();
     // As everywhere, a variable wins over the mesh config.
     this.oidc.setRules([...rules, ...jwtRules]);
   }
@@ -111,8 +110,27 @@ export class MeshTrust {
 
   /** Whom SPIRE is federated with its operator has said. The roots of our own authority are none of these. */
   #rootsOfSpire(): readonly Uint8Array[] {
-    const { own, federated = [] } = this.#spire ?? {};
-    return distinctRoots([own?.roots ?? [], ...federated.map(({ roots }) => roots)].flat());
+    const roots = this.#spire?.own?.roots ?? [];
+    return distinctRoots([roots, ...this.#federated.map((bundle) => bundle.roots)].flat());
+  }
+
+  /** An alias is our own trust domain by another name, whose callers are ours: who is federated under it is somebody else. */
+  get #federated(): readonly TrustBundle[] {
+    return this.#spire?.federated.filter(({ trustDomain }) => !this.#aliases.has(trustDomain)) ?? [];
+  }
+
+  #offerSpire(): void {
+    if (this.#spire === undefined) return;
+    const { own, federated } = this.#spire;
+    this.#forWorkloads = undefined;
+    this.bundles.offer(SPIRE, [...(own === undefined ? [] : [own]), ...this.#federated]);
+    for (const { trustDomain } of federated)
+      if (this.#aliases.has(trustDomain))
+        this.#log.error(
+          "SPIRE is federated with a trust domain that trustDomainAliases calls our own, so its roots are not believed; " +
+            "take the alias away, or name the roots in caCertificates if they are ours",
+          { trustDomain },
+        );
   }
 
   get #signedElsewhere(): boolean {

@@ -108,6 +108,8 @@ function* lapsesOf(
   // As agents do: such an identity is for whom SPIRE itself has attested (contract identity.md 1.2).
   for (const right of ["admin", "downstream"] as const)
     if (entry[right]) yield { why: `it is marked ${right}, which is for no workload`, told: `its entry is ${right}` };
+  if (entry.storeSvid)
+    yield { why: "SPIRE's agents write it into a store, and give it to no workload", told: "its entry is for a store" };
   if (!parents.has(entry.parentId))
     yield {
       why: `its parent ${entry.parentId} is no live agent on that node, nor an alias of one`,

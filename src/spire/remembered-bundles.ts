@@ -20,7 +20,9 @@ export function writeBundles({ own, federated }: HeldBundles): string {
 export function readBundles(text: string, trustDomain: string): HeldBundles {
   try {
     const { own, federated } = JSON.parse(text) as Record<"own" | "federated", Readonly<Record<string, unknown>>>;
-    const others = Object.entries(federated).map(([name, roots]) => bundleIn(name, roots));
+    // Ours may be one that SPIRE of another trust domain was federated with.
+    const named = Object.entries(federated).filter(([name]) => name !== trustDomain);
+    const others = named.map(([name, roots]) => bundleIn(name, roots));
     // Nothing of it was for us: SPIRE of another trust domain may be federated with others.
     if (own !== undefined && own["trust_domain"] !== trustDomain)
       throw new Error(`it is of trust domain ${String(own["trust_domain"])}, and ours is ${trustDomain}`);

@@ -1,10 +1,11 @@
 import { spire } from "../../proto/gen/mesh.js";
 import { MeshError } from "../errors.ts";
-import type { Host } from "../host.ts";
+import type { Clock, Host } from "../host.ts";
 import { Calls, type ServerStatus } from "./calls.ts";
 import type { ServerTarget } from "./server-channel.ts";
 import {
   agentOf,
+  ASKED_MASK,
   bundleOf,
   ENTRY_MASK,
   entryMessage,
@@ -28,6 +29,8 @@ import {
 
 /** A list that does not end is none: a million entries. */
 const PAGES_MAX = 2_000;
+/** What its first page said is old by then; nor may bundles of others keep us from our own for longer. */
+const LIST_MS = { bundles: 60_000, others: 600_000 };
 /** Bundles are larger than entries. */
 const BUNDLES_AT_ONCE = 50;
 
@@ -39,8 +42,10 @@ interface Page<T> {
 /** A SPIRE server over its socket, where we are its operator, or over mutual TLS, where we are what our entry says. */
 export class GrpcSpireServer implements SpireServer {
   readonly #calls: Calls;
+  readonly #clock: Clock;
 
   constructor(host: Host, target: ServerTarget) {
+    this.#clock = host.clock;
     this.#calls = new Calls(host, target);
   }
 
@@ -74,7 +79,7 @@ export class GrpcSpireServer implements SpireServer {
 
   async federatedBundles(): Promise<readonly SpireBundle[]> {
     const bundles: SpireBundle[] = [];
-    for await (const page of this.#pages((pageToken) => this.#federatedPage(pageToken))) bundles.push(...page);
+    for await (const page of this.#pages((token) => this.#federatedPage(token), LIST_MS.bundles)) bundles.push(...page);
     return bundles;
   }
 
@@ -115,7 +120,7 @@ export class GrpcSpireServer implements SpireServer {
   }
 
   #entriesPage(filter: spire.IEntryFilter, pageToken: string): Promise<Page<SpireEntry>> {
-    const message = { filter, outputMask: ENTRY_MASK, pageSize: ENTRIES_AT_ONCE, pageToken };
+    const message = { filter, outputMask: ASKED_MASK, pageSize: ENTRIES_AT_ONCE, pageToken };
     return this.#calls.call(METHODS.entries, spire.ListEntriesRequest.encode(message).finish(), (answer) => {
       const { entries, nextPageToken } = spire.ListEntriesResponse.decode(answer);
       return { items: entries.map(entryOf), next: nextPageToken };
@@ -138,14 +143,17 @@ export class GrpcSpireServer implements SpireServer {
     });
   }
 
-  async *#pages<T>(page: (pageToken: string) => Promise<Page<T>>): AsyncGenerator<readonly T[]> {
+  async *#pages<T>(page: (token: string) => Promise<Page<T>>, ms = LIST_MS.others): AsyncGenerator<readonly T[]> {
     const seen = new Set<string>();
+    const untilMs = this.#clock.elapsedMs() + ms;
     for (let token = ""; ;) {
       const { items, next } = await page(token);
       yield items;
       if (next === "") return;
       if (seen.has(next) || seen.size === PAGES_MAX)
         throw new MeshError("unavailable", `${this.status.server}: a list that does not end, or begins anew`);
+      if (this.#clock.elapsedMs() >= untilMs)
+        throw new MeshError("unavailable", `${this.status.server}: a list that has not ended within ${ms / 1000} s`);
       seen.add(next);
       token = next;
     }

@@ -3,7 +3,7 @@ import { spire } from "../../proto/gen/mesh.js";
 import { MeshError } from "../errors.ts";
 import type { EntryFilter, EntryResult, MintedSvid, SpireAgent, SpireBundle, SpireEntry } from "./spire.ts";
 
-/** What comes with each entry: all that a SpireEntry has; its id always does. */
+/** What is written of each entry: all that ours have; its id always is. */
 export const ENTRY_MASK = {
   spiffeId: true,
   parentId: true,
@@ -16,6 +16,8 @@ export const ENTRY_MASK = {
   dnsNames: true,
   hint: true,
 } as const satisfies spire.IEntryMask;
+/** What is asked of each: also what entries of ours never are. */
+export const ASKED_MASK = { ...ENTRY_MASK, storeSvid: true } as const satisfies spire.IEntryMask;
 
 export function entryOf(entry: spire.IEntry): SpireEntry {
   const { expiresAt } = entry;
@@ -28,6 +30,7 @@ export function entryOf(entry: spire.IEntry): SpireEntry {
     federatesWith: entry.federatesWith ?? [],
     admin: entry.admin ?? false,
     downstream: entry.downstream ?? false,
+    ...(entry.storeSvid === true && { storeSvid: true }),
     expiresAt: expiresAt === undefined || expiresAt === null || isZero(expiresAt) ? undefined : msOf(expiresAt),
     dnsNames: entry.dnsNames ?? [],
     hint: entry.hint ?? "",

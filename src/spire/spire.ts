@@ -16,6 +16,8 @@ export interface SpireEntry {
   readonly federatesWith: readonly string[];
   readonly admin: boolean;
   readonly downstream: boolean;
+  /** SPIRE's agents write it into a store, and hand it to no workload. */
+  readonly storeSvid?: true;
   /** Undefined for never. */
   readonly expiresAt: EpochMs | undefined;
   readonly dnsNames: readonly string[];

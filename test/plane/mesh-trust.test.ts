@@ -156,6 +156,20 @@ test("a trust domain that SPIRE is federated with is known by that alone until s
   assert.equal(trust.isFederatedOnly("far.test"), false);
 });
 
+test("who is federated under the name of an alias of ours is not one of ours, whichever was said first", async () => {
+  const leaf = derOf((await theirs.issue(["spiffe://old.test/ns/istio-system/sa/ztunnel"])).certificate);
+  const held = { own: undefined, federated: [{ trustDomain: "old.test", roots: [derOf(theirs.root)] }] };
+  const trust = trustOf();
+  trust.noteSpire(held);
+  assert.equal(trust.bundles.verify([leaf], "client", now).identity.trustDomain, "old.test");
+  trust.note(saying({ trustDomainAliases: ["old.test"] }));
+  assert.throws(() => trust.bundles.verify([leaf], "client", now), { code: "unauthenticated" });
+  trust.noteSpire({ ...held });
+  assert.throws(() => trust.bundles.verify([leaf], "client", now), { code: "unauthenticated" });
+  trust.note(saying({ trustDomainAliases: ["old.test"], ...rootsFor("old.test") }));
+  assert.equal(trust.bundles.verify([leaf], "client", now).identity.trustDomain, "old.test");
+});
+
 test("a rule of JWT_RULE wins over one of the mesh config for the same issuer", async () => {
   const rule = { issuer: "https://a.test", audiences: ["mine"], jwks: { keys: [] } };
   const trust = trustOf({ JWT_RULE: JSON.stringify(rule) });

@@ -126,6 +126,14 @@ test("an operator hears of roots that have all ended since they were said", asyn
   assert.match(faults(), /No root that SPIRE named for trust domain mesh.test is still valid, so no SVID verifies/);
 });
 
+test("a trust domain that was another's before is not ours by what that other one was federated with", () => {
+  const { bundles } = lab();
+  bundles.sayFederated([theirs("west.test", third!)]);
+  const text = writeBundles(bundles.held);
+  assert.equal(readBundles(text, trustDomain).federated.length, 1);
+  assert.deepEqual(readBundles(text, "west.test"), { own: undefined, federated: [] });
+});
+
 test("what is held outlives a process, for its own trust domain only", () => {
   const { bundles } = lab();
   bundles.sayOwn({ ...ours(2n ** 63n + 1n, first!, second!), tainted: [first!] });

@@ -105,6 +105,12 @@ test("an entry that has expired, or is for administrators or authorities, vouche
   assert.match(refusal({ entries: [entryFor({ downstream: true })] }).why, /it is marked downstream/);
 });
 
+test("an entry whose SVIDs go into a store vouches for no workload: SPIRE's agents give them to none", () => {
+  const { why, told } = refusal({ entries: [entryFor({ storeSvid: true })] });
+  assert.match(why, /SPIRE's agents write it into a store/);
+  assert.match(told, /its entry is for a store$/);
+});
+
 test("an entry of another node's agent does not vouch for a pod on this one", () => {
   const entries = [entryFor({ parentId: agentOn("n2").id })];
   const { why, told } = refusal({ entries, agents: [agentOn("n1"), agentOn("n2")] });

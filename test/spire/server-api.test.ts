@@ -392,7 +392,7 @@ test("a connection on which nothing is answered any more is left for another one
 test("entries come page by page, with all that is known of each", async () => {
   const pages: Readonly<Record<string, spire.IListEntriesResponse>> = {
     "": { entries: [CART_MESSAGE], nextPageToken: "more" },
-    more: { entries: [{ id: "bare" }] },
+    more: { entries: [{ id: "bare" }, { id: "stored", storeSvid: true }] },
   };
   const asked: spire.ListEntriesRequest[] = [];
   await using lab = await onSocket({
@@ -407,6 +407,10 @@ test("entries come page by page, with all that is known of each", async () => {
   assert.deepEqual(found[0], [CART]);
   assert.equal(found[1]![0]!.id, "bare");
   assert.equal(found[1]![0]!.expiresAt, undefined);
+  assert.deepEqual(
+    found[1]!.map(({ storeSvid }) => storeSvid),
+    [undefined, true],
+  );
   const { filter: sent } = asked[1]!;
   assert.deepEqual({ ...sent?.bySpiffeId }, idOf("example.org", "/ns/shop/sa/cart"));
   assert.deepEqual({ ...sent?.byParentId }, idOf("example.org", "/spire/agent/k8s_psat/east/1"));
@@ -428,6 +432,18 @@ test("a list that begins anew for ever ends with an error", async () => {
   await using lab = await onSocket({ [FEDERATED]: () => page });
   await assert.rejects(lab.server.federatedBundles(), { code: "unavailable", message: /does not end/ });
   assert.equal(lab.small.calls.length, 2);
+});
+
+test("a list that goes on and on ends with an error after a minute, and with it what waits for the next look", async () => {
+  const host = new TestHost();
+  let pages = 0;
+  const page = (): Uint8Array => {
+    host.clock.advance(1_000);
+    return spire.ListFederatedBundlesResponse.encode({ bundles: [{}], nextPageToken: String(++pages) }).finish();
+  };
+  await using lab = await onSocket({ [FEDERATED]: page }, host);
+  await assert.rejects(lab.server.federatedBundles(), { code: "unavailable", message: /not ended within 60 s/ });
+  assert.equal(pages, 60);
 });
 
 test("agents and bundles are read with what counts of them", async () => {

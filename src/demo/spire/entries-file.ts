@@ -6,8 +6,8 @@ export type NewEntry = Pick<SpireEntry, "spiffeId" | "parentId" | "selectors"> &
 
 type Kind = "a string" | "a number" | "true or false" | "a list of strings";
 
-/** In the order in which they are written. */
-const FIELDS: Readonly<Record<keyof SpireEntry, Kind>> = {
+/** In the order in which they are written; nothing is stored here. */
+const FIELDS: Readonly<Record<keyof Omit<SpireEntry, "storeSvid">, Kind>> = {
   id: "a string",
   spiffeId: "a string",
   parentId: "a string",
