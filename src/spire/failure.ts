@@ -17,6 +17,10 @@ const UNREACHED: readonly (readonly [RegExp, string])[] = [
   [/ENOENT/, "there is no socket: is it running on this node, and is the folder of its socket mounted here?"],
   [/EACCES|EPERM/, "we may not open its socket: run with the user or group that the socket and its folder belong to"],
   [/ECONNREFUSED/, "nothing listens there: is it running?"],
+  [
+    /^(Failed to connect|Protocol error)$/,
+    "whatever listens there ends the connection at once: is SPIRE behind it, and up?",
+  ],
   [/ENOTFOUND|EAI_AGAIN|name resolution failed/i, "its name does not resolve"],
   [/ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|timed out/i, "nothing answers there: look at the address, and at firewalls"],
   [
@@ -46,9 +50,12 @@ export function failureOf(
   return new MeshError(CODES.get(code) ?? "unavailable", `${where}: ${words}`, { status: status[code] });
 }
 
-/** grpc-js wraps why it could not connect in words about its resolver. */
+/**
+ * grpc-js wraps why it could not connect in words about its resolver, and says when, which would make each attempt a new
+ * problem, and a line in each log of what is new.
+ */
 function reasonIn(details: string): string {
   const [, cause] =
     /^No connection established\. Last error: (?:Error: )?(.*?)\.? Resolution note:/s.exec(details) ?? [];
-  return cause ?? details;
+  return (cause ?? details).replace(/ \(\d{4}-\d\d-\d\dT[\d:.]+Z\)/g, "");
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { setMaxListeners } from "node:events";
+import { createServer } from "node:net";
 import { status } from "@grpc/grpc-js";
 import { test } from "mocha";
 import { spire } from "../../proto/gen/mesh.js";
@@ -323,6 +324,23 @@ test("while the server is down calls fail at once and say so, and once it is bac
   assert.ok(again.calls.length > 0);
   const lines = lab.host.lines.filter((line) => /cannot be asked|answers/.test(line)).map((line) => line.split(" ")[0]);
   assert.deepEqual(lines, ["info", "warn", "info"]);
+});
+
+test("what takes connections and ends them fails each call in the same words, so that no log has a line for each", async () => {
+  await using folder = await folderOf({});
+  const path = folder.at("api.sock");
+  const listening = createServer((socket) => socket.destroy());
+  await new Promise<void>((resolve) => listening.listen(path, resolve));
+  const server = new GrpcSpireServer(realHost(), { address: { kind: "socket", path }, trustDomain: "example.org" });
+  try {
+    await assert.rejects(server.bundle(), {
+      code: "unavailable",
+      message: `SPIRE's server at unix:${path}: whatever listens there ends the connection at once: is SPIRE behind it, and up? (UNAVAILABLE: Failed to connect)`,
+    });
+  } finally {
+    server.close();
+    listening.close();
+  }
 });
 
 test("a server that listens on a new socket is asked, though the old one is still connected, and calls to that end there", async () => {
