@@ -68,19 +68,20 @@ export class EntryCensus {
   }
 
   async #round(): Promise<void> {
-    const begunMs = this.#host.clock.elapsedMs();
+    const { clock } = this.#host;
+    const begunMs = clock.elapsedMs();
     try {
       this.#say(await this.#count());
+      this.#again(this.#pauseMs(clock.elapsedMs() - begunMs));
     } catch (thrown) {
       // What is known of a part is not known of the whole.
       this.#say({ ...this.#census, trouble: messageOf(thrown) });
+      this.#again(SOON.atLeastMs);
     }
-    this.#again(this.#pauseMs(this.#host.clock.elapsedMs() - begunMs));
   }
 
   #pauseMs(tookMs: number): number {
-    const { uncovered, trouble } = this.#census;
-    if (uncovered === 0 && trouble === undefined) return EVERY_MS;
+    if (this.#census.uncovered === 0) return EVERY_MS;
     return Math.min(EVERY_MS, Math.max(SOON.atLeastMs, SOON.timesTheLast * tookMs));
   }
 

@@ -47,8 +47,9 @@ function coverageCheck({ at, entries, identities, uncovered, pods, shown, troubl
 }
 
 function templatesCheck({ register, spiffeIds, uncovered }: RegistrationFacts, census: Census | undefined): SpireCheck {
-  if (spiffeIds.length === 0)
-    return unknown("templates", "there is no ClusterSPIFFEID here: entries are made in another way", TEMPLATES_FIX);
+  const isKnown = census?.at !== undefined && census.uncovered === 0;
+  if (spiffeIds.length === 0 && isKnown) return ok("templates", `${NO_TEMPLATES}, and hold for every pod of the mesh`);
+  if (spiffeIds.length === 0) return unknown("templates", NO_TEMPLATES, TEMPLATES_FIX);
   const good = spiffeIds.filter(({ whyNotMesh }) => whyNotMesh === "");
   const foreign = spiffeIds.filter(({ whyNotMesh }) => whyNotMesh === undefined);
   const kinds = register === "off" ? "ClusterSPIFFEIDs" : "ClusterSPIFFEIDs and templates of ours";
@@ -59,7 +60,6 @@ function templatesCheck({ register, spiffeIds, uncovered }: RegistrationFacts, c
   if (pod !== undefined) {
     const names = inFew(uncovered.map(({ namespace, name }) => `${namespace}/${name}`));
     const evidence = `${counts}; ${countOf(uncovered.length, "pod")} of the mesh get theirs from none: ${names}`;
-    const isKnown = census?.at !== undefined && census.uncovered === 0;
     return isKnown
       ? ok("templates", `${evidence}; entries that were made in another way hold for them`)
       : warn("templates", evidence, shapeFix(pod));
@@ -75,6 +75,7 @@ function shapeFix({ namespace, name, spiffeId, selectedBy: [selected] }: Uncover
   return `${namespace}/${name} needs ${spiffeId}, and ${why}: ${SHAPE_FIX}`;
 }
 
+const NO_TEMPLATES = "there is no ClusterSPIFFEID here: entries are made in another way";
 const TEMPLATES_FIX = "see spire-server entry show; --spire-register makes entries for the pods of the mesh";
 const SHAPE_FIX =
   "select it with a template spiffe://{{ .TrustDomain }}/ns/{{ .PodMeta.Namespace }}/sa/{{ .PodSpec.ServiceAccountName }}";

@@ -214,7 +214,9 @@ test("templates that give no identities of the mesh, or miss its pods, are named
     /1 pod of the mesh .*: shop\/cart-0/,
     /of by-app it gives/,
   );
-  assertCheck("templates", { registration: { ...registration, spiffeIds: [] } }, "unknown", /another way/);
+  const none = { ...registration, spiffeIds: [] };
+  assertCheck("templates", { registration: none, census: undefined }, "unknown", /another way/, /--spire-register/);
+  assertCheck("templates", { registration: none }, "ok", /another way, and hold for every pod/);
   // Somebody has made the entry by hand.
   const isMissed = { registration: { ...registration, uncovered } };
   assertCheck("templates", isMissed, "ok", /made in another way hold for them/);
