@@ -43,15 +43,32 @@ const valueOf = ({ selectors }: SpireAgent, prefix: string): string | undefined 
 /**
  * The entries that vouch for each pod of the bearer: one of the identity, whose parent is an agent on the pod's node, or
  * an alias of one, and all of whose selectors the pod has. As a ztunnel shows one certificate for them all, a pod that
- * no entry vouches for denies it to the others.
+ * no entry vouches for denies it to the others. SPIRE's server goes by identities: one that may administer it, or be an
+ * authority, by any entry could do so by whatever is signed for it here.
  * @throws MeshError `denied`: `message` names the pod, the node, and the selector or agent that is missing of the
  *   nearest entry; `told` in its detail says less, for the node that asked.
  */
 export function vouchers(claim: Claim, registered: Registered): readonly [SpireEntry, ...(readonly SpireEntry[])] {
+  requireNoRight(claim, registered);
   const parents = parentsOn(claim, registered);
   const found = new Set<SpireEntry>();
   for (const pod of claim.bearer.pods) found.add(voucherOf(pod, claim, registered, parents));
   return [...found] as [SpireEntry, ...SpireEntry[]];
+}
+
+const RIGHTS = ["admin", "downstream"] as const;
+
+/** A node can have the identity of each of its pods (contract identity.md 6, number 23). */
+function requireNoRight({ identity, now }: Claim, { entries }: Registered): void {
+  for (const { id, spiffeId, expiresAt = Infinity, ...entry } of entries) {
+    const right = spiffeId === identity && expiresAt > now ? RIGHTS.find((one) => entry[one]) : undefined;
+    if (right !== undefined)
+      throw new MeshError(
+        "denied",
+        `${identity} is ${right} at SPIRE's server, as its registration entry ${id} is marked ${right}, and whoever had a certificate of it would be, too: it is signed for no workload; give that right to an identity that has no pods in the mesh`,
+        { told: `a registration entry of SPIRE for ${identity} is ${right}, so it is signed for no workload` },
+      );
+  }
 }
 
 function voucherOf(
@@ -106,7 +123,7 @@ function* lapsesOf(
   if (entry.expiresAt !== undefined && entry.expiresAt <= now)
     yield { why: `it expired at ${new Date(entry.expiresAt).toISOString()}`, told: "its entry has expired" };
   // As agents do: such an identity is for whom SPIRE itself has attested (contract identity.md 1.2).
-  for (const right of ["admin", "downstream"] as const)
+  for (const right of RIGHTS)
     if (entry[right]) yield { why: `it is marked ${right}, which is for no workload`, told: `its entry is ${right}` };
   if (entry.storeSvid)
     yield { why: "SPIRE's agents write it into a store, and give it to no workload", told: "its entry is for a store" };

@@ -101,8 +101,28 @@ test("an entry without selectors holds for nobody", () => {
 test("an entry that has expired, or is for administrators or authorities, vouches for no workload", () => {
   assert.deepEqual(vouched({ entries: [entryFor({ expiresAt: now + 1 })] }), ["cart-n1"]);
   assert.match(refusal({ entries: [entryFor({ expiresAt: now })] }).why, /it expired at 2023-11-14T22:13:20.000Z$/);
-  assert.match(refusal({ entries: [entryFor({ admin: true })] }).why, /it is marked admin/);
-  assert.match(refusal({ entries: [entryFor({ downstream: true })] }).why, /it is marked downstream/);
+  assert.match(refusal({ entries: [entryFor({ admin: true })] }).why, /entry cart-n1 is marked admin/);
+  assert.match(refusal({ entries: [entryFor({ downstream: true })] }).why, /entry cart-n1 is marked downstream/);
+});
+
+test("an identity that SPIRE's server lets do more is signed for nobody, whichever of its entries says so", () => {
+  for (const right of ["admin", "downstream"] as const) {
+    const elsewhere = entryFor({
+      id: "operator",
+      parentId: agentOn("n2").id,
+      selectors: ["unix:uid:0"],
+      [right]: true,
+    });
+    const { why, told } = refusal({ entries: [entryFor(), elsewhere] });
+    assert.match(
+      why,
+      new RegExp(`is ${right} at SPIRE's server, as its registration entry operator is marked ${right}`),
+    );
+    assert.match(told, new RegExp(`is ${right}, so it is signed for no workload`));
+    assert.deepEqual(vouched({ entries: [entryFor(), { ...elsewhere, expiresAt: now }] }), ["cart-n1"]);
+    const others = { ...elsewhere, spiffeId: "spiffe://cluster.local/ns/shop/sa/operator" };
+    assert.deepEqual(vouched({ entries: [entryFor(), others] }), ["cart-n1"]);
+  }
 });
 
 test("an entry whose SVIDs go into a store vouches for no workload: SPIRE's agents give them to none", () => {
