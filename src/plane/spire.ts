@@ -99,6 +99,11 @@ export class PlaneSpire {
     await this.#reading?.refresh();
   }
 
+  /** What SPIRE's agent says that we are; nothing where we are its server's operator. */
+  get ownIds(): ReadonlySet<string> {
+    return new Set(this.#said?.svids.map(({ spiffeId }) => spiffeId));
+  }
+
   view(): SpireView {
     const { trustDomain, spire } = this.#config;
     return {

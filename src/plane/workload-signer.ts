@@ -1,5 +1,5 @@
 import type { Authority } from "../ca/authority.ts";
-import type { CsrOrder, Signer } from "../ca/signer.ts";
+import type { Signer } from "../ca/signer.ts";
 import { startSigningThread } from "../ca/start-signing-thread.ts";
 import { ThreadedSigner } from "../ca/threaded-signer.ts";
 import type { Config } from "../config.ts";
@@ -7,6 +7,7 @@ import { MeshError } from "../errors.ts";
 import type { Host } from "../host.ts";
 import type { ClusterId } from "../names.ts";
 import type { Problem } from "../registry/model/problem.ts";
+import { formatServiceAccountId } from "../spiffe.ts";
 import { DelegatedSigner } from "../spire/delegated-signer.ts";
 import { DownstreamSigner } from "../spire/downstream-signer.ts";
 import { problemsOf } from "./authority-source.ts";
@@ -40,7 +41,7 @@ export function openWorkloadSigner(context: SigningContext, authority: Authority
   const { host, config, spire, noteProblems } = context;
   if (spire === undefined || config.spire.identity === "mesh") return ofAuthority(context, authority);
   const downstream = config.spire.identity === "spire-downstream" ? downstreamSigner(context, spire) : undefined;
-  const signer = new UnsignedIdentities(host, downstream ?? elsewhere(context, spire), noteProblems);
+  const signer = new UnsignedIdentities(host, butOurs(downstream ?? elsewhere(context, spire), spire), noteProblems);
   return {
     signer,
     follow: () => {},
@@ -79,7 +80,7 @@ function elsewhere({ host, config, localCluster }: SigningContext, spire: PlaneS
  * what leads to it, so what does not verify is asked for once more if there is another bundle.
  */
 function afterRotation(signer: Signer, spire: PlaneSpire): Signer {
-  const issue = async (order: CsrOrder, signal: AbortSignal) => {
+  return withIssue(signer, async (order, signal) => {
     const { own } = spire.bundles;
     try {
       return await signer.issue(order, signal);
@@ -89,16 +90,30 @@ function afterRotation(signer: Signer, spire: PlaneSpire): Signer {
       if (spire.bundles.own === own) throw thrown;
       return signer.issue(order, signal);
     }
-  };
-  return {
-    bundles: signer.bundles,
-    get expiresAt() {
-      return signer.expiresAt;
-    },
-    describe: () => signer.describe(),
-    issue,
-  };
+  });
 }
+
+/**
+ * Whoever has our identity may do at SPIRE's server what we may. A ztunnel that is beside a control plane of the same name,
+ * as there is one in each cluster of a trust domain, could have it for the asking.
+ */
+function butOurs(signer: Signer, spire: Pick<PlaneSpire, "ownIds">): Signer {
+  return withIssue(signer, async (order, signal) => {
+    const identity = formatServiceAccountId(order.identity);
+    if (!spire.ownIds.has(identity)) return signer.issue(order, signal);
+    const told = `${identity} is this control plane's own at SPIRE's server, and is signed for nobody else`;
+    throw new MeshError("denied", told, { told });
+  });
+}
+
+const withIssue = (signer: Signer, issue: Signer["issue"]): Signer => ({
+  bundles: signer.bundles,
+  get expiresAt() {
+    return signer.expiresAt;
+  },
+  describe: () => signer.describe(),
+  issue,
+});
 
 function downstreamSigner({ host, config, noteProblems }: SigningContext, spire: PlaneSpire): DownstreamSigner {
   const { trustDomain } = config;

@@ -15,6 +15,7 @@ import { until } from "../kits/until.ts";
 import { entriesFor, REVIEWS, SpireLab, trustDomain, ZTUNNEL } from "./spire-lab.ts";
 
 const XDS = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
+const RATINGS = `spiffe://${trustDomain}/ns/bookshop/sa/ratings`;
 const OURS = ["k8s:ns:istio-system", "k8s:sa:istiod"];
 
 let lab: SpireLab;
@@ -102,6 +103,14 @@ test("with an authority that SPIRE gives us we sign, also while SPIRE is away", 
   assert.equal((await lab.ask()).spiffeId, REVIEWS);
   await lab.spire.resume();
   await until(() => lab.problems() === "");
+});
+
+test("what we are to SPIRE's server nobody can be by asking us, whoever signs", async () => {
+  await lab.startSpire();
+  lab.spire.entries.put(...entriesFor(REVIEWS), ...entriesFor(RATINGS));
+  await overTcp("spire-downstream", { downstream: true, spiffeId: REVIEWS });
+  assert.equal((await lab.ask(RATINGS)).spiffeId, RATINGS);
+  await assert.rejects(lab.ask(), { code: "denied", message: /this control plane's own at SPIRE's server/ });
 });
 
 test("an authority that SPIRE gives us under another root is replaced when that root goes, and nothing is signed between", async () => {
