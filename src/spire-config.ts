@@ -42,6 +42,8 @@ export const SPIRE_SETTINGS = {
 
 const HOST_AND_PORT = /^(?:([a-z0-9.-]+)|\[([0-9a-f:.]+)\]):([1-9][0-9]{0,4})$/i;
 const SOCKET = /^(?:unix:(?:\/\/)?)?(\/[^\0]+)$/;
+/** What the system takes; a longer path is cut off without a word, and leads elsewhere then. */
+const SOCKET_PATH_BYTES_MAX = 107;
 const CLUSTER = /^[\w.-]{1,253}$/;
 
 /** @throws UsageError naming the flag or variable, its value and what would be right. */
@@ -81,7 +83,7 @@ const modeOf = (value: Given): IdentityMode =>
 
 function addressOf(value: Given): SpireAddress {
   const [, path] = SOCKET.exec(value.text) ?? [];
-  if (path !== undefined) return { kind: "socket", path };
+  if (path !== undefined) return { kind: "socket", path: shortEnough(value, path) };
   const [, name, ipv6, port] = HOST_AND_PORT.exec(value.text) ?? [];
   const host = name ?? ipv6;
   if (host === undefined || Number(port) > 65_535)
@@ -92,7 +94,14 @@ function addressOf(value: Given): SpireAddress {
 /** The path of a socket, with or without `unix:`. @throws UsageError */
 export function socketOf(value: Given): string {
   const [, path] = SOCKET.exec(value.text) ?? [];
-  return path ?? refuse(value, "give the path of a socket, as unix:///run/spire/agent-sockets/spire-agent.sock");
+  if (path !== undefined) return shortEnough(value, path);
+  return refuse(value, "give the path of a socket, as unix:///run/spire/agent-sockets/spire-agent.sock");
+}
+
+function shortEnough(value: Given, path: string): string {
+  const bytes = Buffer.byteLength(path);
+  if (bytes <= SOCKET_PATH_BYTES_MAX) return path;
+  return refuse(value, `the path of a socket has at most ${SOCKET_PATH_BYTES_MAX} bytes, and this one has ${bytes}`);
 }
 
 const clusterOf = (value: Given): string =>

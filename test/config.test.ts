@@ -273,6 +273,8 @@ test("a way to sign that lacks what it needs is refused, and the error says what
     [{ identity: "spire", ...server }, /over TCP needs an identity of ours: name the agent with --spire-agent/],
     [{ identity: "spire-downstream", "spire-server": "unix:/s" }, /needs the server's TCP port/],
     [{ "spire-server": "spire:70000" }, /--spire-server.*give host and port/],
+    [{ "spire-server": `unix:///${"é".repeat(54)}` }, /--spire-server .*at most 107 bytes, and this one has 109/],
+    [{ "spire-agent": `/${"s".repeat(107)}` }, /--spire-agent .*at most 107 bytes, and this one has 108/],
     [{ "spire-agent": "agent.sock" }, /--spire-agent.*give the path of a socket/],
     [{ "spire-cluster": "a b" }, /--spire-cluster.*use letters/],
     [{ "spire-register": "on" }, /--spire-register makes entries at SPIRE's server: name it with --spire-server/],

@@ -20,6 +20,9 @@ const SHARED: readonly string[] = [
 ];
 /** In the state folder of a cluster. */
 const SPIRE_FOLDER = "spire";
+/** The longest name of a socket there, and what the system takes of a socket's path; it cuts off the rest without a word. */
+const LONGEST_SOCKET = "agent-0-admin-0.sock";
+const SOCKET_PATH_BYTES_MAX = 107;
 
 /** One control plane of the demo, and how the others reach it. */
 export interface DemoConfig {
@@ -49,6 +52,7 @@ function demoConfig(options: Options, cluster: DemoCluster, at: number): DemoCon
   const state = join(typeof options["state"] === "string" ? options["state"] : ".causeway", cluster);
   const ports = Object.entries(PORTS).map(([name, usual]) => [name, shifted(options[name], usual, at)] as const);
   const spireDir = options["identity"] === "spire" ? resolve(state, SPIRE_FOLDER) : undefined;
+  if (spireDir !== undefined) requireShort(spireDir);
   const own = {
     ...{ cluster, state, cacerts: join(state, "cacerts"), manifests: [`${cluster}=${join(EXAMPLES, cluster)}`] },
     // As guide 002: with SPIRE, each cluster is a trust domain of its own.
@@ -61,6 +65,17 @@ function demoConfig(options: Options, cluster: DemoCluster, at: number): DemoCon
   const { xds } = config.ports;
   const [relayPort, doorPort] = xds === 0 ? [0, 0] : [xds + RELAY_STEP, xds + DOOR_STEP];
   return { cluster, config: { ...config, manifests }, linksDir, relayPort, doorPort, spireDir };
+}
+
+/** @throws UsageError */
+function requireShort(spireDir: string): void {
+  const path = join(spireDir, LONGEST_SOCKET);
+  const bytes = Buffer.byteLength(path);
+  if (bytes > SOCKET_PATH_BYTES_MAX)
+    throw new UsageError(
+      `--state is too long for the sockets of the stand-in for SPIRE: ${path} has ${bytes} bytes, and the path of a ` +
+        `socket at most ${SOCKET_PATH_BYTES_MAX}; choose another folder with --state <dir>, as /tmp/demo`,
+    );
 }
 
 const DEFAULTS = { listenAddress: "127.0.0.1" };

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { CommandCall, Options } from "../command.ts";
+import { refuseServed } from "../commands/connection.ts";
 import { type RunningPlane, startPlane } from "../commands/running-plane.ts";
 import { systemClock, systemRandom } from "../system-host.ts";
 import { DemoAttestation } from "./attestation.ts";
@@ -36,6 +37,8 @@ export class DemoMesh {
 
   /** Resolves once each serves its own cluster; the links come up by themselves. @throws MeshError; nothing is left running. */
   async start(signal: AbortSignal): Promise<void> {
+    // Before anything is written there: the sockets of another demo's stand-ins would be taken from it.
+    for (const { config } of this.configs) await refuseServed(config.stateDir);
     try {
       await issueAuthorities({ clock: systemClock, random: systemRandom }, this.#rootDir, this.configs);
       this.#attestation = await DemoAttestation.start(this.configs);

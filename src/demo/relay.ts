@@ -1,5 +1,8 @@
 import { connect, createServer, type Server, type Socket } from "node:net";
-import { MeshError, messageOf } from "../errors.ts";
+import { listenError } from "../grpc/listen-error.ts";
+
+/** Its ports have no flag of their own. */
+const RELAY = "the relay, whose ports move with --xds-port,";
 
 /**
  * Stands for an east-west gateway. Its port 15012 passes bytes on to the control plane behind it and ends no TLS, so both
@@ -65,9 +68,7 @@ class Listener {
     const keep = (socket: Socket): Socket => this.#keep(socket);
     const server = createServer((client) => this.#accept(keep(client), keep));
     await new Promise<void>((resolve, reject) => {
-      server.once("error", (error) =>
-        reject(new MeshError("unavailable", `the relay cannot listen on ${address}:${port}: ${messageOf(error)}`)),
-      );
+      server.once("error", (error) => reject(listenError(RELAY, { address, port }, error)));
       server.listen({ host: address, port }, resolve);
     });
     this.#server = server;

@@ -35,7 +35,7 @@ const allowWith = (kind: InnerKind): string => `, which --trust-bundle-allow ${k
 
 async function proofOf(source: BundleSource, trust: Pick<Trust, "rootsOf">): Promise<HttpsOptions> {
   const { profile, rootsFile } = source;
-  if (profile.kind === "https_web") return rootsFile === undefined ? {} : { ca: await readFile(rootsFile, "utf8") };
+  if (profile.kind === "https_web") return rootsFile === undefined ? {} : { ca: await authoritiesIn(rootsFile) };
   const trustDomain = trustDomainOfId(profile.id);
   const first = rootsFile === undefined ? [] : await rootsIn(rootsFile, trustDomain);
   const roots = [...first, ...trust.rootsOf(trustDomain)];
@@ -50,6 +50,12 @@ async function proofOf(source: BundleSource, trust: Pick<Trust, "rootsOf">): Pro
 
 const noRoots = (trustDomain: string): string =>
   `its endpoint proves itself by trust domain ${trustDomain}, of which no root is known; give its first bundle as roots=file`;
+
+async function authoritiesIn(path: string): Promise<string> {
+  return readFile(path, "utf8").catch((thrown: unknown) => {
+    throw new MeshError("invalid", `roots=${path} cannot be read: ${messageOf(thrown)}`);
+  });
+}
 
 async function rootsIn(path: string, trustDomain: string): Promise<readonly Uint8Array[]> {
   try {

@@ -59,3 +59,14 @@ test("with SPIRE each cluster is a trust domain, and its stand-in has a folder i
     /--identity external is for one control plane/,
   );
 });
+
+test("a state folder with too long a path for the sockets of SPIRE is refused, by what the system takes", () => {
+  const ofLength = (bytes: number) => () =>
+    demoConfigs({ options: { state: `/${"l".repeat(bytes)}`, identity: "spire" } });
+  // What is longest is /…/vendor/spire/agent-0-admin-0.sock.
+  ofLength(107 - 1 - 34)();
+  assert.throws(
+    ofLength(107 - 34),
+    /vendor\/spire\/agent-0-admin-0\.sock has 108 bytes.* at most 107; .*--state <dir>/,
+  );
+});

@@ -102,6 +102,10 @@ test("an endpoint of https_web needs a name that the web's authorities vouch for
   await assert.rejects(get(url, { profile: web }), /unable to verify|self.signed|issuer/);
   await using folder = await folderOf({ "web.pem": authority.root });
   assert.equal(await get(url, { profile: web, rootsFile: folder.at("web.pem") }), "bundle");
+  await assert.rejects(
+    get(url, { profile: web, rootsFile: folder.at("gone.pem") }),
+    /roots=.*gone\.pem cannot be read: ENOENT/,
+  );
   const elsewhere = await serve(await authority.issue([ID]));
   await assert.rejects(get(elsewhere, { profile: web, rootsFile: folder.at("web.pem") }), /IP: 127\.0\.0\.1|altnames/i);
 });

@@ -77,12 +77,12 @@ export class FollowedFile implements AsyncDisposable {
     }
   }
 
-  /** Once, although it is tried again and again. */
+  /** Once, although it is tried again and again; as an error, which the demo shows, too: who edits it sits before that. */
   #complain(what: "read" | "written", why: string): void {
     if (why !== this.#complaint)
       this.#host.log
         .scope("spire")
-        .warn(`the stand-in's file cannot be ${what}; what it said before holds`, { path: this.#path, why });
+        .error(`the stand-in's file cannot be ${what}; what it said before holds`, { path: this.#path, why });
     this.#complaint = why;
   }
 

@@ -99,14 +99,15 @@ function authorityCheck({ authority, now, server }: SpireFacts): SpireCheck {
   const { notAfter, faults = [] } = authority ?? {};
   const words = faults.map(({ message }) => message).join(" ");
   const denied = server?.rights.get("downstream")?.denied;
-  const fix =
-    denied === undefined ? "see the server check, and the log of scope spire" : downstreamFix(server?.spiffeId);
+  const fix = denied === undefined ? AUTHORITY_FIX : downstreamFix(server?.spiffeId);
   if (notAfter === undefined || notAfter <= now || faults.some(({ severity }) => severity === "error"))
     return fail("authority", words || "SPIRE has given us no authority yet: nobody gets a certificate", fix);
   const evidence = `SPIRE's authority for us signs until ${timeOf(notAfter)}, in ${formatDuration(notAfter - now)}`;
   return faults.length > 0 ? warn("authority", `${evidence}. ${words}`, fix) : ok("authority", evidence);
 }
 
+const AUTHORITY_FIX =
+  "if the server and identity checks fail, mend those; else it is what is said above. SPIRE is asked again by itself";
 const downstreamFix = (spiffeId = "our identity"): string =>
   `give the entry of ${spiffeId} downstream: true (spire-server entry update -downstream)`;
 

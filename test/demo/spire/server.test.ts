@@ -266,7 +266,10 @@ test("the file of entries can be edited while the server runs, and what cannot b
   await list({ ...web, spiffeId: "spiffe://west.test/x" });
   await server.standIn.entries.look();
   assert.equal((await server.listed()).entries.length, 1);
-  assert.match(server.host.lines.join("\n"), /the stand-in's file cannot be read; .* why=invalid spiffe ID: /);
+  assert.match(
+    server.host.lines.join("\n"),
+    /error spire: the stand-in's file cannot be read; .* why=invalid spiffe ID: /,
+  );
   await list();
   // As nobody asks it to look now.
   await until(() => server.standIn.entries.all().length === 0);
