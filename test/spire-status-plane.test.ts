@@ -9,6 +9,7 @@ import type { SpireStatusView } from "../src/commands/spire-view.ts";
 import type { Options } from "../src/command.ts";
 import { loadConfig } from "../src/config.ts";
 import { k8sAgent } from "../src/demo/spire/agent-service.ts";
+import type { NewEntry } from "../src/demo/spire/entries.ts";
 import { SpireStandIn } from "../src/demo/spire/stand-in.ts";
 import { type Ran, run } from "./commands/served-mesh.ts";
 import { realHost } from "./kits/real-host.ts";
@@ -20,13 +21,16 @@ const admin = `spiffe://${trustDomain}/ns/istio-system/sa/istiod`;
 const OURS = ["k8s:ns:istio-system", "k8s:sa:istiod"];
 let spire: SpireStandIn;
 let plane: RunningPlane;
+/** Our own entry. */
+let us: NewEntry;
 
 /** The example's cluster, and SPIRE's stand-in, whose server knows us as an administrator, and no agent on one of two nodes. */
 before(async () => {
   const agent = k8sAgent(trustDomain, "east", "harbour-1", Number.MAX_SAFE_INTEGER);
   const shape = { host: realHost(), folder: join(folder, "spire"), trustDomain, agents: [agent] };
   spire = await SpireStandIn.start(shape);
-  spire.entries.put({ id: "us", spiffeId: admin, parentId: agent.id, selectors: OURS, admin: true });
+  us = { id: "us", spiffeId: admin, parentId: agent.id, selectors: OURS, admin: true };
+  spire.entries.put(us);
   const socket = await spire.agentSocket(OURS);
   const agentSocket = `unix:${socket.path}`;
   plane = await start({ identity: "spire", spireServer: `127.0.0.1:${spire.tcpPort}`, spireAgent: agentSocket });
@@ -85,6 +89,17 @@ test("before SPIRE signs, spire status says who would be refused then, and belie
   } finally {
     await before.close();
   }
+});
+
+test("once our entry is no administrator's spire status names it, with what it lacks", async () => {
+  spire.entries.put({ ...us, admin: false });
+  const isDenied = () => [...plane.plane.spire()!.server!.rights.values()].some(({ denied }) => denied !== undefined);
+  await until(isDenied);
+  const { out } = await status();
+  assert.match(out, /^fail +may sign .*\n +fix +at SPIRE's server .*: give the entry of spiffe:.*istiod admin: true/m);
+  spire.entries.put(us);
+  await until(() => [...plane.plane.spire()!.server!.rights.values()].every(({ denied }) => denied === undefined));
+  assert.equal((await states())["may sign"], "ok");
 });
 
 test("once the server is away spire status says so, and that the rest is as it was last known", async () => {

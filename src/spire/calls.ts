@@ -31,12 +31,13 @@ export interface ServerStatus {
   readonly spiffeId: string | undefined;
   readonly inFlight: number;
   readonly waiting: number;
-  /** Of the last answered call that needs it; a right that nothing was asked for yet is absent. */
-  readonly rights: ReadonlyMap<Role, RightStatus>;
+  /** By method, of its last call that was answered. */
+  readonly rights: ReadonlyMap<string, RightStatus>;
 }
 
-/** Whether our entry lets us do something. */
+/** Whether our entry lets us call a method. */
 export interface RightStatus {
+  readonly role: Role;
   readonly at: EpochMs;
   /** Why not; undefined if it does. */
   readonly denied: string | undefined;
@@ -57,7 +58,7 @@ export class Calls {
   #error: string | undefined;
   #answeredAt: EpochMs | undefined;
   #spiffeId: string | undefined;
-  readonly #rights = new Map<Role, RightStatus>();
+  readonly #rights = new Map<string, RightStatus>();
   #closed = false;
 
   constructor(host: Host, target: ServerTarget) {
@@ -135,13 +136,13 @@ export class Calls {
     try {
       const answer = decode(await this.#answer(method, request));
       this.#note(undefined);
-      this.#noteRight(method.role, undefined);
+      this.#noteRight(method, undefined);
       return answer;
     } catch (thrown) {
       const failure = MeshError.from(thrown, "unavailable");
       result = failure.code;
       this.#note(failure);
-      if (failure.code === "denied") this.#noteRight(method.role, failure.message);
+      if (failure.code === "denied") this.#noteRight(method, failure.message);
       throw failure;
     } finally {
       this.#ended.add(1, { method: method.name, result });
@@ -191,8 +192,8 @@ export class Calls {
     });
   }
 
-  #noteRight(role: Role, denied: string | undefined): void {
-    this.#rights.set(role, { at: this.#host.clock.now(), denied });
+  #noteRight({ name, role }: ServerMethod, denied: string | undefined): void {
+    this.#rights.set(name, { role, at: this.#host.clock.now(), denied });
   }
 
   /** Says when the server goes and comes, not each call that failed of it. */

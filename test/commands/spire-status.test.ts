@@ -119,6 +119,6 @@ test("what an agent or a server says cannot move the cursor", async () => {
 test("a control plane that asks nothing of SPIRE says so", async () => {
   admin = await serve(viewedMesh([]));
   const { code, out } = await run(spireCommands, "status", "--admin", `http://127.0.0.1:${admin.adminPort}`);
-  assert.equal(out, "ok       mode  mesh: our own authority signs for workloads; SPIRE is asked for nothing\n");
+  assert.equal(out, "ok       mode  mesh: our own authority signs for workloads, and not SPIRE\n");
   assert.equal(code, 0);
 });

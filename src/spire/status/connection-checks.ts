@@ -2,12 +2,12 @@ import { formatDuration } from "../../duration.ts";
 import type { EpochMs } from "../../host.ts";
 import type { IdentityMode } from "../../spire-config.ts";
 import type { AgentStatus } from "../agent-api.ts";
-import { LINE, type ServerStatus } from "../calls.ts";
+import { LINE, type RightStatus, type ServerStatus } from "../calls.ts";
 import { countOf, fail, ok, type SpireCheck, unknown, warn } from "./check.ts";
 import type { SpireFacts } from "./facts.ts";
 
 const SIGNS: Readonly<Record<IdentityMode, string>> = {
-  mesh: "our own authority signs for workloads; SPIRE is asked for nothing",
+  mesh: "our own authority signs for workloads, and not SPIRE",
   spire: "SPIRE's server signs for workloads, request by request, where a registration entry holds",
   "spire-downstream": "a key of ours that SPIRE vouches for signs for workloads",
   external: "nobody here signs for workloads: SPIRE's agents hand identities out",
@@ -33,8 +33,8 @@ export function connectionChecks(facts: SpireFacts): readonly SpireCheck[] {
 function serverCheck(status: ServerStatus, now: EpochMs, mode: IdentityMode): SpireCheck {
   const { server, connected, error = "", answeredAt, inFlight, waiting } = status;
   const calls = `${countOf(inFlight, "call")} in flight, ${waiting} waiting`;
-  if (connected === undefined && inFlight === 0)
-    return unknown("server", `${server} has not been asked yet`, "ask again in some seconds");
+  if (connected === undefined)
+    return unknown("server", `${server} has not answered yet; ${calls}`, "ask again in a minute");
   const silentMs = answeredAt === undefined ? undefined : now - answeredAt;
   const since = silentMs === undefined ? "never since our start" : `last ${formatDuration(silentMs)} ago`;
   if (connected === false) return fail("server", `${error}; it answered ${since}; ${calls}`, WHAT_STANDS);
@@ -78,19 +78,24 @@ const RENEW_OWN =
   "see why SPIRE's agent has not renewed it at half of its life: its log, and whether it reaches its server";
 
 function adminCheck({ rights, spiffeId, server }: ServerStatus, now: EpochMs): SpireCheck {
-  const right = rights.get("admin");
+  const known = [...rights].filter(([, { role }]) => role === "admin").sort(([, a], [, b]) => b.at - a.at);
+  const [last] = known;
+  if (last === undefined)
+    return unknown("may sign", "the server has answered nothing yet that needs an administrator", COUNT_SOON);
+  const fix = spiffeId === undefined ? POLICY : adminFix(spiffeId, server);
+  const ago = ({ at }: RightStatus): string => `${formatDuration(now - at)} ago`;
+  if (last[1].denied !== undefined) return fail("may sign", `${last[1].denied} (${ago(last[1])})`, fix);
   const who = spiffeId === undefined ? "over its socket we are SPIRE's operator" : `${spiffeId} is an administrator`;
-  if (right === undefined)
-    return unknown(
-      "may sign",
-      "the server has answered nothing yet that needs an administrator",
-      "ask again in a minute",
-    );
-  const since = `${formatDuration(now - right.at)} ago`;
-  if (right.denied === undefined) return ok("may sign", `${who}: it let us ask for entries and certificates ${since}`);
-  return fail("may sign", `${right.denied} (${since})`, spiffeId === undefined ? POLICY : adminFix(spiffeId, server));
+  const may = known.filter(([, { denied }]) => denied === undefined).map(([name]) => name);
+  const evidence = `${who}: it let us call ${may.join(", ")}, last ${ago(last[1])}`;
+  // What is narrowed is refused again when it is called again; a right that is back shows then, too.
+  const refused = known.find(([, { denied }]) => denied !== undefined);
+  return refused === undefined
+    ? ok("may sign", evidence)
+    : warn("may sign", `${evidence}; before that it refused ${refused[0]}, ${ago(refused[1])}`, fix);
 }
 
+const COUNT_SOON = "ask again in a minute";
 const POLICY = "let callers of the server's socket do what they do by default: look at its auth_opa_policy_engine";
 const adminFix = (spiffeId: string, server: string): string =>
   `at ${server}: give the entry of ${spiffeId} admin: true (spire-server entry update -admin), or name it in admin_ids`;
@@ -98,8 +103,8 @@ const adminFix = (spiffeId: string, server: string): string =>
 function authorityCheck({ authority, now, server }: SpireFacts): SpireCheck {
   const { notAfter, faults = [] } = authority ?? {};
   const words = faults.map(({ message }) => message).join(" ");
-  const denied = server?.rights.get("downstream")?.denied;
-  const fix = denied === undefined ? AUTHORITY_FIX : downstreamFix(server?.spiffeId);
+  const denied = [...(server?.rights.values() ?? [])].some(({ role, denied: why }) => role === "downstream" && why);
+  const fix = denied ? downstreamFix(server?.spiffeId) : AUTHORITY_FIX;
   if (notAfter === undefined || notAfter <= now || faults.some(({ severity }) => severity === "error"))
     return fail("authority", words || "SPIRE has given us no authority yet: nobody gets a certificate", fix);
   const evidence = `SPIRE's authority for us signs until ${timeOf(notAfter)}, in ${formatDuration(notAfter - now)}`;

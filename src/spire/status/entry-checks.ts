@@ -35,15 +35,14 @@ const BARE_FIX =
 function coverageCheck({ at, entries, identities, uncovered, pods, shown, trouble }: Census, now: EpochMs): SpireCheck {
   if (at === undefined) return unknown("entries", trouble ?? NOT_COUNTED, COUNT_FIX);
   const held = `they hold for ${identities - uncovered} of ${identities} identities on nodes, of ${countOf(pods, "pod")}`;
-  const counted = `${entries} in all, counted ${formatDuration(now - at)} ago; ${held}`;
+  const since = trouble === undefined ? "" : `; now they cannot be counted: ${trouble}`;
+  const counted = `${entries} in all, counted ${formatDuration(now - at)} ago; ${held}${since}`;
   const [first] = shown;
   if (first !== undefined) {
     const names = inFew(shown.map(({ spiffeId, node }) => `${spiffeId} on ${node}`));
     return fail("entries", `${counted}; without: ${names}`, first.why);
   }
-  return trouble === undefined
-    ? ok("entries", counted)
-    : warn("entries", `${counted}; now they cannot be: ${trouble}`, COUNT_FIX);
+  return trouble === undefined ? ok("entries", counted) : warn("entries", counted, "see the server check");
 }
 
 function templatesCheck({ register, spiffeIds, uncovered }: RegistrationFacts, census: Census | undefined): SpireCheck {

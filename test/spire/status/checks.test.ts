@@ -68,7 +68,7 @@ test("a server that is away fails, with its error, since when, and what still st
     /good until they end/,
   );
   const never = server({ connected: undefined, answeredAt: undefined, inFlight: 0 });
-  assertCheck("server", { server: never }, "unknown", /not been asked yet/);
+  assertCheck("server", { server: never }, "unknown", /has not answered yet/);
 });
 
 test("a server with whom calls hang, or wait in line, is a warning", () => {
@@ -88,11 +88,21 @@ test("an agent that is away fails with what it said last; our SVID is held to it
 });
 
 test("who is no administrator learns which entry lacks what; over the socket which policy to look at", () => {
-  const rights = new Map([["admin", { at: NOW - 5_000, denied: "our identity is no admin" }]] as const);
+  const rights = new Map([
+    ["ListAgents", { role: "admin", at: NOW - 5_000, denied: "our identity is no admin" }],
+  ] as const);
   assertCheck("may sign", { server: server({ rights }) }, "fail", /no admin \(5s ago\)/, /istiod admin: true/);
   const socket = server({ rights, spiffeId: undefined });
   assertCheck("may sign", { server: socket, agent: undefined, own: undefined }, "fail", /auth_opa_policy_engine/);
   assertCheck("may sign", { server: server({ rights: new Map() }) }, "unknown");
+  const minting = { role: "admin", at: NOW - 60_000, denied: "no" } as const;
+  const narrowed = new Map([...server().rights, ["MintX509SVID", minting] as const]);
+  assertCheck(
+    "may sign",
+    { server: server({ rights: narrowed }) },
+    "warn",
+    /call ListEntries, last 40s ago; .*MintX509SVID, 1m/,
+  );
 });
 
 test("an authority that SPIRE has not given, or not renewed, is said with why", () => {
@@ -106,7 +116,7 @@ test("an authority that SPIRE has not given, or not renewed, is said with why", 
   const late = { severity: "warning", message: "It could not be renewed." };
   const authority = { notAfter: NOW + 3_600_000, faults: [late] };
   assertCheck("authority", { mode, authority }, "warn", /until 2026-11-21T07:00:00Z, in 1h. It could not be renewed/);
-  const rights = new Map([["downstream", { at: NOW, denied: "no" }]] as const);
+  const rights = new Map([["NewDownstreamX509CA", { role: "downstream", at: NOW, denied: "no" }]] as const);
   const denied = { mode, authority: { notAfter: undefined, faults: [] }, server: server({ rights }) };
   assertCheck("authority", denied, "fail", /sa\/istiod downstream: true/);
   assertCheck("authority", { mode, authority: { notAfter: NOW + 3_600_000, faults: [] } }, "ok");

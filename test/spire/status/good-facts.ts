@@ -13,7 +13,7 @@ const ADMIN = "spiffe://east.test/ns/istio-system/sa/istiod";
 export const server = (more: Partial<ServerStatus> = {}): ServerStatus => ({
   ...{ server: "SPIRE's server at 10.9.0.1:8081", connected: true, error: undefined, answeredAt: NOW - 3_000 },
   ...{ spiffeId: ADMIN, inFlight: 2, waiting: 0 },
-  rights: new Map([["admin", { at: NOW - 40_000, denied: undefined }]]),
+  rights: new Map([["ListEntries", { role: "admin", at: NOW - 40_000, denied: undefined }]]),
   ...more,
 });
 
