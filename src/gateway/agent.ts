@@ -25,8 +25,8 @@ import type { Svid } from "./svid.ts";
 
 export type AgentHost = Host & { readonly metrics: PrometheusMetrics };
 
-export const BOOTSTRAP_FILE = "bootstrap.json";
-export const SECRETS_SOCKET = "secrets.sock";
+const BOOTSTRAP_FILE = "bootstrap.json";
+const SECRETS_SOCKET = "secrets.sock";
 /** How often it is looked whether we are ready, so that the log tells when that changes. */
 const LOOK_MS = 5_000;
 /** Until then a certificate and Envoy are on their way, and that is nothing to warn of. */

@@ -75,10 +75,10 @@ export interface WantedObjects {
 }
 
 /** How objects of ours say that they are ours, in `metadata.managedFields`. */
-export const FIELD_MANAGER = "causeway";
+const FIELD_MANAGER = "causeway";
 
 /** Where it is, or is to be. */
-export const wantedPath = ({ type, namespace, name }: WantedObject, version: string): string =>
+const wantedPath = ({ type, namespace, name }: WantedObject, version: string): string =>
   pathOf(type, version, type.namespaced ? namespace : undefined, name);
 
 /** The request that makes it so: a deletion, or server-side apply: what is not in it, and was ours, goes; what is others' stays. */

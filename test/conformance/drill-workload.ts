@@ -1,10 +1,7 @@
-import "reflect-metadata";
-import { webcrypto } from "node:crypto";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { checkServerIdentity, connect, createServer, type Server, type TLSSocket } from "node:tls";
 import * as grpc from "@grpc/grpc-js";
-import * as x509 from "@peculiar/x509";
 import Long from "long";
 import { istio } from "../../proto/gen/mesh.js";
 import { nodeOf } from "../../src/commands/watch.ts";
@@ -12,12 +9,11 @@ import { DeltaClient } from "../../src/xds/delta-client.ts";
 import { AUTHORIZATION_TYPE } from "../../src/xds/resource.ts";
 import { encodeDeltaRequest } from "../../src/xds/wire.ts";
 import { CREATE_CERTIFICATE } from "../../src/ca/service.ts";
+import { makeCsr } from "../kits/csr.ts";
 import type { Causeway } from "./causeway-process.ts";
 
-x509.cryptoProvider.set(globalThis.crypto);
 const { IstioCertificateRequest, IstioCertificateResponse } = istio.v1.auth;
 const DISCOVERY = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
-const P256 = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 /** Nobody on this machine is that slow: what takes longer counts as refused. */
 const ANSWER_MS = 10_000;
 const same = (bytes: Buffer): Buffer => bytes;
@@ -102,14 +98,8 @@ export class DrillWorkload {
   async renew(): Promise<void> {
     const { token, cluster, mounted } = this.#options;
     const atMs = performance.now();
-    const keys = await webcrypto.subtle.generateKey(P256, true, ["sign", "verify"]);
-    const names = new x509.SubjectAlternativeNameExtension([{ type: "url", value: this.spiffeId }]);
-    const csr = await x509.Pkcs10CertificateRequestGenerator.create({
-      keys,
-      signingAlgorithm: P256,
-      extensions: [names],
-    });
-    const request = { csr: csr.toString("pem"), validityDuration: Long.fromNumber(TTL_SECONDS) };
+    const { pem: csr, key } = await makeCsr({ uris: [this.spiffeId] });
+    const request = { csr, validityDuration: Long.fromNumber(TTL_SECONDS) };
     const client = clientOf(this.#plane, this.#material?.roots ?? mounted);
     const metadata = new grpc.Metadata();
     metadata.set("authorization", `Bearer ${token}`);
@@ -122,7 +112,6 @@ export class DrillWorkload {
         ),
       );
       const { certChain } = IstioCertificateResponse.decode(answer);
-      const key = x509.PemConverter.encode(await webcrypto.subtle.exportKey("pkcs8", keys.privateKey), "PRIVATE KEY");
       this.#hold({ key, chain: certChain.slice(0, -1), roots: certChain.at(-1)!, atMs });
     } finally {
       client.close();

@@ -16,7 +16,7 @@ import { AdsStandIn, type StandInPorts } from "./ads-stand-in.ts";
 import { Causeway, endWithUs, eventually, PROGRAM } from "./causeway-process.ts";
 
 /** Ports that nobody has: Envoy is told which to take. */
-export async function freePorts(count: number): Promise<readonly number[]> {
+async function freePorts(count: number): Promise<readonly number[]> {
   const servers = await Promise.all(Array.from({ length: count }, () => listening()));
   const ports = servers.map(portOf);
   for (const server of servers) server.close();

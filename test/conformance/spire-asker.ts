@@ -1,13 +1,10 @@
-import "reflect-metadata";
-import { webcrypto, X509Certificate } from "node:crypto";
+import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
-import * as x509 from "@peculiar/x509";
 import { certify } from "../../src/ca/client.ts";
 import { MeshError } from "../../src/errors.ts";
+import { makeCsr } from "../kits/csr.ts";
 import type { Causeway } from "./causeway-process.ts";
 
-x509.cryptoProvider.set(globalThis.crypto);
-const P256 = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 const ANSWER_MS = 45_000;
 
 /** What the certificate service gave. */
@@ -40,25 +37,16 @@ export class SpireAsker {
   async ask(spiffeId: string, names: readonly string[] = [spiffeId]): Promise<Issued> {
     const { plane, token, cluster } = this.#options;
     const { xds: address, rootCertificate } = plane().connection!;
-    const keys = await webcrypto.subtle.generateKey(P256, true, ["sign", "verify"]);
-    const san = new x509.SubjectAlternativeNameExtension(names.map((value) => ({ type: "url" as const, value })));
-    const request = await x509.Pkcs10CertificateRequestGenerator.create({
-      keys,
-      signingAlgorithm: P256,
-      extensions: names.length === 0 ? [] : [san],
-    });
-    const publicKey = Buffer.from(await webcrypto.subtle.exportKey("spki", keys.publicKey));
-    const pkcs8 = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", keys.privateKey));
+    const { pem: csr, key, publicKey } = await makeCsr({ uris: names });
     const elements = await certify(
       {
         ...{ address, token, clusterId: cluster, impersonate: spiffeId, ttlSeconds: 3_600 },
         roots: readFileSync(rootCertificate, "utf8"),
         signal: AbortSignal.timeout(ANSWER_MS),
       },
-      { csr: request.toString("pem"), publicKey },
+      { csr, publicKey },
     );
     const chain = elements.slice(0, -1).map((pem) => new X509Certificate(pem));
-    const key = `-----BEGIN PRIVATE KEY-----\n${pkcs8.toString("base64")}\n-----END PRIVATE KEY-----\n`;
     return { spiffeId: uriOf(chain[0]!), chain, roots: elements.at(-1)!, key };
   }
 
@@ -83,20 +71,20 @@ export const uriOf = ({ subjectAltName = "" }: X509Certificate): string =>
 
 /** Each PEM block, as SHA-256 of its DER. */
 export const fingerprintsIn = (pem: string): readonly string[] =>
-  pem
-    .split(/(?=-----BEGIN)/)
-    .filter((block) => block.includes("BEGIN CERTIFICATE"))
-    .map((block) => new X509Certificate(block).fingerprint256);
+  certificatesIn(pem).map(({ fingerprint256 }) => fingerprint256);
 
 /** If each is issued by the next, and the last by one of the roots. */
 export function leadsTo(chain: readonly X509Certificate[], roots: string): boolean {
-  const anchors = roots
-    .split(/(?=-----BEGIN)/)
-    .filter((block) => block.includes("BEGIN CERTIFICATE"))
-    .map((block) => new X509Certificate(block));
+  const anchors = certificatesIn(roots);
   return chain.every((certificate, at) =>
     (at + 1 < chain.length ? [chain[at + 1]!] : anchors).some(
       (issuer) => issuer.ca && certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey),
     ),
   );
 }
+
+const certificatesIn = (pem: string): readonly X509Certificate[] =>
+  pem
+    .split(/(?=-----BEGIN)/)
+    .filter((block) => block.includes("BEGIN CERTIFICATE"))
+    .map((block) => new X509Certificate(block));

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
 import { eventually } from "./causeway-process.ts";
@@ -82,7 +81,6 @@ interface Trusted {
 
 async function attested(lab: PeeringLab, name: string): Promise<AttestedSite> {
   const folder = join(lab.folder, `spire-${name}`);
-  mkdirSync(folder);
   const trustDomain = `${name}.example`;
   const spire = await StandInSite.start({ folder, trustDomain, cluster: name, node: NODE });
   const flags = ["--identity", "spire", "--spire-server", spire.serverSocket];

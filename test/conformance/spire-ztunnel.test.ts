@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { type Context, suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
 import { eventually } from "./causeway-process.ts";
@@ -84,7 +83,6 @@ suite("unmodified ztunnels with identities from SPIRE", () => {
 /** SPIRE itself, if its programs are there. */
 async function siteIn(kube: KubeLab): Promise<SpireSite> {
   const folder = join(kube.folder, "spire");
-  mkdirSync(folder);
   const binaries = spireBinaries(process.env);
   if (typeof binaries === "object")
     return StandInSite.start({ folder, trustDomain: TRUST_DOMAIN, cluster: "east", node: "node-1" });

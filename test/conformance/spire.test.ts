@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
 import { CONFIG_MAPS, NAMESPACES, PODS, SERVICE_ACCOUNTS } from "../../src/kube/resource-types.ts";
@@ -68,7 +68,6 @@ function spireSuite(which: string, open: (folder: string, cluster: KubeCluster) 
       lab = await KubeLab.open(this);
       cluster = await lab.cluster("east");
       const folder = join(lab.folder, "spire");
-      mkdirSync(folder);
       spire = lab.with(await open(folder, cluster));
       await populate(cluster);
       adminEntry = await spire.addEntry(ADMIN);

@@ -1,3 +1,4 @@
+import { k8sAgent } from "../../src/demo/spire/agent-service.ts";
 import { MeshError } from "../../src/errors.ts";
 import type {
   DownstreamCa,
@@ -33,9 +34,7 @@ export class FakeSpireServer implements SpireServer {
 
   /** An agent of the attestor k8s_psat on `node`. */
   addAgent(node: string, cluster = "east-spire", more: Partial<SpireAgent> = {}): void {
-    const id = `spiffe://${this.trustDomain}/spire/agent/k8s_psat/${cluster}/uid-of-${node}`;
-    const selectors = [`k8s_psat:cluster:${cluster}`, `k8s_psat:agent_node_name:${node}`];
-    this.agentList.push({ id, attestationType: "k8s_psat", selectors, banned: false, expiresAt: 1e15, ...more });
+    this.agentList.push({ ...k8sAgent(this.trustDomain, cluster, node, 1e15), ...more });
   }
 
   /** As if somebody else had made it. */

@@ -5,15 +5,13 @@ import { spire } from "../../proto/gen/mesh.js";
 import { followDelegated, followWorkloadApi, followWorkloadBundles } from "../../src/spire/agent-api.ts";
 import type { AgentEvents, AgentSvid, AgentSvids } from "../../src/spire/spire.ts";
 import { folderOf } from "../kits/folder.ts";
+import { PATH } from "../kits/spire-methods.ts";
 import { TestHost } from "../kits/test-host.ts";
 import { derOf, TestAuthority } from "../kits/tls.ts";
 import { until } from "../kits/until.ts";
 import { forEver, Refusal, SmallSpire, svidOf, type Talk, unlinkSocket } from "./small-spire.ts";
 
-const FETCH_SVIDS = "/SpiffeWorkloadAPI/FetchX509SVID";
-const FETCH_BUNDLES = "/SpiffeWorkloadAPI/FetchX509Bundles";
-const SVIDS = "/spire.api.agent.delegatedidentity.v1.DelegatedIdentity/SubscribeToX509SVIDs";
-const BUNDLES = "/spire.api.agent.delegatedidentity.v1.DelegatedIdentity/SubscribeToX509Bundles";
+const { workload: FETCH_SVIDS, workloadBundles: FETCH_BUNDLES, delegated: SVIDS, delegatedBundles: BUNDLES } = PATH;
 
 const ISTIOD = "spiffe://example.org/ns/istio-system/sa/istiod";
 const CART = "spiffe://example.org/ns/shop/sa/cart";

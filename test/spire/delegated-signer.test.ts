@@ -13,7 +13,7 @@ import { DelegatedSigner } from "../../src/spire/delegated-signer.ts";
 import { signerKit } from "../kits/signer.ts";
 import { TestHost } from "../kits/test-host.ts";
 import { derOf, TestAuthority } from "../kits/tls.ts";
-import { FakeSpireServer, type LeafShape } from "./fake-server.ts";
+import { type LeafShape, SigningSpireServer } from "./signing-server.ts";
 import { agentOn, bearerOf, CART, east, entryFor, podNamed, trustDomain } from "./lab.ts";
 
 const staying = new AbortController().signal;
@@ -35,7 +35,7 @@ before(async () => {
 
 function lab() {
   const host = new TestHost();
-  const server = new FakeSpireServer(() => host.clock.now(), [issuing]);
+  const server = new SigningSpireServer(() => host.clock.now(), [issuing]);
   server.held = [entryFor()];
   server.nodes = [agentOn("n1")];
   let roots: readonly Uint8Array[] = [derOf(root.root)];

@@ -9,20 +9,14 @@ import { GrpcSpireServer } from "../../src/spire/server-api.ts";
 import type { AgentSvids, SpireEntry } from "../../src/spire/spire.ts";
 import { folderOf } from "../kits/folder.ts";
 import { realHost } from "../kits/real-host.ts";
+import { PATH } from "../kits/spire-methods.ts";
 import { TestHost } from "../kits/test-host.ts";
 import { derOf, TestAuthority } from "../kits/tls.ts";
 import { until } from "../kits/until.ts";
 import { type Answer, Refusal, SmallSpire, svidOf, unlinkSocket } from "./small-spire.ts";
 
-const MINT = "/spire.api.server.svid.v1.SVID/MintX509SVID";
-const DOWNSTREAM = "/spire.api.server.svid.v1.SVID/NewDownstreamX509CA";
-const BUNDLE = "/spire.api.server.bundle.v1.Bundle/GetBundle";
-const FEDERATED = "/spire.api.server.bundle.v1.Bundle/ListFederatedBundles";
-const ENTRIES = "/spire.api.server.entry.v1.Entry/ListEntries";
-const CREATE = "/spire.api.server.entry.v1.Entry/BatchCreateEntry";
-const UPDATE = "/spire.api.server.entry.v1.Entry/BatchUpdateEntry";
-const DELETE = "/spire.api.server.entry.v1.Entry/BatchDeleteEntry";
-const AGENTS = "/spire.api.server.agent.v1.Agent/ListAgents";
+const { mint: MINT, downstream: DOWNSTREAM, bundle: BUNDLE, federated: FEDERATED, agents: AGENTS } = PATH;
+const { list: ENTRIES, create: CREATE, update: UPDATE, delete: DELETE } = PATH;
 
 const never = new AbortController().signal;
 setMaxListeners(0, never);

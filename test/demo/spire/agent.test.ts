@@ -6,8 +6,8 @@ import { k8sAgent } from "../../../src/demo/spire/agent-service.ts";
 import { SpireStandIn, type SpireStandInOptions } from "../../../src/demo/spire/stand-in.ts";
 import { folderOf } from "../../kits/folder.ts";
 import { realHost } from "../../kits/real-host.ts";
+import { PATH } from "../../kits/spire-methods.ts";
 import { failure, type Messages, RawClient } from "./raw-client.ts";
-import { PATH } from "./requests.ts";
 
 const TD = "east.test";
 const id = (path: string): string => `spiffe://${TD}${path}`;

@@ -8,11 +8,12 @@ import { EXTENSION, readCertificate } from "../../../src/ca/certificate-fields.t
 import { toPem } from "../../../src/ca/pem.ts";
 import { k8sAgent } from "../../../src/demo/spire/agent-service.ts";
 import { SpireStandIn, type SpireStandInOptions } from "../../../src/demo/spire/stand-in.ts";
+import { makeCsr } from "../../kits/csr.ts";
 import { folderOf } from "../../kits/folder.ts";
 import { realHost } from "../../kits/real-host.ts";
+import { mintRequest, PATH } from "../../kits/spire-methods.ts";
 import { until } from "../../kits/until.ts";
 import { failure, RawClient } from "./raw-client.ts";
-import { mintRequest, newRequest, PATH } from "./requests.ts";
 
 const TD = "east.test";
 const WEB = `spiffe://${TD}/ns/shop/sa/web`;
@@ -35,13 +36,13 @@ async function started(over: Partial<SpireStandInOptions> = {}) {
     async over(spiffeId?: string): Promise<RawClient> {
       const address = `127.0.0.1:${standIn.tcpPort}`;
       if (spiffeId === undefined) return new RawClient(address, { roots: roots() });
-      const { csr, key } = await newRequest({ uris: [spiffeId] });
+      const { der: csr, key } = await makeCsr({ uris: [spiffeId] });
       const { svid } = spire.MintX509SvidResponse.decode(await client.call(PATH.mint, mintRequest(csr)));
       const chain = svid!.certChain!.map((der) => toPem("CERTIFICATE", der)).join("");
       return new RawClient(address, { roots: roots(), chain, key });
     },
     async minted(uri = WEB, ttl = 0, dns: readonly string[] = []) {
-      const { csr } = await newRequest({ uris: [uri], dns });
+      const { der: csr } = await makeCsr({ uris: [uri], dns });
       return spire.MintX509SvidResponse.decode(await client.call(PATH.mint, mintRequest(csr, ttl))).svid!;
     },
     async listed(request: spire.IListEntriesRequest = {}) {
@@ -117,7 +118,7 @@ const REFUSED: readonly (readonly [readonly string[], string])[] = [
 test("a request is minted only for one workload of the server's own trust domain", async () => {
   await using server = await started();
   for (const [uris, why] of REFUSED) {
-    const { csr } = await newRequest({ uris });
+    const { der: csr } = await makeCsr({ uris });
     const said = await failure(server.client.call(PATH.mint, mintRequest(csr)));
     assert.ok(said.startsWith("INVALID_ARGUMENT: ") && said.includes(why), `${uris.join()}: ${said}`);
   }
@@ -125,7 +126,7 @@ test("a request is minted only for one workload of the server's own trust domain
 
 test("a request that was tampered with, or is none, is not minted", async () => {
   await using server = await started();
-  const { csr } = await newRequest({ uris: [WEB] });
+  const { der: csr } = await makeCsr({ uris: [WEB] });
   const ask = (bytes: Buffer): Promise<string> => failure(server.client.call(PATH.mint, mintRequest(bytes)));
   assert.equal(await ask(NOTHING), "INVALID_ARGUMENT: missing CSR");
   assert.match(await ask(Buffer.from("abc")), /^INVALID_ARGUMENT: malformed CSR: /);
@@ -340,7 +341,7 @@ test("an authority of another's making is below the server's, and ends with it",
   const spiffeId = `spiffe://${TD}/plane`;
   server.standIn.entries.put({ spiffeId, parentId: AGENT, selectors: ["k8s:sa:istiod"], downstream: true });
   using client = await server.over(spiffeId);
-  const { csr } = await newRequest({ uris: [] });
+  const { der: csr } = await makeCsr({ uris: [] });
   const bytes = spire.NewDownstreamX509CaRequest.encode({ csr, preferredTtl: 2_000_000_000 }).finish();
   const answer = spire.NewDownstreamX509CaResponse.decode(await client.call(PATH.downstream, bytes));
   const chain = [...answer.caCertChain, ...answer.x509Authorities].map((der) => new X509Certificate(der));
@@ -406,7 +407,7 @@ test("another trust domain's server vouches for its own identities, and for none
   await server.standIn.settled();
   const asked = async (leaf?: "other-trust-domain"): Promise<string> => {
     west.standIn.faults = leaf === undefined ? {} : { leaf };
-    const { csr, key } = await newRequest({ uris: ["spiffe://west.test/ops"] });
+    const { der: csr, key } = await makeCsr({ uris: ["spiffe://west.test/ops"] });
     const { svid } = spire.MintX509SvidResponse.decode(await west.client.call(PATH.mint, mintRequest(csr)));
     const chain = svid!.certChain!.map((der) => toPem("CERTIFICATE", der)).join("");
     const roots = server.standIn.trust.own.roots.map((root) => toPem("CERTIFICATE", root)).join("");
@@ -464,7 +465,7 @@ test("faults show in the bundle, and in what the server says", async () => {
 test("a server that has locked up answers all but what must be signed, and counts who gave up", async () => {
   await using server = await started();
   server.standIn.faults = { silent: ["MintX509SVID"] };
-  const { csr } = await newRequest({ uris: [WEB] });
+  const { der: csr } = await makeCsr({ uris: [WEB] });
   assert.match(await failure(server.client.call(PATH.mint, mintRequest(csr), 50)), /^DEADLINE_EXCEEDED: /);
   assert.equal(await failure(server.client.call(PATH.bundle, NOTHING)), "OK");
   await until(() => server.standIn.calls.cancelled === 1);

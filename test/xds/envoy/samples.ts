@@ -13,7 +13,7 @@ import type { ProxyPort, ProxyService } from "../../../src/registry/model/proxy-
 
 export const GATEWAY = "east/shop/waypoint" as ObjectKey;
 export const CART = serviceName("shop", "cart.shop.svc.cluster.local");
-export const CART_HOST = "cart.shop.svc.cluster.local" as Hostname;
+const CART_HOST = "cart.shop.svc.cluster.local" as Hostname;
 export const CART_80 = backendName(CART, 80);
 
 /** What holds without a DestinationRule; written apart from the product, so that tests notice when that changes. */

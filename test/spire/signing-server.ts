@@ -23,7 +23,7 @@ export interface LeafShape {
 }
 
 /** A SPIRE server without sockets, which signs as SPIRE does with a library that is not ours. */
-export class FakeSpireServer implements SpireServer {
+export class SigningSpireServer implements SpireServer {
   held: SpireEntry[] = [];
   nodes: SpireAgent[] = [];
   /** In the order in which they came, as `mint` or `entries spiffe://…`. */
@@ -132,8 +132,7 @@ export class FakeSpireServer implements SpireServer {
   }
 }
 
-const unused = (): never => assertUnused();
-function assertUnused(): never {
+function unused(): never {
   throw new Error("nothing here should call this");
 }
 
