@@ -115,7 +115,7 @@ const PAUSED_FIX = "turn one of the two off; until then pods are registered by t
 const FAILING_FIX = "see the server check; it is tried again";
 const HELD_FIX =
   "so many at once look like a mistake: see that pods can be read whole; they go once they are few, or with another " +
-  "--spire-register-removal-share";
+  "--spire-register-removals";
 
 /** No API of SPIRE's says whom its agents take for a delegate. */
 function delegatesCheck(delegates: readonly DelegateFacts[], mode: SpireFacts["mode"]): SpireCheck {

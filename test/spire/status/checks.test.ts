@@ -259,7 +259,7 @@ test("a registrar says why it does not make entries, and which are short of some
   assertCheck("registrar", of({ refused: new Map([["id-1", "no such trust domain"]]) }), "fail", /id-1: no such trust/);
   const [waiting] = [{ id: "x" }] as unknown as ReturnType<typeof registrar>["waiting"];
   assertCheck("registrar", of({ waiting: [waiting!] }), "warn", /1 wait for an agent/);
-  assertCheck("registrar", of({ held: 40 }), "warn", /40 surplus ones are held back/, /removal-share/);
+  assertCheck("registrar", of({ held: 40 }), "warn", /40 surplus ones are held back/, /--spire-register-removals/);
 });
 
 test("delegates that have shown SVIDs are ok; of the others it is not known, and said where it stands", () => {
