@@ -1,14 +1,13 @@
 import { readFile } from "node:fs/promises";
-import type { PeerCertificate } from "node:tls";
 import { ADDRESS_KINDS, guardedLookup, type InnerKind, innerKindOf } from "../address-kind.ts";
 import { type BundleSource, trustDomainOfId } from "../bundle-config.ts";
-import { pathLength, readCertificate, uriNames } from "../ca/certificate-fields.ts";
 import { httpsGet, type HttpsOptions } from "../ca/https-get.ts";
 import { toPem, wholePemBlocks } from "../ca/pem.ts";
 import { MeshError, messageOf } from "../errors.ts";
 import type { Clock } from "../host.ts";
 import type { Trust } from "../trust.ts";
 import { parseBundleDocument } from "./bundle-document.ts";
+import { whyNotIdentity } from "./shown-identity.ts";
 
 /** Gets the text at a bundle endpoint that has proven itself. @throws MeshError or Error, with a sentence. */
 export type FetchBundle = (source: BundleSource, signal: AbortSignal) => Promise<string>;
@@ -44,7 +43,7 @@ async function proofOf(source: BundleSource, trust: Pick<Trust, "rootsOf">): Pro
     ca: roots.map((root) => toPem("CERTIFICATE", root)).join(""),
     // The bundle is what is trusted, whether or not what is in it is signed by itself.
     allowPartialTrustChain: true,
-    checkServerIdentity: (_host, shown) => whyAnother(profile.id, shown),
+    checkServerIdentity: (_host, shown) => whyNotIdentity(shown, profile.id),
   };
 }
 
@@ -65,13 +64,4 @@ async function rootsIn(path: string, trustDomain: string): Promise<readonly Uint
   } catch (thrown) {
     throw new MeshError("invalid", `the first bundle in ${path} cannot be read: ${messageOf(thrown)}`);
   }
-}
-
-/** After TLS has verified the chain: the name is all that is left to look at (contract identity.md 2.3). */
-function whyAnother(id: string, { raw }: PeerCertificate): Error | undefined {
-  const fields = readCertificate(raw);
-  if (pathLength(fields).ca) return new Error("its certificate is an authority's, which proves nobody");
-  const names = uriNames(fields);
-  if (names.length === 1 && names[0] === id) return undefined;
-  return new Error(`it proves that it is ${names.join(" and ") || "nobody of SPIFFE"}, not ${id}`);
 }

@@ -1,7 +1,7 @@
 import { LRUCache } from "lru-cache";
 import type { Clock } from "../host.ts";
 import { agentsByNode, type AgentsByNode, type Registered } from "./entries.ts";
-import type { SpireEntry, SpireServer } from "./spire.ts";
+import { serverIdOf, type SpireEntry, type SpireServer } from "./spire.ts";
 
 /** An entry that is removed counts no longer than this. */
 const ENTRIES_MS = 5_000;
@@ -29,7 +29,7 @@ export class Registrations {
     this.#server = server;
     this.#clock = clock;
     this.#agents = new Shared(clock, async () => agentsByNode(await server.agents()));
-    const parentId = `spiffe://${trustDomain}/spire/server`;
+    const parentId = serverIdOf(trustDomain);
     this.#aliases = new Shared(clock, async () =>
       // Whatever a server makes of the filter: what looks like an alias must be one.
       (await this.#all({ parentId })).filter((entry) => entry.parentId === parentId),

@@ -1,14 +1,12 @@
-import { createSecureContext, type PeerCertificate } from "node:tls";
+import { createSecureContext } from "node:tls";
 import { isIP, isIPv6 } from "node:net";
 import * as grpc from "@grpc/grpc-js";
-import { readCertificate, uriNames } from "../ca/certificate-fields.ts";
-import { messageOf } from "../errors.ts";
 import type { Clock } from "../host.ts";
-import { printable } from "../printable.ts";
 import type { SpireAddress } from "../spire-config.ts";
 import { ownProof, type OwnProof } from "./own-proof.ts";
+import { whyNotIdentity } from "./shown-identity.ts";
 import { socketFile } from "./socket-file.ts";
-import type { AgentSvids } from "./spire.ts";
+import { type AgentSvids, serverIdOf } from "./spire.ts";
 
 /** A page of 500 entries with many selectors each is far below. */
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024;
@@ -67,7 +65,7 @@ export class ServerChannel {
       allowPartialTrustChain: true,
     });
     return grpc.credentials.createFromSecureContext(context, {
-      checkServerIdentity: (_, certificate) => whyNotServer(certificate, trustDomain),
+      checkServerIdentity: (_, certificate) => whyNotIdentity(certificate, serverIdOf(trustDomain)),
     });
   }
 }
@@ -111,19 +109,6 @@ export class ServerChannels {
     const proof = ownProof(said, this.#target.trustDomain, now);
     this.#proven = { said, proof };
     return proof;
-  }
-}
-
-/** TLS has verified it under the trust domain's own roots; that it is the server is for us to see (SPIFFE names no host). */
-function whyNotServer({ raw }: PeerCertificate, trustDomain: string): Error | undefined {
-  const expected = `spiffe://${trustDomain}/spire/server`;
-  try {
-    const names = uriNames(readCertificate(raw));
-    if (names.length === 1 && names[0] === expected) return undefined;
-    const shown = names.length === 0 ? "nobody" : printable(names.join(" and "), 512);
-    return new Error(`it proves to be ${shown}, and must be ${expected}: does the address lead to SPIRE's server?`);
-  } catch (thrown) {
-    return new Error(`its certificate cannot be read: ${messageOf(thrown)}`);
   }
 }
 

@@ -99,6 +99,9 @@ export interface SpireServer {
   deleteEntries(ids: readonly string[]): Promise<readonly EntryResult[]>;
 }
 
+/** The server's own identity; also the parent of entries that are names for several agents at once. */
+export const serverIdOf = (trustDomain: string): string => `spiffe://${trustDomain}/spire/server`;
+
 /** Of one batch, and of one page. */
 export const ENTRIES_AT_ONCE = 500;
 

@@ -114,7 +114,7 @@ test("a control plane reads the bundle that another serves with its own identity
   const [problem] = south.problems().filter(({ object }) => object === "Trust bundle east.test");
   assert.match(
     problem!.message,
-    /proves that it is spiffe:\/\/east\.test\/ns\/istio-system\/sa\/istiod, not .*spire\/server/,
+    /proves to be spiffe:\/\/east\.test\/ns\/istio-system\/sa\/istiod, and must be .*spire\/server/,
   );
 });
 

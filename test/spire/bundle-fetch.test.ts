@@ -1,14 +1,17 @@
 import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type Server } from "node:https";
 import type { RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { PeerCertificate } from "node:tls";
 import { afterEach, before, test } from "mocha";
 import type { InnerKind } from "../../src/address-kind.ts";
 import type { BundleProfile, BundleSource } from "../../src/bundle-config.ts";
 import { TrustBundles } from "../../src/ca/trust-bundles.ts";
 import { bundleFetch } from "../../src/spire/bundle-fetch.ts";
 import { writeBundleDocument } from "../../src/spire/bundle-document.ts";
+import { whyNotIdentity } from "../../src/spire/shown-identity.ts";
 import { folderOf } from "../kits/folder.ts";
 import { realHost } from "../kits/real-host.ts";
 import { derOf, type Pair, TestAuthority } from "../kits/tls.ts";
@@ -68,21 +71,26 @@ test("an endpoint with another SPIFFE ID, with none, or with two is refused by n
   const other = await serve(await authority.issue(["spiffe://west.test/ns/shop/sa/cart"]));
   await assert.rejects(
     get(other),
-    /it proves that it is spiffe:\/\/west\.test\/ns\/shop\/sa\/cart, not spiffe:\/\/west/,
+    /it proves to be spiffe:\/\/west\.test\/ns\/shop\/sa\/cart, and must be spiffe:\/\/west/,
   );
   const both = await serve(await authority.issue([ID, "spiffe://west.test/b"]));
-  await assert.rejects(
-    get(both),
-    /it proves that it is spiffe:\/\/west\.test\/spire\/server and spiffe:\/\/west\.test\/b/,
-  );
+  await assert.rejects(get(both), /it proves to be spiffe:\/\/west\.test\/spire\/server and spiffe:\/\/west\.test\/b/);
   const none = await serve(await authority.issue());
-  await assert.rejects(get(none), /it proves that it is nobody of SPIFFE/);
+  await assert.rejects(get(none), /it proves to be nobody of SPIFFE/);
 });
 
 test("an authority's own certificate proves nobody, whatever its name", async () => {
   const named = await TestAuthority.create({ name: "CN=ca", uris: [ID] }, authority);
   const url = await serve({ certificate: named.root, key: named.key });
   await assert.rejects(get(url), /an authority's, which proves nobody|unsuitable|purpose/);
+});
+
+test("a certificate that TLS takes and that cannot be read here refuses the endpoint, and ends no process", async () => {
+  // A length in two bytes where one is enough: BER, and no DER.
+  const certificate = derOf((await authority.issue([ID])).certificate);
+  const odd = Buffer.concat([Buffer.of(0x30, 0x83, 0), certificate.subarray(2)]);
+  assert.doesNotThrow(() => new X509Certificate(odd));
+  assert.match(whyNotIdentity({ raw: odd } as PeerCertificate, ID)!.message, /^its certificate cannot be read: /);
 });
 
 test("the first bundle of an endpoint may be in a file, as PEM or as a bundle", async () => {
