@@ -1,9 +1,7 @@
 import { hash } from "node:crypto";
-import { readFile } from "node:fs/promises";
-import { messageOf } from "../errors.ts";
 import type { Host } from "../host.ts";
+import { MemoryFile } from "../memory-file.ts";
 import { writeBundleDocument } from "../spire/bundle-document.ts";
-import { writeWhole } from "../whole-file.ts";
 import type { MeshTrust } from "./mesh-trust.ts";
 
 /** What vouches for our own trust domain, and who says when that changes. */
@@ -18,19 +16,21 @@ const REFRESH_HINT_SECONDS = 300;
  */
 export class ServedBundle {
   readonly #host: Host;
-  readonly #path: string;
+  readonly #memory: MemoryFile;
   readonly #trust: OwnBundle;
   readonly #following: Disposable;
   #digest = "";
   #sequence = 0;
   #text: string | undefined;
   #opened = false;
-  #writing: Promise<void> = Promise.resolve();
 
   /** @param path of a file in the state folder. */
   constructor(host: Host, path: string, trust: OwnBundle) {
     this.#host = host;
-    this.#path = path;
+    this.#memory = new MemoryFile(host.log.scope("spire"), path, {
+      unread: "the number of our bundle is lost, so it has a new one",
+      unwritten: "a restart gives our bundle a new number",
+    });
     this.#trust = trust;
     this.#following = trust.bundles.observe(() => this.#note());
   }
@@ -41,20 +41,19 @@ export class ServedBundle {
   }
 
   async open(): Promise<void> {
-    try {
-      const { digest, sequence } = JSON.parse(await readFile(this.#path, "utf8")) as Partial<Record<string, unknown>>;
-      if (typeof digest === "string" && Number.isSafeInteger(sequence))
-        [this.#digest, this.#sequence] = [digest, Number(sequence)];
-    } catch {
-      // There is none, or it is damaged: the next number is greater in any case.
-    }
+    // The next number is greater in any case.
+    await this.#memory.read((text) => {
+      const { digest, sequence } = JSON.parse(text) as Partial<Record<string, unknown>>;
+      if (typeof digest !== "string" || !Number.isSafeInteger(sequence)) throw new Error("it holds no number");
+      [this.#digest, this.#sequence] = [digest, Number(sequence)];
+    });
     this.#opened = true;
     this.#note();
   }
 
   async close(): Promise<void> {
     this.#following[Symbol.dispose]();
-    await this.#writing;
+    await this.#memory.close();
   }
 
   #note(): void {
@@ -69,12 +68,6 @@ export class ServedBundle {
   #count(digest: string): void {
     this.#digest = digest;
     this.#sequence = Math.max(this.#sequence + 1, Math.floor(this.#host.clock.now() / 1000));
-    const text = `${JSON.stringify({ digest, sequence: this.#sequence })}\n`;
-    this.#writing = this.#writing
-      .then(() => writeWhole(this.#path, text))
-      .catch((thrown: unknown) => {
-        const why = messageOf(thrown);
-        this.#host.log.scope("spire").warn("a restart gives our bundle a new number", { file: this.#path, why });
-      });
+    this.#memory.write(`${JSON.stringify({ digest, sequence: this.#sequence })}\n`);
   }
 }

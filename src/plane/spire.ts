@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { readCertificate } from "../ca/certificate-fields.ts";
 import type { Config } from "../config.ts";
 import type { Host } from "../host.ts";
+import { MemoryFile } from "../memory-file.ts";
 import type { Problem } from "../registry/model/problem.ts";
 import type { IdentityMode } from "../spire-config.ts";
 import { takeFederated, takeOwn } from "../spire/agent-bundles.ts";
@@ -9,17 +10,21 @@ import { type AgentStatus, type Following, followWorkloadApi, followWorkloadBund
 import { type HeldBundles, SpireBundles } from "../spire/bundles.ts";
 import type { ServerStatus } from "../spire/calls.ts";
 import { shownOf } from "../spire/own-proof.ts";
+import { readBundles, writeBundles } from "../spire/remembered-bundles.ts";
 import { GrpcSpireServer } from "../spire/server-api.ts";
 import { ServerBundles } from "../spire/server-bundles.ts";
 import type { AgentSvids } from "../spire/spire.ts";
 import { AGENT, SERVER } from "../spire/status/bundle-checks.ts";
 import type { OwnSvid } from "../spire/status/facts.ts";
 import { problemsOf } from "./authority-source.ts";
-import { SpireMemoryFile } from "./spire-memory-file.ts";
 import { spireProblems } from "./spire-problems.ts";
 
 /** Whoever comes at once would be refused for the moments that SPIRE's first answer takes. */
 const FIRST_ANSWER_MS = 1_000;
+const LOSSES = {
+  unread: "what SPIRE said before our last stop is lost, so it is asked anew",
+  unwritten: "a restart forgets what SPIRE says",
+};
 
 export interface SpireEvents {
   /** What `bundles` holds has changed; whoever brought the change waits. */
@@ -56,7 +61,7 @@ export class PlaneSpire {
   readonly #host: Host;
   readonly #config: Config;
   readonly #events: SpireEvents;
-  readonly #memory: SpireMemoryFile;
+  readonly #memory: MemoryFile;
   readonly #reading: ServerBundles | undefined;
   #agent: Following | undefined;
   /** What the agent says of us. */
@@ -69,7 +74,7 @@ export class PlaneSpire {
     this.#host = host;
     this.#config = config;
     this.#events = events;
-    this.#memory = new SpireMemoryFile(host.log.scope("spire"), join(stateDir, "spire-bundles.json"));
+    this.#memory = new MemoryFile(host.log.scope("spire"), join(stateDir, "spire-bundles.json"), LOSSES);
     const onFaults = (): void => this.#noteProblems();
     this.bundles = new SpireBundles(host, { trustDomain, onChange: () => this.#changed(), onFaults });
     if (spire.server === undefined) return;
@@ -84,7 +89,7 @@ export class PlaneSpire {
   async start(): Promise<void> {
     const { spire, trustDomain } = this.#config;
     if (spire.identity !== "mesh") {
-      const remembered = await this.#memory.read(trustDomain);
+      const remembered = await this.#memory.read((text) => readBundles(text, trustDomain));
       if (remembered !== undefined) this.bundles.recall(remembered);
     }
     this.#followAgent();
@@ -185,7 +190,7 @@ export class PlaneSpire {
   }
 
   #changed(): void {
-    this.#memory.write(this.bundles.held);
+    this.#memory.write(writeBundles(this.bundles.held));
     this.#events.onBundles();
     if (this.bundles.own !== undefined) this.#onKnown();
   }

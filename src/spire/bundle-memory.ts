@@ -1,8 +1,7 @@
-import { readFile } from "node:fs/promises";
 import type { BundleSource } from "../bundle-config.ts";
 import { messageOf } from "../errors.ts";
 import type { EpochMs, Host } from "../host.ts";
-import { writeWhole } from "../whole-file.ts";
+import { MemoryFile } from "../memory-file.ts";
 import { parseBundleDocument } from "./bundle-document.ts";
 import type { ReadBundle } from "./bundle-follower.ts";
 
@@ -15,50 +14,47 @@ interface Entry {
 }
 
 /** Under which a bundle is remembered: one that is read elsewhere, or proves itself otherwise, is another. */
-export const keyOfSource = ({ trustDomains, url, profile }: BundleSource): string =>
+const keyOf = ({ trustDomains, url, profile }: BundleSource): string =>
   [...trustDomains, url, profile.kind, profile.kind === "https_spiffe" ? profile.id : ""].join(" ");
 
 /** Bundles as they were read last, in a file of the state folder, so that a restart takes no trust away. */
 export class BundleMemory {
   readonly #host: Host;
-  readonly #path: string;
+  readonly #file: MemoryFile;
   readonly #entries = new Map<string, Entry>();
   #savedMs = -Infinity;
-  #writing: Promise<void> = Promise.resolve();
 
   constructor(host: Host, path: string) {
     this.#host = host;
-    this.#path = path;
+    this.#file = new MemoryFile(host.log.scope("spire"), path, {
+      unread: "what was known of other trust domains' bundles is lost, so they are unknown until they are read",
+      unwritten: "a restart forgets the bundles of other trust domains",
+    });
   }
 
-  /** Never rejects: what cannot be read is as none, and one line in the log. */
+  /** Never rejects. */
   async open(): Promise<void> {
-    try {
-      const { bundles } = JSON.parse(await readFile(this.#path, "utf8")) as { bundles: Record<string, Saved> };
+    await this.#file.read((text) => {
+      const { bundles } = JSON.parse(text) as { bundles: Record<string, Saved> };
       for (const [key, { document, read_at }] of Object.entries(bundles))
         this.#entries.set(key, { text: String(document), readAt: Date.parse(read_at) });
-    } catch (thrown) {
-      if (thrown instanceof Error && "code" in thrown && thrown.code === "ENOENT") return;
-      this.#warn(
-        "what was known of other trust domains' bundles is lost, so they are unknown until they are read",
-        thrown,
-      );
-    }
+    });
   }
 
   of(source: BundleSource): ReadBundle | undefined {
-    const entry = this.#entries.get(keyOfSource(source));
+    const entry = this.#entries.get(keyOf(source));
     if (entry === undefined || !Number.isFinite(entry.readAt)) return undefined;
     try {
       return { ...entry, document: parseBundleDocument(entry.text, source.trustDomains) };
     } catch (thrown) {
-      this.#warn("a bundle that was remembered is passed over", thrown);
+      const fields = { url: source.url, why: messageOf(thrown) };
+      this.#host.log.scope("spire").warn("a bundle that was remembered is passed over", fields);
       return undefined;
     }
   }
 
   remember(source: BundleSource, { text, readAt }: ReadBundle): void {
-    const key = keyOfSource(source);
+    const key = keyOf(source);
     const same = this.#entries.get(key)?.text === text;
     this.#entries.set(key, { text, readAt });
     if (!same || this.#host.clock.elapsedMs() - this.#savedMs >= CONFIRM_MS) this.#save();
@@ -66,7 +62,7 @@ export class BundleMemory {
 
   /** Of those that are not read any more, nothing is kept. */
   keep(sources: readonly BundleSource[]): void {
-    const kept = new Set(sources.map(keyOfSource));
+    const kept = new Set(sources.map(keyOf));
     const gone = [...this.#entries.keys()].filter((key) => !kept.has(key));
     for (const key of gone) this.#entries.delete(key);
     if (gone.length > 0) this.#save();
@@ -74,14 +70,12 @@ export class BundleMemory {
 
   /** Resolves when all is written. */
   close(): Promise<void> {
-    return this.#writing;
+    return this.#file.close();
   }
 
   #save(): void {
     this.#savedMs = this.#host.clock.elapsedMs();
-    this.#writing = this.#writing
-      .then(() => writeWhole(this.#path, this.#toJson()))
-      .catch((thrown: unknown) => this.#warn("a restart forgets the bundles of other trust domains", thrown));
+    this.#file.write(this.#toJson());
   }
 
   #toJson(): string {
@@ -89,10 +83,6 @@ export class BundleMemory {
       ([key, { text, readAt }]) => [key, { read_at: new Date(readAt).toISOString(), document: text }] as const,
     );
     return `${JSON.stringify({ bundles: Object.fromEntries(entries) }, undefined, 2)}\n`;
-  }
-
-  #warn(message: string, thrown: unknown): void {
-    this.#host.log.scope("spire").warn(message, { file: this.#path, why: messageOf(thrown) });
   }
 }
 
