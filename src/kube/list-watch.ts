@@ -2,7 +2,7 @@ import { MeshError } from "../errors.ts";
 import type { Host } from "../host.ts";
 import { Absence, LOOK_AGAIN_MS } from "./absence.ts";
 import type { ApiError, WatchEvent } from "./api.ts";
-import { Backoff } from "./backoff.ts";
+import { Backoff } from "../backoff.ts";
 import type { Found } from "./discovery.ts";
 import { ListPaths, type Selection } from "./list-paths.ts";
 import type { Mirror } from "./mirror.ts";

@@ -1,7 +1,7 @@
 import type { Host } from "../host.ts";
 import { SparseLog } from "../sparse-log.ts";
 import type { ApiError, KubeApi } from "./api.ts";
-import { Backoff } from "./backoff.ts";
+import { Backoff } from "../backoff.ts";
 import { Discovery } from "./discovery.ts";
 import { outcomeOf } from "./outcome.ts";
 

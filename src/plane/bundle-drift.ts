@@ -4,6 +4,8 @@ import type { ClusterId } from "../names.ts";
 import type { Collection } from "../registry/collection/collection.ts";
 import type { ClusterFacts } from "../registry/model/peer.ts";
 import type { Problem } from "../registry/model/problem.ts";
+import { inFew } from "../spire/status/check.ts";
+import type { PeerFacts } from "../spire/status/facts.ts";
 import type { MeshTrust } from "./mesh-trust.ts";
 
 /** A bundle that is read, and roots that two clusters get one after the other, differ for a moment. */
@@ -12,17 +14,7 @@ const DIGITS = 16;
 const NAMED_MAX = 5;
 
 /** What a peer says of the roots of its trust domain, beside what we hold for it: by SHA-256 in hexadecimal. */
-export interface BundleAgreement {
-  readonly trustDomain: string;
-  readonly announced: readonly string[];
-  readonly held: readonly string[];
-  /** Announced, and not held: who is under them is refused here. */
-  readonly missing: readonly string[];
-  /** Held for our own trust domain, which is the peer's too, and not announced: who is under them is refused there. */
-  readonly unknownThere: readonly string[];
-  /** True if our workloads have none of the roots that are announced. */
-  readonly keptFromWorkloads: boolean;
-}
+export type BundleAgreement = Omit<PeerFacts, "cluster" | "ageMs">;
 
 export interface BundleDriftOptions {
   /** Our own. */
@@ -99,7 +91,7 @@ export class BundleDrift {
   }
 }
 
-export function agreementOf(
+function agreementOf(
   { trustDomain, roots }: Pick<ClusterFacts, "trustDomain" | "roots">,
   { bundles, forWorkloads }: BundleDriftOptions["trust"],
   ownTrustDomain: string,
@@ -158,10 +150,8 @@ const differs = ({ missing, unknownThere, keptFromWorkloads }: BundleAgreement):
   missing.length > 0 || unknownThere.length > 0 || keptFromWorkloads;
 
 function shown(digests: readonly string[]): string {
-  if (digests.length === 0) return "none";
-  const more = digests.length - NAMED_MAX;
-  const named = digests.slice(0, NAMED_MAX).map((digest) => digest.slice(0, DIGITS));
-  return more > 0 ? `${named.join(", ")} and ${more} more` : named.join(", ");
+  const named = digests.map((digest) => digest.slice(0, DIGITS));
+  return named.length === 0 ? "none" : inFew(named, NAMED_MAX);
 }
 
 /** Hundreds of peers are looked at again when one of them says something. */

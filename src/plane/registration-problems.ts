@@ -6,7 +6,8 @@ import { ownIdPrefix, type EntryTrouble, type PodEntries } from "../registry/wan
 import type { IdentityMode } from "../spire-config.ts";
 import type { RegistrationState } from "../spire/registrar.ts";
 import type { Census } from "../spire/status/census.ts";
-import { countOf, namesOf } from "./spire-coverage.ts";
+import { countOf, inFew } from "../spire/status/check.ts";
+import { namesOf } from "./spire-coverage.ts";
 
 export interface RegistrationFacts {
   readonly state: RegistrationState;
@@ -81,11 +82,10 @@ function waitingProblems({ state, pods, cluster }: RegistrationFacts): readonly 
   const ids = new Set(state.waiting.map(({ id }) => id));
   const waiting = podsWith(pods, ids);
   const nodes = [...new Set(waiting.map(({ node }) => node))].sort();
-  const named = nodes.length > 5 ? `${nodes.slice(0, 5).join(", ")} and ${nodes.length - 5} more` : nodes.join(", ");
   return [
     problem(
       "",
-      `SPIRE has no agent on ${named}, so ${countOf(waiting.length, "pod")} there (${namesOf(waiting)}) ` +
+      `SPIRE has no agent on ${inFew(nodes, 5)}, so ${countOf(waiting.length, "pod")} there (${namesOf(waiting)}) ` +
         `${waiting.length === 1 ? "waits" : "wait"} for an entry. Agents count that attested by k8s_psat for cluster ` +
         `${cluster}; see spire-server agent list, and --spire-cluster if SPIRE calls this cluster otherwise.`,
     ),

@@ -11,6 +11,7 @@ import { spiffeIdSelections } from "../registry/spiffe-id-matches.ts";
 import { judgeSpiffeId, uncoveredPods, type UncoveredPod } from "../registry/spire-coverage.ts";
 import { union } from "../registry/union.ts";
 import { isJudged } from "../spire/entries.ts";
+import { countOf, inFew } from "../spire/status/check.ts";
 
 /** A ClusterSPIFFEID, or a template of ours, as an operator sees it. */
 export interface SpiffeIdView {
@@ -80,12 +81,11 @@ export class SpireCoverage {
 const NAMED_MAX = 5;
 
 /** As `shop/cart-0, shop/cart-1 and 8 more`. */
-export function namesOf(pods: readonly { readonly namespace: string; readonly name: string }[]): string {
-  const names = pods.slice(0, NAMED_MAX).map(({ namespace, name }) => `${namespace}/${name}`);
-  return pods.length > NAMED_MAX ? `${names.join(", ")} and ${pods.length - NAMED_MAX} more` : names.join(", ");
-}
-
-export const countOf = (count: number, one: string): string => `${count} ${one}${count === 1 ? "" : "s"}`;
+export const namesOf = (pods: readonly { readonly namespace: string; readonly name: string }[]): string =>
+  inFew(
+    pods.map(({ namespace, name }) => `${namespace}/${name}`),
+    NAMED_MAX,
+  );
 
 const FIXES: Readonly<Record<UncoveredPod["role"], string>> = {
   ztunnel: "ztunnels by podSelector app: ztunnel",

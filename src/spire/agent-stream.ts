@@ -1,4 +1,5 @@
 import * as grpc from "@grpc/grpc-js";
+import { Backoff } from "../backoff.ts";
 import { MeshError, messageOf } from "../errors.ts";
 import type { Host } from "../host.ts";
 import { failureOf } from "./failure.ts";
@@ -38,7 +39,7 @@ export class AgentStream<T> implements Disposable {
   readonly #events: StreamEvents<T>;
   #attempt: Attempt | undefined;
   #timer: Disposable | undefined;
-  #failures = 0;
+  readonly #backoff: Backoff;
 
   constructor(host: Host, socketPath: string, method: AgentMethod<T>, request: Uint8Array, events: StreamEvents<T>) {
     this.#host = host;
@@ -46,6 +47,7 @@ export class AgentStream<T> implements Disposable {
     this.#method = method;
     this.#request = Buffer.from(request);
     this.#events = events;
+    this.#backoff = new Backoff(host.random, RETRY.longestMs, RETRY.firstMs);
     // Never before the constructor has returned.
     this.#timer = host.clock.after(0, () => this.#begin());
   }
@@ -77,7 +79,7 @@ export class AgentStream<T> implements Disposable {
     if (message === undefined) return;
     if (!attempt.spoke) {
       attempt.spoke = true;
-      this.#failures = 0;
+      this.#backoff.reset();
       this.#wait(LOOK_MS, () => this.#look());
       this.#events.connected();
     }
@@ -103,10 +105,7 @@ export class AgentStream<T> implements Disposable {
 
   #broke(why: MeshError): void {
     this.#end();
-    const { random } = this.#host;
-    const rangeMs = Math.min(RETRY.longestMs, RETRY.firstMs * 2 ** Math.min(this.#failures, 10));
-    this.#failures += 1;
-    this.#wait(rangeMs * (0.5 + 0.5 * random.next()), () => this.#begin());
+    this.#wait(this.#backoff.next(), () => this.#begin());
     this.#events.broke(why);
   }
 

@@ -1,6 +1,7 @@
 import type { Bearer, PodFacts } from "../ca/signer.ts";
 import { MeshError } from "../errors.ts";
 import type { EpochMs } from "../host.ts";
+import { isLive, NODE_NAME } from "./node-agents.ts";
 import type { SpireAgent, SpireEntry } from "./spire.ts";
 
 /** What SPIRE's server knows that bears on one identity. */
@@ -28,7 +29,7 @@ export interface Claim {
 export function agentsByNode(agents: readonly SpireAgent[]): AgentsByNode {
   const found = new Map<string, SpireAgent[]>();
   for (const agent of agents) {
-    const [cluster, node] = [valueOf(agent, "k8s_psat:cluster:"), valueOf(agent, "k8s_psat:agent_node_name:")];
+    const [cluster, node] = [valueOf(agent, "k8s_psat:cluster:"), valueOf(agent, NODE_NAME)];
     if (cluster === undefined || node === undefined) continue;
     const there = found.get(`${cluster}/${node}`);
     if (there === undefined) found.set(`${cluster}/${node}`, [agent]);
@@ -167,7 +168,7 @@ function selectorsOf(pod: PodFacts, node: string): ReadonlySet<string> {
 function parentsOn(claim: Claim, { agents, aliases }: Registered): ReadonlySet<string> {
   const { bearer, cluster, now } = claim;
   const there = agents.get(`${cluster}/${bearer.node}`) ?? [];
-  const live = there.filter(({ banned, expiresAt }) => !banned && expiresAt > now);
+  const live = there.filter((agent) => isLive(agent, now));
   if (live.length === 0) throw noAgent(claim, there);
   const stands = ({ selectors, expiresAt = Infinity }: SpireEntry): boolean =>
     selectors.length > 0 &&

@@ -7,8 +7,9 @@ export interface NodeAgents {
   readonly byUid: ReadonlyMap<string, string>;
 }
 
-const NAME = "k8s_psat:agent_node_name:";
-const UID = "k8s_psat:agent_node_uid:";
+/** What the selector of an agent's node begins with. */
+export const NODE_NAME = "k8s_psat:agent_node_name:";
+const NODE_UID = "k8s_psat:agent_node_uid:";
 
 /**
  * Agents of `cluster` that the attestor k8s_psat knows: by their selectors, or by their ids, which end in the node's uid.
@@ -18,18 +19,21 @@ export function nodeAgents(agents: readonly SpireAgent[], cluster: string, nowMs
   const byName = new Map<string, string>();
   const byUid = new Map<string, string>();
   const oldestFirst = agents
-    .filter(({ banned, expiresAt }) => !banned && expiresAt > nowMs)
+    .filter((agent) => isLive(agent, nowMs))
     .sort((a, b) => a.expiresAt - b.expiresAt || (a.id < b.id ? -1 : 1));
   for (const { id, selectors } of oldestFirst) {
     const path = new RegExp(`^spiffe://[^/]+/spire/agent/k8s_psat/${escaped(cluster)}/([^/]+)$`).exec(id);
     if (path === null && !selectors.includes(`k8s_psat:cluster:${cluster}`)) continue;
     for (const selector of selectors) {
-      if (selector.startsWith(NAME)) byName.set(selector.slice(NAME.length), id);
-      if (selector.startsWith(UID)) byUid.set(selector.slice(UID.length), id);
+      if (selector.startsWith(NODE_NAME)) byName.set(selector.slice(NODE_NAME.length), id);
+      if (selector.startsWith(NODE_UID)) byUid.set(selector.slice(NODE_UID.length), id);
     }
     if (path !== null) byUid.set(path[1]!, id);
   }
   return { byName, byUid };
 }
+
+/** One that is banned or has expired speaks for nobody. */
+export const isLive = ({ banned, expiresAt }: SpireAgent, now: EpochMs): boolean => !banned && expiresAt > now;
 
 const escaped = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");

@@ -6,7 +6,7 @@ import type { EpochMs } from "../host.ts";
 import type { AgentSvid, AgentSvids } from "./spire.ts";
 
 /** Of several identities that the agent gives us, the one whose entry has this hint is shown; else the first. */
-export const OWN_HINT = "causeway";
+const OWN_HINT = "causeway";
 
 /** What we show SPIRE's server, and what its own certificate is held to. */
 export interface OwnProof {

@@ -1,3 +1,4 @@
+import { Backoff } from "../backoff.ts";
 import { messageOf } from "../errors.ts";
 import type { Counter, EpochMs, Gauge, Host, Logger } from "../host.ts";
 import { EntryWriter } from "./entry-writer.ts";
@@ -82,7 +83,7 @@ export class Registrar {
   #parentOf: ParentOf = () => undefined;
   /** When each surplus entry was first seen to be one. */
   #surplusSince: ReadonlyMap<string, number> = new Map();
-  #failures = 0;
+  readonly #backoff: Backoff;
   #state = IDLE;
   #timer: { readonly atMs: number; readonly handle: Disposable } | undefined;
   #running = false;
@@ -93,6 +94,7 @@ export class Registrar {
     this.#server = server;
     this.#registration = registration;
     this.#removalShare = removalShare;
+    this.#backoff = new Backoff(host.random, RETRY_MS.longest, RETRY_MS.first);
     this.#log = host.log.scope("spire");
     this.#gauge = host.metrics.gauge("spire_registration_entries", "Registration entries for pods", ["state"]);
     this.#counter = host.metrics.counter(
@@ -111,7 +113,7 @@ export class Registrar {
     this.#entries = undefined;
     this.#agentsMs = -Infinity;
     this.#surplusSince = new Map();
-    this.#failures = 0;
+    this.#backoff.reset();
     this.#say({ ...IDLE, phase: "starting" });
     this.#soon(0);
   }
@@ -127,7 +129,7 @@ export class Registrar {
   /** What is wanted, or whether it may be written, is another. */
   noteChange(): void {
     // A server that fails is not asked the sooner for it.
-    if (this.#failures === 0) this.#soon(GATHER_MS);
+    if (!this.#backoff.failing) this.#soon(GATHER_MS);
   }
 
   #soon(delayMs: number): void {
@@ -146,7 +148,7 @@ export class Registrar {
     try {
       const nextMs = await this.#settle(writing);
       if (writing !== this.#writing) return;
-      this.#failures = 0;
+      this.#backoff.reset();
       this.#soon(nextMs);
     } catch (thrown) {
       if (writing === this.#writing) this.#fail(thrown);
@@ -239,12 +241,10 @@ export class Registrar {
     const reason = messageOf(thrown);
     // What of the last call was done nobody knows.
     this.#entries = undefined;
-    const retryMs = Math.min(RETRY_MS.longest, RETRY_MS.first * 2 ** Math.min(this.#failures, 10));
-    this.#failures += 1;
     if (reason !== this.#state.reason)
       this.#log.warn("entries for pods cannot be kept up at SPIRE's server; trying again", { reason });
     this.#say({ ...this.#state, phase: "failing", reason });
-    this.#soon(retryMs * (0.5 + 0.5 * this.#host.random.next()));
+    this.#soon(this.#backoff.next());
   }
 
   #say(state: RegistrationState): void {

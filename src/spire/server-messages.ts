@@ -110,7 +110,7 @@ export const idOf = (id: spire.ISpiffeId | null | undefined): string =>
 
 const ID = /^spiffe:\/\/([^/]+)(\/.*)?$/;
 
-export function idMessage(id: string): spire.ISpiffeId {
+function idMessage(id: string): spire.ISpiffeId {
   const [, trustDomain, path = ""] = ID.exec(id) ?? [];
   if (trustDomain === undefined) throw new MeshError("invalid", `${JSON.stringify(id)} is no SPIFFE ID`);
   return { trustDomain, path };

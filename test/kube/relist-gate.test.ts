@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
-import { Backoff } from "../../src/kube/backoff.ts";
+import { Backoff } from "../../src/backoff.ts";
 import { RelistGate } from "../../src/kube/relist-gate.ts";
 import { seededRandom } from "../sim/world.ts";
 

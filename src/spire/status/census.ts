@@ -1,7 +1,8 @@
 import { MeshError } from "../../errors.ts";
 import type { EpochMs } from "../../host.ts";
 import { type AgentsByNode, type Claim, type Registered, vouchers } from "../entries.ts";
-import type { SpireAgent, SpireEntry } from "../spire.ts";
+import { isLive } from "../node-agents.ts";
+import { serverIdOf, type SpireAgent, type SpireEntry } from "../spire.ts";
 
 /** How many identities of the mesh SPIRE would vouch for, if all asked at once. */
 export interface Census {
@@ -50,7 +51,7 @@ export class EntryTally {
 
   constructor(claimed: readonly Claimed[], trustDomain: string) {
     this.#byIdentity = new Map(claimed.map(({ identity }) => [identity, []]));
-    this.#server = `spiffe://${trustDomain}/spire/server`;
+    this.#server = serverIdOf(trustDomain);
   }
 
   /** All that were added. */
@@ -102,7 +103,7 @@ export class CensusCount {
 
   /** @param cluster as SPIRE calls it. */
   result(at: EpochMs, entries: number, agents: AgentsByNode, cluster: string): Census {
-    const lives = ({ banned, expiresAt }: SpireAgent): boolean => !banned && expiresAt > at;
+    const lives = (agent: SpireAgent): boolean => isLive(agent, at);
     const ofNode = (node: string): readonly SpireAgent[] => (agents.get(`${cluster}/${node}`) ?? []).filter(lives);
     const ours = [...agents].filter(([place]) => place.startsWith(`${cluster}/`));
     return {

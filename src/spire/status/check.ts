@@ -30,12 +30,10 @@ export const unknown = (name: string, evidence: string, fix: string): SpireCheck
   ...{ name, state: "unknown", evidence, fix },
 });
 
-const NAMED_MAX = 3;
-
 /** As `a, b, c and 4 more`. */
-export function inFew(names: readonly string[]): string {
-  const more = names.length - NAMED_MAX;
-  const first = names.slice(0, NAMED_MAX).join(", ");
+export function inFew(names: readonly string[], namedMax = 3): string {
+  const more = names.length - namedMax;
+  const first = names.slice(0, namedMax).join(", ");
   return more > 0 ? `${first} and ${more} more` : first;
 }
 

@@ -76,9 +76,9 @@ export interface PeerFacts {
   readonly trustDomain: string;
   readonly announced: readonly string[];
   readonly held: readonly string[];
-  /** Announced, and not held. */
+  /** Announced, and not held: who is under them is refused here. */
   readonly missing: readonly string[];
-  /** Held for our own trust domain, which is the peer's too, and not announced. */
+  /** Held for our own trust domain, which is the peer's too, and not announced: who is under them is refused there. */
   readonly unknownThere: readonly string[];
   /** True if our workloads have none of the roots that are announced. */
   readonly keptFromWorkloads: boolean;
