@@ -34,6 +34,8 @@ export interface SpireRegistrationView {
   readonly register: string;
   /** Of entries that we make; undefined if we make none. */
   readonly state: RegistrationState | undefined;
+  /** Why the file of our templates does not count as it is now. */
+  readonly fileTrouble: string | undefined;
   /** ClusterSPIFFEIDs of the cluster, and our own templates. */
   readonly spiffeIds: readonly SpiffeIdView[];
   /** Pods of the mesh whose identity none of those gives them. */
@@ -120,6 +122,7 @@ export class SpireRegistration {
     return {
       register: templates === undefined ? "off" : templates === "built-in" ? templates : templates.file,
       state: this.#registrar?.state,
+      fileTrouble: this.#file?.trouble,
       spiffeIds: this.#coverage.views(),
       uncovered: Array.from(this.#coverage.uncovered.entries(), ([, pod]) => pod),
       census: this.#census?.census,

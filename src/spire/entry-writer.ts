@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Counter, Logger } from "../host.ts";
 import type { RegisteredEntries } from "./registration-plan.ts";
 import type { EntryResult, SpireEntry, SpireServer } from "./spire.ts";
@@ -17,8 +18,10 @@ export interface EntryWriterOptions {
 
 /** Changes entries at a SPIRE server, and knows what it has then: from one full listing to the next. */
 export class EntryWriter {
-  /** What the server would not take, by id, in its words; it is not asked again. */
+  /** What the server would not take, by id, in its words; it is not asked for the same again. */
   readonly refused = new Map<string, string>();
+  /** As they were then: another template may make another entry of the same id. */
+  readonly #refusedEntries = new Map<string, SpireEntry>();
   readonly #options: EntryWriterOptions;
 
   constructor(
@@ -45,7 +48,7 @@ export class EntryWriter {
   }
 
   #untried(entries: readonly SpireEntry[]): readonly SpireEntry[] {
-    return entries.filter(({ id }) => !this.refused.has(id));
+    return entries.filter((entry) => !isDeepStrictEqual(this.#refusedEntries.get(entry.id), entry));
   }
 
   async #change(
@@ -70,7 +73,14 @@ export class EntryWriter {
     const now = there ?? (done ? entry : undefined);
     if (done || (why === "conflict" && now !== undefined)) this.registered.add(now!, isOwn(now!.id));
     else if (why === "absent" || why === "deleted") this.registered.delete(entry.id);
-    else this.refused.set(entry.id, message);
+    else return this.#refuse(entry, message);
+    this.refused.delete(entry.id);
+    this.#refusedEntries.delete(entry.id);
+  }
+
+  #refuse(entry: SpireEntry, message: string): void {
+    this.refused.set(entry.id, message);
+    this.#refusedEntries.set(entry.id, entry);
   }
 }
 

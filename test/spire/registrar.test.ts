@@ -183,6 +183,16 @@ test("what the server refuses is told, and tried again with the next full look, 
   assert.equal(registrar.state.refused.size, 0);
 });
 
+test("what the server refused is asked for at once when it is wanted otherwise", async () => {
+  const { server, registrar, want, pass } = registering([entry("cart-1", { federatesWith: ["west.example"] })]);
+  server.refuses = ({ federatesWith }) => (federatesWith.length > 0 ? "unable to find federated bundle" : undefined);
+  await pass(1_000);
+  assert.equal(registrar.state.refused.size, 1);
+  await want([entry("cart-1")]);
+  assert.deepEqual(ids(server), ["ours.cart-1"]);
+  assert.equal(registrar.state.refused.size, 0);
+});
+
 test("a server that is down is asked less and less, takes nothing away, and has all once it is back", async () => {
   const { host, server, registrar, want, pass } = registering([entry("cart-1")]);
   await pass(1_000);

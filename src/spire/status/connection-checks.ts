@@ -46,8 +46,8 @@ function serverCheck(status: ServerStatus, now: EpochMs, mode: IdentityMode): Sp
 }
 
 const WHAT_STANDS =
-  "see that SPIRE's server runs and that its address is right in --spire-server; until it answers nobody gets a new " +
-  "identity, and those that were issued are good until they end";
+  "see that SPIRE's server runs, that its address is right in --spire-server, and over TCP the identity check; until it " +
+  "answers nobody gets a new identity, and those that were issued are good until they end";
 const SLOW =
   "see the load of SPIRE's server, its database, and its health check server.ca; a server that answers GetBundle and " +
   "signs no more has to be restarted";

@@ -79,12 +79,14 @@ const TEMPLATES_FIX = "see spire-server entry show; --spire-register makes entri
 const SHAPE_FIX =
   "select it with a template spiffe://{{ .TrustDomain }}/ns/{{ .PodMeta.Namespace }}/sa/{{ .PodSpec.ServiceAccountName }}";
 
-function registrarCheck({ register, state }: RegistrationFacts, now: EpochMs): readonly SpireCheck[] {
+function registrarCheck(facts: RegistrationFacts, now: EpochMs): readonly SpireCheck[] {
+  const { state } = facts;
   if (state === undefined) return [];
-  return [stateCheck(state, register, now)];
+  return [stateCheck(state, facts, now)];
 }
 
-function stateCheck(state: RegistrationState, register: string, now: EpochMs): SpireCheck {
+function stateCheck(state: RegistrationState, facts: RegistrationFacts, now: EpochMs): SpireCheck {
+  const { register, fileTrouble } = facts;
   const { phase, wanted, registered, elsewhere, settledAt, reason = "" } = state;
   const others = elsewhere === 0 ? "" : `, ${elsewhere} made by somebody else`;
   const since = settledAt === undefined ? "" : `, settled ${formatDuration(now - settledAt)} ago`;
@@ -95,7 +97,9 @@ function stateCheck(state: RegistrationState, register: string, now: EpochMs): S
   if (phase === "paused") return warn("registrar", reason, PAUSED_FIX);
   if (phase === "failing")
     return fail("registrar", `${evidence}; entries of new pods are not made: ${reason}`, FAILING_FIX);
-  return shortOf(state, evidence) ?? ok("registrar", evidence);
+  const short = shortOf(state, evidence);
+  if (fileTrouble === undefined || short?.state === "fail") return short ?? ok("registrar", evidence);
+  return warn("registrar", `${evidence}; what the file said before holds`, `mend ${fileTrouble}`);
 }
 
 function shortOf({ waiting, refused, held }: RegistrationState, evidence: string): SpireCheck | undefined {

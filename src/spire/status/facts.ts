@@ -92,6 +92,8 @@ export interface RegistrationFacts {
   readonly register: string;
   /** Undefined if we make no entries. */
   readonly state: RegistrationState | undefined;
+  /** Why the file of our templates does not count as it is now. */
+  readonly fileTrouble: string | undefined;
   readonly spiffeIds: readonly TemplateFacts[];
   /** Pods of the mesh whose identity none of those gives them. */
   readonly uncovered: readonly UncoveredFacts[];

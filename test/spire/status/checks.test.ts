@@ -260,6 +260,8 @@ test("a registrar says why it does not make entries, and which are short of some
   const [waiting] = [{ id: "x" }] as unknown as ReturnType<typeof registrar>["waiting"];
   assertCheck("registrar", of({ waiting: [waiting!] }), "warn", /1 wait for an agent/);
   assertCheck("registrar", of({ held: 40 }), "warn", /40 surplus ones are held back/, /--spire-register-removals/);
+  const trouble = { ...goodFacts().registration!, fileTrouble: "entries.yaml:1: ClusterSPIFFEID shop: no" };
+  assertCheck("registrar", { registration: trouble }, "warn", /before holds/, /mend entries\.yaml:1: /);
 });
 
 test("delegates that have shown SVIDs are ok; of the others it is not known, and said where it stands", () => {

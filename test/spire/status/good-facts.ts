@@ -64,6 +64,7 @@ export const goodFacts = (more: Partial<SpireFacts> = {}): SpireFacts => ({
   peers: [peer()],
   census: census(),
   registration: {
+    fileTrouble: undefined,
     ...{ register: "built-in", state: registrar(), uncovered: [] },
     spiffeIds: [{ name: "causeway-mesh", template: TEMPLATE, whyNotMesh: "" }],
   },
