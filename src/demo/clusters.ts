@@ -54,6 +54,8 @@ function demoConfig(options: Options, cluster: DemoCluster, at: number): DemoCon
   const spireDir = options["identity"] === "spire" ? resolve(state, SPIRE_FOLDER) : undefined;
   if (spireDir !== undefined) requireShort(spireDir);
   const own = {
+    // No workload runs that would have to learn a root first: who starts with SPIRE, and then without, waits for nothing.
+    rootWait: "0",
     ...{ cluster, state, cacerts: join(state, "cacerts"), manifests: [`${cluster}=${join(EXAMPLES, cluster)}`] },
     // As guide 002: with SPIRE, each cluster is a trust domain of its own.
     ...(spireDir !== undefined && { trustDomain: cluster, spireServer: `unix://${serverSocketIn(spireDir)}` }),

@@ -20,8 +20,8 @@ afterEach(async () => {
 
 const { signal } = new AbortController();
 
-function meshIn(state: string): DemoMesh {
-  const options = { state, identity: "spire", xdsPort: "0", adminPort: "0", healthPort: "0", log_output_level: "none" };
+function meshIn(state: string, identity = "spire"): DemoMesh {
+  const options = { state, identity, xdsPort: "0", adminPort: "0", healthPort: "0", log_output_level: "none" };
   const mesh = new DemoMesh({ options });
   open.push(mesh);
   return mesh;
@@ -39,3 +39,12 @@ test("a second demo on the same folder is refused, and takes no socket from the 
   );
   assert.ok(existsSync(join(spireDir!, "server.sock")));
 });
+
+test("a demo without SPIRE, with it, and without it again is ready each time, on one state folder", async () => {
+  for (const identity of ["mesh", "spire", "mesh"]) {
+    const mesh = meshIn(folder, identity);
+    await mesh.start(AbortSignal.timeout(10_000));
+    assert.equal(mesh.planes.size, 3, identity);
+    await mesh.close();
+  }
+}).timeout(40_000);
