@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { requestCertificate, verifySvid } from "../../src/ca/client.ts";
+import { pemBlocks } from "../../src/ca/pem.ts";
 import type { Options } from "../../src/command.ts";
 import { loadConfig } from "../../src/config.ts";
 import { ControlPlane } from "../../src/control-plane.ts";
@@ -23,6 +24,11 @@ const east = clusterId("east");
 export const trustDomain = "shop.test";
 export const REVIEWS = `spiffe://${trustDomain}/ns/bookshop/sa/reviews`;
 export const ZTUNNEL = `spiffe://${trustDomain}/ns/istio-system/sa/ztunnel`;
+
+/** Certificates, so that lists of them compare. */
+export const hex = (ders: readonly Uint8Array[]): readonly string[] =>
+  ders.map((der) => Buffer.from(der).toString("hex"));
+export const inPem = (pem: string): readonly string[] => hex(pemBlocks(pem, "CERTIFICATE"));
 
 /** Looks are hurried, and pauses that chance has a part in; time limits, the longest of which have one, too, are not. */
 function hurried(delayMs: number): number {

@@ -12,7 +12,7 @@ import { encodeDeltaRequest } from "../../src/xds/wire.ts";
 import { writeCacerts } from "../kits/cacerts.ts";
 import { type Pair, TestAuthority } from "../kits/tls.ts";
 import { until } from "../kits/until.ts";
-import { entriesFor, REVIEWS, SpireLab, trustDomain, ZTUNNEL } from "./spire-lab.ts";
+import { entriesFor, hex, inPem, REVIEWS, SpireLab, trustDomain, ZTUNNEL } from "./spire-lab.ts";
 
 const XDS = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
 const RATINGS = `spiffe://${trustDomain}/ns/bookshop/sa/ratings`;
@@ -26,9 +26,7 @@ afterEach(async () => {
   await lab.close();
 });
 
-const hex = (ders: readonly Uint8Array[]): readonly string[] => ders.map((der) => Buffer.from(der).toString("hex"));
 const spireRoots = (): readonly string[] => hex(lab.spire.trust.own.roots);
-const inPem = (pem: string): readonly string[] => hex(pemBlocks(pem, "CERTIFICATE"));
 
 /** Our own entry at SPIRE's server, below the agent of our node. */
 const ourEntry = (more: Partial<NewEntry>): NewEntry => ({

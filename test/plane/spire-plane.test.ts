@@ -2,20 +2,17 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "mocha";
-import { pemBlocks } from "../../src/ca/pem.ts";
 import { DeltaClient } from "../../src/xds/delta-client.ts";
 import { dialXds } from "../../src/xds/dial.ts";
 import { ADDRESS_TYPE } from "../../src/xds/resource.ts";
 import { until } from "../kits/until.ts";
-import { entriesFor, REVIEWS, SpireLab, trustDomain } from "./spire-lab.ts";
+import { entriesFor, hex, inPem, REVIEWS, SpireLab, trustDomain } from "./spire-lab.ts";
 
 let lab: SpireLab;
 beforeEach(() => (lab = new SpireLab()));
 afterEach(() => lab.close());
 
-const hex = (ders: readonly Uint8Array[]): readonly string[] => ders.map((der) => Buffer.from(der).toString("hex"));
 const spireRoots = (): readonly string[] => hex(lab.spire.trust.own.roots);
-const inPem = (pem: string): readonly string[] => hex(pemBlocks(pem, "CERTIFICATE"));
 
 /** Reads the mesh as a ztunnel does. */
 async function readsMesh(): Promise<number> {
