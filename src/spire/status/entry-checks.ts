@@ -29,8 +29,8 @@ function agentsCheck({ at, agents, nodes, bareNodes, trouble }: Census): SpireCh
 const NOT_COUNTED = "entries have not been counted yet";
 const COUNT_FIX = "ask again in a minute";
 const BARE_FIX =
-  "run SPIRE's agent there (spire-server agent list shows those that there are); agents count that k8s_psat attested for " +
-  "the cluster's name in --spire-cluster";
+  "run SPIRE's agent there; agents count that k8s_psat attested for the cluster's name in --spire-cluster: " +
+  "spire-server agent list has those that there are, each as …/k8s_psat/<that name>/<uid of its node>";
 
 function coverageCheck({ at, entries, identities, uncovered, pods, shown, trouble }: Census, now: EpochMs): SpireCheck {
   if (at === undefined) return unknown("entries", trouble ?? NOT_COUNTED, COUNT_FIX);
