@@ -17,10 +17,11 @@ const missing = (page: string, words: readonly string[]): readonly string[] => {
   return words.filter((word) => !text.includes(`\`${word}`));
 };
 
+const sources = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" }).filter((path) =>
+  path.endsWith(".ts"),
+);
+
 test("operations.md names every metric that there is", () => {
-  const sources = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" }).filter((path) =>
-    /\.ts$/.test(path),
-  );
   const literal = sources.flatMap((path) =>
     [...read("src", path).matchAll(/metrics\s*\.(?:counter|gauge|histogram|sampled)\(\s*"([a-z_]+)"/g)].map(
       ([, name]) => name!,
@@ -59,4 +60,14 @@ test("cli.md names every setting and every command", () => {
     "version",
   ])
     assert.match(text, new RegExp(`causeway .*\\b${command}\\b`));
+});
+
+test("no sentence sends anybody to a flag that there is not", () => {
+  // Envoy's flags are its own.
+  const own = sources.filter((path) => !/envoy-process|pod-template/.test(path));
+  const named = own.flatMap((path) => read("src", path).match(/--[a-z]+(?:-[a-z]+)+/g) ?? []);
+  assert.ok(named.length > 50);
+  const text = read("docs", "cli.md");
+  const unknown = new Set(named.filter((flag) => !new RegExp(`${flag}(?![a-z-])`).test(text)));
+  assert.deepEqual([...unknown], []);
 });

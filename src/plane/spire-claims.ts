@@ -1,12 +1,14 @@
 import type { Config } from "../config.ts";
 import type { ClusterId } from "../names.ts";
-import { type Pod, podEnded } from "../registry/kube/pod.ts";
+import type { Pod } from "../registry/kube/pod.ts";
 import { livePodOf } from "../registry/live-pods.ts";
 import type { Registry } from "../registry/registry.ts";
+import { roleOf } from "../registry/spire-coverage.ts";
 import { formatServiceAccountId } from "../spiffe.ts";
 import type { Claimed } from "../spire/status/census.ts";
 
-const GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name";
+/** They prove themselves by tokens where they ask for certificates here. */
+const NO_ZTUNNELS: ReadonlySet<string> = new Set();
 
 /**
  * All who need a certificate of ours now: on each node each account whose pods a ztunnel captures, as it asks for them
@@ -16,10 +18,9 @@ const GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name";
 export function spireClaims(registry: Registry, config: Config, localCluster: ClusterId, cluster: string): Claimed[] {
   const byHolder = new Map<string, [Pod, ...Pod[]]>();
   for (const [key, pod] of registry.pods.entries()) {
-    if (pod.cluster !== localCluster || pod.node === "" || podEnded(pod)) continue;
-    const isGateway = pod.placement.labels.map.has(GATEWAY_NAME);
-    if (isGateway ? config.gateways.spire !== undefined : pod.tunnel === "none") continue;
-    const holder = isGateway ? key : `${pod.node}/${pod.namespace}/${pod.serviceAccount}`;
+    const role = pod.cluster === localCluster ? roleOf(pod, NO_ZTUNNELS) : undefined;
+    if (role === undefined || (role === "gateway" && config.gateways.spire !== undefined)) continue;
+    const holder = role === "gateway" ? key : `${pod.node}/${pod.namespace}/${pod.serviceAccount}`;
     const pods = byHolder.get(holder);
     if (pods === undefined) byHolder.set(holder, [pod]);
     else pods.push(pod);

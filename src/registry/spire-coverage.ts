@@ -53,7 +53,7 @@ export function uncoveredPods(
     reads: { spiffeIds, selections, nodes: objects.nodes },
     distinct: true,
     to: (pod, { spiffeIds, selections, nodes }, key) => {
-      const role = pod.cluster === localCluster ? roleOf(pod, options) : undefined;
+      const role = pod.cluster === localCluster ? roleOf(pod, options.ztunnelAccounts) : undefined;
       if (role === undefined || spiffeIds.get(localCluster).length === 0) return [];
       const spiffeId = formatServiceAccountId({ ...pod, trustDomain: options.trustDomain });
       const facts = factsOf(pod, options, nodes);
@@ -69,8 +69,11 @@ export function uncoveredPods(
 
 const GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name";
 
-/** Undefined for a pod that has no part in the mesh; also for one that is not there yet, or no more. */
-function roleOf(pod: Pod, { ztunnelAccounts }: CoverageOptions): PodRole | undefined {
+/**
+ * Undefined for a pod that has no part in the mesh; also for one that is not there yet, or no more.
+ * @param ztunnelAccounts as `CoverageOptions` has them.
+ */
+export function roleOf(pod: Pod, ztunnelAccounts: ReadonlySet<string>): PodRole | undefined {
   if (podEnded(pod) || pod.node === "") return undefined;
   if (ztunnelAccounts.has(`${pod.namespace}/${pod.serviceAccount}`)) return "ztunnel";
   if (pod.placement.labels.map.has(GATEWAY_NAME)) return "gateway";
