@@ -5,7 +5,7 @@ import { TestAuthority } from "../kits/tls.ts";
 import { envoyBinary } from "./envoy-binary.ts";
 import { GatewayLab } from "./gateway-lab.ts";
 import { type Called, type GatewaySite, PORT, REVIEWS, reviewsService } from "./gateway-site.ts";
-import { networkNamespaces } from "./machine.ts";
+import { networkNamespaces, skipWithout } from "./machine.ts";
 import { until } from "./ztunnel-lab.ts";
 
 const identity = (account: string): string => `spiffe://cluster.local/ns/bookinfo/sa/${account}`;
@@ -19,11 +19,7 @@ suite("gateways on stock Envoy, between two clusters", () => {
 
   before(async function () {
     const envoy = await envoyBinary();
-    for (const found of [envoy, networkNamespaces()])
-      if (typeof found === "object") {
-        console.log(`    gateways: skipped; ${found.missing}`);
-        this.skip();
-      }
+    skipWithout(this, "gateways", envoy, networkNamespaces());
     lab = await GatewayLab.open(envoy as string);
     ({ east, west } = lab);
     await lab.start();

@@ -1,9 +1,19 @@
 import { accessSync, constants } from "node:fs";
 import { execFileSync } from "node:child_process";
+import type { Context } from "mocha";
 
 /** What a conformance test needs of the machine and did not find; the test is skipped and says so. */
 export interface Missing {
   readonly missing: string;
+}
+
+/** Skips what a hook or a test begins, and says why, if any of these is missing. */
+export function skipWithout(context: Context, suite: string, ...found: readonly (string | true | Missing)[]): void {
+  for (const one of found)
+    if (typeof one === "object") {
+      console.log(`    ${suite}: skipped; ${one.missing}`);
+      context.skip();
+    }
 }
 
 /** The stock ztunnel to run against: nobody's binary is kept here, so its path is given. */

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { type Context, suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
+import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
 import { eventually } from "./causeway-process.ts";
 import { KubeLab } from "./kube-lab.ts";
-import { networkNamespaces, ztunnelBinary } from "./machine.ts";
+import { networkNamespaces, skipWithout, ztunnelBinary } from "./machine.ts";
 import { RealSpire, spireBinaries } from "./real-spire.ts";
 import type { SpireSite } from "./spire-site.ts";
 import { StandInSite } from "./stand-in-site.ts";
@@ -21,12 +21,8 @@ suite("unmodified ztunnels with identities from SPIRE", () => {
 
   before(async function () {
     const binary = ztunnelBinary(process.env);
-    for (const found of [binary, networkNamespaces()])
-      if (typeof found === "object") {
-        console.log(`    spire-ztunnel: skipped; ${found.missing}`);
-        this.skip();
-      }
-    kube = await KubeLab.open(this as Context);
+    skipWithout(this, "spire-ztunnel", binary, networkNamespaces());
+    kube = await KubeLab.open(this);
     spire = await siteIn(kube);
     lab = new ZtunnelLab(binary as string);
     await spire.addEntry({ spiffeId: idOf("web"), selectors: selectorsOf("web") });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
 import { envoyBinary } from "./envoy-binary.ts";
-import { networkNamespaces, ztunnelBinary } from "./machine.ts";
+import { networkNamespaces, skipWithout, ztunnelBinary } from "./machine.ts";
 import { PeeredZtunnels, type ZtunnelSite } from "./peered-ztunnels.ts";
 import { until } from "./ztunnel-lab.ts";
 
@@ -15,11 +15,7 @@ suite("unmodified ztunnels and stock Envoys of two peered clusters", () => {
 
   before(async function () {
     const [ztunnel, envoy] = [ztunnelBinary(process.env), await envoyBinary()];
-    for (const found of [ztunnel, envoy, networkNamespaces()])
-      if (typeof found === "object") {
-        console.log(`    ztunnel-gateways: skipped; ${found.missing}`);
-        this.skip();
-      }
+    skipWithout(this, "ztunnel-gateways", ztunnel, envoy, networkNamespaces());
     lab = await PeeredZtunnels.open(ztunnel as string, envoy as string);
     ({ a, b } = lab);
     await lab.start();

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "mocha";
 import { KEY_TYPES } from "../../src/ca/key-type.ts";
-import { networkNamespaces, ztunnelBinary } from "./machine.ts";
+import { networkNamespaces, skipWithout, ztunnelBinary } from "./machine.ts";
 import { CART_ADDRESS, until, ZtunnelLab } from "./ztunnel-lab.ts";
 
 // Its verifier, webpki, builds paths more strictly than OpenSSL, and knows fewer signatures.
@@ -9,11 +9,7 @@ suite("what unmodified ztunnels make of authorities that causeway ca made", () =
   for (const type of KEY_TYPES)
     test(`two trust the control plane and each other under a root and an authority of ${type}`, async function () {
       const binary = ztunnelBinary(process.env);
-      for (const found of [binary, networkNamespaces()])
-        if (typeof found === "object") {
-          console.log(`    ztunnel-issuers: skipped; ${found.missing}`);
-          this.skip();
-        }
+      skipWithout(this, "ztunnel-issuers", binary, networkNamespaces());
       const lab = new ZtunnelLab(binary as string);
       try {
         lab.causeway("ca", "init", "--dir", "root", "--key-type", type);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
 import { eventually } from "./causeway-process.ts";
-import { networkNamespaces, ztunnelBinary } from "./machine.ts";
+import { networkNamespaces, skipWithout, ztunnelBinary } from "./machine.ts";
 import { type Dump, PeeredZtunnels, type ZtunnelSite } from "./peered-ztunnels.ts";
 import { until } from "./ztunnel-lab.ts";
 
@@ -20,11 +20,7 @@ suite("unmodified ztunnels of two peered clusters", () => {
 
   before(async function () {
     const binary = ztunnelBinary(process.env);
-    for (const found of [binary, networkNamespaces()])
-      if (typeof found === "object") {
-        console.log(`    ztunnel-peering: skipped; ${found.missing}`);
-        this.skip();
-      }
+    skipWithout(this, "ztunnel-peering", binary, networkNamespaces());
     lab = await PeeredZtunnels.open(binary as string);
     ({ a, b } = lab);
     await lab.start();

@@ -4,7 +4,7 @@ import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
 import { nextStep } from "./ca-command-line.ts";
-import { networkNamespaces, ztunnelBinary } from "./machine.ts";
+import { networkNamespaces, skipWithout, ztunnelBinary } from "./machine.ts";
 import { opensslRefuses } from "./openssl.ts";
 import { CART_ADDRESS, type ConfigDump, type LabPod, until, ZtunnelLab } from "./ztunnel-lab.ts";
 
@@ -25,11 +25,7 @@ suite("a change of the root below unmodified ztunnels", () => {
 
   before(async function () {
     const binary = ztunnelBinary(process.env);
-    for (const found of [binary, networkNamespaces()])
-      if (typeof found === "object") {
-        console.log(`    ztunnel-rotation: skipped; ${found.missing}`);
-        this.skip();
-      }
+    skipWithout(this, "ztunnel-rotation", binary, networkNamespaces());
     lab = new ZtunnelLab(binary as string);
     for (const root of ["a", "b"]) lab.causeway("ca", "init", "--dir", root);
     lab.causeway("ca", "issue", "--root", "a", "--cluster", "Kubernetes", "--dir", "own");

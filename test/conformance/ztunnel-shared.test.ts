@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { ChildProcess } from "node:child_process";
 import { X509Certificate } from "node:crypto";
 import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
-import { networkNamespaces, ztunnelBinary } from "./machine.ts";
+import { networkNamespaces, skipWithout, ztunnelBinary } from "./machine.ts";
 import { type EnrolledPod, python, ZdsAgent } from "./zds-agent.ts";
 import { CART_ADDRESS, type LabPod, until, ZtunnelLab } from "./ztunnel-lab.ts";
 
@@ -39,11 +39,7 @@ suite("an unmodified ztunnel in shared mode, with pods from a CNI agent", () => 
 
   before(async function () {
     const binary = ztunnelBinary(process.env);
-    for (const found of [binary, networkNamespaces(), python()])
-      if (typeof found === "object") {
-        console.log(`    ztunnel-shared: skipped; ${found.missing}`);
-        this.skip();
-      }
+    skipWithout(this, "ztunnel-shared", binary, networkNamespaces(), python());
     lab = new ZtunnelLab(binary as string);
     lab.write("far.yaml", far);
     lab.causeway("ca", "init", "--dir", "root", "--key-type", "rsa-3072");

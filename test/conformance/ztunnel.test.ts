@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { ChildProcess } from "node:child_process";
 import { X509Certificate } from "node:crypto";
 import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
-import { networkNamespaces, ztunnelBinary } from "./machine.ts";
+import { networkNamespaces, skipWithout, ztunnelBinary } from "./machine.ts";
 import { CART_ADDRESS, until, ZtunnelLab } from "./ztunnel-lab.ts";
 
 // A suite of its own, so that skipping it skips nothing else.
@@ -16,11 +16,7 @@ suite("an unmodified ztunnel", () => {
   before(async function () {
     const binary = ztunnelBinary(process.env);
     const namespaces = networkNamespaces();
-    for (const found of [binary, namespaces])
-      if (typeof found === "object") {
-        console.log(`    ztunnel: skipped; ${found.missing}`);
-        this.skip();
-      }
+    skipWithout(this, "ztunnel", binary, namespaces);
     lab = new ZtunnelLab(binary as string);
     plane = await lab.startControlPlane();
     lab.startApp(lab.cart);
