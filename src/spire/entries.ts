@@ -169,7 +169,7 @@ function parentsOn(claim: Claim, { agents, aliases }: Registered): ReadonlySet<s
   const { bearer, cluster, now } = claim;
   const there = agents.get(`${cluster}/${bearer.node}`) ?? [];
   const live = there.filter((agent) => isLive(agent, now));
-  if (live.length === 0) throw noAgent(claim, there);
+  if (live.length === 0) throw noAgent(claim, there, agents);
   const stands = ({ selectors, expiresAt = Infinity }: SpireEntry): boolean =>
     selectors.length > 0 &&
     expiresAt > now &&
@@ -177,11 +177,22 @@ function parentsOn(claim: Claim, { agents, aliases }: Registered): ReadonlySet<s
   return new Set([...live.map(({ id }) => id), ...aliases.filter(stands).map(({ spiffeId }) => spiffeId)]);
 }
 
-function noAgent({ identity, bearer: { node }, cluster }: Claim, there: readonly SpireAgent[]): MeshError {
-  const [gone] = there;
+function noAgent(
+  { identity, bearer: { node }, cluster }: Claim,
+  [gone]: readonly SpireAgent[],
+  agents: AgentsByNode,
+): MeshError {
+  // The first thing that goes wrong is a name of the cluster that SPIRE does not have.
+  const others = [...agents.keys()]
+    .filter((key) => key.endsWith(`/${node}`))
+    .map((key) => key.slice(0, -node.length - 1));
+  const otherwise =
+    others.length === 0
+      ? "run one, or check --spire-cluster"
+      : `there are agents on a node of that name in cluster ${others.join(" and ")}; if that is what SPIRE calls this one, say so in --spire-cluster`;
   const what =
     gone === undefined
-      ? `there is none that k8s_psat attested there, in cluster ${cluster}; run one, or check --spire-cluster`
+      ? `there is none that k8s_psat attested there, in cluster ${cluster}; ${otherwise}`
       : gone.banned
         ? `${gone.id} is banned`
         : `${gone.id} expired at ${new Date(gone.expiresAt).toISOString()}; check that it runs`;

@@ -182,7 +182,10 @@ test("no agent on the node, one that is banned and one that has expired are refu
 
 test("a node of the same name in another cluster is another node", () => {
   const west = agentOn("n1", { selectors: ["k8s_psat:cluster:west", "k8s_psat:agent_node_name:n1"] });
-  assert.match(refusal({ entries: [entryFor()], agents: [west] }).why, /no live agent on node n1/);
+  assert.match(
+    refusal({ entries: [entryFor()], agents: [west] }).why,
+    /no live agent on node n1.*agents on a node of that name in cluster west; if .* say so in --spire-cluster$/,
+  );
   assert.deepEqual(vouched({ entries: [entryFor()], agents: [west], claim: { cluster: "west" } }), ["cart-n1"]);
 });
 
