@@ -167,7 +167,7 @@ test("cacerts that change while we run sign from then on, and show on new connec
   };
   const adopted = async (count: number): Promise<void> => {
     const seen = () => lines.filter((line) => line.includes("cacerts changed, and what is there now signs")).length;
-    while (seen() < count) await new Promise((resolve) => setImmediate(resolve));
+    await until(() => seen() >= count);
   };
   assert.equal((await ask(before.root)).at(-1), before.root + "\n");
   write(before, before, after);
@@ -221,7 +221,7 @@ test("a manifest that cannot be read keeps the last good state and names file, l
   const { plane, lines } = await start();
   const before = plane.logs.get(ADDRESS_TYPE)!.digest;
   writeFileSync(join(manifests, "bookshop", "ratings.yaml"), "apiVersion: v1\nkind: Service\nmetadata: {name: [}\n");
-  while (plane.problems().length === 0) await new Promise((resolve) => setImmediate(resolve));
+  await until(() => plane.problems().length > 0);
   const [problem] = plane.problems();
   assert.match(`${problem!.origin} ${problem!.message}`, /bookshop\/ratings.yaml:3/);
   assert.equal(plane.logs.get(ADDRESS_TYPE)!.digest, before);

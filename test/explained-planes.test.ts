@@ -10,7 +10,7 @@ import { loadConfig } from "../src/config.ts";
 import { run } from "./commands/served-mesh.ts";
 import { writeCacerts } from "./kits/cacerts.ts";
 import { TestAuthority } from "./kits/tls.ts";
-import { until } from "./kits/until.ts";
+import { nextTurn, until } from "./kits/until.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "causeway-explained-"));
 const at = (...parts: readonly string[]): string => join(folder, ...parts);
@@ -133,7 +133,7 @@ async function explained(cluster: string, expected: RegExp, ...words: readonly s
   let said = "";
   for (let tries = 0; tries < 4_000 && !expected.test(said); tries++) {
     said = (await run(explainCommand, ...asked, "--admin", admin(cluster))).out;
-    await new Promise((resolve) => setImmediate(resolve));
+    await nextTurn();
   }
   assert.match(said, expected);
   return said;

@@ -12,6 +12,7 @@ import { LocalSigner } from "../../src/ca/local-signer.ts";
 import { toPem } from "../../src/ca/pem.ts";
 import { TestHost } from "../kits/test-host.ts";
 import { TestAuthority } from "../kits/tls.ts";
+import { until } from "../kits/until.ts";
 
 const trustDomain = "cluster.local";
 const identity = { trustDomain, namespace: "shop", serviceAccount: "cart" };
@@ -197,7 +198,7 @@ test("the folder is looked at every few seconds, until it is closed", async () =
   const { test: host, root, follower, changes } = await lab();
   const looked = async (): Promise<void> => {
     host.clock.advance(LOOK_MS);
-    while (host.clock.pending === 0) await new Promise((resolve) => setImmediate(resolve));
+    await until(() => host.clock.pending > 0);
   };
   follower.start();
   write(await TestAuthority.create("CN=second", root), root);

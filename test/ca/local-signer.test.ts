@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createPublicKey, generateKeyPair, X509Certificate } from "node:crypto";
+import { createPublicKey, generateKeyPair, type KeyObject, X509Certificate } from "node:crypto";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -95,10 +95,11 @@ test("an authority that has ended signs nothing", async () => {
   await assert.rejects(signer.sign(request, new AbortController().signal), /the signing certificate ended at 2033/);
 });
 
+let slowKey: Promise<{ readonly privateKey: KeyObject }> | undefined;
 /** An authority whose signatures take long, and a request for it. */
 async function slowSigner() {
   const host = new TestHost();
-  const { privateKey } = await promisify(generateKeyPair)("rsa", { modulusLength: 4096 });
+  const { privateKey } = await (slowKey ??= promisify(generateKeyPair)("rsa", { modulusLength: 4096 }));
   const { roots, subject, notAfter } = await selfMadeRoot(host, folder(), trustDomain);
   const keyId = Buffer.alloc(20, 7);
   const authority: Authority = { chain: [], revocations: [], roots, subject, notAfter, keyId, privateKey };

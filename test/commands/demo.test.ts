@@ -9,6 +9,7 @@ import { serveCommand } from "../../src/commands/serve.ts";
 import { tokenCommand } from "../../src/commands/token.ts";
 import { watchCommand } from "../../src/commands/watch.ts";
 import { systemClock } from "../../src/system-host.ts";
+import { nextTurn } from "../kits/until.ts";
 
 const examples = join(import.meta.dirname, "..", "..", "..", "examples", "shop");
 let folder = "";
@@ -37,7 +38,7 @@ function run(command: { run(call: CommandCall): Promise<ExitCode> }, options: Op
     out,
     stop: () => abort.abort(),
     until: async (pattern) => {
-      while (!pattern.test(out.join(""))) await Promise.race([new Promise(setImmediate), ended]);
+      while (!pattern.test(out.join(""))) await Promise.race([nextTurn(), ended]);
       return out.join("");
     },
   };
@@ -114,7 +115,7 @@ test("a token of the command is good for a control plane with the same state", a
   const serve = run(serveCommand(1), { ...flags(), listen: "127.0.0.1" });
   const connection = join(folder, "state", "connection.json");
   while (!readdirSync(folder).includes("state") || !readdirSync(join(folder, "state")).includes("connection.json"))
-    await Promise.race([new Promise(setImmediate), serve.ended]);
+    await Promise.race([nextTurn(), serve.ended]);
   assert.equal((JSON.parse(readFileSync(connection, "utf8")) as { token: string }).token, "");
   const pod = /"east":|ztunnel-[a-z0-9]+/.exec(
     readFileSync(join(folder, "state", "clusters", "Kubernetes", "addresses.json"), "utf8"),

@@ -20,8 +20,8 @@ import {
   STREAM,
   UNARY,
   unary,
-  until,
 } from "./lab.ts";
+import { until } from "../kits/until.ts";
 import { data, headers, PING, RawClient, reset, SETTINGS, Type } from "./raw-client.ts";
 
 test("garbage on the port hurts nobody", async () => {

@@ -127,8 +127,3 @@ export function raw(port: number): Raw {
 /** The errors before it are the point of the test. */
 export const closeOf = (session: http2.ClientHttp2Session): Promise<void> =>
   new Promise((done) => session.once("close", done));
-
-/** Waits for the other end of a socket, whose events are not ours. */
-export async function until(check: () => boolean): Promise<void> {
-  while (!check()) await new Promise((resolve) => setImmediate(resolve));
-}

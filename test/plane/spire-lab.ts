@@ -18,6 +18,7 @@ import type { MeshIdentities } from "../../src/plane/mesh-trust.ts";
 import { LOOK_MS } from "../../src/plane/unsigned-identities.ts";
 import type { SpireAgent } from "../../src/spire/spire.ts";
 import { realHost } from "../kits/real-host.ts";
+import { nextTurn } from "../kits/until.ts";
 
 const manifests = join(import.meta.dirname, "..", "..", "..", "examples", "shop");
 const east = clusterId("east");
@@ -136,6 +137,7 @@ export class SpireLab {
         return await this.ask(identity);
       } catch (thrown) {
         if (!(thrown instanceof MeshError) || thrown.code !== "unavailable") throw thrown;
+        await nextTurn();
       }
     }
   }

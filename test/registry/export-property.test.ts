@@ -316,7 +316,7 @@ test("after any steps peers are told what the objects say: as the plainest readi
       play(fresh, intakesOf(fresh), model, true);
       assert.deepEqual(stateOf(mesh.registry), stateOf(fresh.registry));
     }),
-    { numRuns: 200 },
+    { numRuns: 100 },
   );
   // Chance must have led where it matters.
   for (const [what, count] of Object.entries({ services, flats, ties })) assert.ok(count > 10, `${what}: ${count}`);

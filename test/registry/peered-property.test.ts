@@ -314,7 +314,7 @@ test("whatever peers and clusters do, each name is what a count from scratch say
         );
       assert.deepEqual(contents(living), contents(fresh));
     }),
-    { numRuns: 300 },
+    { numRuns: 150 },
   );
   assert.ok(pooled > 1_000, `only ${pooled} clusters were behind names: too little was tried`);
 });

@@ -12,7 +12,7 @@ import { realHost } from "../kits/real-host.ts";
 import { PATH } from "../kits/spire-methods.ts";
 import { TestHost } from "../kits/test-host.ts";
 import { derOf, TestAuthority } from "../kits/tls.ts";
-import { until } from "../kits/until.ts";
+import { nextTurn, until } from "../kits/until.ts";
 import { type Answer, Refusal, SmallSpire, svidOf, unlinkSocket } from "./small-spire.ts";
 
 const { mint: MINT, downstream: DOWNSTREAM, bundle: BUNDLE, federated: FEDERATED, agents: AGENTS } = PATH;
@@ -557,7 +557,7 @@ async function eventually<T>(attempt: () => Promise<T>): Promise<T> {
     try {
       return await attempt();
     } catch {
-      await new Promise((resolve) => setImmediate(resolve));
+      await nextTurn();
     }
   }
 }
