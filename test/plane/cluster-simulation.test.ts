@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "mocha";
 import { simulateClusters, type Tally } from "./cluster-simulation.ts";
 
-const SEEDS = 8;
+const SEEDS = 5;
 
 test(`nothing goes that an API server still has, and once faults end all is as if read anew (${SEEDS} seeds)`, async () => {
   const total: Tally = { changes: 0, faults: 0, rotations: 0, restarts: 0, leaves: 0 };

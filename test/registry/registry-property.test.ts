@@ -213,6 +213,6 @@ test("a registry that saw every change of two clusters holds what one holds that
       fresh.graph.flush();
       assert.deepEqual(contents(living), contents(fresh));
     }),
-    { numRuns: 300 },
+    { numRuns: 150 },
   );
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "mocha";
 import { type PeersTally, simulatePeers } from "./simulation.ts";
 
-const SEEDS = 30;
+const SEEDS = 20;
 
 test(`nothing of a peer goes on a guess, and once faults end every ztunnel holds what all clusters say (${SEEDS} seeds)`, async () => {
   const total: Partial<Record<keyof PeersTally, number>> = {};
