@@ -9,7 +9,7 @@ import { newCsr } from "../src/ca/client.ts";
 import { IssuanceLog } from "../src/ca/issuance-log.ts";
 import { startSigningThread } from "../src/ca/start-signing-thread.ts";
 import { ThreadedSigner } from "../src/ca/threaded-signer.ts";
-import { toPem } from "../src/ca/pem.ts";
+import { toPem } from "../src/pem.ts";
 import { certificateService } from "../src/ca/service.ts";
 import { ServingCertificates } from "../src/ca/serving-certificate.ts";
 import { TokenReviewAuthenticator } from "../src/ca/token-review-authenticator.ts";

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { AddressInfo } from "node:net";
-import { toPem } from "../src/ca/pem.ts";
+import { toPem } from "../src/pem.ts";
 import { selfMadeRoot } from "../src/ca/self-made-root.ts";
 import { type ServingCertificateMaterial, ServingCertificates } from "../src/ca/serving-certificate.ts";
 import { GrpcServer } from "../src/grpc/server.ts";

@@ -8,7 +8,7 @@ import {
   ServingCertificates,
   servingNames,
 } from "../../src/ca/serving-certificate.ts";
-import { toPem } from "../../src/ca/pem.ts";
+import { toPem } from "../../src/pem.ts";
 import { controlPlaneId } from "../../src/spiffe.ts";
 import { quietHost } from "../quiet-host.ts";
 

@@ -8,7 +8,7 @@ import { pathLength, readCertificate } from "./certificate-fields.ts";
 import { isIssuedBy } from "./cluster-authority.ts";
 import { auditLists } from "./crl-audit.ts";
 import { DAY_MS, USUAL_LIFETIME_MS } from "./new-authority.ts";
-import { pemBlocks } from "./pem.ts";
+import { pemBlocks } from "../pem.ts";
 import type { Finding } from "./finding.ts";
 import { adviceOn, lifeOf } from "./remaining-life.ts";
 import { ROOT_LAYOUT } from "./root-folder.ts";

@@ -7,7 +7,7 @@ import type { Layout } from "./cacerts-check.ts";
 import { ISTIO, KUBERNETES, openCertificate } from "./cacerts.ts";
 import { CRL_FILE } from "./crl-check.ts";
 import { type Files, folderText } from "./folder-files.ts";
-import { beginnings, pemBlocks } from "./pem.ts";
+import { beginnings, pemBlocks } from "../pem.ts";
 import { ROOT_LAYOUT } from "./root-folder.ts";
 import { readCertificate } from "./certificate-fields.ts";
 

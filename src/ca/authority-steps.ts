@@ -3,7 +3,7 @@ import type { EpochMs } from "../host.ts";
 import type { Authority } from "./authority.ts";
 import { readCertificate } from "./certificate-fields.ts";
 import { refuseOlder } from "./crl-check.ts";
-import { pemBlocks } from "./pem.ts";
+import { pemBlocks } from "../pem.ts";
 import type { RememberedRoot } from "./remembered-roots.ts";
 import { anchorOf, byAnchor, type Ders, holds, isUnder, minuteOf, rootName } from "./root-anchor.ts";
 

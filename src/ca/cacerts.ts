@@ -7,7 +7,7 @@ import type { Authority } from "./authority.ts";
 import { checkedAuthority, type Layout, refusal } from "./cacerts-check.ts";
 import { readCertificate } from "./certificate-fields.ts";
 import { CRL_FILE } from "./crl-check.ts";
-import { wholePemBlocks } from "./pem.ts";
+import { wholePemBlocks } from "../pem.ts";
 
 /** As istiod names the files, and as cert-manager does (contract ztunnel.md 4.7). */
 export const ISTIO: Layout = {

@@ -9,7 +9,7 @@ import { EXTENSION, NAME_TAG, pathLength, readCertificate, uriNames } from "./ce
 import { parseServiceAccountId } from "../spiffe.ts";
 import { EXTENSION_REQUEST } from "./csr.ts";
 import { bitString, contextTag, der, integer, oid, sequence, TAG } from "./der.ts";
-import { pemBlocks, toPem } from "./pem.ts";
+import { pemBlocks, toPem } from "../pem.ts";
 import { CREATE_CERTIFICATE } from "./service.ts";
 
 const { IstioCertificateRequest, IstioCertificateResponse } = istio.v1.auth;

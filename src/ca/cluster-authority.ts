@@ -9,7 +9,7 @@ import { pathLength, readCertificate } from "./certificate-fields.ts";
 import type { Files } from "./folder-files.ts";
 import { isKeyType, keyTypeOf, KEY_TYPES } from "./key-type.ts";
 import { BACKDATED_MS, type NewIntermediate, USUAL_LIFETIME_MS } from "./new-authority.ts";
-import { pemBlocks } from "./pem.ts";
+import { pemBlocks } from "../pem.ts";
 import { trustDomainOf } from "./root-folder.ts";
 
 /** The authority of a cluster as its folder has it, believed as a whole. */

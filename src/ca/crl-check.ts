@@ -3,7 +3,7 @@ import { MeshError, messageOf } from "../errors.ts";
 import type { EpochMs } from "../host.ts";
 import { pathLength, readCertificate } from "./certificate-fields.ts";
 import { isSignedBy, readRevocationList, type RevocationList, type UnverifiedList } from "./crl.ts";
-import { wholePemBlocks } from "./pem.ts";
+import { wholePemBlocks } from "../pem.ts";
 
 /** Beside the other files, in each of their layouts (contract identity.md 3.4). */
 export const CRL_FILE = "ca-crl.pem";

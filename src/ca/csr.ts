@@ -1,7 +1,7 @@
 import { createPublicKey, KeyObject, verify, webcrypto } from "node:crypto";
 import { MeshError, messageOf } from "../errors.ts";
 import { bits, contextTag, DerReader, type DerValue, oidText, requireDer, TAG } from "./der.ts";
-import { onlyPemBlock } from "./pem.ts";
+import { onlyPemBlock } from "../pem.ts";
 
 /** A request for RSA 4096 with a long list of names has some 3 kB. */
 const CSR_CHARACTERS_MAX = 16 * 1024;

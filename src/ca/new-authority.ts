@@ -7,7 +7,7 @@ import { pathLength, readCertificate } from "./certificate-fields.ts";
 import type { Files } from "./folder-files.ts";
 import { type KeyType, makeKeyPair } from "./key-type.ts";
 import { ownCertificate } from "./own-certificate.ts";
-import { toPem } from "./pem.ts";
+import { toPem } from "../pem.ts";
 import { type Root, ROOT_LAYOUT } from "./root-folder.ts";
 
 export const DAY_MS = 86_400_000;

@@ -4,7 +4,7 @@ import { keyIdOf, organizationName, serialFrom } from "./certificate.ts";
 import { EXTENSION, readCertificate } from "./certificate-fields.ts";
 import { DerReader, TAG } from "./der.ts";
 import { ownCertificate } from "./own-certificate.ts";
-import { pemBlocks, toPem } from "./pem.ts";
+import { pemBlocks, toPem } from "../pem.ts";
 
 /** As istiod's own (contract ztunnel.md 4.7). */
 const ROOT_LIFE_MS = 10 * 365 * 86_400_000;

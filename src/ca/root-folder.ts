@@ -6,7 +6,7 @@ import type { Layout } from "./cacerts-check.ts";
 import { authorityOf } from "./cacerts.ts";
 import { pathLength, readCertificate, uriNames } from "./certificate-fields.ts";
 import { folderText } from "./folder-files.ts";
-import { pemBlocks } from "./pem.ts";
+import { pemBlocks } from "../pem.ts";
 
 /** A root with its key, as `causeway ca init` leaves it: under other names than an authority that a cluster mounts. */
 export const ROOT_LAYOUT: Layout & { readonly chain: undefined } = {

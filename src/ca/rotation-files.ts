@@ -10,7 +10,7 @@ import { type ClusterAuthority, successorOf } from "./cluster-authority.ts";
 import { type Files, modeOf } from "./folder-files.ts";
 import { fingerprintOf, type Issued, noteIssued } from "./issued-list.ts";
 import { bundle, type Maker, newIntermediate } from "./new-authority.ts";
-import { pemBlocks } from "./pem.ts";
+import { pemBlocks } from "../pem.ts";
 import { type Root, trustDomainOf } from "./root-folder.ts";
 
 /** What becomes of a folder: files that replace others, verified together with those that stay. */

@@ -7,7 +7,7 @@ import { formatServiceAccountId } from "../spiffe.ts";
 import { type Asker, type IssuanceLog, keyOf } from "./issuance-log.ts";
 import { type Authorized, authorizeIdentity, type AuthorizationRules } from "./authorize.ts";
 import type { CaMetrics } from "./ca-metrics.ts";
-import { toPem } from "./pem.ts";
+import { toPem } from "../pem.ts";
 import { Quota, type QuotaLimits } from "./quota.ts";
 import { spreadLife } from "./spread-life.ts";
 import type { CsrOrder, IssuedSvid, Signer, SvidChain, TrustBundle } from "./signer.ts";

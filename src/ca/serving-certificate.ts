@@ -7,7 +7,7 @@ import { formatServiceAccountId, type ServiceAccountId } from "../spiffe.ts";
 import type { Authority } from "./authority.ts";
 import { EMPTY_NAME, serialFrom } from "./certificate.ts";
 import { ownCertificate } from "./own-certificate.ts";
-import { toPem } from "./pem.ts";
+import { toPem } from "../pem.ts";
 
 /** Short enough that renewal is exercised, long enough to survive a week without us. */
 const LIFE_MS = 30 * 86_400_000;

@@ -1,7 +1,7 @@
 import { auditAuthority } from "../ca/authority-audit.ts";
 import { type AuthorityFolder, readAuthorityFolder } from "../ca/authority-folder.ts";
 import type { Finding } from "../ca/finding.ts";
-import { pemBlocks } from "../ca/pem.ts";
+import { pemBlocks } from "../pem.ts";
 import { trustDomainOf } from "../ca/root-folder.ts";
 import { type Command, listOption, UsageError } from "../command.ts";
 import type { Clock } from "../host.ts";

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { requestCertificate, verifySvid } from "../ca/client.ts";
-import { toPem } from "../ca/pem.ts";
+import { toPem } from "../pem.ts";
 import { demoClient } from "../commands/demo-client.ts";
 import type { RunningPlane } from "../commands/running-plane.ts";
 import type { Config } from "../config.ts";

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { readCertificate } from "../ca/certificate-fields.ts";
-import { toPem, wholePemBlocks } from "../ca/pem.ts";
+import { toPem, wholePemBlocks } from "../pem.ts";
 import { MeshError, messageOf } from "../errors.ts";
 import type { Host, Logger } from "../host.ts";
 

@@ -1,7 +1,7 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
 import { readCertificate, uriNames } from "../ca/certificate-fields.ts";
 import { openedCertificate, pathTo } from "../ca/path.ts";
-import { pemBlocks, toPem } from "../ca/pem.ts";
+import { pemBlocks, toPem } from "../pem.ts";
 import { Revocations } from "../ca/revocations.ts";
 import { MeshError } from "../errors.ts";
 import type { EpochMs } from "../host.ts";

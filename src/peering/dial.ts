@@ -10,6 +10,7 @@ import * as grpc from "@grpc/grpc-js";
 import { messageOf } from "../errors.ts";
 import type { Host } from "../host.ts";
 import type { ClusterId } from "../names.ts";
+import { toPem } from "../pem.ts";
 import { formatServiceAccountId } from "../spiffe.ts";
 import type { Trust } from "../trust.ts";
 import type { DeltaRequest } from "../xds/resource.ts";
@@ -167,7 +168,7 @@ class GrpcStream implements LinkStream {
 
   #dial(material: ClientMaterial, address: string): void {
     const { trust, systemNamespace, cluster, keepalive = KEEPALIVE } = this.#options;
-    const roots = trust.pooledRoots.map(pemOf).join("");
+    const roots = trust.pooledRoots.map((root) => toPem("CERTIFICATE", root)).join("");
     const name = `istiod.${systemNamespace}.svc`;
     const credentials = grpc.credentials.createFromSecureContext(this.#context.of(roots, material), {
       checkServerIdentity: (_, certificate) => this.#check(name, certificate),
@@ -278,8 +279,3 @@ function chainOf(certificate: PeerCertificate): readonly Uint8Array[] {
   }
   return chain;
 }
-
-const pemOf = (der: Uint8Array): string =>
-  `-----BEGIN CERTIFICATE-----\n${Buffer.from(der)
-    .toString("base64")
-    .replace(/.{64}(?=.)/g, "$&\n")}\n-----END CERTIFICATE-----\n`;

@@ -1,7 +1,7 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { LOOK_MS } from "../ca/cacerts-follower.ts";
-import { wholePemBlocks } from "../ca/pem.ts";
+import { wholePemBlocks } from "../pem.ts";
 import { messageOf } from "../errors.ts";
 import type { EpochMs, Host } from "../host.ts";
 import type { EndpointCertificate } from "../http-endpoint.ts";

@@ -1,6 +1,6 @@
 import type { CacertsFiles } from "../ca/cacerts.ts";
 import { newRoot, type OwnRoot, renewalIsDue, renewedRoot } from "../ca/own-root.ts";
-import { pemBlocks, toPem } from "../ca/pem.ts";
+import { pemBlocks, toPem } from "../pem.ts";
 import { messageOf } from "../errors.ts";
 import type { Host, Logger } from "../host.ts";
 import { ApiError, type KubeApi } from "../kube/api.ts";

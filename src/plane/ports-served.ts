@@ -5,7 +5,7 @@ import { Authenticators } from "../ca/authenticators.ts";
 import type { RevocationList } from "../ca/crl.ts";
 import type { IssuanceLog } from "../ca/issuance-log.ts";
 import { PeerTrust } from "../ca/peer-trust.ts";
-import { toPem } from "../ca/pem.ts";
+import { toPem } from "../pem.ts";
 import { certificateService } from "../ca/service.ts";
 import type { Signer, SignerDescription } from "../ca/signer.ts";
 import { type ServingCertificateMaterial, ServingCertificates, servingNames } from "../ca/serving-certificate.ts";

@@ -109,8 +109,8 @@ function refusedProblems({ state, pods }: RegistrationFacts): readonly Problem[]
 const heldBack = ({ state, cluster }: RegistrationFacts): Problem =>
   problem(
     "",
-    `${state.held} of ${state.registered} entries are for identities that no pod has any more. So many at once are not ` +
-      "believed, and none of them is removed. If it is right, restart with --spire-register-removals 100 " +
+    `${state.held} of ${state.registered} entries are for identities that no pod has ` +
+      "any more. So many at once are not believed, and none of them is removed. If it is right, restart with --spire-register-removals 100 " +
       `(SPIRE_REGISTER_REMOVALS), or delete them at SPIRE's server: their ids begin with ${ownIdPrefix(cluster)}`,
   );
 

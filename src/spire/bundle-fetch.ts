@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { ADDRESS_KINDS, guardedLookup, type InnerKind, innerKindOf } from "../address-kind.ts";
 import { type BundleSource, trustDomainOfId } from "../bundle-config.ts";
 import { httpsGet, type HttpsOptions } from "../ca/https-get.ts";
-import { toPem, wholePemBlocks } from "../ca/pem.ts";
+import { toPem, wholePemBlocks } from "../pem.ts";
 import { MeshError, messageOf } from "../errors.ts";
 import type { Clock } from "../host.ts";
 import type { Trust } from "../trust.ts";

@@ -1,7 +1,7 @@
 import type { AuthorityFault } from "../ca/authority-keeper.ts";
 import type { Authority } from "../ca/authority.ts";
 import { newCsr } from "../ca/client.ts";
-import { pemBlocks } from "../ca/pem.ts";
+import { pemBlocks } from "../pem.ts";
 import { messageOf } from "../errors.ts";
 import type { Counter, EpochMs, Gauge, Host } from "../host.ts";
 import type { SpireBundles } from "./bundles.ts";

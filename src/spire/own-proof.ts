@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import { readCertificate } from "../ca/certificate-fields.ts";
-import { toPem } from "../ca/pem.ts";
+import { toPem } from "../pem.ts";
 import { MeshError } from "../errors.ts";
 import type { EpochMs } from "../host.ts";
 import type { AgentSvid, AgentSvids } from "./spire.ts";

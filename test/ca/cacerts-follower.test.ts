@@ -9,7 +9,7 @@ import { CacertsFollower, LOOK_MS } from "../../src/ca/cacerts-follower.ts";
 import { loadCacerts } from "../../src/ca/cacerts.ts";
 import { newCsr, verifySvid } from "../../src/ca/client.ts";
 import { LocalSigner } from "../../src/ca/local-signer.ts";
-import { toPem } from "../../src/ca/pem.ts";
+import { toPem } from "../../src/pem.ts";
 import { TestHost } from "../kits/test-host.ts";
 import { TestAuthority } from "../kits/tls.ts";
 import { until } from "../kits/until.ts";

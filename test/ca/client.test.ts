@@ -7,7 +7,7 @@ import { istio } from "../../proto/gen/mesh.js";
 import { newCsr, requestCertificate, verifySvid } from "../../src/ca/client.ts";
 import { parseCsr } from "../../src/ca/csr.ts";
 import { LocalSigner } from "../../src/ca/local-signer.ts";
-import { toPem } from "../../src/ca/pem.ts";
+import { toPem } from "../../src/pem.ts";
 import { selfMadeRoot } from "../../src/ca/self-made-root.ts";
 import { CREATE_CERTIFICATE } from "../../src/ca/service.ts";
 import { MeshError } from "../../src/errors.ts";

@@ -1,7 +1,7 @@
 import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import fc from "fast-check";
 import { bitString, contextTag, der, DerReader, integer, oid, sequence, TAG } from "../../src/ca/der.ts";
-import { toPem } from "../../src/ca/pem.ts";
+import { toPem } from "../../src/pem.ts";
 
 const LABEL = "CERTIFICATE REQUEST";
 const spkiOf = (key: KeyObject): Buffer => key.export({ type: "spki", format: "der" });

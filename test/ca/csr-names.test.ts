@@ -8,7 +8,7 @@ import { after, before, test } from "mocha";
 import { newCsr } from "../../src/ca/client.ts";
 import { readCsr } from "../../src/ca/csr.ts";
 import { bitString, contextTag, der, integer, oid, sequence, TAG } from "../../src/ca/der.ts";
-import { toPem } from "../../src/ca/pem.ts";
+import { toPem } from "../../src/pem.ts";
 import { requireOnlyName } from "../../src/ca/csr-names.ts";
 
 const uri = "spiffe://cluster.local/ns/shop/sa/cart";

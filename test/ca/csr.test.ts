@@ -7,7 +7,7 @@ import { test } from "mocha";
 import { newCsr } from "../../src/ca/client.ts";
 import { parseCsr } from "../../src/ca/csr.ts";
 import { bitString, contextTag, der, integer, oid, sequence, TAG } from "../../src/ca/der.ts";
-import { toPem } from "../../src/ca/pem.ts";
+import { toPem } from "../../src/pem.ts";
 import { MeshError } from "../../src/errors.ts";
 
 x509.cryptoProvider.set(globalThis.crypto);

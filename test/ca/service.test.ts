@@ -10,7 +10,7 @@ import type { Caller, Credentials } from "../../src/caller.ts";
 import { newCsr, verifySvid } from "../../src/ca/client.ts";
 import { IssuanceLog } from "../../src/ca/issuance-log.ts";
 import { LocalSigner } from "../../src/ca/local-signer.ts";
-import { toPem } from "../../src/ca/pem.ts";
+import { toPem } from "../../src/pem.ts";
 import { selfMadeRoot } from "../../src/ca/self-made-root.ts";
 import { certificateService } from "../../src/ca/service.ts";
 import type { Signer, TrustBundle } from "../../src/ca/signer.ts";

@@ -8,7 +8,7 @@ import { test } from "mocha";
 import { loadCacerts } from "../../src/ca/cacerts.ts";
 import { KEY_TYPES } from "../../src/ca/key-type.ts";
 import { LocalSigner } from "../../src/ca/local-signer.ts";
-import { toPem } from "../../src/ca/pem.ts";
+import { toPem } from "../../src/pem.ts";
 import { caLab } from "../kits/ca-command.ts";
 import { realHost } from "../kits/real-host.ts";
 

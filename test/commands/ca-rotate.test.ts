@@ -6,7 +6,7 @@ import { loadCacerts } from "../../src/ca/cacerts.ts";
 import { pathLength, readCertificate } from "../../src/ca/certificate-fields.ts";
 import { newCsr, verifySvid } from "../../src/ca/client.ts";
 import { LocalSigner } from "../../src/ca/local-signer.ts";
-import { pemBlocks, toPem } from "../../src/ca/pem.ts";
+import { pemBlocks, toPem } from "../../src/pem.ts";
 import { selfMadeRoot } from "../../src/ca/self-made-root.ts";
 import { caLab } from "../kits/ca-command.ts";
 import { realHost } from "../kits/real-host.ts";

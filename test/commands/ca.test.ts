@@ -10,7 +10,7 @@ import { loadCacerts } from "../../src/ca/cacerts.ts";
 import { newCsr } from "../../src/ca/client.ts";
 import { LocalSigner } from "../../src/ca/local-signer.ts";
 import { KEY_TYPES } from "../../src/ca/key-type.ts";
-import { pemBlocks, toPem } from "../../src/ca/pem.ts";
+import { pemBlocks, toPem } from "../../src/pem.ts";
 import { caLab } from "../kits/ca-command.ts";
 import { realHost } from "../kits/real-host.ts";
 import { SIGNS_LISTS, TestAuthority } from "../kits/tls.ts";

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fingerprintOf } from "../../src/ca/issued-list.ts";
-import { pemBlocks } from "../../src/ca/pem.ts";
+import { pemBlocks } from "../../src/pem.ts";
 import { CONFIG_MAPS, NAMESPACES, PODS, SECRETS, SERVICE_ACCOUNTS } from "../../src/kube/resource-types.ts";
 import { type Causeway, eventually } from "./causeway-process.ts";
 import { DrillWorkload } from "./drill-workload.ts";

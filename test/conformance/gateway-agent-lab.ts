@@ -6,7 +6,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from "node:n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, type TLSSocket } from "node:tls";
-import { toPem } from "../../src/ca/pem.ts";
+import { toPem } from "../../src/pem.ts";
 import { SpireStandIn } from "../../src/demo/spire/stand-in.ts";
 import { writeCacerts } from "../kits/cacerts.ts";
 import { realHost } from "../kits/real-host.ts";

@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
 import { type OwnRoot, renewedRoot } from "../../src/ca/own-root.ts";
-import { pemBlocks } from "../../src/ca/pem.ts";
+import { pemBlocks } from "../../src/pem.ts";
 import type { Host } from "../../src/host.ts";
 import { SECRETS } from "../../src/kube/resource-types.ts";
 import { realHost } from "../kits/real-host.ts";

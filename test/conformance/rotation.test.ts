@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
-import { pemBlocks } from "../../src/ca/pem.ts";
+import { pemBlocks } from "../../src/pem.ts";
 import { CaCommandLine, nextStep } from "./ca-command-line.ts";
 import { eventually } from "./causeway-process.ts";
 import { appPod, DrillSite, ZTUNNEL } from "./drill-site.ts";

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
 import { CONFIG_MAPS, NAMESPACES, PODS, SERVICE_ACCOUNTS } from "../../src/kube/resource-types.ts";
-import { toPem } from "../../src/ca/pem.ts";
+import { toPem } from "../../src/pem.ts";
 import { followDelegated, followWorkloadApi } from "../../src/spire/agent-api.ts";
 import type { SpireStatusView } from "../../src/commands/spire-view.ts";
 import type { AgentSvid, AgentSvids } from "../../src/spire/spire.ts";

@@ -1,7 +1,7 @@
 import { k8sAgent } from "../../src/demo/spire/agent-service.ts";
 import type { AgentSocket } from "../../src/demo/spire/agent-socket.ts";
 import { SpireStandIn } from "../../src/demo/spire/stand-in.ts";
-import { toPem } from "../../src/ca/pem.ts";
+import { toPem } from "../../src/pem.ts";
 import { realHost } from "../kits/real-host.ts";
 import { manyEntries, type SiteEntry, type SpireSite } from "./spire-site.ts";
 

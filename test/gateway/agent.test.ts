@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "no
 import { createServer } from "node:net";
 import { once } from "node:events";
 import { test } from "mocha";
-import { toPem } from "../../src/ca/pem.ts";
+import { toPem } from "../../src/pem.ts";
 import { gatewayCommand } from "../../src/commands/gateway.ts";
 import { derOf, TestAuthority } from "../kits/tls.ts";
 import { until } from "../kits/until.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createPrivateKey, createPublicKey } from "node:crypto";
 import { before, test } from "mocha";
-import { toPem } from "../../src/ca/pem.ts";
+import { toPem } from "../../src/pem.ts";
 import { checkedSvid, type ExpectedIdentity } from "../../src/gateway/svid.ts";
 import { derOf, type Pair, TestAuthority } from "../kits/tls.ts";
 

@@ -9,7 +9,7 @@ import * as x509 from "@peculiar/x509";
 import { test } from "mocha";
 import * as pkijs from "pkijs";
 import { newCsr } from "../../src/ca/client.ts";
-import { toPem } from "../../src/ca/pem.ts";
+import { toPem } from "../../src/pem.ts";
 import type { Bearer, CsrOrder, Signer } from "../../src/ca/signer.ts";
 import { MeshError } from "../../src/errors.ts";
 import type { Clock } from "../../src/host.ts";

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { requestCertificate, verifySvid } from "../../src/ca/client.ts";
-import { pemBlocks } from "../../src/ca/pem.ts";
+import { pemBlocks } from "../../src/pem.ts";
 import type { Options } from "../../src/command.ts";
 import { loadConfig } from "../../src/config.ts";
 import { ControlPlane } from "../../src/control-plane.ts";

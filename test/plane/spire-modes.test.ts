@@ -4,7 +4,7 @@ import { join } from "node:path";
 import * as grpc from "@grpc/grpc-js";
 import { afterEach, beforeEach, test } from "mocha";
 import { newCsr } from "../../src/ca/client.ts";
-import { pemBlocks, toPem } from "../../src/ca/pem.ts";
+import { pemBlocks, toPem } from "../../src/pem.ts";
 import type { NewEntry } from "../../src/demo/spire/entries.ts";
 import { GrpcSpireServer } from "../../src/spire/server-api.ts";
 import { ADDRESS_TYPE } from "../../src/xds/resource.ts";

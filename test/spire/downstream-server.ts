@@ -3,7 +3,7 @@ import { keyIdOf, organizationName, serialFrom } from "../../src/ca/certificate.
 import { readCertificate } from "../../src/ca/certificate-fields.ts";
 import { parseCsr } from "../../src/ca/csr.ts";
 import { ownCertificate } from "../../src/ca/own-certificate.ts";
-import { toPem } from "../../src/ca/pem.ts";
+import { toPem } from "../../src/pem.ts";
 import type { MeshError } from "../../src/errors.ts";
 import type { DownstreamCa } from "../../src/spire/spire.ts";
 import type { TestHost } from "../kits/test-host.ts";

@@ -1,5 +1,5 @@
 import { makeKeyPair } from "../../ca/key-type.ts";
-import { toPem } from "../../ca/pem.ts";
+import { toPem } from "../../pem.ts";
 import type { SecureContextOptions } from "node:tls";
 import type { Minter } from "./minter.ts";
 import type { SpireTrust } from "./trust.ts";

@@ -22,7 +22,7 @@ export const bundleChecks = (facts: SpireFacts): readonly SpireCheck[] => [
 /** The same for the same roots, in whatever order: SHA-256 of theirs, sorted, in hexadecimal. */
 export const digestOf = (roots: readonly string[]): string => hash("sha256", [...roots].sort().join("\n"), "hex");
 
-export const shownDigest = (digest: string): string => digest.slice(0, SHOWN_CHARACTERS);
+const shownDigest = (digest: string): string => digest.slice(0, SHOWN_CHARACTERS);
 
 function bundleCheck(bundle: BundleFacts, facts: SpireFacts): SpireCheck {
   const { roots, saidAt, refused, unread } = bundle;

@@ -5,7 +5,7 @@ import { status } from "@grpc/grpc-js";
 import { test } from "mocha";
 import { spire } from "../../../proto/gen/mesh.js";
 import { EXTENSION, readCertificate } from "../../../src/ca/certificate-fields.ts";
-import { toPem } from "../../../src/ca/pem.ts";
+import { toPem } from "../../../src/pem.ts";
 import { k8sAgent } from "../../../src/demo/spire/agent-service.ts";
 import { SpireStandIn, type SpireStandInOptions } from "../../../src/demo/spire/stand-in.ts";
 import { makeCsr } from "../../kits/csr.ts";

@@ -1,4 +1,4 @@
-import { MeshError } from "../errors.ts";
+import { MeshError } from "./errors.ts";
 
 const BLOCK = /-----BEGIN ([A-Z0-9 ]{1,40})-----\r?\n([A-Za-z0-9+/=\r\n]*)-----END \1-----/g;
 
