@@ -25,6 +25,14 @@ const layers: readonly { name: string; at: RegExp; mayImport: readonly string[] 
   // The process beside a gateway's Envoy: a client of the CA or of SPIRE's agent, and a server of secrets to that Envoy alone.
   { name: "gateway", at: /^gateway\//, mayImport: ["grpc", "xds", "ca", "spire"] },
   { name: "peering", at: /^peering\//, mayImport: ["collection", "model", "xds"] },
+  // Between a cluster and the trust manager: what both say, and each one's half of it.
+  { name: "relay", at: /^relay\//, mayImport: ["grpc", "ca"] },
+  // The trust manager: policies to orders. It has no part in a control plane, and runs beside one.
+  {
+    name: "manager",
+    at: /^manager\//,
+    mayImport: ["collection", "model", "kube", "registry", "grpc", "ca", "relay"],
+  },
   // Why a name has no endpoints: of what the registry keeps and what links and grants say, with no I/O of its own.
   { name: "explain", at: /^explain\//, mayImport: ["collection", "model", "kube", "registry", "peering"] },
   {
@@ -40,6 +48,8 @@ const layers: readonly { name: string; at: RegExp; mayImport: readonly string[] 
       "ca",
       "gateway",
       "spire",
+      "relay",
+      "manager",
       "peering",
       "explain",
     ],
@@ -50,7 +60,7 @@ const layerOf = (path: string) => layers.find((layer) => layer.at.test(path))!;
 
 /** Generated codecs, only for those who turn messages into values. */
 const mayImportCodecs =
-  /^(xds\/(wire|dial)|xds\/types\/[\w-]+|xds\/envoy\/[\w-]+|ca\/(service|client)|gateway\/secrets|spire\/(?:server|agent)-(?:api|messages)|demo\/spire\/[\w-]+|peering\/dial)\.ts$/;
+  /^(xds\/(wire|dial)|xds\/types\/[\w-]+|xds\/envoy\/[\w-]+|ca\/(service|client)|gateway\/secrets|spire\/(?:server|agent)-(?:api|messages)|demo\/spire\/[\w-]+|peering\/dial|relay\/wire)\.ts$/;
 
 const onlyThroughHost: readonly [RegExp, string][] = [
   [/\bDate\.now\(|new Date\(\)|performance\.now\(/, "host.clock"],
