@@ -4,9 +4,9 @@ import type { Environment, Flag, Options } from "./command.ts";
 import { UsageError } from "./command.ts";
 import { GATEWAY_SETTINGS, loadGatewayConfig, type GatewayConfig } from "./gateway-config.ts";
 import { parseDurationMs } from "./duration.ts";
-import { MeshError, messageOf } from "./errors.ts";
+import { MeshError } from "./errors.ts";
 import { type JwtRule, parseJwtRule } from "./jwt-rule.ts";
-import { type LogLevels, parseLogLevels } from "./log-levels.ts";
+import type { LogLevels } from "./log-levels.ts";
 import { type ClusterId, clusterId, isClusterId, type NetworkId, networkId } from "./names.ts";
 import {
   allGiven,
@@ -15,6 +15,7 @@ import {
   type Given,
   ipOf,
   ipv4RangeOf,
+  logLevelsOf,
   matching,
   portOf,
   refuse,
@@ -219,14 +220,6 @@ function jwtRulesOf({ text, from }: Given): readonly JwtRule[] {
     const { detail, message } = MeshError.from(thrown);
     const field = detail["field"] ?? `${from} must be one rule in JSON, with issuer, audiences and jwksUri:`;
     throw new UsageError(`${field} ${message}`, { cause: thrown });
-  }
-}
-
-function logLevelsOf({ text, from }: Given): LogLevels {
-  try {
-    return parseLogLevels(from, text);
-  } catch (thrown) {
-    throw new UsageError(messageOf(thrown), { cause: thrown });
   }
 }
 

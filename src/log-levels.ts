@@ -21,6 +21,7 @@ export const LOG_SCOPES: Readonly<Record<string, string>> = {
   remote: "Remote clusters: their secrets, credentials and how far each has synced",
   spire: "SPIRE's server and its agent: when they answer, and why they do not; bundles of other trust domains",
   status: "Statuses written to objects",
+  trust: "The trust manager, and what a cluster has to do with it",
   waypoint: "Gateways that are waypoints",
   wds: "Encoding of workloads, services and policies",
 };

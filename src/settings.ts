@@ -1,5 +1,7 @@
 import { isIP, isIPv4 } from "node:net";
 import { type Environment, type Flag, listOption, type Options, textOption, UsageError } from "./command.ts";
+import { messageOf } from "./errors.ts";
+import { type LogLevels, parseLogLevels } from "./log-levels.ts";
 import { printable } from "./printable.ts";
 
 /** One thing that can be set: by its flag, else by its variable, else it has its default. */
@@ -72,6 +74,15 @@ export function ipv4RangeOf(value: Given): string {
   const right = "give an IPv4 range, as 10.244.0.0/16";
   if (ip === undefined || !isIPv4(ip) || length === undefined || rest.length > 0) return refuse(value, right);
   return /^[0-9]{1,2}$/.test(length) && Number(length) <= 32 ? value.text : refuse(value, right);
+}
+
+/** @throws UsageError, naming the part that is wrong. */
+export function logLevelsOf({ text, from }: Given): LogLevels {
+  try {
+    return parseLogLevels(from, text);
+  } catch (thrown) {
+    throw new UsageError(messageOf(thrown), { cause: thrown });
+  }
 }
 
 const longFlag = ({ flags }: Flag): string => /--[\w-]+/.exec(flags)![0];

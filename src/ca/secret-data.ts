@@ -33,7 +33,8 @@ export function ownRootInSecret(name: string, data: unknown): CacertsFiles {
   return cacertsIn(name, whole.set("cert-chain.pem", texts.get("cert-chain.pem") ?? ""))!;
 }
 
-function textsOf(name: string, data: unknown): Map<string, string> {
+/** What the data of a Secret says. @throws MeshError `invalid`, naming the key that is not base64. */
+export function textsOf(name: string, data: unknown): Map<string, string> {
   const texts = new Map<string, string>();
   if (typeof data !== "object" || data === null) return texts;
   for (const [key, value] of Object.entries(data)) {
