@@ -58,14 +58,17 @@ export interface VaultSpec {
   readonly caPath: string;
   /** Empty if none. */
   readonly rolePath: string;
-  /** PEM that verifies the server; undefined for the roots of this machine. */
+  /** PEM that verifies the server; undefined, with no `caBundleSecret` either, for the roots of this machine. */
   readonly caBundle: string | undefined;
+  /** A Secret whose key `ca.crt` holds that PEM, for whoever can read it; undefined if there is none. */
+  readonly caBundleSecret: ObjectName | undefined;
   readonly auth: VaultAuth;
 }
 
 export type VaultAuth =
   | {
       readonly kind: "kubernetes";
+      /** Of the auth method, without `auth/`, as `kubernetes`. */
       readonly mountPath: string;
       readonly role: string;
       /** Of our own service account; where Kubernetes mounts it by default. */
@@ -80,6 +83,8 @@ export interface EffectivePolicy {
   readonly source: SourceSpec;
   /** In DER: trusted beside the source's own, and signing nothing. */
   readonly passiveRoots: readonly Uint8Array[];
+  /** Secrets whose `root-cert.pem`, or `ca.crt` if they have none, is trusted likewise; for whoever can read them. */
+  readonly passiveSecrets: readonly ObjectName[];
   readonly intermediate: {
     readonly organization: string;
     readonly lifetimeMs: number;

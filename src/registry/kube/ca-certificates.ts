@@ -60,7 +60,8 @@ export function trustDomainOf(value: unknown, field: string): string {
   throw new FieldError(field, `is ${describe(text)}; use 1 to 255 of a-z, 0-9, '.', '-' and '_', as cluster.local`);
 }
 
-function rootsOf(pem: string, field: string): readonly Uint8Array[] {
+/** Authorities in PEM, in DER; at most 100. @throws FieldError for what is none, or holds none or a private key. */
+export function rootsOf(pem: string, field: string): readonly Uint8Array[] {
   const roots: Uint8Array[] = [];
   let rest = pem;
   for (let begin = rest.indexOf(BEGIN); begin >= 0; begin = rest.indexOf(BEGIN)) {
@@ -74,7 +75,7 @@ function rootsOf(pem: string, field: string): readonly Uint8Array[] {
   }
   if (roots.length === 0) throw new FieldError(field, `holds no certificate; it must begin with ${BEGIN}`);
   if (rest.includes("PRIVATE KEY"))
-    throw new FieldError(field, "holds a private key. Take it out and make another: many can read a ConfigMap");
+    throw new FieldError(field, "holds a private key. Take it out and make another: many can read what is here");
   return roots;
 }
 
