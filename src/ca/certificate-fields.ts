@@ -146,7 +146,7 @@ export function purposes({ extensions }: CertificateFields): readonly string[] |
 }
 
 /** Of a certificate authority: how many authorities may follow it, or undefined if any number. */
-export function pathLength({ extensions }: CertificateFields): {
+export function pathLength({ extensions }: Pick<CertificateFields, "extensions">): {
   readonly ca: boolean;
   readonly max: number | undefined;
 } {

@@ -163,11 +163,11 @@ export function keyBitsOf(publicKey: Uint8Array): Uint8Array {
   return bits(info.next(TAG.bitString).content);
 }
 
-/** A name with an organization, and perhaps a common name. */
-export function organizationName(organization: string, commonName?: string): Buffer {
-  const part = (id: string, text: string): Buffer =>
-    der(TAG.set, sequence(oid(id), der(TAG.utf8String, Buffer.from(text))));
-  return sequence(part("2.5.4.10", organization), ...(commonName === undefined ? [] : [part("2.5.4.3", commonName)]));
+/** A name with an organization, unless that is empty, and perhaps a common name. */
+export function organizationName(organization: string, commonName = ""): Buffer {
+  const part = (id: string, text: string): readonly Buffer[] =>
+    text === "" ? [] : [der(TAG.set, sequence(oid(id), der(TAG.utf8String, Buffer.from(text))))];
+  return sequence(...part("2.5.4.10", organization), ...part("2.5.4.3", commonName));
 }
 
 export interface Signature {

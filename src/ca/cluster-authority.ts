@@ -8,7 +8,8 @@ import { authorityOf, ISTIO } from "./cacerts.ts";
 import { pathLength, readCertificate } from "./certificate-fields.ts";
 import type { Files } from "./folder-files.ts";
 import { isKeyType, keyTypeOf, KEY_TYPES } from "./key-type.ts";
-import { BACKDATED_MS, type NewIntermediate, USUAL_LIFETIME_MS } from "./new-authority.ts";
+import { BACKDATED_MS } from "./intermediate.ts";
+import { type NewIntermediate, USUAL_LIFETIME_MS } from "./new-authority.ts";
 import { pemBlocks } from "../pem.ts";
 import { trustDomainOf } from "./root-folder.ts";
 

@@ -18,29 +18,35 @@ const NO_SUBJECTS: readonly Buffer[] = [sequence(), ...EMPTY_ORGANIZATIONS];
  */
 export function requireOnlyName({ subject, attributes }: Csr, uri: string): void {
   if (!NO_SUBJECTS.some((empty) => empty.equals(subject))) throw refusal("has a subject", uri);
-  const extensions = attributes === undefined ? new Map<string, Extension>() : extensionsAsked(attributes, uri);
+  const refuse = (why: string): MeshError => refusal(why, uri);
+  const extensions = attributes === undefined ? new Map<string, Extension>() : extensionsAsked(attributes, refuse);
   for (const id of extensions.keys())
     if (id !== EXTENSION.subjectAltName) throw refusal(`asks for the extension ${id}`, uri);
   const [name, ...more] = alternativeNames({ extensions });
   if (name === undefined) throw refusal("has no name", uri);
   for (const one of [...more, name])
-    if (textOf(one) !== `URI:${uri}`) throw refusal(`has the name ${textOf(one)}`, uri);
+    if (nameText(one) !== `URI:${uri}`) throw refusal(`has the name ${nameText(one)}`, uri);
   if (more.length > 0) throw refusal("has its name twice", uri);
 }
 
-function extensionsAsked(attributes: DerValue, uri: string): ReadonlyMap<string, Extension> {
+/** What the attributes of a request ask for: nothing but one extensionRequest may be there. @throws what `refuse` makes. */
+export function extensionsAsked(
+  attributes: DerValue,
+  refuse: (why: string) => MeshError,
+): ReadonlyMap<string, Extension> {
   const list = attributes.read();
   if (list.atEnd) return new Map();
   const attribute = list.enter(TAG.sequence);
   const id = oidText(attribute.next(TAG.oid).content);
-  if (id !== EXTENSION_REQUEST) throw refusal(`has the attribute ${id}`, uri);
+  if (id !== EXTENSION_REQUEST) throw refuse(`has the attribute ${id}`);
   const values = attribute.enter(TAG.set);
   attribute.end();
-  if (!list.atEnd) throw refusal("has several attributes", uri);
+  if (!list.atEnd) throw refuse("has several attributes");
   return readExtensions(values);
 }
 
-function textOf({ tag, content }: DerValue): string {
+/** As `URI:spiffe://cluster.local`. */
+export function nameText({ tag, content }: DerValue): string {
   const text = Buffer.from(content).toString("latin1");
   if (tag === NAME_TAG.uri) return `URI:${text}`;
   return tag === NAME_TAG.dns ? `DNS:${text}` : `of the kind ${tag & 0x1f}`;

@@ -9,7 +9,8 @@ import { CRL_FILE } from "./crl-check.ts";
 import { type ClusterAuthority, successorOf } from "./cluster-authority.ts";
 import { type Files, modeOf } from "./folder-files.ts";
 import { fingerprintOf, type Issued, noteIssued } from "./issued-list.ts";
-import { bundle, type Maker, newIntermediate } from "./new-authority.ts";
+import type { Maker } from "./intermediate.ts";
+import { bundle, newIntermediate } from "./new-authority.ts";
 import { pemBlocks } from "../pem.ts";
 import { type Root, trustDomainOf } from "./root-folder.ts";
 

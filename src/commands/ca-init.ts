@@ -1,7 +1,8 @@
 import { X509Certificate } from "node:crypto";
 import { writeNewFiles } from "../ca/folder-files.ts";
 import { KEY_TYPES } from "../ca/key-type.ts";
-import { type Maker, newRoot } from "../ca/new-authority.ts";
+import type { Maker } from "../ca/intermediate.ts";
+import { newRoot } from "../ca/new-authority.ts";
 import { ROOT_LAYOUT } from "../ca/root-folder.ts";
 import { type Command, textOption } from "../command.ts";
 import { describeAuthority } from "./ca-description.ts";

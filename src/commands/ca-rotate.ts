@@ -1,7 +1,7 @@
 import { ISTIO } from "../ca/cacerts.ts";
 import { type ClusterAuthority, isIssuedBy, readClusterAuthority } from "../ca/cluster-authority.ts";
 import { issuedBy } from "../ca/issued-list.ts";
-import type { Maker } from "../ca/new-authority.ts";
+import type { Maker } from "../ca/intermediate.ts";
 import { readRoot, type TrustedRoot } from "../ca/root-folder.ts";
 import { concernedBy, type PlannedStep, type RotationStep } from "../ca/rotation.ts";
 import {

@@ -1,7 +1,7 @@
 import { normalize } from "node:path";
 import { type ClusterAuthority, readClusterAuthority } from "../ca/cluster-authority.ts";
 import { type Issued, issuedBy } from "../ca/issued-list.ts";
-import type { Maker } from "../ca/new-authority.ts";
+import type { Maker } from "../ca/intermediate.ts";
 import { readTrustedRoot, type TrustedRoot } from "../ca/root-folder.ts";
 import { type PlannedStep, planRotation, type RotatingCluster, rotatingCluster } from "../ca/rotation.ts";
 import { clusterNameOf } from "../ca/rotation-files.ts";

@@ -1,4 +1,4 @@
-import type { Maker } from "../ca/new-authority.ts";
+import type { Maker } from "../ca/intermediate.ts";
 import type { CommandGroup } from "../command.ts";
 import { caInitCommand } from "./ca-init.ts";
 import { caIssueCommand } from "./ca-issue.ts";

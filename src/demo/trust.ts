@@ -1,7 +1,8 @@
 import { mkdir, rm } from "node:fs/promises";
 import { writeNewFiles } from "../ca/folder-files.ts";
 import { KEY_TYPES } from "../ca/key-type.ts";
-import { intermediateName, type Maker, newIntermediate, newRoot, USUAL_LIFETIME_MS } from "../ca/new-authority.ts";
+import type { Maker } from "../ca/intermediate.ts";
+import { intermediateName, newIntermediate, newRoot, USUAL_LIFETIME_MS } from "../ca/new-authority.ts";
 import { readRoot, type Root } from "../ca/root-folder.ts";
 import { MeshError } from "../errors.ts";
 import type { DemoConfig } from "./clusters.ts";

@@ -1,6 +1,6 @@
 import { type IssuingKey, keyIdOf, serialFrom } from "../../ca/certificate.ts";
 import { makeKeyPair } from "../../ca/key-type.ts";
-import type { Maker } from "../../ca/new-authority.ts";
+import type { Maker } from "../../ca/intermediate.ts";
 import { ownCertificate } from "../../ca/own-certificate.ts";
 import type { EpochMs } from "../../host.ts";
 import { authoritySubject, downstreamSubject } from "./svid-certificate.ts";

@@ -1,4 +1,4 @@
-import type { Maker } from "../../ca/new-authority.ts";
+import type { Maker } from "../../ca/intermediate.ts";
 import { newSpireAuthority } from "./authorities.ts";
 import type { Faults } from "./faults.ts";
 import type { HeldBundle } from "./trust.ts";
