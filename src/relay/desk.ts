@@ -19,4 +19,8 @@ export interface RelayDesk {
   reported(cluster: ClusterId, report: ClusterReport): void;
   /** No stream of the cluster is open any more. */
   disconnected(cluster: ClusterId): void;
+  /** Somebody was turned away; `cluster` is whom it claimed to be, proven or not, and empty if it did not say. */
+  refused(cluster: string, from: string, why: string): void;
+  /** Several control planes seem to be this cluster: a sentence with their addresses. Undefined once that is over. */
+  contested(cluster: ClusterId, why: string | undefined): void;
 }

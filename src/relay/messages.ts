@@ -51,6 +51,30 @@ export interface Order {
   readonly bounds: readonly Bound[] | undefined;
 }
 
+/** Before there is a client certificate. */
+export interface EnrollRequest {
+  /** As `causeway trust token` prints it. */
+  readonly token: string;
+  readonly cluster: ClusterId;
+  /** PKCS#10 in PEM, of which only the key counts. */
+  readonly csr: string;
+  /** Undefined if it does not say. */
+  readonly clock: EpochMs | undefined;
+}
+
+/** With the client certificate that ends soon. */
+export interface RenewRequest {
+  readonly csr: string;
+}
+
+/** What answers both. All in PEM, one certificate each. */
+export interface ClientCredentials {
+  /** Leaf first, the root left out. */
+  readonly chain: readonly string[];
+  /** What verifies the manager from now on; it takes the place of whatever did before. */
+  readonly relayRoots: readonly string[];
+}
+
 export interface Hello {
   readonly cluster: ClusterId;
   readonly version: string;
@@ -96,7 +120,8 @@ export interface ClusterReport {
 export type ClusterMessage =
   | { readonly kind: "hello"; readonly hello: Hello }
   | { readonly kind: "request"; readonly request: IntermediateRequest }
-  | { readonly kind: "report"; readonly report: ClusterReport };
+  | { readonly kind: "report"; readonly report: ClusterReport }
+  | { readonly kind: "ping"; readonly clock: EpochMs };
 
 export type ManagerMessage =
   | { readonly kind: "order"; readonly order: Order }
