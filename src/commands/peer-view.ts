@@ -59,7 +59,11 @@ export function peerClusterView(peer: PeerView, controlPlane: string): ClusterVi
 /** The other direction: who reads what we share, how much of it, and who may not. */
 export function peerClientsView({ served, refused }: PeerClients): unknown {
   return {
-    served: served.map(({ granted, since, ...peer }) => ({ ...peer, since: timeText(since), exports: granted })),
+    served: served.map(({ granted, since, ...peer }) => ({
+      ...peer,
+      since: timeText(since),
+      exports: granted.length === 0 ? "everything" : granted,
+    })),
     refused: refused.map(({ at, ...refusal }) => ({ ...refusal, at: timeText(at) })),
   };
 }

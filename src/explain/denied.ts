@@ -1,10 +1,8 @@
-import { clusterId, type ClusterId } from "../names.ts";
-import { isFor } from "../peering/grants.ts";
+import type { ClusterId } from "../names.ts";
 import { recordKey } from "../registry/global-candidate.ts";
-import type { PeerGrant } from "../registry/kube/peer-grant.ts";
 import { linkPlace, networkPlace, trustDomainPlace } from "./gateway-place.ts";
-import type { Cause, ExplainFacts, Place } from "./explanation.ts";
-import { kubectl } from "./kubectl.ts";
+import type { Cause, ExplainFacts } from "./explanation.ts";
+import { limitPlace } from "./limit-place.ts";
 import type { Question } from "./question.ts";
 
 /** Why what a peer said of a service was not taken: it is the word of an import rule, and each has its own remedy. */
@@ -17,7 +15,10 @@ export function whyDenied(cluster: ClusterId, question: Question, facts: Explain
   const service = { object: `Service ${namespace}/${name}`, cluster, field: "" };
   switch (denial?.reason) {
     case "namespace":
-      return { reason: "import denied", message, ...grantPlace(cluster, question, "import", facts) };
+    case "workspace": {
+      const by = denial.reason === "workspace" ? "Workspace" : "PeerGrant";
+      return { reason: "import denied", message, ...limitPlace(cluster, question, { by, direction: "import" }, facts) };
+    }
     case "trust-domain": {
       const [, found] = /spiffe:\/\/([a-z0-9._-]+)\//.exec(denial.message) ?? [];
       return { reason: "SAN refused", message, ...trustDomainPlace(cluster, found, facts) };
@@ -55,37 +56,4 @@ export function whyUnheard(cluster: ClusterId, message: string, facts: ExplainFa
     default:
       return { reason: "never synced", message: denial === undefined ? message : said, ...linkPlace(cluster, facts) };
   }
-}
-
-/** The grants that leave a service out, and what would take it in. */
-export function grantPlace(
-  peer: string,
-  { namespace, name }: Pick<Question, "namespace" | "name">,
-  direction: "import" | "export",
-  { registry, readers }: ExplainFacts,
-): Place {
-  const { localCluster, systemNamespace } = registry.globalCandidates.inputs.options;
-  const gateway = Array.from(registry.peerGateways.entries(), ([, each]) => each).find(
-    ({ cluster }) => cluster === peer,
-  );
-  const reader = readers.find(({ cluster }) => cluster === peer);
-  const [, proven] = /^spiffe:\/\/([^/]+)\//.exec(reader?.identity ?? "") ?? [];
-  const trustDomain = direction === "export" ? (proven ?? "") : (gateway?.trustDomain ?? proven ?? "");
-  const scopeOf = ({ imports, exports }: PeerGrant) => (direction === "import" ? imports : exports);
-  const limiting = Array.from(registry.peerGrants.entries(), ([, grant]) => grant).filter(
-    (grant) => scopeOf(grant) !== undefined && isFor(grant, { cluster: clusterId(peer), trustDomain }),
-  );
-  const [grant] = limiting;
-  const named = limiting.map(({ id }) => `${id.namespace}/${id.name}`).join(", ");
-  return {
-    object: `PeerGrant ${named || `for cluster ${peer}`}`,
-    cluster: localCluster,
-    field: `spec.${direction}`,
-    fix:
-      `spec: {${direction}: {namespaces: [${namespace}], services: [${name}]}}, beside what it has: ` +
-      kubectl(
-        localCluster,
-        `-n ${grant?.id.namespace ?? systemNamespace} edit peergrant ${grant?.id.name ?? ""}`,
-      ).trim(),
-  };
 }

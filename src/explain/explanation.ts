@@ -1,7 +1,7 @@
 import type { EpochMs } from "../host.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { PeerView } from "../peering/opened-peer.ts";
-import type { Granted } from "../peering/grants.ts";
+import type { Granted } from "../registry/model/granted.ts";
 import type { Problem } from "../registry/model/problem.ts";
 
 /** What an explanation is made of: nothing else is looked at, so that gathered facts do as well as a live mesh. */

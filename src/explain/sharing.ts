@@ -1,7 +1,7 @@
 import { clusterId, objectKey } from "../names.ts";
-import { takesIn } from "../peering/grants.ts";
 import type { FederatedService } from "../registry/model/federated-service.ts";
-import { grantPlace } from "./denied.ts";
+import { limitAgainst } from "../registry/model/granted.ts";
+import { limitPlace } from "./limit-place.ts";
 import type { Cause, ExplainFacts, PeerReader, ReaderView, SharingView } from "./explanation.ts";
 import { withoutGateway } from "./gateway-place.ts";
 import { saidBy, scopeField, whyNotShared } from "./not-shared.ts";
@@ -64,13 +64,14 @@ function readerOf(
 ): ReaderView {
   const { namespace, name } = question;
   const what = `Service ${namespace}/${name}`;
-  if (!takesIn(granted, namespace, name))
+  const limit = limitAgainst(granted, namespace, name);
+  if (limit !== undefined)
     return {
       ...{ cluster, state: "withheld", acknowledgedAt: "" },
       cause: {
         reason: "export denied",
-        message: `Cluster ${cluster} is not told of ${what}: no PeerGrant that limits what it may read takes that in.`,
-        ...grantPlace(cluster, question, "export", facts),
+        message: `Cluster ${cluster} is not told of ${what}: no ${limit.by} that limits what it may read takes that in.`,
+        ...limitPlace(cluster, question, { by: limit.by, direction: "export" }, facts),
       },
     };
   const theirs = facts.registry.peers.facts.get(clusterId(cluster))?.segment;

@@ -5,6 +5,7 @@ import type { Clock, EpochMs, Gauge, Host, Labels } from "../host.ts";
 import { type ClusterId, clusterId, isClusterId, type ObjectKey } from "../names.ts";
 import { printable } from "../printable.ts";
 import type { Collection } from "../registry/collection/collection.ts";
+import { exportsTo } from "../registry/model/granted.ts";
 import type { ClusterFacts, PeerGateway } from "../registry/model/peer.ts";
 import type { PeerGrant } from "../registry/model/peer-grant.ts";
 import { formatServiceAccountId } from "../spiffe.ts";
@@ -14,7 +15,7 @@ import type { PeerGate, PeerProof, PeerVisit, PeerVisitor } from "../xds/peer-ga
 import { type ClientNode, FSDS_TYPE } from "../xds/resource.ts";
 import { snapshotEnd } from "../xds/types/snapshot-end.ts";
 import type { ExportLease, ExportLogs, ExportScope } from "./export.ts";
-import { exportsTo, isNamedBy } from "./grants.ts";
+import { isNamedBy } from "./grants.ts";
 import { servicesGauge } from "./metrics.ts";
 import { peerProof } from "./peer-proof.ts";
 import { RefusalBook } from "./refusal-book.ts";

@@ -3,6 +3,7 @@ import type { ClusterId, ObjectKey, WorkloadUid } from "../names.ts";
 import type { Collection } from "../registry/collection/collection.ts";
 import type { Graph } from "../registry/collection/graph.ts";
 import type { FederatedService } from "../registry/model/federated-service.ts";
+import { type Granted, takesIn } from "../registry/model/granted.ts";
 import type { ClusterFacts } from "../registry/model/peer.ts";
 import type { Workload } from "../registry/model/workload.ts";
 import type { PeerLogs } from "../xds/peer-gate.ts";
@@ -12,7 +13,7 @@ import { ResourceLog } from "../xds/resource-log.ts";
 import { encodeWorkload } from "../xds/types/address.ts";
 import { encodeClusterFacts } from "../xds/types/cluster-facts.ts";
 import { encodeFederatedService } from "../xds/types/federated-service.ts";
-import { type Granted, grantKey, takesIn } from "./grants.ts";
+import { grantKey } from "./grants.ts";
 
 /** What our cluster shares, from its own objects only: what one peer said no other peer hears. */
 export interface Exports {
@@ -74,7 +75,7 @@ export class ExportLogs {
   }
 
   lease(scope: ExportScope): ExportLease {
-    if (scope.granted === "everything" && scope.segment === undefined)
+    if (scope.granted.length === 0 && scope.segment === undefined)
       return { logs: this.#everything.logs, [Symbol.dispose]: () => {} };
     const key = JSON.stringify([scope.segment ?? null, grantKey(scope.granted)]);
     const known = this.#scoped.get(key) ?? { set: this.#filtered(scope), leases: 0 };
@@ -174,7 +175,7 @@ function mayHear({ granted, segment }: ExportScope, service: FederatedService | 
 
 /** @param service as `namespace/name.namespace.domain`; an alias does not say whose it is, so only those have it who have all. */
 function isGranted(granted: Granted, service: string): boolean {
-  if (granted === "everything") return true;
+  if (granted.length === 0) return true;
   const [namespace = "", host = ""] = service.split("/");
   const [name = "", second] = host.split(".");
   return second === namespace && takesIn(granted, namespace, name);

@@ -1,11 +1,11 @@
 import type { EpochMs, Host } from "../host.ts";
 import type { ClusterFacts, PeerStatus } from "../registry/model/peer.ts";
+import { importsFrom } from "../registry/model/granted.ts";
 import type { PeerGrant } from "../registry/model/peer-grant.ts";
 import { FSDS_TYPE, type ClientNode } from "../xds/resource.ts";
 import { Addresses, type LookUp } from "./addresses.ts";
 import type { PeerQuota } from "./allowance.ts";
 import { DataPlane } from "./data-plane.ts";
-import { importsFrom } from "./grants.ts";
 import { type PeerIntake, PeerImport } from "./import.ts";
 import { Link } from "./link.ts";
 import type { LinkMetrics } from "./metrics.ts";

@@ -2,9 +2,9 @@ import { ADDRESS_KINDS, kindOfHost } from "../address-kind.ts";
 import type { ClusterId, NetworkId } from "../names.ts";
 import { DEFAULT_GLOBAL_DOMAIN, type ClusterFacts } from "../registry/model/peer.ts";
 import type { FederatedService } from "../registry/model/federated-service.ts";
+import { type Granted, type GrantLimit, limitAgainst, limitAgainstNamespace } from "../registry/model/granted.ts";
 import type { Workload } from "../registry/model/workload.ts";
 import { parseServiceAccountId } from "../spiffe.ts";
-import { type Granted, takesIn, takesInNamespace } from "./grants.ts";
 import type { PeerTarget } from "./peer.ts";
 
 /** What one peer may say: only of itself (contract peering.md 2.18; operations.md 3.3, S2). */
@@ -16,7 +16,7 @@ export interface PeerRules {
 
 /** Why a record is not taken. Few, as they are labels of `peer_denied_total`. */
 export type DenialReason =
-  "unreadable" | "cluster" | "network" | "trust-domain" | "namespace" | "name" | "address" | "quota";
+  "unreadable" | "cluster" | "network" | "trust-domain" | "namespace" | "workspace" | "name" | "address" | "quota";
 
 export interface Denial {
   readonly reason: DenialReason;
@@ -129,14 +129,17 @@ function checkTrustDomain(trustDomain: string, { target }: PeerRules): Verdict {
 }
 
 function checkGrant(namespace: string, name: string, { granted, target }: PeerRules): Verdict {
-  if (takesIn(granted, namespace, name)) return undefined;
-  return deny("namespace", `no PeerGrant has ${target.cluster} import service ${name} of namespace ${namespace}`);
+  const limit = limitAgainst(granted, namespace, name);
+  return limit && denyImport(limit, target, `service ${name} of namespace ${namespace}`);
 }
 
 function checkNamespace(namespace: string, { granted, target }: PeerRules): Verdict {
-  if (takesInNamespace(granted, namespace)) return undefined;
-  return deny("namespace", `no PeerGrant has ${target.cluster} import anything of namespace ${namespace}`);
+  const limit = limitAgainstNamespace(granted, namespace);
+  return limit && denyImport(limit, target, `anything of namespace ${namespace}`);
 }
+
+const denyImport = ({ by }: GrantLimit, { cluster }: PeerTarget, what: string): Denial =>
+  deny(by === "Workspace" ? "workspace" : "namespace", `no ${by} has ${cluster} import ${what}`);
 
 /** A service account's, in the peer's own trust domain, and of a namespace that it may feed. */
 function checkIdentity(identity: string, rules: PeerRules): Verdict {

@@ -16,8 +16,9 @@ const GATEWAY = "Gateway istio-eastwest/istio-remote-peer-west";
 
 const segment = (name: string, domain: string): KubeObject =>
   object("admin.solo.io/v1alpha1", "Segment", { name, namespace: "istio-system" }, { spec: { domain } });
-const grant = (name: string, spec: object): KubeObject =>
-  object("peering.causeway.dev/v1alpha1", "PeerGrant", { name, namespace: "istio-system" }, { spec });
+const grant = (name: string, spec: object, labels = {}): KubeObject =>
+  object("peering.causeway.dev/v1alpha1", "PeerGrant", { name, namespace: "istio-system", labels }, { spec });
+const bound = (name: string, spec: object): KubeObject => grant(name, spec, { "trust.causeway.dev/bound": "true" });
 
 interface Case {
   readonly reason: string;
@@ -137,6 +138,22 @@ const cases: readonly Case[] = [
     at: "east",
     field: "spec.import",
     fix: /import: \{namespaces: \[shop\], services: \[cart\]\}.*kubectl --context east -n istio-system edit peergrant west/,
+  },
+  {
+    reason: "import denied",
+    change: (mesh) => {
+      mesh.unhear(federated("west"));
+      mesh.apply(grant("west", { cluster: "west", import: { namespaces: ["shop"] } }));
+      mesh.apply(bound("bound-west", { cluster: "west", import: { namespaces: ["partners"] } }));
+      const message = "no Workspace has west import service cart of namespace shop";
+      mesh.registry.peers.denied.set(recordKey("west"), { reason: "workspace", message });
+      mesh.graph.flush();
+    },
+    object: "PeerGrant istio-system/bound-west",
+    at: "east",
+    field: "spec.import",
+    fix: /where the trust manager is.* namespace shop of cluster west and a namespace of cluster east, or export Service cart/,
+    message: /no Workspace has west import service cart of namespace shop/,
   },
   {
     reason: "port mismatch",

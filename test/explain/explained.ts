@@ -17,7 +17,7 @@ export function explained(
 export const about = ({ contributions }: Explanation, cluster: string, via?: string): Contribution | undefined =>
   contributions.find((each) => each.cluster === cluster && (via === undefined || each.via === via));
 
-export const reader = (cluster: string, granted: ExplainFacts["readers"][number]["granted"] = "everything") => ({
+export const reader = (cluster: string, granted: ExplainFacts["readers"][number]["granted"] = []) => ({
   cluster,
   identity: "spiffe://cluster.local/ns/istio-system/sa/istiod",
   granted,

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
-import { networkId } from "../../src/names.ts";
+import { clusterId, networkId } from "../../src/names.ts";
 import type { KubeObject } from "../../src/kube/object.ts";
+import { exportsTo } from "../../src/registry/model/granted.ts";
 import { object, service } from "../registry/mesh.ts";
 import { facts, peered, type PeeredMesh } from "../registry/peers.ts";
 import { cart, cartPod } from "../registry/two-networks.ts";
@@ -148,13 +149,37 @@ test("of a peer's replicas the one that is behind counts, in whatever order they
 
 test("what a grant withholds names the grant, and the line that would take it in", () => {
   const mesh = peered([], [...OBJECTS, grant({ cluster: "west", export: { namespaces: ["bank"] } })]);
-  const granted = [{ namespaces: ["bank"], services: undefined }];
+  const granted = [{ by: "PeerGrant" as const, scopes: [{ namespaces: ["bank"], services: undefined }] }];
   const [west] = sharing(mesh, { readers: [reader("west", granted)] }).readers;
   assert.deepEqual(
     [west?.state, west?.cause?.reason, west?.cause?.object, west?.cause?.field],
     ["withheld", "export denied", "PeerGrant istio-system/west", "spec.export"],
   );
   assert.match(west!.cause!.fix, /export: \{namespaces: \[shop\], services: \[cart\]\}.*edit peergrant west/);
+});
+
+test("what a Workspace withholds says so, and that it is mended where the trust manager is", () => {
+  const bound = object(
+    "peering.causeway.dev/v1alpha1",
+    "PeerGrant",
+    { name: "bound-west", namespace: "istio-system", labels: { "trust.causeway.dev/bound": "true" } },
+    { spec: { cluster: "west", export: { namespaces: ["bank"] }, import: {} } },
+  );
+  const mesh = peered([], [...OBJECTS, bound, grant({ cluster: "west", export: {} })]);
+  const granted = exportsTo(
+    { cluster: clusterId("west"), trustDomain: "cluster.local" },
+    Array.from(mesh.registry.peerGrants.entries(), ([, each]) => each),
+  );
+  const [west] = sharing(mesh, { readers: [reader("west", granted)] }).readers;
+  assert.deepEqual(
+    [west?.state, west?.cause?.reason, west?.cause?.object, west?.cause?.field],
+    ["withheld", "export denied", "PeerGrant istio-system/bound-west", "spec.export"],
+  );
+  assert.match(west!.cause!.message, /not told of Service shop\/cart: no Workspace that limits what it may read/);
+  assert.match(
+    west!.cause!.fix,
+    /where the trust manager is.* take in namespace shop of cluster east and a namespace of cluster west.*workspaces\.md/,
+  );
 });
 
 test("what is for a segment only is withheld from peers that are in another", () => {

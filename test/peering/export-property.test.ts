@@ -4,8 +4,8 @@ import { before, test } from "mocha";
 import type { Credentials } from "../../src/caller.ts";
 import { envoy } from "../../proto/gen/mesh.js";
 import { clusterId } from "../../src/names.ts";
-import { exportsTo, takesIn } from "../../src/peering/grants.ts";
 import { federatedKey } from "../../src/registry/model/federated-service.ts";
+import { exportsTo, takesIn } from "../../src/registry/model/granted.ts";
 import { isSnapshotEnd } from "../../src/xds/types/snapshot-end.ts";
 import { FUZZ_MS, fuzzing } from "../kits/fuzz.ts";
 import { authorities, type PeerEnd, ServingLab, sharedService, shownBy } from "./serving-lab.ts";
@@ -48,10 +48,10 @@ class Reader {
   }
 }
 
-type Step = readonly ["share" | "withdraw" | "grant" | "ungrant" | "answer" | "reconnect", number, number];
+type Step = readonly ["share" | "withdraw" | "grant" | "bound" | "ungrant" | "answer" | "reconnect", number, number];
 const steps = fc.array(
   fc.tuple(
-    fc.constantFrom<Step[0][]>("share", "share", "withdraw", "grant", "ungrant", "answer", "reconnect"),
+    fc.constantFrom<Step[0][]>("share", "share", "withdraw", "grant", "bound", "ungrant", "answer", "reconnect"),
     fc.nat(8),
     fc.nat(3),
   ),
@@ -62,10 +62,11 @@ function take(lab: ServingLab, [verb, at, count]: Step): void {
   const service = sharedService(NAMESPACES[at % 3]!, `s${Math.floor(at / 3)}`, { ready: count, total: 9 });
   if (verb === "share") lab.share(service);
   else if (verb === "withdraw") lab.services.delete(federatedKey(service));
-  else if (verb === "grant") {
+  else if (verb === "grant" || verb === "bound") {
     const namespaces = NAMESPACES.filter((_, bit) => (at >> bit) % 2 === 1);
-    lab.grant(`g${count}`, {
-      cluster: west.cluster,
+    lab.grant(`${verb}${count}`, {
+      bound: verb === "bound",
+      cluster: verb === "bound" && count === 0 ? undefined : west.cluster,
       exports: { namespaces, services: count === 3 ? ["s0"] : undefined },
     });
   } else if (verb === "ungrant") for (const [key] of [...lab.grants.entries()].slice(0, 1)) lab.grants.delete(key);
@@ -93,7 +94,7 @@ test("whatever is shared and granted, in whatever order, a peer holds what it ma
         west,
         Array.from(lab.grants.entries(), ([, grant]) => grant),
       );
-      const everything = lab.exports.lease({ granted: "everything", segment: undefined }).logs;
+      const everything = lab.exports.lease({ granted: [], segment: undefined }).logs;
       const right = Array.from(lab.services.entries(), ([key, { namespace, name }]) => ({ key, namespace, name }))
         .filter(({ namespace, name }) => takesIn(granted, namespace, name))
         .map(({ key }) => [key as string, [...everything.values()].map((log) => log.versionOf(key)).find(Boolean)]);

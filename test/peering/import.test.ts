@@ -127,7 +127,7 @@ test("once the Gateway is corrected, what was refused is asked for and taken; wh
 test("a grant bounds what a peer may feed, and one that is widened has the rest asked for", async () => {
   const lab = new LinkLab();
   const grant = (namespaces: readonly string[]) => ({
-    ...{ cluster: WEST, trustDomain: undefined, exports: undefined },
+    ...{ bound: false, cluster: WEST, trustDomain: undefined, exports: undefined },
     imports: { namespaces, services: undefined },
   });
   lab.grants = [grant(["bank"])];
@@ -153,6 +153,26 @@ test("a grant bounds what a peer may feed, and one that is widened has the rest 
   lab.peers.recheck();
   await lab.pass(0);
   assert.deepEqual(lab.services, ["west/shop/cart 1"]);
+});
+
+test("a bound keeps from a peer what a grant gives it, and says that a Workspace does", async () => {
+  const lab = new LinkLab();
+  const scope = (...namespaces: readonly string[]) => ({ namespaces, services: undefined });
+  const grant = { bound: false, cluster: WEST, trustDomain: undefined, exports: undefined, imports: scope("*") };
+  lab.grants = [grant, { ...grant, bound: true, imports: scope("bank", "vault") }];
+  lab.link(gatewayOf());
+  lab.graph.flush();
+  await lab.peers.start();
+  lab.peers.dial();
+  await lab.pass(0);
+  lab.call.connected();
+  lab.call.sayAll([good, serviceOf("cart", { namespace: "shop", identities: [] })]);
+  await lab.pass(0);
+  assert.deepEqual(lab.services, ["west/bank/payments 1"]);
+  assert.match(
+    lab.status.message,
+    /west\/shop\/cart is refused: no Workspace has west import service cart of namespace shop/,
+  );
 });
 
 test("a peer over its quota is capped and marked", async () => {

@@ -88,7 +88,7 @@ class Stage {
 
   #held(value: string): Readonly<Record<string, string>> {
     const [name = "", version = ""] = value.split("@");
-    const log = this.#lab.exports.lease({ granted: "everything", segment: undefined }).logs.get(FSDS_TYPE)!;
+    const log = this.#lab.exports.lease({ granted: [], segment: undefined }).logs.get(FSDS_TYPE)!;
     return { [name]: version === "same" ? log.versionOf(name)! : version };
   }
 

@@ -190,7 +190,11 @@ export class ServingLab {
   }
 
   grant(name: string, said: Partial<PeerGrant>): void {
-    const nothing = { cluster: undefined, trustDomain: undefined, exports: undefined, imports: undefined };
+    const nothing = {
+      ...{ bound: false, cluster: undefined, trustDomain: undefined },
+      exports: undefined,
+      imports: undefined,
+    };
     this.grants.set(objectKey(east, "istio-system", name), { ...nothing, ...said });
     this.settle();
   }

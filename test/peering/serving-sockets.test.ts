@@ -154,7 +154,9 @@ test("over real sockets, another cluster's control plane reads what is shared, a
   await hears("east/bank/teller");
   write(shared("shop", "cart"), shared("bank", "teller"), grant("west", "bank"));
   await hears("-east/shop/cart");
-  assert.deepEqual(plane.peerClients().served[0]?.granted, [{ namespaces: ["bank"], services: undefined }]);
+  assert.deepEqual(plane.peerClients().served[0]?.granted, [
+    { by: "PeerGrant", scopes: [{ namespaces: ["bank"], services: undefined }] },
+  ]);
   write(shared("shop", "cart"));
   await until(() => peer.heard.length >= 2);
   assert.deepEqual(peer.heard.sort(), ["-east/bank/teller", "east/shop/cart"]);
@@ -191,7 +193,7 @@ test("a link in one direction: west reads east by a Gateway of its own, and east
   const { served, refused } = east.plane.peerClients();
   assert.deepEqual(
     served.map(({ cluster, identity, granted }) => [cluster, identity, granted]),
-    [["west", ISTIOD, "everything"]],
+    [["west", ISTIOD, []]],
   );
   assert.deepEqual([refused, east.plane.peers(), [...east.plane.registry.peers.federated.entries()]], [[], [], []]);
 });

@@ -187,6 +187,7 @@ test("with listed peers only, a Gateway or a grant that names the cluster lets i
   lab.grant("north", { cluster: clusterId("north") });
   // One that could not be read limits everybody, and names nobody.
   lab.grant("unreadable", { exports: only() });
+  lab.grant("bound", { bound: true, cluster: clusterId("south"), exports: only("shop") });
   for (const [cluster, authority, names] of [
     ["west", made.west, ["__synced__"]],
     ["north", made.north, ["__synced__"]],

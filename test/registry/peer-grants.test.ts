@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
 import type { KubeObject } from "../../src/kube/object.ts";
+import { exportsTo, importsFrom, takesIn } from "../../src/registry/model/granted.ts";
 import { inScope, matchesPattern } from "../../src/registry/model/peer-grant.ts";
-import { exportsTo, importsFrom, takesIn } from "../../src/peering/grants.ts";
 import { clusterId } from "../../src/names.ts";
 import { corrupted } from "./corrupted.ts";
 import { object, testMesh, type TestMesh } from "./mesh.ts";
@@ -11,6 +11,8 @@ const grant = (name: string, spec: unknown, metadata: object = {}): KubeObject =
   object("peering.causeway.dev/v1alpha1", "PeerGrant", { name, namespace: "istio-system", ...metadata }, { spec });
 const grants = ({ registry }: TestMesh) =>
   [...registry.peerGrants.entries()].map(([, { id, ...grant }]) => ({ name: id.name, ...grant }));
+const bank = { cluster: clusterId("bank"), trustDomain: "bank.example" };
+const NOTHING = { namespaces: [], services: undefined };
 const problems = ({ registry }: TestMesh) =>
   [...registry.problems.entries()].map(([, { message }]) => message).join("\n");
 
@@ -22,6 +24,7 @@ test("a PeerGrant says what a peer may take and bring; what it leaves out it doe
   assert.deepEqual(grants(mesh), [
     {
       name: "bank",
+      bound: false,
       cluster: "bank",
       trustDomain: undefined,
       exports: { namespaces: ["shop", "web-*"], services: ["cart*"] },
@@ -29,6 +32,7 @@ test("a PeerGrant says what a peer may take and bring; what it leaves out it doe
     },
     {
       name: "vendor",
+      bound: false,
       cluster: undefined,
       trustDomain: "vendor.example",
       exports: { namespaces: [], services: undefined },
@@ -39,8 +43,14 @@ test("a PeerGrant says what a peer may take and bring; what it leaves out it doe
 
 test("a grant that cannot be read grants nothing, and one that could be stays as it was", () => {
   const mesh = testMesh([grant("bank", { cluster: "bank", exports: { namespaces: ["shop"] } })]);
-  const nothing = { namespaces: [], services: undefined };
-  const doubtful = { name: "bank", cluster: "bank", trustDomain: undefined, exports: nothing, imports: nothing };
+  const doubtful = {
+    name: "bank",
+    bound: false,
+    cluster: "bank",
+    trustDomain: undefined,
+    exports: NOTHING,
+    imports: NOTHING,
+  };
   assert.deepEqual(grants(mesh), [doubtful]);
   assert.match(problems(mesh), /spec has the unknown field "exports"; there are cluster, trustDomain, export, import/);
   const good = { cluster: "bank", export: { namespaces: ["shop"] } };
@@ -59,6 +69,52 @@ test("a grant that names nobody, or that is elsewhere than in the system namespa
   assert.deepEqual(
     grants(mesh).map(({ name }) => name),
     ["nobody"],
+  );
+});
+
+const BOUND = { labels: { "trust.causeway.dev/bound": "true" } };
+
+test("a bound is a grant with a label, and may be for whoever has none of its own; a grant may not", () => {
+  const mesh = testMesh([
+    grant("bank", { cluster: "bank", export: {} }, BOUND),
+    grant("others", { cluster: "*", export: { namespaces: [] } }, BOUND),
+    grant("no-bound", { cluster: "bank" }, { labels: { "trust.causeway.dev/bound": "false" } }),
+  ]);
+  assert.deepEqual(problems(mesh), "");
+  assert.deepEqual(
+    grants(mesh).map(({ name, bound, cluster }) => [name, bound, cluster]),
+    [
+      ["bank", true, "bank"],
+      ["others", true, undefined],
+      ["no-bound", false, "bank"],
+    ],
+  );
+  mesh.apply(grant("star", { cluster: "*", export: {} }));
+  assert.match(problems(mesh), /spec\.cluster is "\*", which only a bound may be for; name the peer's cluster/);
+});
+
+test("a bound that never could be read grants nothing, also where nobody can tell whether it is one", () => {
+  for (const [metadata, bound] of [
+    [BOUND, true],
+    [{ labels: { "trust.causeway.dev/bound": "yes" } }, "unknown"],
+    [{ labels: "trust.causeway.dev/bound=true" }, "unknown"],
+    [{}, false],
+  ] as const) {
+    const mesh = testMesh([
+      grant("all", { cluster: "bank", export: {} }),
+      grant("bad", { cluster: "bank", exports: {} }, metadata),
+    ]);
+    assert.deepEqual(
+      grants(mesh).find(({ name }) => name === "bad"),
+      { ...{ name: "bad", bound, cluster: "bank", trustDomain: undefined }, ...{ exports: NOTHING, imports: NOTHING } },
+    );
+    const all = [...mesh.registry.peerGrants.entries()].map(([, each]) => each);
+    assert.equal(takesIn(exportsTo(bank, all), "shop", "cart"), bound === false);
+  }
+  const mesh = testMesh([grant("bad", { cluster: "bank" }, { labels: { "trust.causeway.dev/bound": "yes" } })]);
+  assert.match(
+    problems(mesh),
+    /metadata\.labels\[trust\.causeway\.dev\/bound\] is "yes"; use true or false, or remove it/,
   );
 });
 
@@ -83,8 +139,7 @@ test("a star stands for any text, and patterns of many stars are as fast as othe
   assert.equal(inScope({ namespaces: [], services: undefined }, "shop", "cart"), false);
 });
 
-const bank = { cluster: clusterId("bank"), trustDomain: "bank.example" };
-const limits = grant("bank", {
+const limit = grant("bank", {
   cluster: "bank",
   trustDomain: "bank.example",
   export: { namespaces: ["shop", "web-*"], services: ["cart"] },
@@ -100,17 +155,23 @@ function letThrough({ registry }: TestMesh): string | undefined {
 /** Where an object is cannot be guessed. */
 const isElsewhere = (field: string): boolean => /^metadata = |^metadata\.(namespace|name) = /.test(field);
 
-test("no single field of a PeerGrant that turns to garbage grants more, whether it was whole before or not", () => {
-  assert.equal(letThrough(testMesh([])), "export");
-  assert.equal(letThrough(testMesh([limits])), undefined);
-  let tried = 0;
-  for (const [field, bad] of corrupted(limits)) {
-    if (isElsewhere(field)) continue;
-    tried++;
-    assert.equal(letThrough(testMesh([bad])), undefined, field);
-    const mesh = testMesh([limits]);
-    mesh.apply(bad);
-    assert.equal(letThrough(mesh), undefined, `${field}, after it was whole`);
-  }
-  assert.ok(tried > 100);
-});
+const all = grant("all", { cluster: "bank", export: {}, import: {} });
+
+for (const [what, others, limits] of [
+  ["PeerGrant", [], limit],
+  ["bound", [all], { ...limit, metadata: { ...limit.metadata, ...BOUND } }],
+] as const)
+  test(`no single field of a ${what} that turns to garbage grants more, whether it was whole before or not`, () => {
+    assert.equal(letThrough(testMesh(others)), "export");
+    assert.equal(letThrough(testMesh([...others, limits])), undefined);
+    let tried = 0;
+    for (const [field, bad] of corrupted(limits)) {
+      if (isElsewhere(field)) continue;
+      tried++;
+      assert.equal(letThrough(testMesh([...others, bad])), undefined, field);
+      const mesh = testMesh([...others, limits]);
+      mesh.apply(bad);
+      assert.equal(letThrough(mesh), undefined, `${field}, after it was whole`);
+    }
+    assert.ok(tried > 100);
+  });

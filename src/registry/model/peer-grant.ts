@@ -2,7 +2,12 @@ import type { ClusterId } from "../../names.ts";
 
 /** What a peer may take from us, and what it may bring (contract peering.md 2.3 and 2.18). */
 export interface PeerGrant {
-  /** Whom it is for; with a trust domain as well only if both fit. Both undefined is everybody. */
+  /**
+   * True for what Workspaces leave (contract peering.md B22): it narrows what grants give, and never adds. Unknown is one
+   * that counts as both, as that could not be read.
+   */
+  readonly bound: boolean | "unknown";
+  /** Whom it is for; with a trust domain as well only if both fit. Both undefined is everybody, or by a bound the rest. */
   readonly cluster: ClusterId | undefined;
   readonly trustDomain: string | undefined;
   /** What it may read here; undefined if the grant does not limit that. */
@@ -10,6 +15,13 @@ export interface PeerGrant {
   /** What it may contribute endpoints to; undefined if the grant does not limit that. */
   readonly imports: GrantScope | undefined;
 }
+
+/** A PeerGrant with the value `true` is a bound. */
+export const BOUND_LABEL = "trust.causeway.dev/bound";
+/** The cluster that a bound names which is for whoever has none of its own. */
+export const EVERY_OTHER = "*";
+/** In one list of a grant. */
+export const PATTERNS_MAX = 1_000;
 
 /** A service is in it if its namespace and its name both are. */
 export interface GrantScope {

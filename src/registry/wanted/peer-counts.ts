@@ -4,7 +4,8 @@ import { derive } from "../collection/derive.ts";
 import { CollectionNode, type Graph, rankAbove } from "../collection/graph.ts";
 import { merge } from "../collection/merge.ts";
 import type { FederatedService } from "../model/federated-service.ts";
-import { inScope, type PeerGrant } from "../model/peer-grant.ts";
+import { exportsTo, takesIn } from "../model/granted.ts";
+import type { PeerGrant } from "../model/peer-grant.ts";
 import type { PeerStanding } from "../peer-standings.ts";
 import type { PeeringViewInputs } from "./peering-view-inputs.ts";
 
@@ -49,17 +50,10 @@ const listed = <V>(_group: string, members: readonly V[]): readonly V[] => membe
 
 type ExportedName = Pick<FederatedService, "namespace" | "name" | "scope" | "segment">;
 
-/** Grants add up; where none speaks of exports nothing is limited (contract peering.md 2.18). */
-function readableBy(
-  { cluster, trustDomain, segment: its }: PeerStanding,
-  grants: readonly PeerGrant[],
-): (service: ExportedName) => boolean {
-  const scopes = grants
-    .filter((grant) => (grant.cluster ?? cluster) === cluster && (grant.trustDomain ?? trustDomain) === trustDomain)
-    .flatMap(({ exports }) => exports ?? []);
+function readableBy(peer: PeerStanding, grants: readonly PeerGrant[]): (service: ExportedName) => boolean {
+  const granted = exportsTo(peer, grants);
   return ({ namespace, name, scope, segment }) =>
-    (scope === "global" || segment === its) &&
-    (scopes.length === 0 || scopes.some((each) => inScope(each, namespace, name)));
+    (scope === "global" || segment === peer.segment) && takesIn(granted, namespace, name);
 }
 
 /** Counted as they come and go: a change of one is no reason to look at the others. */
