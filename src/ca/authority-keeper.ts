@@ -2,6 +2,7 @@ import { MeshError, messageOf } from "../errors.ts";
 import type { Counter, EpochMs, Host, Logger } from "../host.ts";
 import type { Authority } from "./authority.ts";
 import { AuthoritySteps } from "./authority-steps.ts";
+import type { AuthorityUse } from "./authority-use.ts";
 import { type RootMemory, shapeOf } from "./remembered-roots.ts";
 import { authorityOf, type CacertsFiles, withoutLists } from "./cacerts.ts";
 
@@ -65,6 +66,11 @@ export class AuthorityKeeper {
     const refused = { severity: "error", message: `${this.#complaint}. What was there before still signs.` } as const;
     const waits = this.#waits.map((message) => ({ severity: "warning", message: `${message}.` }) as const);
     return [...(this.#complaint === "" ? [] : [refused]), ...waits];
+  }
+
+  get use(): AuthorityUse {
+    const refusals = this.#complaint === "" ? [] : [this.#complaint];
+    return { authority: this.#authority, adopted: this.#steps.wanted, waits: this.#waits, refusals };
   }
 
   /** To be told at every look, of the same again, too: what waits may be due. Never rejects. */

@@ -58,6 +58,11 @@ export class AuthoritySteps {
     this.#trusted = new Map([...roots, ...kept]);
   }
 
+  /** What was last offered and allowed. */
+  get wanted(): Authority {
+    return this.#wanted;
+  }
+
   /**
    * Why workloads would refuse what `first` signs: its root is new to them, and they know another. A running process goes
    * on with what signed before; one that begins has it no more.

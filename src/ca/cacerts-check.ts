@@ -184,7 +184,8 @@ function subjectKeyId(value: Uint8Array | undefined): Uint8Array | undefined {
   return value && new DerReader(value).next(TAG.octetString).content;
 }
 
-const oneLine = (name: string): string => name.replace(/\n/g, ", ");
+/** Node has no name, whatever its types say, where one is empty. */
+const oneLine = (name: string | undefined): string => (name ?? "").replace(/\n/g, ", ");
 const nameOf = ({ subject }: X509Certificate): string => `"${oneLine(subject)}"`;
 
 export function refusal(folder: string, name: string, why: string): MeshError {
