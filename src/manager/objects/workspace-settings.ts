@@ -13,9 +13,9 @@ import {
 } from "./workspace-model.ts";
 
 const NAME_PATTERN = /^[a-z0-9*]([a-z0-9*.-]*[a-z0-9*])?$/;
-const FEDERATION = "it made entries without endpoints that took over the hosts of global services; services are shared";
 const NOT_SUPPORTED = {
-  options: `${FEDERATION} by peering, and waypoints and gateways have objects of their own; remove it`,
+  options:
+    "services are shared by peering, and what options.federation made took over the hosts of global services without an endpoint; remove it",
 };
 
 /** @throws FieldError */
