@@ -1,0 +1,134 @@
+import assert from "node:assert/strict";
+import { test } from "mocha";
+import { fingerprintOf } from "../../src/ca/issued-list.ts";
+import { RootRotation, rotationMemoryOf } from "../../src/manager/rotation.ts";
+import { clusterId } from "../../src/names.ts";
+import type { ClusterReport } from "../../src/relay/messages.ts";
+import { VirtualClock } from "../sim/world.ts";
+import { madeUp, testRoot, type TestRoot } from "./test-roots.ts";
+
+const HOUR_MS = 3_600_000;
+const WAIT_MS = 24 * HOUR_MS;
+const [east, west, south] = [clusterId("east"), clusterId("west"), clusterId("south")];
+const [a, b, c] = await Promise.all([testRoot("root a"), testRoot("root b"), testRoot("root c")]);
+
+let made = 0;
+const intermediate = (): Uint8Array => madeUp(a.der, ++made);
+
+function said(clock: VirtualClock, roots: readonly TestRoot[], signing?: TestRoot, waitMs = WAIT_MS): ClusterReport {
+  return {
+    generation: "g",
+    roots: roots.map(({ der }) => der),
+    chain: signing ? [intermediate()] : [],
+    signingRoot: signing && fingerprintOf(signing.der),
+    rootWaitMs: waitMs,
+    ...{ waits: [], problems: [], restarts: [], clock: clock.now(), version: "1" },
+  };
+}
+
+/** Two clusters that sign under root a. */
+function mesh(clock = new VirtualClock(), { waitMs = WAIT_MS } = {}) {
+  const rotation = new RootRotation(clock);
+  rotation.registered(new Set([east, west]));
+  rotation.want({ signing: a.der, beside: [], passive: [] });
+  for (const cluster of [east, west]) rotation.reported(cluster, said(clock, [a], a, waitMs));
+  return { clock, rotation };
+}
+
+const pass = (clock: VirtualClock, rotation: RootRotation, ms: number): void => {
+  clock.advance(ms);
+  rotation.advance();
+};
+
+/** As `a b`, by the roots that a cluster is told to trust. */
+const told = (rotation: RootRotation, cluster = east): string =>
+  rotation
+    .stanceOf(cluster)!
+    .roots.map((der) => [a, b, c].findIndex((root) => Buffer.from(root.der).equals(der)))
+    .map((at) => "abc"[at] ?? "?")
+    .sort()
+    .join(" ");
+const signer = (rotation: RootRotation, cluster = east): string | undefined => {
+  const wanted = rotation.stanceOf(cluster)?.signingRoot;
+  const at = [a, b, c].findIndex(({ der }) => fingerprintOf(der) === wanted);
+  return wanted === undefined ? undefined : "abc"[at];
+};
+
+test("a change goes ADD, SWITCH, WAIT, REMOVE, and each step waits for each cluster's own word and then for the wait", () => {
+  const { clock, rotation } = mesh();
+  assert.equal(rotation.view.phase, "steady");
+  rotation.want({ signing: b.der, beside: [a.der], passive: [] });
+  assert.equal(rotation.view.phase, "add");
+  assert.deepEqual([told(rotation), signer(rotation)], ["a b", "a"]);
+  rotation.reported(east, said(clock, [a, b], a));
+  pass(clock, rotation, WAIT_MS * 3);
+  assert.equal(rotation.view.phase, "add", "west has said nothing");
+  rotation.reported(west, said(clock, [a, b], a));
+  pass(clock, rotation, WAIT_MS - 1);
+  assert.equal(rotation.view.phase, "add");
+  pass(clock, rotation, 1);
+  assert.equal(rotation.view.phase, "switch");
+  assert.deepEqual([signer(rotation), signer(rotation, west)], ["b", "b"]);
+  rotation.reported(east, said(clock, [a, b], b));
+  pass(clock, rotation, WAIT_MS * 3);
+  assert.equal(rotation.view.phase, "switch", "west has not switched");
+  rotation.reported(west, said(clock, [a, b], b));
+  rotation.want({ signing: b.der, beside: [], passive: [] });
+  pass(clock, rotation, WAIT_MS - 1);
+  assert.deepEqual([rotation.view.phase, told(rotation)], ["wait", "a b"]);
+  pass(clock, rotation, 1);
+  assert.deepEqual([rotation.view.phase, told(rotation)], ["remove", "b"]);
+  rotation.reported(east, said(clock, [b], b));
+  assert.equal(rotation.view.phase, "remove", "west trusts it still");
+  rotation.reported(west, said(clock, [b], b));
+  assert.deepEqual([rotation.view.phase, rotation.view.notes], ["steady", []]);
+});
+
+test("a manager that begins anew goes on where the last one was", () => {
+  const { clock, rotation } = mesh();
+  rotation.want({ signing: b.der, beside: [a.der], passive: [] });
+  for (const cluster of [east, west]) rotation.reported(cluster, said(clock, [a, b], a));
+  const again = new RootRotation(clock, rotationMemoryOf(JSON.stringify(rotation.remembered())));
+  assert.deepEqual(again.view, rotation.view);
+  assert.deepEqual([told(again), signer(again)], ["a b", "a"]);
+  pass(clock, again, WAIT_MS);
+  assert.equal(again.view.phase, "switch");
+});
+
+test("a root that is replaced without overlap is refused with the plan that would work, and the old one goes on", () => {
+  const { rotation } = mesh();
+  rotation.want({ signing: b.der, beside: [], passive: [] });
+  assert.equal(rotation.view.phase, "refused");
+  const [plan] = rotation.view.notes;
+  const title = (name: string, { der }: TestRoot) => `"root ${name}" (${fingerprintOf(der).slice(0, 8)})`;
+  assert.match(plan!, new RegExp("1\\. put the certificate of .* into config\\.passiveCertificateAuthorities"));
+  assert.ok(plan!.includes(title("a", a)) && plan!.includes(title("b", b)), plan);
+  assert.deepEqual([told(rotation), signer(rotation)], ["a", "a"]);
+  rotation.want({ signing: b.der, beside: [], passive: [a.der] });
+  assert.equal(rotation.view.phase, "add", "the plan works");
+});
+
+test("a third root waits until a change is over", () => {
+  const { rotation } = mesh();
+  rotation.want({ signing: b.der, beside: [a.der], passive: [] });
+  rotation.want({ signing: c.der, beside: [a.der, b.der], passive: [] });
+  assert.equal(rotation.view.phase, "add");
+  assert.match(rotation.refusal, /third root waits/);
+  assert.equal(told(rotation), "a b");
+});
+
+test("a cluster that joins with nothing gets the root that signs at once, one with a root of its own has to learn first", () => {
+  const { clock, rotation } = mesh();
+  assert.equal(signer(rotation, south), undefined, "nothing is known of it");
+  rotation.reported(south, said(clock, []));
+  assert.deepEqual([told(rotation, south), signer(rotation, south)], ["a", "a"]);
+  rotation.reported(west, said(clock, [c], c));
+  assert.deepEqual([told(rotation, west), signer(rotation, west), told(rotation)], ["a c", undefined, "a"]);
+  rotation.reported(west, said(clock, [a, c], c));
+  pass(clock, rotation, WAIT_MS);
+  assert.equal(signer(rotation, west), "a");
+  rotation.reported(west, said(clock, [a, c], a));
+  assert.equal(told(rotation, west), "a c");
+  pass(clock, rotation, WAIT_MS);
+  assert.equal(told(rotation, west), "a");
+});
