@@ -27,6 +27,10 @@ const layouts: readonly (readonly [string, (own: TestAuthority, root: TestAuthor
   ["an empty chain", (own, root) => istioFiles(own, [root], "")],
   ["lines that end as on Windows", (own, root) => istioFiles(own, [root], crlf(own.root))],
   ["cert-manager's three", (own, root) => ({ "tls.crt": own.root, "tls.key": own.key, "ca.crt": root.root })],
+  [
+    "cert-manager's three, with other formats beside them",
+    (own, root) => ({ "tls.crt": own.root, "tls.key": own.key, "ca.crt": root.root, "tls-combined.pem": own.key }),
+  ],
   ["what istiod made itself", (own, root) => ({ ...istioFiles(own, [root], ""), "istio-generated": "" })],
   ["more keys than are read", (own, root) => ({ ...istioFiles(own, [root]), "notes.txt": "from Ann" })],
 ];
