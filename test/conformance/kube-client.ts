@@ -119,7 +119,7 @@ export class KubeClient {
           const text = Buffer.concat(chunks).toString();
           const status = answer.statusCode ?? 0;
           if (status < 400) resolve(JSON.parse(text) as T);
-          else reject(new Refused(status, `${method} ${path}: ${status} ${text.slice(0, 500)}`));
+          else reject(new Refused(status, `${method} ${path}: ${status} ${text.slice(0, 4000)}`));
         });
       });
       sent.on("timeout", () => sent.destroy(new Error(`${method} ${path}: no answer within ${CALL_MS} ms`)));

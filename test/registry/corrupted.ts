@@ -21,11 +21,14 @@ function replaced(value: unknown, [key, ...rest]: Path, by: unknown): unknown {
   return copy;
 }
 
-/** The object with each of its fields turned to garbage, one at a time, and which it was. */
-export function* corrupted(whole: KubeObject): Iterable<readonly [field: string, KubeObject]> {
+/** The object with each of its fields turned to garbage, or what else is given, one at a time, and which it was. */
+export function* corrupted(
+  whole: KubeObject,
+  by: readonly unknown[] = GARBAGE,
+): Iterable<readonly [field: string, KubeObject]> {
   for (const place of placesIn(whole)) {
     if (place[0] === "kind" || place.join() === "apiVersion") continue;
-    for (const garbage of GARBAGE)
+    for (const garbage of by)
       yield [`${place.join(".")} = ${JSON.stringify(garbage)}`, replaced(whole, place, garbage) as KubeObject];
   }
 }

@@ -19,10 +19,11 @@ const NAMESPACE = whole(`${SEGMENT}(?:/${SEGMENT})*/?`);
 const ROLE = whole(SEGMENT);
 /** No segment is `.` or `..`. */
 const ABSOLUTE = whole("(?:/\\.{0,2}[A-Za-z0-9_-][A-Za-z0-9._-]*)+");
+const PORT = "[0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]";
 const LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?";
 /** Without TLS only on this machine, as in a lab: a token would be anybody's on the way. */
 const SERVER = whole(
-  `(?:https://(?:${LABEL}(?:\\.${LABEL})*|\\[[0-9A-Fa-f:.]+\\])|http://(?:127\\.0\\.0\\.1|localhost|\\[::1\\]))(?::[0-9]{1,5})?/?`,
+  `(?:https://(?:${LABEL}(?:\\.${LABEL})*|\\[[0-9A-Fa-f:.]+\\])|http://(?:127\\.0\\.0\\.1|localhost|\\[::1\\]))(?::(?:${PORT}))?/?`,
 );
 
 const FIELDS = [
