@@ -14,6 +14,9 @@ export interface IssuingKey {
   readonly privateKey: KeyObject;
 }
 
+/** What is not signed for somebody else's workload, but for a part of the mesh's own control. */
+export type OwnPurpose = Exclude<CertificateTemplate["purpose"], "workload">;
+
 export interface AlternativeNames {
   readonly uris?: readonly string[];
   readonly dns?: readonly string[];
@@ -33,8 +36,8 @@ export interface CertificateTemplate {
   readonly publicKey: Uint8Array;
   /** The subject key identifier; by default it follows from the key. */
   readonly keyId?: Uint8Array;
-  /** A `control-plane` serves, and proves to its peers who it is. */
-  readonly purpose: "workload" | "control-plane" | "authority";
+  /** A `control-plane` serves, and proves to its peers who it is; a `server` and a `client` do one of the two alone. */
+  readonly purpose: "workload" | "control-plane" | "authority" | "server" | "client";
   /** Of an authority: how many authorities may follow it, at most 127; any number by default. */
   readonly pathLength?: number;
   readonly names: AlternativeNames;
@@ -67,6 +70,8 @@ const clientAuth = oid(PURPOSE.clientAuth);
 const FIXED: Readonly<Record<CertificateTemplate["purpose"], readonly Buffer[]>> = {
   workload: leafExtensions(serverAuth, clientAuth),
   "control-plane": leafExtensions(serverAuth, clientAuth),
+  server: leafExtensions(serverAuth),
+  client: leafExtensions(clientAuth),
   // keyCertSign and cRLSign.
   authority: [keyUsage(1, 0x06)],
 };

@@ -86,8 +86,8 @@ const NO_AUTHORITY = sequence();
 /** Bits of the first byte of KeyUsage. */
 export const USAGE = { digitalSignature: 0x80, keyCertSign: 0x04, cRLSign: 0x02 } as const;
 
-/** Of a leaf: no authority, for servers and clients both. */
-export const leafUse: readonly Rule[] = [
+/** Of a leaf: no authority. */
+const leafOnly: readonly Rule[] = [
   ({ extensions }) => {
     const constraints = extensions.get(EXTENSION.basicConstraints);
     if (constraints?.critical !== true)
@@ -103,12 +103,23 @@ export const leafUse: readonly Rule[] = [
     if ((first & USAGE.keyCertSign) !== 0) return "X509-SVID 4.3: its key usage has keyCertSign";
     return (first & USAGE.cRLSign) === 0 ? undefined : "X509-SVID 4.3: its key usage has cRLSign";
   },
+];
+
+/** Of a leaf: no authority, for servers and clients both. */
+export const leafUse: readonly Rule[] = [
+  ...leafOnly,
   (fields) => {
     const uses = purposes(fields) ?? [];
     return uses.length === 2 && uses.includes(PURPOSE.serverAuth) && uses.includes(PURPOSE.clientAuth)
       ? undefined
       : "X509-SVID 4.4: it is not for servers and clients both, and nothing else";
   },
+];
+
+/** Of a leaf that is shown in one half of a handshake alone. */
+export const leafUseAs = (role: "server" | "client"): readonly Rule[] => [
+  ...leafOnly,
+  rule(`it is not for a ${role}, and nothing else`, (fields) => purposes(fields)?.join() === PURPOSE[`${role}Auth`]),
 ];
 
 /** Of every certificate: who signed it, and that it did. */

@@ -1,6 +1,6 @@
 import { MeshError } from "../errors.ts";
 import { isTrustDomain } from "../spiffe.ts";
-import type { CheckedTemplate, UnlintedCertificate } from "./certificate.ts";
+import type { CheckedTemplate, OwnPurpose, UnlintedCertificate } from "./certificate.ts";
 import { alternativeNames, type CertificateFields, EXTENSION, NAME_TAG, pathLength } from "./certificate-fields.ts";
 import { der, TAG } from "./der.ts";
 import {
@@ -10,6 +10,7 @@ import {
   type IssuerContext,
   issuerRules,
   leafUse,
+  leafUseAs,
   ownKey,
   readWhole,
   type Rule,
@@ -32,7 +33,7 @@ type TemplateRule = Rule<TemplateContext>;
  */
 export function lintTemplate(
   bytes: UnlintedCertificate,
-  template: CheckedTemplate & { readonly purpose: "control-plane" | "authority" },
+  template: CheckedTemplate & { readonly purpose: OwnPurpose },
   issuer: Required<IssuerContext>,
 ): Uint8Array {
   const { purpose } = template;
@@ -69,8 +70,7 @@ const hex = (bytes: Uint8Array): string =>
     .toString("hex")
     .replace(/^(00)+(?=..)/, "");
 
-const controlPlane: readonly TemplateRule[] = [
-  ...leafUse,
+const namedLeaf: readonly TemplateRule[] = [
   ownKey,
   rule("it has a subject beside its names", ({ subject }) => subject.length === 2),
   rule(
@@ -115,6 +115,8 @@ const urisOf = (fields: CertificateFields): readonly string[] =>
 
 const COMMON: readonly TemplateRule[] = [...frame, ...asMade, ...extensionRules, ...issuerRules];
 const RULES = {
-  "control-plane": [...COMMON, ...controlPlane],
+  "control-plane": [...COMMON, ...leafUse, ...namedLeaf],
+  server: [...COMMON, ...leafUseAs("server"), ...namedLeaf],
+  client: [...COMMON, ...leafUseAs("client"), ...namedLeaf],
   authority: [...COMMON, ...authority],
 } as const;

@@ -1,5 +1,11 @@
 import { createPublicKey } from "node:crypto";
-import { type CertificateTemplate, type IssuingKey, signatureOf, signCertificate } from "./certificate.ts";
+import {
+  type CertificateTemplate,
+  type IssuingKey,
+  type OwnPurpose,
+  signatureOf,
+  signCertificate,
+} from "./certificate.ts";
 import { lintTemplate } from "./lint-template.ts";
 import { checkTemplate } from "./template-check.ts";
 
@@ -9,7 +15,7 @@ import { checkTemplate } from "./template-check.ts";
  * @returns DER. @throws MeshError `internal`, with the rule that it would break or breaks.
  */
 export function ownCertificate(
-  template: CertificateTemplate & { readonly purpose: "control-plane" | "authority" },
+  template: CertificateTemplate & { readonly purpose: OwnPurpose },
   issuer: IssuingKey,
   issuerNotAfter?: number,
 ): Uint8Array {

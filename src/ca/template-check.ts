@@ -46,6 +46,11 @@ const brokenNames: Readonly<
   },
   // X509-SVID 2 allows one URI, and other names beside it.
   "control-plane": (template) => brokenIdentity(template) ?? brokenServerNames(template),
+  server: (template) => brokenOwnName(template) ?? brokenServerNames(template),
+  client: (template) => {
+    const { dns = [], ips = [] } = template.names;
+    return brokenOwnName(template) ?? (dns.length + ips.length > 0 ? "a client has one name, a URI" : undefined);
+  },
   authority: ({ subject, pathLength = 0, names: { uris = [] } }) => {
     if (subject.length <= EMPTY_NAME.length) return "RFC 5280 4.1.2.6: an authority has a subject";
     if (!(pathLength >= 0 && pathLength <= 127 && Number.isInteger(pathLength)))
@@ -66,6 +71,16 @@ function brokenServerNames({ names: { dns = [], ips = [] } }: CertificateTemplat
 function brokenIdentity({ names: { uris = [] } }: CertificateTemplate): string | undefined {
   const [uri, ...more] = uris;
   return uri === undefined || more.length > 0 ? "X509-SVID 2: it has not exactly one URI" : whyNoIdentity(uri);
+}
+
+/** SPIFFE-ID 2, with a path of any form. */
+const OWN_NAME = /^spiffe:\/\/[a-z0-9._-]{1,255}(\/(?!\.{1,2}(\/|$))[a-zA-Z0-9._-]+)+$/;
+
+function brokenOwnName({ subject, names: { uris = [] } }: CertificateTemplate): string | undefined {
+  const [uri, ...more] = uris;
+  if (subject.length !== EMPTY_NAME.length) return "it has a subject beside its names";
+  if (uri === undefined || more.length > 0) return "X509-SVID 2: it has not exactly one URI";
+  return OWN_NAME.test(uri) ? undefined : "SPIFFE-ID 2: its name is no SPIFFE ID with a path";
 }
 
 function whyNoIdentity(uri: string): string | undefined {

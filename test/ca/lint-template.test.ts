@@ -28,7 +28,7 @@ const own = keysOf();
 const now = 1_700_000_000_000;
 const uri = "spiffe://cluster.local/ns/istio-system/sa/istiod";
 
-type Kind = "control-plane" | "authority";
+type Kind = "control-plane" | "authority" | "server" | "client";
 type Template = CertificateTemplate & { readonly purpose: Kind };
 
 const common = {
@@ -44,6 +44,13 @@ const templates: Readonly<Record<Kind, Template>> = {
     purpose: "control-plane",
     names: { uris: [uri], dns: ["istiod.istio-system.svc", "localhost"], ips: [Buffer.of(127, 0, 0, 1)] },
   },
+  server: {
+    ...common,
+    subject: EMPTY_NAME,
+    purpose: "server",
+    names: { uris: ["spiffe://relay.test/manager"], dns: ["manager"] },
+  },
+  client: { ...common, subject: EMPTY_NAME, purpose: "client", names: { uris: ["spiffe://relay.test/cluster/east"] } },
   authority: {
     ...common,
     subject: organizationName("cluster.local", "east"),
@@ -72,7 +79,7 @@ test("a control plane's certificate and an authority's are let out as they are, 
   }
 });
 
-const { "control-plane": server, authority } = templates;
+const { "control-plane": server, authority, client } = templates;
 const other = keysOf();
 const weak = { ...server, publicKey: spki(keysOf("secp224r1").publicKey) };
 const malformed: readonly (readonly [string, Template, () => UnlintedCertificate, RegExp])[] = [
@@ -108,6 +115,13 @@ const malformed: readonly (readonly [string, Template, () => UnlintedCertificate
     authority,
     () => signed({ ...authority, purpose: "control-plane" }),
     /critical, that it is an auth/,
+  ],
+  ["the use of a server", client, () => signed({ ...client, purpose: "server" }), /not for a client, and nothing else/],
+  [
+    "the use of both",
+    templates.server,
+    () => signed({ ...templates.server, purpose: "control-plane" }),
+    /for a server/,
   ],
   ["any path length", authority, () => signed(without(authority)), /its path length is another/],
   ["a longer path", authority, () => signed({ ...authority, pathLength: 1 }), /its path length is another/],

@@ -30,6 +30,11 @@ const named = (names: CertificateTemplate["names"]): CertificateTemplate => ({
   ...server,
   names: { ...server.names, ...names },
 });
+const client: CertificateTemplate = {
+  ...workload,
+  purpose: "client",
+  names: { uris: ["spiffe://relay.test/cluster/east"] },
+};
 const authority: CertificateTemplate = {
   ...workload,
   purpose: "authority",
@@ -39,7 +44,7 @@ const authority: CertificateTemplate = {
 
 test("a template as it should be is signed as it is", () => {
   const constrained = { ...authority, pathLength: 0, names: { uris: ["spiffe://cluster.local"] } };
-  for (const template of [workload, server, authority, constrained])
+  for (const template of [workload, server, authority, constrained, client])
     assert.equal(checkTemplate(template, ends), template);
 });
 
@@ -58,6 +63,11 @@ const refusals: readonly (readonly [string, CertificateTemplate, RegExp])[] = [
   ["a DNS name beside its identity", { ...workload, names: { uris: [uri], dns: ["x"] } }, /not exactly one name/],
   ["a subject", { ...workload, subject: organizationName("x") }, /a subject beside its name/],
   ["a name with dots", { ...workload, names: { uris: ["spiffe://a/ns/b/sa/.."] } }, /SPIFFE-ID 2/],
+  ["a client with an address", { ...client, names: { ...client.names, dns: ["x"] } }, /a client has one name/],
+  ["a client without a path", { ...client, names: { uris: ["spiffe://relay.test"] } }, /SPIFFE-ID 2/],
+  ["a client with dots", { ...client, names: { uris: ["spiffe://relay.test/cluster/.."] } }, /SPIFFE-ID 2/],
+  ["a client with two names", { ...client, names: { uris: [uri, uri] } }, /not exactly one URI/],
+  ["a client with a subject", { ...client, subject: organizationName("x") }, /a subject beside its names/],
   ["a control plane without identity", named({ uris: [] }), /X509-SVID 2: it has not exactly one URI/],
   ["a control plane with two identities", named({ uris: [uri, uri] }), /not exactly one URI/],
   ["a control plane named like an authority", named({ uris: ["spiffe://cluster.local"] }), /SPIFFE-ID 2/],
