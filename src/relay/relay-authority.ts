@@ -18,7 +18,7 @@ import { readRelayRoot, type RelayRoot, relayRoot, relayRootDocument } from "./r
 export const CLIENT_LIFE_MS = 30 * DAY_MS;
 
 /** Where the relay's authority is kept: one document. */
-export interface KeptAuthority {
+export interface AuthorityDocument {
   /** As `Secret gloo-mesh/relay-tls-signing-secret`, for messages. */
   readonly title: string;
   /** @throws MeshError `unavailable` */
@@ -33,10 +33,10 @@ export interface KeptAuthority {
  */
 export class RelayAuthority {
   readonly #host: Host;
-  readonly #kept: KeptAuthority;
+  readonly #kept: AuthorityDocument;
   #root: RelayRoot;
 
-  private constructor(host: Host, kept: KeptAuthority, root: RelayRoot) {
+  private constructor(host: Host, kept: AuthorityDocument, root: RelayRoot) {
     this.#host = host;
     this.#kept = kept;
     this.#root = root;
@@ -46,7 +46,7 @@ export class RelayAuthority {
    * What is kept, or a new one that is kept from now on. What is there and cannot be used is never replaced.
    * @throws MeshError `invalid`, naming the document and the fix, or as `kept` throws.
    */
-  static async open(host: Host, kept: KeptAuthority): Promise<RelayAuthority> {
+  static async open(host: Host, kept: AuthorityDocument): Promise<RelayAuthority> {
     const found = (await readKept(host, kept))?.root;
     const authority = new RelayAuthority(host, kept, found ?? (await firstRoot(host, kept)));
     await authority.renewIfDue();
@@ -97,9 +97,9 @@ export class RelayAuthority {
     if (!renewalIsDue(this.#root.own.certificate, clock.now())) return;
     try {
       this.#root = await this.#renewed();
-      log.scope("relay").info("renewed the relay's own authority", { where: this.#kept.title });
+      log.scope("trust").info("renewed the relay's own authority", { where: this.#kept.title });
     } catch (thrown) {
-      log.scope("relay").error("the relay's own authority was not renewed", { why: messageOf(thrown) });
+      log.scope("trust").error("the relay's own authority was not renewed", { why: messageOf(thrown) });
     }
   }
 
@@ -120,13 +120,13 @@ export const issuedAtOf = (leaf: Uint8Array): EpochMs => readCertificate(leaf).n
 
 async function readKept(
   { clock }: Host,
-  kept: KeptAuthority,
+  kept: AuthorityDocument,
 ): Promise<{ readonly root: RelayRoot; readonly version: string } | undefined> {
   const found = await kept.read();
   return found && { root: readRelayRoot(kept.title, found.data, clock.now()), version: found.version };
 }
 
-async function firstRoot(host: Host, kept: KeptAuthority): Promise<RelayRoot> {
+async function firstRoot(host: Host, kept: AuthorityDocument): Promise<RelayRoot> {
   const root = relayRoot(newRoot(host, RELAY_TRUST_DOMAIN));
   try {
     await kept.write(relayRootDocument(root), undefined);
@@ -136,6 +136,6 @@ async function firstRoot(host: Host, kept: KeptAuthority): Promise<RelayRoot> {
     if (theirs === undefined) throw thrown;
     return theirs.root;
   }
-  host.log.scope("relay").info("made the relay's own authority", { where: kept.title });
+  host.log.scope("trust").info("made the relay's own authority", { where: kept.title });
   return root;
 }

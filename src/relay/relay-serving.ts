@@ -56,7 +56,7 @@ export class RelayServing {
       onRenewed(this.#issue());
     } catch (thrown) {
       // Streams that are open live on, and so must we.
-      this.#host.log.scope("relay").error("the serving certificate was not renewed", { why: messageOf(thrown) });
+      this.#host.log.scope("trust").error("the serving certificate was not renewed", { why: messageOf(thrown) });
     }
   }
 
