@@ -118,18 +118,23 @@ suite("the kinds of the trust manager in an API server", () => {
       observedGeneration: 1,
       conditions: [condition],
     };
-    const relay = {
-      connected: true,
-      lastHeard: "2026-11-21T22:00:00Z",
-      signingRoot: "ab12",
-      notAfter: "2027-01-01T00:00:00Z",
+    const [at, sha256] = ["2027-01-01T00:00:00Z", "ab12"];
+    const more: Partial<Record<TrustKind, object>> = {
+      RootTrustPolicy: {
+        roots: [{ sha256, subject: "CN=root", role: "signing", notAfter: at }],
+        rotation: { phase: "add", notes: ["west has not reported."] },
+      },
+      KubernetesCluster: {
+        trustDomain: "bank.example",
+        relay: { connected: true, lastHeard: at, signingRoot: sha256, notAfter: at },
+      },
     };
     await apply("guide-001", GUIDE_001);
     for (const kind of TRUST_KINDS) {
       const type = trustTypeOf(kind);
       const [object] = await cluster.client.list(type, "gloo-mesh");
       assert.ok(object, kind);
-      const status = kind === "KubernetesCluster" ? { ...common, trustDomain: "bank.example", relay } : common;
+      const status = { ...common, ...more[kind] };
       const written = await cluster.client.merge(type, object, { status }, "/status");
       assert.deepEqual(
         [written["status"], written.metadata["generation"]],

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "mocha";
 import { ROTATE_ROOT } from "../../../src/manager/objects/root-trust-policy.ts";
 import type { TrustValues } from "../../../src/manager/objects/trust-objects.ts";
@@ -15,6 +17,8 @@ import {
   trustObject,
   wrongObjects,
 } from "../../kits/trust-objects.ts";
+
+const DOCS = join(import.meta.dirname, "..", "..", "..", "..", "docs");
 
 /** The only object of a book that has no other. */
 function read(object: KubeObject) {
@@ -42,6 +46,18 @@ test("whatever is right is read, the guides' examples first", async () => {
     errors.filter(([, error]) => error !== undefined),
     [],
   );
+});
+
+test("the examples of the documentation are read", () => {
+  const pages = ["root-trust-policy.md", "workspaces.md"].map((page) => readFileSync(join(DOCS, page), "utf8"));
+  const blocks = pages
+    .flatMap((page) => page.match(/(^    .*\n)+/gm) ?? [])
+    .filter((block) => block.includes("kind: "));
+  const objects = blocks
+    .flatMap((block) => objectsIn(block.replace(/^ {4}/gm, "")))
+    .filter(({ apiVersion }) => apiVersion);
+  assert.ok(objects.length >= 6);
+  for (const object of objects) assert.equal(read(object).error, undefined, object.kind);
 });
 
 test("what is wrong is refused with its field, and what would be right", () => {
