@@ -15,6 +15,8 @@ export interface IntermediateOrder extends Omit<IntermediateShape, "graceRatio">
 export interface Issuer {
   /** As `Vault https://vault.internal:8200, pki_int`, for messages. */
   readonly title: string;
+  /** What the policy's status is to say beside that it works, as that something is done in another way than it says. */
+  readonly notes?: readonly string[];
   /**
    * In DER: what verifies what it signs now, the one that does so first; then those that it wants trusted beside it.
    * @throws MeshError `unavailable` while it cannot be asked, as one that is sealed; `absent` or `invalid` for what

@@ -1,0 +1,199 @@
+import assert from "node:assert/strict";
+import { test } from "mocha";
+import { vaultTarget } from "../../../src/manager/vault/vault-target.ts";
+import { ANSWER_MS } from "../../../src/manager/vault/vault-http.ts";
+import { VaultServer } from "../../kits/vault-server.ts";
+import { until } from "../../kits/until.ts";
+import { authority, middle, order, refusalOf, root, VaultSite, specOf, TD } from "./vault-site.ts";
+
+test("a Vault that is sealed, or not initialised yet, is asked again once it is open, without a restart here", async () => {
+  await using site = await VaultSite.start();
+  site.server.sealed = true;
+  site.server.progress = 2;
+  const sealed =
+    /^unavailable: Vault https:\/\/127\.0\.0\.1:\d+ is sealed \(Vault is sealed\); 2 of 3 key shares are given: unseal it with `vault operator unseal`; nothing has to be restarted/;
+  assert.match(await site.refusal(), sealed);
+  assert.match(await refusalOf(() => site.roots()), sealed);
+  site.server.initialized = false;
+  assert.match(
+    await site.refusal(),
+    /^unavailable: .* is not initialised \(Vault is sealed\): run `vault operator init` and unseal it/,
+  );
+  site.server.initialized = true;
+  site.server.sealed = false;
+  assert.equal((await site.sign()).chain.length, 2);
+});
+
+test("a standby sends to its leader once, which has to prove itself like the first one", async () => {
+  await using site = await VaultSite.start();
+  await using stranger = await VaultServer.start(site.host.clock, {});
+  site.server.leader = stranger.url;
+  assert.match(
+    await site.refusal(),
+    /^invalid: Vault https:\/\/127\.0\.0\.1:\d+ cannot be asked GET pki_int\/cert\/ca_chain: .*caBundle/,
+  );
+  assert.equal(stranger.asked.length, 0);
+  site.server.leader = site.server.url;
+  assert.match(await site.refusal(), /^unavailable: .* is a standby of https:\/\/127\.0\.0\.1:\d+, which is one, too/);
+  site.server.leader = "http://vault.internal:8200";
+  assert.match(
+    await site.refusal(),
+    /^unavailable: .* is a standby, which names no leader that may be asked: "http:\/\/vault\.internal:8200\/v1/,
+  );
+  site.server.instead = (asked, response) => {
+    if (asked.path.endsWith("?active")) return false;
+    site.server.leader = undefined;
+    site.server.instead = undefined;
+    response.writeHead(307, { location: `${site.server.url}${asked.path}` }).end();
+    return true;
+  };
+  assert.deepEqual(await site.roots(), ["CN=mesh root"]);
+});
+
+test("what a policy of Vault's does not allow is named with the line that allows it", async () => {
+  const allowed = new Set(["update pki_int/root/sign-intermediate"]);
+  await using reader = await VaultSite.start({ rolePath: "pki_int/roles/gloo-mesh" }, { ...engines, allowed });
+  assert.match(
+    await reader.refusal(),
+    /^denied: .*GET pki_int\/roles\/gloo-mesh with 403 \(permission denied\): the token in Secret gloo-mesh\/vault-token may not do that: it may have ended; or its policy lacks `path "pki_int\/roles\/gloo-mesh" \{ capabilities = \["read"\] \}`; if all this is in a namespace of Vault, set namespace in the policy, or leave rolePath out/,
+  );
+  await using signer = await VaultSite.start({}, { ...engines, allowed: new Set() });
+  assert.match(
+    await signer.refusal(),
+    /its policy lacks `path "pki_int\/root\/sign-intermediate" \{ capabilities = \["update"\] \}`/,
+  );
+});
+
+const engines = { engines: { pki_int: { issuer: middle, above: [root] } } };
+
+test("a mount that is not there, and one in a namespace that is not named, are told apart from ours by what to look at", async () => {
+  await using away = await VaultSite.start({ caPath: "pki_away/root/sign-intermediate" });
+  assert.match(
+    await refusalOf(() => away.roots()),
+    /^absent: .*GET pki_away\/cert\/ca_chain with 403 .*no PKI engine is mounted at pki_away, or caPath is wrong; if it is in a namespace, set namespace in the policy/,
+  );
+  await using nameless = await VaultSite.start({}, { ...engines, namespace: "team-a" });
+  assert.match(
+    await refusalOf(() => nameless.roots()),
+    /^absent: .* with 403 \(permission denied\): no PKI engine .* set namespace in the policy/,
+  );
+  await using named = await VaultSite.start({ vaultNamespace: "team-a/" }, { ...engines, namespace: "team-a" });
+  assert.equal((await named.sign()).chain.length, 2);
+  assert.ok(named.server.asked.every(({ namespace }) => namespace === "team-a"));
+});
+
+test("what the engine refuses is told in its own words, with what to do", async () => {
+  await using unknown = await VaultSite.start({ caPath: "pki_int/issuer/west/sign-intermediate" });
+  assert.match(
+    await refusalOf(() => unknown.roots()),
+    /^absent: .*400 \(unable to find PKI issuer for reference: west\): the PKI engine pki_int has no issuer west; `vault list pki_int\/issuers` names them/,
+  );
+  await using site = await VaultSite.start();
+  assert.match(
+    await site.refusal({ csr: "no request" }),
+    /^denied: .*400 \(could not parse the certificate request\): it cannot read the request/,
+  );
+  const last = await authority("CN=signs leaves", root, { pathLength: 0 });
+  await using leaves = await VaultSite.start({}, { engines: { pki_int: { issuer: last, above: [root] } } });
+  assert.match(await leaves.refusal(), /^denied: .*"CN=signs leaves" allows 0 authorities below it, and 1 are wanted/);
+});
+
+test("a leaf, half an answer, and what is no answer of Vault's are refused by what they are", async () => {
+  await using site = await VaultSite.start();
+  const answers = (status: number, text: string, only = "sign-intermediate"): void => {
+    site.server.instead = (asked, response) => {
+      if (!asked.path.endsWith(only)) return false;
+      response.writeHead(status, { "content-type": "text/html" }).end(text);
+      return true;
+    };
+  };
+  const leaf = (await site.server.engines.get("pki_int")!.signLeaf({ csr: "" })).errors;
+  assert.deepEqual(leaf, ["could not parse the certificate request"]);
+  const made = await site.server.engines
+    .get("pki_int")!
+    .signLeaf({ csr: order().csr, common_name: "x", uri_sans: `spiffe://${TD}` });
+  answers(200, JSON.stringify({ data: made.data }));
+  assert.match(
+    await site.refusal(),
+    /^invalid: .*pki_int\/root\/sign-intermediate answers with a leaf, "CN=x", which is CA:FALSE; let caPath end in root\/sign-intermediate/,
+  );
+  answers(200, "<html>please log in</html>");
+  assert.match(
+    await site.refusal(),
+    /^invalid: .*POST pki_int\/root\/sign-intermediate with what is no JSON; check that server is Vault itself/,
+  );
+  answers(200, JSON.stringify({ data: null }));
+  assert.match(await site.refusal(), /^invalid: .*answers without a certificate/);
+  answers(200, JSON.stringify({ data: { certificate: "-----BEGIN CERTIFICATE-----\nMIIB" } }));
+  assert.match(await site.refusal(), /^invalid: .*holds a certificate that cannot be read: it is cut short or damaged/);
+  answers(502, "bad gateway");
+  assert.match(await site.refusal(), /^unavailable: .*with 502: it cannot answer now/);
+  answers(302, "");
+  assert.match(await site.refusal(), /^unavailable: .*names no leader/);
+  answers(418, "");
+  assert.match(await site.refusal(), /^invalid: .*this is no answer of Vault's/);
+  answers(200, "x".repeat(300_000));
+  assert.match(await site.refusal(), /^unavailable: .*it answers with over 262144 bytes/);
+  site.server.instead = (asked, response) => {
+    if (!asked.path.endsWith("sign-intermediate")) return false;
+    response.writeHead(200, { "content-length": 1000 }).write("{");
+    response.socket!.destroySoon();
+    return true;
+  };
+  assert.match(await site.refusal(), /^unavailable: .*cannot be asked POST pki_int\/root\/sign-intermediate: /);
+});
+
+test("a Vault that says nothing is given up after 15 seconds, and one that is not there at once", async () => {
+  const site = await VaultSite.start();
+  let silent = false;
+  site.server.instead = () => (silent = true);
+  const refused = refusalOf(() => site.roots());
+  await until(() => silent);
+  site.host.clock.advance(ANSWER_MS);
+  assert.match(await refused, /^unavailable: .*it has not answered within 15 s; it is asked again/);
+  await site[Symbol.asyncDispose]();
+  assert.match(await refusalOf(() => site.roots()), /^unavailable: .*ECONNREFUSED/);
+  assert.equal(site.host.clock.pending, 0);
+});
+
+test("a Vault is told apart from one that shows another authority's certificate, or speaks no TLS", async () => {
+  await using site = await VaultSite.start({ caBundle: root.root });
+  assert.match(
+    await refusalOf(() => site.roots()),
+    /^invalid: .*; put the certificate that issued Vault's own into caBundle/,
+  );
+  await using plain = await VaultServer.startPlain(site.host.clock, engines);
+  await using astray = await VaultSite.start({ server: plain.url.replace("http:", "https:") });
+  assert.match(await refusalOf(() => astray.roots()), /^invalid: .*no TLS is spoken there: check host and port/);
+});
+
+test("a policy that no Vault could be asked by is refused before it is, with the field and what it should be", async () => {
+  await using site = await VaultSite.start();
+  const refused = (change: object): Promise<string> =>
+    refusalOf(() => vaultTarget({ ...specOf(site.server), ...change }));
+  assert.match(
+    await refused({ server: "http://vault.internal:8200" }),
+    /^invalid: server "http:\/\/vault\.internal:8200" is no address of a Vault; write https:/,
+  );
+  assert.match(await refused({ server: "https://vault.internal:8200/v1/pki" }), /nothing after it/);
+  assert.match(
+    await refused({ caPath: "pki_int" }),
+    /^invalid: caPath pki_int signs no intermediates; write pki_int\/root\/sign-intermediate, or pki_int\/issuer\/<name>/,
+  );
+  assert.match(
+    await refused({ caPath: "teams/a/pki/sign-verbatim/x" }),
+    /write teams\/a\/pki\/root\/sign-intermediate/,
+  );
+  assert.match(await refused({ caPath: "pki/../sys/root/sign-intermediate" }), /^invalid: caPath "pki\/\.\.\/sys/);
+  assert.match(await refused({ caPath: "pki/sign/x?y" }), /is no path in Vault/);
+  assert.match(
+    await refused({ rolePath: "pki_int/gloo-mesh" }),
+    /^invalid: rolePath pki_int\/gloo-mesh is no role .* write <mount>\/roles\/<role>/,
+  );
+  assert.match(await refused({ caBundle: "" }), /^invalid: caBundle holds no certificate/);
+  assert.match(await refused({ caBundle: "-----BEGIN CERTIFICATE-----\nAAAA" }), /^invalid: caBundle .*cut short/);
+  assert.equal(
+    await refused({ server: "http://127.0.0.1:8200", caPath: "/v1/teams/pki/root/sign-intermediate" }),
+    "it was not refused",
+  );
+});
