@@ -1,6 +1,7 @@
 import type { Clock } from "../../host.ts";
 import { MeshError } from "../../errors.ts";
 import { type Fields, isFields } from "../../kube/fields.ts";
+import type { Authorities } from "./vault-authorities.ts";
 import { type Asked, closedVault, failureOf, type SealStatus, unreached } from "./vault-failures.ts";
 import { exchange, type HttpAnswer } from "./vault-http.ts";
 import { mayBeAsked, type VaultTarget } from "./vault-target.ts";
@@ -24,12 +25,15 @@ export class VaultClient {
   readonly name: string;
   readonly #clock: Clock;
   readonly #target: VaultTarget;
-  readonly #ca: string | undefined;
 
-  constructor(clock: Clock, target: VaultTarget) {
+  /** @param authorities asked anew for each connection. */
+  constructor(
+    clock: Clock,
+    target: VaultTarget,
+    readonly authorities: Authorities,
+  ) {
     this.#clock = clock;
     this.#target = target;
-    this.#ca = target.authorities?.map(({ x509 }) => x509.toString()).join("");
     this.name = `Vault ${target.server.origin}`;
   }
 
@@ -78,7 +82,8 @@ export class VaultClient {
     };
     try {
       const text = body === undefined ? "" : JSON.stringify(body);
-      return await exchange(this.#clock, { method, url, headers, body: text, ca: this.#ca }, signal);
+      const ca = await this.#ca(signal);
+      return await exchange(this.#clock, { method, url, headers, body: text, ca }, signal);
     } catch (thrown) {
       throw unreached(
         url.origin === this.#target.server.origin ? this.name : `Vault ${url.origin}`,
@@ -88,11 +93,16 @@ export class VaultClient {
     }
   }
 
+  async #ca(signal: AbortSignal): Promise<string | undefined> {
+    return (await this.authorities(signal))?.map(({ x509 }) => x509.toString()).join("");
+  }
+
   /** Undefined if it does not say. */
   async #sealStatus(signal: AbortSignal): Promise<SealStatus | undefined> {
     try {
       const url = new URL("/v1/sys/seal-status", this.#target.server);
-      const { text } = await exchange(this.#clock, { method: "GET", url, headers: {}, body: "", ca: this.#ca }, signal);
+      const ca = await this.#ca(signal);
+      const { text } = await exchange(this.#clock, { method: "GET", url, headers: {}, body: "", ca }, signal);
       const { initialized, sealed, progress, t } = jsonOf(text) ?? {};
       if (typeof initialized !== "boolean" || typeof sealed !== "boolean") return undefined;
       return { initialized, sealed, progress: Number(progress), threshold: Number(t) };

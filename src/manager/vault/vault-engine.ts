@@ -20,7 +20,8 @@ export async function engineChain(client: VaultClient, target: VaultTarget, sign
   const all = told.length > 0 ? told : await certificatesAt(client, target, `${mount}/cert/ca`, signal);
   const [first] = all;
   if (first === undefined) throw new MeshError("absent", `${client.name}: ${noAuthority(mount)}`);
-  return anchored(`${client.name}, mount ${mount}`, ladder(first, all), target.authorities ?? []);
+  const authorities = (await client.authorities(signal)) ?? [];
+  return anchored(`${client.name}, mount ${mount}`, ladder(first, all), authorities);
 }
 
 const noAuthority = (mount: string): string =>
@@ -83,6 +84,6 @@ function anchored(where: string, found: Ladder, authorities: readonly OpenedCert
       `${where}: its chain ends at ${subjectOf(last)} without its root, ${issuerOf(last)}, so nobody could be told what to ` +
         `trust; import that root (\`vault write <mount>/issuers/import/cert pem_bundle=@root.pem\`), or put it into caBundle`,
     );
-  const note = `${where}: the root ${subjectOf(root)} is taken from caBundle, as the mount's own chain is without it`;
+  const note = `${where}: the root ${subjectOf(root)} is taken from what verifies the server, as the mount's own chain is without it`;
   return { steps, root, notes: found.root === undefined ? [note] : [] };
 }

@@ -95,7 +95,7 @@ export function unreached(vault: string, asked: Pick<Asked, "method" | "path">, 
   if (UNVERIFIED.test(code))
     return fail(
       "invalid",
-      "; put the certificate that issued Vault's own into caBundle: without it the roots of this machine count",
+      "; put the certificate that issued Vault's own into caBundle, or the Secret of caSecretRef: without it the roots of this machine count",
     );
   if (/WRONG_VERSION_NUMBER|EPROTO/.test(code))
     return fail("invalid", "; no TLS is spoken there: check host and port of server");

@@ -3,9 +3,10 @@ import { MeshError } from "../../errors.ts";
 import type { SignedIntermediate } from "../../relay/messages.ts";
 import type { IntermediateOrder, Issuer } from "../issuer.ts";
 import type { VaultAuth, VaultSpec } from "../policy.ts";
+import { type ReadSecretKey, vaultAuthorities } from "./vault-authorities.ts";
 import { type VaultAsk, VaultClient, type VaultReply } from "./vault-client.ts";
 import { type Engine, engineChain } from "./vault-engine.ts";
-import { authTitle, type ReadToken, tokenWay } from "./vault-login.ts";
+import { authTitle, tokenWay } from "./vault-login.ts";
 import { type RoleLimits, roleLimits } from "./vault-role.ts";
 import { lifeOf, signBody, signedBy } from "./vault-signing.ts";
 import { type VaultTarget, vaultTarget } from "./vault-target.ts";
@@ -26,13 +27,13 @@ export class VaultIssuer implements Issuer {
   #ofChain: readonly string[] = [];
   #ofSigning: readonly string[] = [];
 
-  /** @param readToken of a token in a Secret; it is called when one is needed. @throws MeshError as `vaultTarget`. */
-  constructor(host: Pick<Host, "clock" | "random">, spec: VaultSpec, readToken: ReadToken) {
+  /** @param read called when something of a Secret is needed. @throws MeshError `invalid` for a spec by which no Vault can be asked. */
+  constructor(host: Pick<Host, "clock" | "random">, spec: VaultSpec, read: ReadSecretKey) {
     this.#clock = host.clock;
     this.#target = vaultTarget(spec);
     this.#auth = spec.auth;
-    this.#client = new VaultClient(host.clock, this.#target);
-    this.#token = new VaultToken(host, tokenWay(this.#client, spec.auth, readToken));
+    this.#client = new VaultClient(host.clock, this.#target, vaultAuthorities(spec, read));
+    this.#token = new VaultToken(host, tokenWay(this.#client, spec.auth, read));
     this.title = `${this.#client.name}, ${this.#target.path.mount}`;
   }
 

@@ -1,18 +1,16 @@
 import { readFile } from "node:fs/promises";
 import { MeshError, messageOf } from "../../errors.ts";
 import type { ObjectName, VaultAuth } from "../policy.ts";
+import type { ReadSecretKey } from "./vault-authorities.ts";
 import type { VaultClient, VaultReply } from "./vault-client.ts";
 import type { TokenGrant, TokenWay } from "./vault-token.ts";
 
-/** Reads key `token` of a Secret. @throws MeshError `absent` or `unavailable`. */
-export type ReadToken = (secret: ObjectName, signal: AbortSignal) => Promise<string>;
-
 const TOKEN_CHARACTERS_MAX = 16 * 1024;
 
-export function tokenWay(client: VaultClient, auth: VaultAuth, readToken: ReadToken): TokenWay {
+export function tokenWay(client: VaultClient, auth: VaultAuth, read: ReadSecretKey): TokenWay {
   return {
     obtain: (signal) =>
-      auth.kind === "kubernetes" ? login(client, auth, signal) : kept(client, auth.secret, readToken, signal),
+      auth.kind === "kubernetes" ? login(client, auth, signal) : kept(client, auth.secret, read, signal),
     renew: (token, signal) => renew(client, auth, token, signal),
   };
 }
@@ -71,11 +69,11 @@ async function serviceAccountToken(path: string): Promise<string> {
 async function kept(
   client: VaultClient,
   secret: ObjectName,
-  readToken: ReadToken,
+  read: ReadSecretKey,
   signal: AbortSignal,
 ): Promise<TokenGrant> {
   const name = `Secret ${secret.namespace}/${secret.name}, key token`;
-  const token = plausible(await readToken(secret, signal), name);
+  const token = plausible(await read(secret, "token", signal), name);
   const unknown = { token, lifeMs: Infinity, renewable: false };
   try {
     const { data } = await client.ask(

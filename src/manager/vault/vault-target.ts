@@ -1,8 +1,6 @@
 import { kindOfHost } from "../../address-kind.ts";
-import type { OpenedCertificate } from "../../ca/path.ts";
 import { MeshError } from "../../errors.ts";
 import type { VaultSpec } from "../policy.ts";
-import { openedPem } from "./vault-chain.ts";
 import { checkedRolePath, plainPath, type SigningPath, signingPath } from "./vault-paths.ts";
 
 /** A VaultSpec, looked at before anybody is asked. */
@@ -13,8 +11,6 @@ export interface VaultTarget {
   readonly path: SigningPath;
   /** Empty for none. */
   readonly rolePath: string;
-  /** What verifies the server; undefined for the roots of this machine. */
-  readonly authorities: readonly OpenedCertificate[] | undefined;
 }
 
 /**
@@ -28,7 +24,6 @@ export function vaultTarget(spec: VaultSpec): VaultTarget {
     namespace: spec.vaultNamespace === "" ? "" : plainPath("namespace", spec.vaultNamespace),
     path: signingPath(spec.caPath),
     rolePath: checkedRolePath(spec.rolePath),
-    authorities: spec.caBundle === undefined ? undefined : authoritiesIn(spec.caBundle),
   };
 }
 
@@ -45,9 +40,3 @@ function serverOf(written: string): URL {
 /** Whether a token may be sent there. */
 export const mayBeAsked = ({ protocol, hostname }: URL): boolean =>
   protocol === "https:" || (protocol === "http:" && kindOfHost(hostname) === "loopback");
-
-function authoritiesIn(pem: string): readonly OpenedCertificate[] {
-  const found = openedPem("caBundle", [pem]);
-  if (found.length > 0) return found;
-  throw new MeshError("invalid", "caBundle holds no certificate; put the one there, in PEM, that issued Vault's own");
-}

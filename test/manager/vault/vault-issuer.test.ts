@@ -110,7 +110,7 @@ test("a root that only caBundle has is used, and the status says so", async () =
   const spec = { ...specOf(bare.server), caBundle: bare.server.ca + root.root };
   const issuer = new VaultIssuer(bare.host, spec, () => Promise.resolve("s.static"));
   assert.equal(nameOf((await issuer.sign(order(), signal)).root), "CN=mesh root");
-  assert.match(issuer.notes[0]!, /mount pki_int: the root "CN=mesh root" is taken from caBundle/);
+  assert.match(issuer.notes[0]!, /mount pki_int: the root "CN=mesh root" is taken from what verifies the server/);
   await issuer.close();
 });
 

@@ -65,19 +65,22 @@ export class VaultSite implements AsyncDisposable {
   readonly host: TestHost;
   readonly server: VaultServer;
   readonly issuer: VaultIssuer;
-  /** What is in the Secret. */
-  readonly secret: { token: string };
+  /** What Secrets hold: key `token`, and key `ca.crt`. */
+  readonly secret: { token: string; ca: string };
 
   readonly #waiting = new Set<{ readonly delayMs: number }>();
 
   private constructor(host: TestHost, server: VaultServer, spec: Partial<VaultSpec>) {
     this.host = host;
     this.server = server;
-    const secret = { token: "s.static" };
+    const secret = { token: "s.static", ca: server.ca };
     this.secret = secret;
     server.addToken(secret.token);
-    this.issuer = new VaultIssuer({ random: host.random, clock: this.#watched() }, { ...specOf(server), ...spec }, () =>
-      Promise.resolve(`${secret.token}\n`),
+    const read = (_: unknown, key: string) => Promise.resolve(key === "token" ? `${secret.token}\n` : secret.ca);
+    this.issuer = new VaultIssuer(
+      { random: host.random, clock: this.#watched() },
+      { ...specOf(server), ...spec },
+      read,
     );
   }
 
@@ -130,6 +133,7 @@ export const specOf = ({ url, ca }: VaultServer): VaultSpec => ({
   caPath: "pki_int/root/sign-intermediate",
   rolePath: "",
   caBundle: ca === "" ? undefined : ca,
+  caBundleSecret: undefined,
   auth: STATIC,
 });
 
