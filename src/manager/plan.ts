@@ -5,6 +5,7 @@ import type { Workspace, WorkspaceSettings } from "./objects/workspace-model.ts"
 import { planClusters } from "./plan-clusters.ts";
 import { planPolicy } from "./plan-policy.ts";
 import type { EffectivePolicy, Judgement, RegisteredCluster } from "./policy.ts";
+import { judgeWorkspaces } from "./workspace-judgements.ts";
 
 /** What all objects say together. */
 export interface TrustPlan {
@@ -30,13 +31,13 @@ export function planTrust(objects: TrustObjects): TrustPlan {
   const judgements = new Judgements(objects);
   const planned = planClusters(objects, judgements);
   const { policy, whyNone } = planPolicy(objects, planned, judgements);
+  const workspaces = inOrder(objects.Workspace).flatMap(({ value }) => value ?? []);
+  const settings = inOrder(objects.WorkspaceSettings).flatMap(({ value }) => value ?? []);
+  const { clusters, doubtful } = planned;
+  for (const { id, state, messages } of judgeWorkspaces([...clusters.keys(), ...doubtful.keys()], workspaces, settings))
+    for (const message of messages) judgements.say(id, state, message);
   return {
-    policy,
-    whyNone,
-    clusters: planned.clusters,
-    doubtful: planned.doubtful,
-    workspaces: inOrder(objects.Workspace).flatMap(({ value }) => value ?? []),
-    settings: inOrder(objects.WorkspaceSettings).flatMap(({ value }) => value ?? []),
+    ...{ policy, whyNone, clusters, doubtful, workspaces, settings },
     judgements: judgements.list(),
   };
 }
