@@ -1,4 +1,3 @@
-import { hash } from "node:crypto";
 import { EMPTY_NAME, type IssuingKey, serialFrom } from "../ca/certificate.ts";
 import { readCertificate } from "../ca/certificate-fields.ts";
 import { parseCsr } from "../ca/csr.ts";
@@ -12,7 +11,7 @@ import type { ClusterId } from "../names.ts";
 import { toPem } from "../pem.ts";
 import type { ClientCredentials, Fingerprint } from "./messages.ts";
 import { clusterIdentity, RELAY_TRUST_DOMAIN } from "./relay-identity.ts";
-import { readRelayRoot, type RelayRoot, relayRoot, relayRootDocument } from "./relay-root.ts";
+import { fingerprintOf, readRelayRoot, type RelayRoot, relayRoot, relayRootDocument } from "./relay-root.ts";
 
 /** Of a cluster's client certificate, which it renews at half of that. */
 export const CLIENT_LIFE_MS = 30 * DAY_MS;
@@ -60,7 +59,7 @@ export class RelayAuthority {
 
   /** What a bootstrap token says of it. */
   get rootSha256(): Fingerprint {
-    return hash("sha256", this.roots[0]!, "hex");
+    return fingerprintOf(this.#root);
   }
 
   get issuer(): IssuingKey {

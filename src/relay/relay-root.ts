@@ -1,4 +1,4 @@
-import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import { createPrivateKey, hash, type KeyObject, X509Certificate } from "node:crypto";
 import { type IssuingKey, keyIdOf } from "../ca/certificate.ts";
 import { EXTENSION, readCertificate } from "../ca/certificate-fields.ts";
 import { DerReader, TAG } from "../ca/der.ts";
@@ -6,6 +6,7 @@ import type { OwnRoot } from "../ca/own-root.ts";
 import { MeshError, messageOf } from "../errors.ts";
 import type { EpochMs } from "../host.ts";
 import { pemBlocks, toPem, wholePemBlocks } from "../pem.ts";
+import type { Fingerprint } from "./messages.ts";
 
 /** Keys of the document: a Secret of type kubernetes.io/tls has the same. */
 const CERTIFICATE = "tls.crt";
@@ -44,6 +45,9 @@ function privateKeyOf(pem: string): KeyObject {
     throw new MeshError("invalid", `${KEY} is no private key in PEM`);
   }
 }
+
+/** What a bootstrap token says of it. */
+export const fingerprintOf = ({ roots }: RelayRoot): Fingerprint => hash("sha256", roots[0]!, "hex");
 
 export const relayRootDocument = ({ own, roots }: RelayRoot): ReadonlyMap<string, string> =>
   new Map([

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { newCsr } from "../../src/ca/client.ts";
+import { trustFolder } from "../../src/commands/trust-store.ts";
 import { FolderStore } from "../../src/manager/folder-store.ts";
 import { openRelayBooks, type RelayBooks } from "../../src/manager/relay-books.ts";
 import { type ClusterId, clusterId } from "../../src/names.ts";
@@ -20,7 +21,8 @@ export class RelayLab implements AsyncDisposable {
   readonly books: RelayBooks;
   readonly port: number;
   readonly #served: ServedRelay;
-  readonly #folder: string;
+  /** Its state folder, for commands. */
+  readonly folder: string;
   readonly #clients: RelayClient[] = [];
 
   private constructor(
@@ -31,18 +33,18 @@ export class RelayLab implements AsyncDisposable {
     served: ServedRelay,
   ) {
     this.host = host;
-    this.store = new FolderStore(folder);
+    this.store = new FolderStore(trustFolder(folder));
     this.books = books;
     this.desk = desk;
     this.#served = served;
     this.port = served.port;
-    this.#folder = folder;
+    this.folder = folder;
   }
 
   static async open(registered: readonly string[] = ["east"]): Promise<RelayLab> {
     const host = realHost();
     const folder = await mkdtemp(join(tmpdir(), "causeway-relay-"));
-    const books = await openRelayBooks(host, new FolderStore(folder));
+    const books = await openRelayBooks(host, new FolderStore(trustFolder(folder)));
     const desk = new TestDesk();
     for (const name of registered) desk.registered.add(clusterId(name));
     const { authority, tokens, certificates } = books;
@@ -89,6 +91,6 @@ export class RelayLab implements AsyncDisposable {
     for (const client of this.#clients) client[Symbol.dispose]();
     await this.#served.close(0);
     this.books.close();
-    await rm(this.#folder, { recursive: true, force: true });
+    await rm(this.folder, { recursive: true, force: true });
   }
 }

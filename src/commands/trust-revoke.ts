@@ -1,0 +1,38 @@
+import type { Maker } from "../ca/intermediate.ts";
+import type { Command } from "../command.ts";
+import { CertificateStore } from "../manager/certificate-store.ts";
+import { TokenStore } from "../manager/token-store.ts";
+import { CLUSTER_FLAG, clusterFlagOf, openTrustStore, TRUST_STORE_FLAGS } from "./trust-store.ts";
+
+const NO_LOG = { enabled: () => false, debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+
+/** `causeway trust revoke`: ends what a cluster proves itself with, and leaves its intermediate. */
+export const trustRevokeCommand = ({ clock, random }: Maker, open = openTrustStore): Command => ({
+  name: "revoke",
+  summary: "make void the client certificates that a cluster has, and its tokens that nobody has used",
+  flags: [CLUSTER_FLAG, ...TRUST_STORE_FLAGS],
+  async run(call) {
+    const cluster = clusterFlagOf(call);
+    const { store, close } = await open(call.options, call.environment);
+    try {
+      const tokens = new TokenStore(store);
+      const unused = (await tokens.list()).filter(
+        (token) => token.cluster === cluster && token.use === undefined && token.revokedAt === undefined,
+      );
+      // First, so that none of them enrolls past the rest.
+      for (const { id } of unused) await tokens.revoke(id, clock.now());
+      const certificates = new CertificateStore({ clock, log: { scope: () => NO_LOG } }, store);
+      const cause = `revoked-${Buffer.from(random.bytes(8)).toString("hex")}`;
+      const since = await certificates.renounce(cluster, cause);
+      call.printer.out(
+        `client certificates that cluster ${cluster} got before ${new Date(since).toISOString()} are void, and ${unused.length} ${unused.length === 1 ? "token" : "tokens"}\n`,
+      );
+      call.printer.err(
+        `its stream ends within ten seconds, and it is refused until it enrolls by a new token; its intermediate lives on to its end\n`,
+      );
+      return 0;
+    } finally {
+      await close();
+    }
+  },
+});
