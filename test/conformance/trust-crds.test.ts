@@ -4,10 +4,14 @@ import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha
 import { stringify } from "yaml";
 import { pathOf } from "../../src/kube/api.ts";
 import type { KubeObject } from "../../src/kube/object.ts";
-import { NAMESPACES } from "../../src/kube/resource-types.ts";
+import { NAMESPACES, SEGMENTS } from "../../src/kube/resource-types.ts";
 import { trustTypeOf } from "../../src/manager/feeds/trust-types.ts";
 import { TRUST_KINDS, type TrustKind } from "../../src/manager/policy.ts";
 import { TrustObjectBook } from "../../src/manager/trust-object-book.ts";
+import { clusterId } from "../../src/names.ts";
+import { FieldError } from "../../src/registry/kube/fields.ts";
+import { metadataOf } from "../../src/registry/kube/metadata.ts";
+import { readSegment } from "../../src/registry/kube/segment.ts";
 import { TestAuthority } from "../kits/tls.ts";
 import { GUIDE_001, GUIDE_004, objectsIn, rightObjects, trustObject, wrongObjects } from "../kits/trust-objects.ts";
 import { corrupted } from "../registry/corrupted.ts";
@@ -103,6 +107,35 @@ suite("the kinds of the trust manager in an API server", () => {
     console.log(`      ${refused} were refused, ${passed} passed`);
   });
 
+  test("a Segment is refused in words where its reader would refuse it", async () => {
+    const patterns = ["{service}.{namespace}.bank.example", "{labels['a.b/c']}.x", '{annotations["k"]}-{service}.x'];
+    const aliases = patterns.map((pattern) => ({ pattern, selector: { matchLabels: { tier: "gold" } } }));
+    const alias = (pattern: string) => ({ domain: "prod.example", aliases: [{ pattern }] });
+    const name = /there are \{service\}, \{namespace\}, \{labels\['key'\]\}/;
+    const wrong: readonly (readonly [spec: object, schema: RegExp])[] = [
+      [{ domain: "a b" }, /give a DNS domain, as mesh.internal/],
+      [{ domain: "10.0.0.1" }, /give a DNS domain/],
+      [{}, /domain: Required/],
+      [alias("{host}.example"), name],
+      [alias("{service}.a_b/example"), name],
+      [alias("shop.example"), /is one name for all services; begin it with \{service\}/],
+    ];
+    assert.equal(whySegment({ domain: "prod.example", aliases }), undefined);
+    await triedSegment({ domain: "prod.example", aliases });
+    for (const [spec, schema] of wrong) {
+      assert.ok(whySegment(spec), JSON.stringify(spec));
+      const answer = await triedSegment(spec).then(() => assert.fail(JSON.stringify(spec)), messageOfRefusal);
+      assert.match(answer, schema);
+    }
+  });
+
+  const triedSegment = (spec: object): Promise<KubeObject> =>
+    cluster.client.call(
+      "POST",
+      `${pathOf(SEGMENTS, "v1alpha1", "trials")}?dryRun=All&fieldValidation=Strict`,
+      segment(spec),
+    );
+
   test("a status is kept whole, shown in columns, and is no change of the spec", async () => {
     const condition = {
       type: "Accepted",
@@ -191,6 +224,24 @@ function whyUnread(object: KubeObject): string | undefined {
   const [known] = book.objects[object.kind as TrustKind].values();
   assert.ok(known);
   return known.error;
+}
+
+const segment = (spec: object): KubeObject => ({
+  apiVersion: "admin.solo.io/v1alpha1",
+  kind: "Segment",
+  metadata: { name: "prod", namespace: "trials" },
+  spec,
+});
+
+function whySegment(spec: object): string | undefined {
+  const object = segment(spec);
+  try {
+    readSegment(metadataOf(object.metadata, clusterId("management"), "", false), object);
+    return undefined;
+  } catch (error) {
+    assert.ok(error instanceof FieldError);
+    return error.message;
+  }
 }
 
 /** @throws what is no refusal of the object. */
