@@ -7,13 +7,13 @@ import type { KubernetesCluster } from "./objects/kubernetes-cluster.ts";
 import type { RegisteredCluster } from "./policy.ts";
 
 /** Of clusters for which no IdentityProvider is. */
-export const TRUST_DOMAIN = "cluster.local";
+const TRUST_DOMAIN = "cluster.local";
 
 export interface PlannedClusters {
   readonly clusters: ReadonlyMap<ClusterId, RegisteredCluster>;
   readonly doubtful: ReadonlyMap<ClusterId, string>;
-  /** Of all clusters that have none of their own; undefined if that cannot be told. */
-  readonly trustDomain: string | undefined;
+  /** The trust domain that the mesh is called by, whoever is registered: that of all, or else the first that there is. */
+  readonly trustDomain: string;
 }
 
 /** Who is registered, and of which trust domain each is. */
@@ -35,8 +35,8 @@ export function planClusters(objects: TrustObjects, judgements: Judgements): Pla
     }
   }
   sayUnused(providers, used, judgements);
-  const all = providers.get(ALL);
-  return { clusters, doubtful, trustDomain: all ? all.trustDomain : TRUST_DOMAIN };
+  const [first] = [providers.get(ALL), ...providers.values()].flatMap((provider) => provider?.trustDomain ?? []);
+  return { clusters, doubtful, trustDomain: first ?? TRUST_DOMAIN };
 }
 
 const registered = ({ id, cluster, clusterDomain }: KubernetesCluster, trustDomain: string): RegisteredCluster => ({

@@ -4,7 +4,7 @@ import { inOrder, whyFirst, type Judgements } from "./judgements.ts";
 import type { RootTrustPolicy } from "./objects/root-trust-policy.ts";
 import { titleOf } from "./objects/trust-object-id.ts";
 import type { Known, TrustObjects } from "./objects/trust-objects.ts";
-import { TRUST_DOMAIN, type PlannedClusters } from "./plan-clusters.ts";
+import type { PlannedClusters } from "./plan-clusters.ts";
 import type { EffectivePolicy, SourceSpec, TrustObjectId } from "./policy.ts";
 
 export interface PlannedPolicy {
@@ -68,7 +68,7 @@ function effective(
   planned: PlannedClusters,
   judgements: Judgements,
 ): EffectivePolicy {
-  const organization = organizationFor(planned);
+  const organization = planned.trustDomain;
   const policy: EffectivePolicy = {
     id,
     source: source.kind === "generated" ? { ...source, organization: source.organization || organization } : source,
@@ -81,13 +81,6 @@ function effective(
   for (const note of notes) judgements.say(id, "WARNING", note);
   sayOf(policy, planned, judgements);
   return policy;
-}
-
-/** That of all clusters, if they have one in common. */
-function organizationFor({ clusters, trustDomain }: PlannedClusters): string {
-  const domains = new Set(Array.from(clusters.values(), (cluster) => cluster.trustDomain));
-  const [only] = domains;
-  return domains.size === 1 ? only! : (trustDomain ?? TRUST_DOMAIN);
 }
 
 /** Contract identity.md 6, number 28. */

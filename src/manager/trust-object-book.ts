@@ -62,7 +62,7 @@ export class TrustObjectBook implements ObjectSink {
     const before = book.get(key);
     const id = trustObjectId(kind, metadata);
     // One that was made anew under the same name is another one.
-    const same = before?.id.createdMs === id.createdMs ? before.value : undefined;
+    const same = before?.id.createdMs === id.createdMs ? before : undefined;
     const known = knownObject(kind, id, read, object, same);
     if (isDeepStrictEqual(before, known)) return;
     book.set(key, known);

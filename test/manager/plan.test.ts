@@ -162,6 +162,12 @@ test("several trust domains under one root are a warning that names them", () =>
 test("an intermediate has the mesh's trust domain as its organization, unless the policy says another", () => {
   const all = [cluster("east"), identity("e", "bank.example", "east")];
   assert.equal(planOf(policy, ...all).policy?.intermediate.organization, "bank.example");
+  const more = [cluster("west"), made(identity("w", "west.example", "west"), NEW)];
+  assert.equal(
+    planOf(policy, ...all, ...more).policy?.intermediate.organization,
+    "bank.example",
+    "who joins changes nothing",
+  );
   const named = policyOf({ ...GENERATED, intermediateCertOptions: { orgName: "Bank" } });
   assert.equal(planOf(named, ...all).policy?.intermediate.organization, "Bank");
 });
@@ -200,6 +206,14 @@ test("a trust domain that cannot be read is never guessed: its clusters get noth
   assert.equal(judgedIn(plan, "KubernetesCluster", "east").state, "PENDING");
   const all = planOf(cluster("east"), cluster("west"), misspelt(identity("all", "bank.example")));
   assert.deepEqual([all.clusters.size, [...all.doubtful.keys()]], [0, ["east", "west"]]);
+});
+
+test("an object that never could be read is taken by its last mistake", () => {
+  const book = bookOf(cluster("east"), cluster("west"), misspelt(identity("e", "edge.example", "east")));
+  book.set(misspelt(identity("e", "edge.example", "west")), "");
+  const plan = planTrust(book.objects);
+  assert.deepEqual([[...plan.clusters.keys()], [...plan.doubtful.keys()]], [["east"], ["west"]]);
+  assert.match(judgedIn(plan, "IdentityProvider", "e").message, /nobody can tell the trust domain of its clusters/);
 });
 
 test("a cluster whose object cannot be read gets nothing new, and has not gone", () => {

@@ -23,8 +23,10 @@ export interface TrustValues {
 export interface Known<Value> {
   /** Of the object as it is now. */
   readonly id: TrustObjectId;
-  /** What it says, or said when it last could be read; undefined if nobody can tell. */
+  /** What it says, or said when it last could be read, or what holds if it never could; undefined if it then is nothing. */
   readonly value: Value | undefined;
+  /** Whether it ever could be read. */
+  readonly wasRead: boolean;
   /** Why it cannot be read, and what holds until it can; undefined if it can. */
   readonly error: string | undefined;
 }
@@ -62,25 +64,26 @@ const READERS: { readonly [Kind in TrustKind]: Reader<TrustValues[Kind]> } = {
 
 const API_VERSION = "admin.gloo.solo.io/v2";
 
-/** @param before what the same object said when it last could be read. */
+/** @param before what was known of the same object. */
 export function knownObject<Kind extends TrustKind>(
   kind: Kind,
   id: TrustObjectId,
   metadata: Metadata | FieldError,
   object: Fields,
-  before: TrustValues[Kind] | undefined,
+  before: Known<TrustValues[Kind]> | undefined,
 ): Known<TrustValues[Kind]> {
   const { read, readDoubtful, without }: Reader<TrustValues[Kind]> = READERS[kind];
   try {
     if (metadata instanceof FieldError) throw metadata;
     checkVersion(object["apiVersion"]);
-    return { id, value: read(metadata, object), error: undefined };
+    return { id, value: read(metadata, object), wasRead: true, error: undefined };
   } catch (error) {
     if (!(error instanceof FieldError)) throw error;
-    const held = before === undefined ? without : "what it said before stays in force";
-    const doubtful = metadata instanceof FieldError ? undefined : readDoubtful?.(metadata, object);
-    const value = before === undefined ? doubtful : { ...before, id };
-    return { id, value, error: `${error.field} ${error.message}. Until this is fixed, ${held}.` };
+    const why = `${error.field} ${error.message}. Until this is fixed,`;
+    if (before?.wasRead && before.value !== undefined)
+      return { ...before, id, value: { ...before.value, id }, error: `${why} what it said before stays in force.` };
+    const value = metadata instanceof FieldError ? undefined : readDoubtful?.(metadata, object);
+    return { id, value, wasRead: false, error: `${why} ${without}.` };
   }
 }
 
