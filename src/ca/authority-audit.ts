@@ -87,7 +87,9 @@ const error = (file: string, reason: string, fix: string): Finding => ({ severit
 
 function auditCertificate(found: FoundCertificate, folder: string, now: EpochMs): readonly Finding[] {
   const file = join(folder, found.file);
-  const name = `"${found.certificate.subject.replace(/\n/g, ", ")}"`;
+  // Node gives undefined for an empty name, as a workload's certificate has it.
+  const subject = found.certificate.subject as string | undefined;
+  const name = `"${(subject ?? "").replace(/\n/g, ", ")}"`;
   const life = lifeOf(found, now);
   const advice = adviceOn(life, found.role);
   const late = advice !== undefined && life !== "expired" && life !== "future";

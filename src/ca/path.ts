@@ -64,6 +64,23 @@ export function pathTo(
   return why === undefined ? climb(leaf, { ...check, anchors, others: new Set(others) }, 0) : { why };
 }
 
+/**
+ * The same for leaves that an authority has yet to sign.
+ * @param shown the authority first.
+ * @param following how many more authorities there may be between it and them.
+ */
+export function pathBelow(
+  anchors: readonly OpenedCertificate[],
+  shown: readonly [OpenedCertificate, ...OpenedCertificate[]],
+  following: number,
+  check: PathCheck,
+): Path {
+  const [own, ...others] = shown;
+  const context = { ...check, anchors, others: new Set(others) };
+  const why = whyNoIssuer(own, context, following) ?? whyWeak(own);
+  return why === undefined ? climb(own, context, following + 1) : { why };
+}
+
 interface Climb extends PathCheck {
   readonly anchors: readonly OpenedCertificate[];
   /** Each is tried once, by whichever way it is reached first: cross-signed ones would make ways without number. */

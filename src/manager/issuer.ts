@@ -1,5 +1,5 @@
 import type { ClusterId } from "../names.ts";
-import type { IntermediateShape, SignedIntermediate } from "../relay/messages.ts";
+import type { Fingerprint, IntermediateShape, SignedIntermediate } from "../relay/messages.ts";
 
 /** What a cluster's intermediate is to be, by the policy alone (contract identity.md 4.2, R4 and R11). */
 export interface IntermediateOrder extends Omit<IntermediateShape, "graceRatio"> {
@@ -9,6 +9,8 @@ export interface IntermediateOrder extends Omit<IntermediateShape, "graceRatio">
   readonly csr: string;
   /** SubjectPublicKeyInfo in DER, of that request. */
   readonly publicKey: Uint8Array;
+  /** Under which of its roots, for an issuer that can sign under several; all others sign under the one that they have. */
+  readonly signingRoot?: Fingerprint | undefined;
 }
 
 /** Where intermediates come from: a root of ours, a Secret, cert-manager, or Vault. */
@@ -28,6 +30,11 @@ export interface Issuer {
    * @throws MeshError as `roots`; `denied` if it will not sign this.
    */
   sign(order: IntermediateOrder, signal: AbortSignal): Promise<SignedIntermediate>;
+  /**
+   * Of an issuer that makes its own roots: forgets those that nobody is to trust any more, with their keys; never the one
+   * that signs now. @throws MeshError as `roots`.
+   */
+  retire?(roots: readonly Fingerprint[], signal: AbortSignal): Promise<void>;
   /** Idempotent. */
   close(): Promise<void>;
 }

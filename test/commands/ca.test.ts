@@ -271,6 +271,7 @@ test("verify finds what cannot be used, and names file, reason and fix", async (
     ["an empty chain", { "cert-chain.pem": "" }, /^cert-chain.pem: it does not begin with/],
     ["garbage", { "ca-cert.pem": "garbage" }, /^ca-cert.pem: it holds no certificate in PEM/],
     ["a leaf", await shaped({ ...named, ca: false }), /^ca-cert.pem: "CN=a" is no certificate authority; put/],
+    ["a workload's leaf", await shaped({ name: "", ca: false }), /^ca-cert.pem: "" is no certificate authority; put/],
     [
       "no keyCertSign",
       await shaped({ ...named, usages: x509.KeyUsageFlags.cRLSign }),
