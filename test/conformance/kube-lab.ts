@@ -43,6 +43,8 @@ export const PEERING_ENTRIES_RBAC = join(root, "deploy", "rbac", "peering-worklo
 export const TRUST_BUNDLE_RBAC = join(root, "deploy", "rbac", "cluster-trust-bundle.yaml");
 /** For the deployment of gateways, which is not tried where the rights are missing. */
 export const GATEWAYS_RBAC = join(root, "deploy", "rbac", "gateways.yaml");
+/** For a trust manager whose intermediates cert-manager signs. */
+export const TRUST_CERT_MANAGER_RBAC = join(root, "deploy", "rbac", "trust-cert-manager.yaml");
 /** For what is read of SPIRE's controller. */
 export const SPIRE_RBAC = join(root, "deploy", "rbac", "spire.yaml");
 const SYSTEM = "istio-system";

@@ -54,6 +54,7 @@ export class CertManagerController {
   readonly #clock: Clock;
   #next: Disposable | undefined;
   #closed = false;
+  #busy = false;
 
   constructor(
     public signer: CertManagerSigner,
@@ -63,6 +64,11 @@ export class CertManagerController {
     this.#cluster = cluster;
     this.#clock = clock;
     this.#later();
+  }
+
+  /** True while keys are at work, which no virtual clock knows of. */
+  get busy(): boolean {
+    return this.#busy;
   }
 
   close(): void {
@@ -75,10 +81,12 @@ export class CertManagerController {
   }
 
   async #round(): Promise<void> {
+    this.#busy = true;
     for (const request of await this.#cluster.requests()) {
       const next = isOver(request) ? undefined : await this.#step(request);
       if (next !== undefined) await this.#cluster.setStatus(request, next);
     }
+    this.#busy = false;
   }
 
   /** The next status; undefined if it stays as it is. */

@@ -46,7 +46,8 @@ export class CertManagerSigner {
       signingKey: await this.#key(),
       signingAlgorithm: P256,
       extensions: [
-        new x509.BasicConstraintsExtension(isCA && !leaf, constraints?.pathLength, true),
+        // As cert-manager does, whatever path length the request asks for.
+        new x509.BasicConstraintsExtension(isCA && !leaf, undefined, true),
         new x509.KeyUsagesExtension(
           isCA ? x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign : x509.KeyUsageFlags.digitalSignature,
           true,

@@ -1,4 +1,3 @@
-import { pathLength, readCertificate } from "../../ca/certificate-fields.ts";
 import { eitherSignal } from "../../either-signal.ts";
 import { MeshError, messageOf } from "../../errors.ts";
 import type { EpochMs, Host } from "../../host.ts";
@@ -9,6 +8,7 @@ import { timeLimit } from "../../time-limit.ts";
 import type { IntermediateOrder, Issuer } from "../issuer.ts";
 import { CertificateRequests, isLongAgo, type Issued } from "./certificate-requests.ts";
 import { FollowedIssuer } from "./followed-issuer.ts";
+import { endOfAbove, isOfUse, issuedAuthority, roomBelow } from "./issued-authority.ts";
 import { issuedChain } from "./issued-chain.ts";
 import { rootProbe } from "./root-probe.ts";
 import { type CertManagerSpec, intermediateRequest, probeRequest, type WantedRequest } from "./wanted-request.ts";
@@ -19,6 +19,8 @@ const WAIT_MS = 20_000;
 const GLANCE_MS = 2_000;
 /** A CA issuer's root is in a Secret that we do not see: it may change with no sign on the issuer itself. */
 const ROOT_FRESH_MS = 300_000;
+/** A life begins when it is signed, which is later than when it was asked for. */
+const MARGIN_MS = 60_000;
 
 interface KnownRoot {
   readonly root: Uint8Array;
@@ -45,6 +47,7 @@ export class CertManagerIssuer implements Issuer {
   readonly #issuer: FollowedIssuer;
   readonly #log: SparseLog;
   readonly #stop = new AbortController();
+  #unbounded: string | undefined;
   #known: KnownRoot | undefined;
 
   /** @param api of the cluster where cert-manager is; it is not closed with the issuer. */
@@ -55,6 +58,11 @@ export class CertManagerIssuer implements Issuer {
     this.#issuer = new FollowedIssuer(host, api, spec);
     this.#log = new SparseLog(host.log.scope("ca"), host.clock);
     this.title = `cert-manager's ${this.#issuer.title}`;
+  }
+
+  /** What it does otherwise than the policy says. */
+  get notes(): readonly string[] {
+    return this.#unbounded === undefined ? [] : [this.#unbounded];
   }
 
   /** As of the last five minutes, or later if there was no answer since: an approver who takes his time changes no root. */
@@ -69,7 +77,8 @@ export class CertManagerIssuer implements Issuer {
       await this.#issuer.usable(over);
       const wanted = intermediateRequest(this.#spec, { ...order, lifetimeMs: this.#lifetimeMs(order.lifetimeMs) });
       const issued = await this.#requests.obtain(wanted, (before) => this.#isSpent(before), over);
-      const signed = this.#authority(issued);
+      const signed = issuedAuthority(issued, this.#issuer.title);
+      this.#note(signed, order);
       // Whoever asks for the roots next looks anew.
       if (this.#known !== undefined && !sameBytes(signed.root, this.#known.root))
         this.#known = { ...this.#known, askedMs: -Infinity };
@@ -115,10 +124,10 @@ export class CertManagerIssuer implements Issuer {
   }
 
   #learn(probe: Issued): void {
-    const { chain, root } = issuedChain(probe, probe.title, this.#issuer.title);
+    const signed = issuedChain(probe, probe.title, this.#issuer.title);
     this.#known = {
-      root,
-      endsAt: Math.min(...[...chain.slice(1), root].map((der) => readCertificate(der).notAfter)),
+      root: signed.root,
+      endsAt: endOfAbove(signed),
       probe: probe.uid,
       at: this.#host.clock.now(),
       askedMs: this.#host.clock.elapsedMs(),
@@ -128,28 +137,24 @@ export class CertManagerIssuer implements Issuer {
 
   /** cert-manager lets a certificate outlive what issued it, and such a one is of no use. */
   #lifetimeMs(wantedMs: number): number {
-    const restMs = (this.#known?.endsAt ?? Infinity) - this.#host.clock.now();
+    const restMs = (this.#known?.endsAt ?? Infinity) - this.#host.clock.now() - MARGIN_MS;
     return restMs > 0 ? Math.min(wantedMs, restMs) : wantedMs;
-  }
-
-  #authority(issued: Issued): SignedIntermediate {
-    const signed = issuedChain(issued, issued.title, this.#issuer.title);
-    if (pathLength(readCertificate(signed.chain[0]!)).ca) return signed;
-    throw new MeshError(
-      "denied",
-      `${issued.title}: ${this.#issuer.title} signed a leaf, though isCA was asked for; with Vault behind it, let its path be one of sign-intermediate`,
-    );
   }
 
   /** Of a request that was issued before: who asks again must not get for ever what can never be used. */
   #isSpent(issued: Issued): boolean {
     try {
-      const { chain, root } = this.#authority(issued);
-      if (readCertificate(chain[0]!).notAfter <= this.#host.clock.now()) return true;
-      return this.#known !== undefined && !sameBytes(root, this.#known.root);
+      const signed = issuedAuthority(issued, this.#issuer.title);
+      if (this.#known !== undefined && !sameBytes(signed.root, this.#known.root)) return true;
+      return !isOfUse(signed, this.#host.clock.now());
     } catch {
       return isLongAgo(this.#host, issued.madeAt);
     }
+  }
+
+  #note(signed: SignedIntermediate, { pathLength }: IntermediateOrder): void {
+    const bounded = roomBelow(signed) <= pathLength;
+    this.#unbounded = bounded ? undefined : pathLengthNote(this.#issuer.title, pathLength);
   }
 
   async #tidy(wanted: WantedRequest, over: AbortSignal): Promise<void> {
@@ -160,5 +165,10 @@ export class CertManagerIssuer implements Issuer {
     }
   }
 }
+
+/** cert-manager takes no path length from a request, and has no field for it (contract identity.md 4.2, R4). */
+const pathLengthNote = (issuer: string, ordered: number): string =>
+  `${issuer} sets no path length, so more authorities may follow an intermediate than the ${ordered} of the policy; ` +
+  `cert-manager has no field for it, but a CA certificate for that issuer with a path length of ${ordered + 1} bounds it`;
 
 const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;

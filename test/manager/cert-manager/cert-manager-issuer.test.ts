@@ -6,6 +6,8 @@ import { CertManagerSigner } from "../../kits/cert-manager-signer.ts";
 import { derOf } from "../../kits/tls.ts";
 import { issuerLab, LIFETIME_MS, order, SPEC } from "./issuer-lab.ts";
 
+const MINUTE_MS = 60_000;
+
 test("a cluster's own request comes back as an intermediate under the root that the issuer names", async () => {
   const lab = await issuerLab();
   assert.deepEqual(await lab.good(lab.roots()), [derOf(lab.root.root)]);
@@ -15,7 +17,7 @@ test("a cluster's own request comes back as an intermediate under the root that 
   assert.equal(chain.length, 1);
   const made = new X509Certificate(chain[0]!);
   assert.deepEqual(made.publicKey.export({ type: "spki", format: "der" }), asked.publicKey);
-  assert.deepEqual(pathLength(readCertificate(chain[0]!)), { ca: true, max: 0 });
+  assert.deepEqual(pathLength(readCertificate(chain[0]!)), { ca: true, max: undefined });
   assert.equal(made.subjectAltName, "URI:spiffe://mesh.example");
   assert.equal(Date.parse(made.validTo) - Date.parse(made.validFrom), LIFETIME_MS);
   await lab.close();
@@ -108,6 +110,41 @@ test("a wait ends when whoever asked gives up, or the issuer is closed", async (
   assert.match(await lab.refusal(other), /^unavailable: /);
   await lab.good(closing);
   assert.match(await lab.refusal(lab.roots()), /^unavailable: .* was closed/);
+  await lab.close();
+});
+
+test("cert-manager passes over the path length, which is said unless what is above bounds it", async () => {
+  const lab = await issuerLab();
+  assert.deepEqual(lab.issuer.notes, []);
+  await lab.good(lab.sign(await order()));
+  assert.match(
+    lab.issuer.notes.join(),
+    /^ClusterIssuer gloo-mesh-root sets no path length, .* than the 0 of the policy; .* a path length of 1 bounds it$/,
+  );
+  const bounded = await lab.authority({ name: "CN=bounded root", pathLength: 1 });
+  lab.controller.signer = new CertManagerSigner(bounded);
+  await lab.good(lab.sign(await order()));
+  assert.deepEqual(lab.issuer.notes, []);
+  await lab.close();
+});
+
+test("a certificate that waited so long that it is half over, or outlives its root, is asked for anew", async () => {
+  const lab = await issuerLab();
+  const asked = await order("east", 40 * MINUTE_MS);
+  const first = await lab.good(lab.sign(asked));
+  await lab.host.clock.pass(16 * MINUTE_MS);
+  assert.deepEqual(await lab.good(lab.sign(asked)), first);
+  await lab.host.clock.pass(8 * MINUTE_MS);
+  assert.notDeepEqual(await lab.good(lab.sign(asked)), first);
+  const root = await lab.authority({ name: "CN=short root", notAfterMs: lab.host.clock.now() + 20 * MINUTE_MS });
+  lab.controller.signer = new CertManagerSigner(root);
+  const late = await order("east", 40 * MINUTE_MS);
+  const long = await lab.good(lab.sign(late));
+  await lab.good(lab.roots());
+  const { chain } = await lab.good(lab.sign(late));
+  const [before, after] = [long.chain[0]!, chain[0]!].map((der) => readCertificate(der).notAfter);
+  assert.ok(before! > Date.parse(new X509Certificate(root.root).validTo));
+  assert.ok(after! <= Date.parse(new X509Certificate(root.root).validTo));
   await lab.close();
 });
 

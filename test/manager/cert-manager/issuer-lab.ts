@@ -47,7 +47,7 @@ export async function issuerLab(spec: CertManagerSpec = SPEC) {
       })
       .finally(() => (settled = true));
     for (let turns = 0; !settled; turns += 1) {
-      await host.clock.pass(turns < 100 ? 10 : 250);
+      if (!controller.busy) await host.clock.pass(turns < 100 ? 10 : 250);
       await nextTurn();
     }
     return done;
