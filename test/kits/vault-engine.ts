@@ -58,9 +58,9 @@ export class VaultEngine {
       new x509.BasicConstraintsExtension(true, max < 0 ? undefined : max, true),
       usage,
     ]);
-    if (made === undefined) return refused("could not parse the certificate request");
+    if (made === undefined) return refused("csr contains no data");
     const outlives = issuer.notAfter.getTime() < this.#now() + seconds * 1000;
-    return this.#answer(made, [...warnings, ...(outlives ? [OUTLIVES] : [])]);
+    return this.#answer(made, [...(outlives ? [OUTLIVES] : []), ...(max === 0 ? [ENDS_HERE] : []), ...warnings]);
   }
 
   /** `sign/<role>`: a leaf, whatever is asked for. */
@@ -68,7 +68,7 @@ export class VaultEngine {
     const { seconds, warnings } = this.#life(body);
     const usage = new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true);
     const made = await this.#certify(body, seconds, [usage]);
-    return made === undefined ? refused("could not parse the certificate request") : this.#answer(made, warnings);
+    return made === undefined ? refused("csr contains no data") : this.#answer(made, warnings);
   }
 
   #life(body: Body): { readonly seconds: number; readonly warnings: readonly string[] } {
@@ -77,7 +77,7 @@ export class VaultEngine {
     if (asked <= max) return { seconds: asked, warnings: [] };
     return {
       seconds: max,
-      warnings: [`TTL "${asked}s" is longer than permitted maxTTL "${max}s", so maxTTL is being used`],
+      warnings: [`TTL "${hms(asked)}" is longer than permitted maxTTL "${hms(max)}", so maxTTL is being used`],
     };
   }
 
@@ -125,14 +125,20 @@ export class VaultEngine {
         serial_number: "10:11",
         expiration: Math.floor(new x509.X509Certificate(certificate).notAfter.getTime() / 1000),
       },
-      warnings: [...warnings, NO_AIA],
+      warnings: [NO_AIA, ...warnings],
     };
   }
 }
 
+const hms = (seconds: number): string =>
+  `${Math.floor(seconds / 3600)}h${Math.floor(seconds / 60) % 60}m${seconds % 60}s`;
 const refused = (error: string): EngineAnswer => ({ status: 400, errors: [error] });
 
 const OUTLIVES =
   "The expiration time for the signed certificate is after the CA's expiration time. If the new certificate is not treated as a root, " +
   "validation paths with the certificate past the issuing CA's expiration time will fail.";
-const NO_AIA = "This mount hasn't configured any authority information access (AIA) fields";
+const NO_AIA =
+  "This mount hasn't configured any authority information access (AIA) fields; this may make it harder for systems to find missing " +
+  "certificates in the chain or to validate revocation status of certificates.";
+const ENDS_HERE =
+  "Max path length of the signed certificate is zero. This certificate cannot be used to issue intermediate CA certificates.";

@@ -2,7 +2,7 @@
 // developer.hashicorp.com/vault: api-docs (errors, status codes), api-docs/auth/kubernetes (login), api-docs/auth/token (lookup-self,
 // renew-self), api-docs/secret/pki (sign intermediate, sign certificate, read CA certificate chain, read issuer certificate, read role),
 // api-docs/system/seal-status, and docs/concepts/ha (a standby's redirect); openbao.org/api-docs has the same pages. The words of errors
-// and warnings are OpenBao 2.6.2's, as its handlers make them.
+// and warnings, and which status they come with, are as an OpenBao 2.6.2 was seen to answer.
 import {
   createServer as plainServer,
   type IncomingMessage,
@@ -231,7 +231,7 @@ function openAnswer(engine: VaultEngine, rest: string): EngineAnswer | undefined
   const reference = /^issuer\/([^/]+)\/json$/.exec(rest)?.[1];
   if (reference === undefined) return undefined;
   if (reference !== "default" && reference !== "mesh")
-    return { status: 400, errors: [`unable to find PKI issuer for reference: ${reference}`] };
+    return { status: 500, errors: [`unable to find PKI issuer for reference: ${reference}`] };
   return {
     status: 200,
     data: { certificate: issuer.root, ca_chain: engine.chain, issuer_id: "3dc79a5a", issuer_name: reference },
@@ -243,7 +243,7 @@ async function guardedAnswer(engine: VaultEngine, path: string, rest: string, bo
     return engine.signIntermediate(body);
   if (/^issuer\/[^/]+\/sign-intermediate$/.test(rest))
     return {
-      status: 400,
+      status: 500,
       errors: [
         `could not fetch the CA certificate (was one set?): unable to find PKI issuer for reference: ${rest.split("/")[1]}`,
       ],

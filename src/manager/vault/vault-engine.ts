@@ -51,7 +51,7 @@ function anybodysQuestion({ path: { mount, issuer }, namespace }: VaultTarget, p
     body: undefined,
     refusals: [
       {
-        says: /unable to find (PKI )?issuer|issuer.*not found|no issuer/i,
+        says: /unable to find (PKI )?issuer/i,
         fix: issuer === undefined ? noAuthority(mount) : unnamed,
       },
       { says: /could not fetch|no default issuer|missing/i, fix: noAuthority(mount) },

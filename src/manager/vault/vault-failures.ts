@@ -13,7 +13,7 @@ export interface Asked {
   readonly onAbsent: string;
 }
 
-/** Of the errors of a 400. */
+/** Of the errors of a 400 or a 500. */
 export interface Refusal {
   readonly says: RegExp;
   readonly fix: string;
@@ -35,10 +35,10 @@ export function failureOf(vault: string, asked: Asked, status: number, errors: r
   const said = `${vault} answers ${asked.method} ${asked.path} with ${status}${wordsOf(errors)}`;
   const fail = (code: MeshError["code"], what: string): MeshError =>
     new MeshError(code, `${said}: ${what}`, { status });
-  if (status === 400) {
-    const known = asked.refusals.find(({ says }) => errors.some((error) => says.test(error)));
-    return fail("denied", known?.fix ?? "it does not take what was asked; what it says tells which part");
-  }
+  // OpenBao answers some of what it will not do with 500.
+  const known = asked.refusals.find(({ says }) => errors.some((error) => says.test(error)));
+  if (known !== undefined && (status === 400 || status === 500)) return fail("denied", known.fix);
+  if (status === 400) return fail("denied", "it does not take what was asked; what it says tells which part");
   if (status === 403) return fail("denied", asked.onDenied);
   if (status === 404) return fail("absent", asked.onAbsent);
   if (status === 405)

@@ -8,13 +8,11 @@ import { type VaultAsk, VaultClient, type VaultReply } from "./vault-client.ts";
 import { type Engine, engineChain } from "./vault-engine.ts";
 import { authTitle, tokenWay } from "./vault-login.ts";
 import { type RoleLimits, roleLimits } from "./vault-role.ts";
-import { lifeOf, signBody, signedBy } from "./vault-signing.ts";
+import { lifeOf, signBody, signedBy, warningsOf } from "./vault-signing.ts";
 import { type VaultTarget, vaultTarget } from "./vault-target.ts";
 import { VaultToken } from "./vault-token.ts";
 
 const NO_LIMITS: RoleLimits = { lifetimeMs: Infinity, notes: [] };
-/** Of Vault's warnings, which come with an answer. */
-const WARNINGS_MAX = 8;
 
 /** Intermediates of a PKI engine of Vault or OpenBao, by their HTTP API (contract identity.md 4.3): the root's key stays there. */
 export class VaultIssuer implements Issuer {
@@ -52,8 +50,7 @@ export class VaultIssuer implements Issuer {
     const limits = await this.#role(order, signal);
     const life = lifeOf(this.title, order, engine, limits.lifetimeMs, this.#clock.now());
     const reply = await this.#askWithToken(this.#signing(order, life.seconds), signal);
-    const warnings = reply.warnings.slice(0, WARNINGS_MAX).map((warning) => `${this.#client.name} warns: ${warning}`);
-    this.#ofSigning = [...limits.notes, ...life.notes, ...warnings];
+    this.#ofSigning = [...limits.notes, ...life.notes, ...warningsOf(this.#client.name, reply)];
     return signedBy(`${this.#client.name} at ${this.#target.path.sign}`, reply, engine);
   }
 

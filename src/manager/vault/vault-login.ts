@@ -45,9 +45,9 @@ async function login(
         { says: /missing/, fix: "the policy's role, or our token file, is empty" },
       ],
       onDenied:
-        `it does not take our service account's token for role ${role}; the role's bound_service_account_names, ` +
-        `bound_service_account_namespaces and audience have to fit ours, auth/${mount}/config has to name our cluster's API ` +
-        `server, and Vault has to be allowed TokenReviews there`,
+        `it does not take our service account's token for role ${role}, or no Kubernetes authentication is at auth/${mount}; the ` +
+        `role's bound_service_account_names, bound_service_account_namespaces and audience have to fit ours, auth/${mount}/config ` +
+        `has to name our cluster's API server, and Vault has to be allowed TokenReviews there`,
       onAbsent: `no Kubernetes authentication is at auth/${mount}; run \`vault auth enable -path=${mount} kubernetes\`, or correct mountPath`,
     },
     signal,

@@ -3,6 +3,7 @@ import type { OpenedCertificate } from "../../ca/path.ts";
 import { MeshError } from "../../errors.ts";
 import type { EpochMs } from "../../host.ts";
 import type { Fields } from "../../kube/fields.ts";
+import { printable } from "../../printable.ts";
 import type { SignedIntermediate } from "../../relay/messages.ts";
 import type { IntermediateOrder } from "../issuer.ts";
 import { issuerOf, ladder, openedPem, subjectOf } from "./vault-chain.ts";
@@ -72,6 +73,18 @@ export function signBody(order: IntermediateOrder, seconds: number): Fields {
     format: "pem",
   };
 }
+
+const WARNINGS_MAX = 8;
+const WARNING_CHARACTERS_MAX = 300;
+/** Told with each intermediate, and as wanted: it signs for workloads alone, and nobody in a mesh reads where its issuer is. */
+const AS_WANTED = /^Max path length of the signed certificate is zero|authority information access/;
+
+/** What Vault warns of, for the policy's status. @param vault as `Vault https://vault.internal:8200`. */
+export const warningsOf = (vault: string, { warnings }: VaultReply): readonly string[] =>
+  warnings
+    .filter((warning) => !AS_WANTED.test(warning))
+    .slice(0, WARNINGS_MAX)
+    .map((warning) => `${vault} warns: ${printable(warning, WARNING_CHARACTERS_MAX)}`);
 
 /**
  * What Vault made: the chain comes in any of the forms that its versions have.

@@ -86,16 +86,54 @@ test("what the engine refuses is told in its own words, with what to do", async 
   await using unknown = await VaultSite.start({ caPath: "pki_int/issuer/west/sign-intermediate" });
   assert.match(
     await refusalOf(() => unknown.roots()),
-    /^absent: .*400 \(unable to find PKI issuer for reference: west\): the PKI engine pki_int has no issuer west; `vault list pki_int\/issuers` names them/,
+    /^absent: .*500 \(unable to find PKI issuer for reference: west\): the PKI engine pki_int has no issuer west; `vault list pki_int\/issuers` names them/,
   );
   await using site = await VaultSite.start();
   assert.match(
     await site.refusal({ csr: "no request" }),
-    /^denied: .*400 \(could not parse the certificate request\): it cannot read the request/,
+    /^denied: .*400 \(csr contains no data\): it cannot read the request/,
   );
   const last = await authority("CN=signs leaves", root, { pathLength: 0 });
   await using leaves = await VaultSite.start({}, { engines: { pki_int: { issuer: last, above: [root] } } });
   assert.match(await leaves.refusal(), /^denied: .*"CN=signs leaves" allows 0 authorities below it, and 1 are wanted/);
+});
+
+test("what OpenBao 2.6.2 was seen to answer says what to do, whatever its status is", async () => {
+  await using site = await VaultSite.start({ rolePath: "pki_int/roles/gloo-mesh" });
+  const recorded: readonly (readonly [only: string, status: number, error: string, refusal: RegExp])[] = [
+    [
+      "cert/ca_chain",
+      400,
+      "no default issuer currently configured",
+      /^absent: .*has no authority yet; give it one with `vault write pki_int\/inter/,
+    ],
+    ["cert/ca_chain", 403, "permission denied", /^absent: .*no PKI engine is mounted at pki_int, or caPath is wrong/],
+    ["cert/ca_chain", 404, "namespace not found", /^absent: .*\(namespace not found\): .*set namespace in the policy/],
+    [
+      "sign-intermediate",
+      500,
+      "1 error occurred:\n\t* could not fetch the CA certificate (was one set?): no default issuer currently configured\n\n",
+      /^denied: .*500 \(1 error occurred: \* could not fetch the CA .*\): it has no authority yet that may sign/,
+    ],
+    ["roles/gloo-mesh", 404, "", /^absent: .*there is no such role; make it, correct rolePath, or leave it out/],
+    ["sign-intermediate", 500, "internal error", /^unavailable: .*500 \(internal error\): it cannot answer now/],
+    [
+      "sign-intermediate",
+      503,
+      "node is not active",
+      /^unavailable: .*cannot serve now \(node is not active\): it may be a standby/,
+    ],
+    ["sign-intermediate", 429, "request path: rate limit quota exceeded", /^unavailable: .*asked too often/],
+  ];
+  for (const [only, status, error, refusal] of recorded) {
+    site.server.instead = (asked, response) => {
+      if (!asked.path.endsWith(only)) return false;
+      response.writeHead(status, { "content-type": "application/json" });
+      response.end(JSON.stringify({ errors: error === "" ? [] : [error] }));
+      return true;
+    };
+    assert.match(await site.refusal(), refusal);
+  }
 });
 
 test("a leaf, half an answer, and what is no answer of Vault's are refused by what they are", async () => {
@@ -108,7 +146,7 @@ test("a leaf, half an answer, and what is no answer of Vault's are refused by wh
     };
   };
   const leaf = (await site.server.engines.get("pki_int")!.signLeaf({ csr: "" })).errors;
-  assert.deepEqual(leaf, ["could not parse the certificate request"]);
+  assert.deepEqual(leaf, ["csr contains no data"]);
   const made = await site.server.engines
     .get("pki_int")!
     .signLeaf({ csr: order().csr, common_name: "x", uri_sans: `spiffe://${TD}` });
