@@ -6,7 +6,7 @@ import { type OpenedCertificate, openedCertificate } from "../../ca/path.ts";
 import { MeshError, messageOf } from "../../errors.ts";
 import type { EpochMs, Host } from "../../host.ts";
 import { printable } from "../../printable.ts";
-import type { Fingerprint, SignedIntermediate } from "../../relay/messages.ts";
+import type { SignedIntermediate } from "../../relay/messages.ts";
 import { timeLimit } from "../../time-limit.ts";
 import { untilAborted } from "../../until-aborted.ts";
 import type { IntermediateOrder, Issuer } from "../issuer.ts";
@@ -19,6 +19,8 @@ const CHAIN_MAX = 6;
 
 /** Any issuer, each of whose answers is held to what was ordered before anybody sees it. */
 export class CheckedIssuer implements Issuer {
+  /** Only of one that makes its own roots. */
+  readonly retire?: NonNullable<Issuer["retire"]>;
   readonly #clock: Host["clock"];
   readonly #issuer: Issuer;
   readonly #leafFix: string;
@@ -30,6 +32,7 @@ export class CheckedIssuer implements Issuer {
     this.#clock = clock;
     this.#issuer = issuer;
     this.#leafFix = leafFix;
+    if (issuer.retire !== undefined) this.retire = issuer.retire.bind(issuer);
   }
 
   get title(): string {
@@ -53,10 +56,6 @@ export class CheckedIssuer implements Issuer {
     const context = { title: this.title, leafFix: this.#leafFix, roots: this.#roots, now: this.#clock.now() };
     checkedIntermediate(order, signed, context);
     return signed;
-  }
-
-  async retire(roots: readonly Fingerprint[], signal: AbortSignal): Promise<void> {
-    await this.#issuer.retire?.(roots, signal);
   }
 
   close(): Promise<void> {

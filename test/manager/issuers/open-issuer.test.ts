@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
 import { readCertificate, uriNames } from "../../../src/ca/certificate-fields.ts";
+import { fingerprintOf } from "../../../src/ca/issued-list.ts";
 import type { Host } from "../../../src/host.ts";
 import { FolderStore } from "../../../src/manager/folder-store.ts";
 import type { Issuer } from "../../../src/manager/issuer.ts";
@@ -46,8 +47,15 @@ test("a generated root and a Secret's authority need no other program", async ()
   await using folder = await folderOf({});
   const generated: SourceSpec = { kind: "generated", organization: "Example", keyType: "ec-p256", lifetimeMs: 1e9 };
   const parts = partsOf(new TestHost(), folder.path, {});
-  assert.equal((await openIssuer(generated, CHANGE, parts).roots(signal)).length, 1);
+  const own = openIssuer(generated, CHANGE, parts);
+  const [root] = await own.roots(signal);
+  const other = openIssuer(generated, { ...CHANGE, rotateRoot: "b" }, parts);
+  assert.equal((await other.roots(signal)).length, 2);
+  await other.retire!([fingerprintOf(root!)], signal);
+  assert.equal((await other.roots(signal)).length, 1);
   const secret: SourceSpec = { kind: "secret", secret: { namespace: "gloo-mesh", name: "root" } };
+  // Whoever asks has to see that it has nothing to forget.
+  assert.equal(openIssuer(secret, CHANGE, parts).retire, undefined);
   await assert.rejects(openIssuer(secret, CHANGE, parts).roots(signal), /Secret gloo-mesh\/root is not there/);
 });
 
