@@ -19,6 +19,8 @@ export interface Issuer {
   readonly title: string;
   /** What the policy's status is to say beside that it works, as that something is done in another way than it says. */
   readonly notes?: readonly string[];
+  /** True if it cannot be told a path length: an intermediate that allows more than was ordered is taken, and `notes` says so. */
+  readonly setsNoPathLength?: boolean;
   /**
    * In DER: what verifies what it signs now, the one that does so first; then those that it wants trusted beside it.
    * @throws MeshError `unavailable` while it cannot be asked, as one that is sealed; `absent` or `invalid` for what

@@ -80,10 +80,16 @@ const CONTROLLERS = [
 ];
 const APPROVER = "certificaterequests-approver";
 
+interface ReadyCondition {
+  readonly status: string;
+  readonly observedGeneration?: number;
+}
+
 class RealSite implements CertManagerSite {
   readonly real = true;
   readonly #client: KubeClient;
   readonly #folder: string;
+  #secrets = 0;
   #process: ChildProcess | undefined;
 
   constructor(client: KubeClient, folder: string) {
@@ -95,15 +101,16 @@ class RealSite implements CertManagerSite {
     const root = above.at(-1);
     const chain = [authority.root, ...above.slice(0, -1)].map((pem) => `${pem.trim()}\n`).join("");
     const stringData = { "tls.crt": chain, "tls.key": authority.key, ...(root !== undefined && { "ca.crt": root }) };
-    await this.#client.delete(SECRETS, ISSUER, NAMESPACE);
-    await this.#client.create(SECRETS, {
-      metadata: { name: ISSUER, namespace: NAMESPACE },
-      type: "kubernetes.io/tls",
-      stringData,
-    });
-    await eventually("the ClusterIssuer is Ready", READY_MS, async () => {
+    // A Secret of its own each time: what the controller has cached of the one before says nothing of it.
+    const name = `${ISSUER}-${(this.#secrets += 1)}`;
+    const metadata = { name, namespace: NAMESPACE };
+    await this.#client.create(SECRETS, { metadata, type: "kubernetes.io/tls", stringData });
+    const issuer = { metadata: { name: ISSUER }, spec: { ca: { secretName: name } } };
+    const { generation } = (await this.#client.put(CLUSTER_ISSUERS, issuer)).metadata;
+    await eventually("the ClusterIssuer is Ready with it", READY_MS, async () => {
       const { status } = await this.#client.get(CLUSTER_ISSUERS, ISSUER);
-      return JSON.stringify(status).includes("KeyPairVerified");
+      const { conditions = [] } = (status ?? {}) as { conditions?: readonly ReadyCondition[] };
+      return conditions.some((shown) => shown.status === "True" && shown.observedGeneration === generation);
     });
   }
 

@@ -16,6 +16,7 @@ import {
 } from "../../src/kube/resource-types.ts";
 import { CertManagerIssuer } from "../../src/manager/cert-manager/cert-manager-issuer.ts";
 import type { IntermediateOrder } from "../../src/manager/issuer.ts";
+import { CheckedIssuer } from "../../src/manager/issuers/checked.ts";
 import { clusterId } from "../../src/names.ts";
 import { realHost } from "../kits/real-host.ts";
 import { derOf, SIGNS_LISTS, TestAuthority } from "../kits/tls.ts";
@@ -79,7 +80,7 @@ suite("Intermediates from cert-manager", function () {
   const requests = () => cluster.client.list(CERTIFICATE_REQUESTS, NAMESPACE);
 
   test("each cluster gets what it asked for, by just the rights of deploy/rbac/trust-cert-manager.yaml", async () => {
-    const issuer = issuerOf();
+    const issuer = new CheckedIssuer(host, issuerOf(), "");
     assert.deepEqual(await issuer.roots(signal()), [derOf(root.root)]);
     for (const name of ["east", "west", "east"]) {
       const asked = await order(name);

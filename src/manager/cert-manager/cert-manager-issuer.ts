@@ -41,6 +41,8 @@ interface KnownRoot {
  */
 export class CertManagerIssuer implements Issuer {
   readonly title: string;
+  /** Requests may name one, and cert-manager passes it over (contract identity.md 4.2, R4). */
+  readonly setsNoPathLength = true;
   readonly #host: Host;
   readonly #spec: CertManagerSpec;
   readonly #requests: CertificateRequests;
@@ -166,7 +168,6 @@ export class CertManagerIssuer implements Issuer {
   }
 }
 
-/** cert-manager takes no path length from a request, and has no field for it (contract identity.md 4.2, R4). */
 const pathLengthNote = (issuer: string, ordered: number): string =>
   `${issuer} sets no path length, so more authorities may follow an intermediate than the ${ordered} of the policy; ` +
   `cert-manager has no field for it, but a CA certificate for that issuer with a path length of ${ordered + 1} bounds it`;

@@ -53,8 +53,9 @@ export class CheckedIssuer implements Issuer {
     // It may have got another root since it was asked.
     if (!this.#roots.some((root) => same(root, signed.root))) await this.roots(signal);
     await this.#begun(signed, signal);
-    const context = { title: this.title, leafFix: this.#leafFix, roots: this.#roots, now: this.#clock.now() };
-    checkedIntermediate(order, signed, context);
+    const { title, setsNoPathLength } = this.#issuer;
+    const judged = { title, setsNoPathLength, leafFix: this.#leafFix, roots: this.#roots, now: this.#clock.now() };
+    checkedIntermediate(order, signed, judged);
     return signed;
   }
 
@@ -121,7 +122,7 @@ function whyNoRoot(der: Uint8Array): string | undefined {
 }
 
 /** By what an intermediate is judged, beside its order. */
-export type CheckContext = Pick<Given, "title" | "leafFix" | "roots" | "now">;
+export type CheckContext = Pick<Given, "title" | "leafFix" | "setsNoPathLength" | "roots" | "now">;
 
 /**
  * Holds what came back, from whichever issuer, to the order and to what peers will hold leaves below it to

@@ -23,6 +23,8 @@ export interface Given {
   readonly title: string;
   /** What to do about an issuer that gives leaves. */
   readonly leafFix: string;
+  /** As of the issuer. */
+  readonly setsNoPathLength?: boolean | undefined;
   readonly own: OpenedCertificate;
   /** Each the issuer of the one before it, by what the issuer says; the root last. */
   readonly above: readonly [OpenedCertificate, ...OpenedCertificate[]];
@@ -86,11 +88,11 @@ const usage: IntermediateRule = ({ own }) => {
 };
 
 /** How many authorities may follow is what all on the way allow, not what it says itself. */
-const room: IntermediateRule = ({ own, above, order }) => {
+const room: IntermediateRule = ({ own, above, order, setsNoPathLength = false }) => {
   const allowed = [own, ...above].map(({ fields }, at) => (pathLength(fields).max ?? Infinity) - at);
   const most = Math.min(...allowed);
   const ordered = order.pathLength;
-  if (most === ordered) return undefined;
+  if (most === ordered || (most > ordered && setsNoPathLength)) return undefined;
   if (most > ordered)
     return `${most === Infinity ? "any number of" : most} authorities may follow it, where ${ordered} may by the order; let the issuer set the path length`;
   const at = allowed.indexOf(most);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { test } from "mocha";
 import { pathLength, readCertificate } from "../../../src/ca/certificate-fields.ts";
+import { CheckedIssuer } from "../../../src/manager/issuers/checked.ts";
 import { CertManagerSigner } from "../../kits/cert-manager-signer.ts";
 import { derOf } from "../../kits/tls.ts";
 import { issuerLab, LIFETIME_MS, order, SPEC } from "./issuer-lab.ts";
@@ -10,9 +11,10 @@ const MINUTE_MS = 60_000;
 
 test("a cluster's own request comes back as an intermediate under the root that the issuer names", async () => {
   const lab = await issuerLab();
-  assert.deepEqual(await lab.good(lab.roots()), [derOf(lab.root.root)]);
+  const checked = new CheckedIssuer(lab.host, lab.issuer, "");
+  assert.deepEqual(await lab.good(checked.roots(lab.signal)), [derOf(lab.root.root)]);
   const asked = await order("east");
-  const { chain, root } = await lab.good(lab.sign(asked));
+  const { chain, root } = await lab.good(checked.sign(asked, lab.signal));
   assert.deepEqual(root, derOf(lab.root.root));
   assert.equal(chain.length, 1);
   const made = new X509Certificate(chain[0]!);

@@ -241,7 +241,15 @@ test("one that may be followed by more authorities than were ordered is refused"
     const signed = { chain: [await own({ pathLength }), middle], root };
     const why = new RegExp(`${many} authorities may follow it, where 0 may by the order`);
     assert.throws(() => checkedIntermediate(order, signed, context([root])), why);
+    checkedIntermediate(order, signed, { ...context([root]), setsNoPathLength: true });
   }
+});
+
+test("one that leaves less room than was ordered is refused, even of an issuer that sets no path length", async () => {
+  const { order, root, middle, own } = await scene();
+  const signed = { chain: [await own(), middle], root };
+  const judged = { ...context([root]), setsNoPathLength: true };
+  assert.throws(() => checkedIntermediate({ ...order, pathLength: 1 }, signed, judged), /leaves no room for the 1/);
 });
 
 test("a signature with SHA-1 is refused", async () => {
