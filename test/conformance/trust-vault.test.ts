@@ -6,6 +6,7 @@ import { pathLength, readCertificate, uriNames } from "../../src/ca/certificate-
 import { MeshError } from "../../src/errors.ts";
 import type { IntermediateOrder } from "../../src/manager/issuer.ts";
 import type { VaultAuth, VaultSpec } from "../../src/manager/policy.ts";
+import { CheckedIssuer } from "../../src/manager/issuers/checked.ts";
 import { VaultIssuer } from "../../src/manager/vault/vault-issuer.ts";
 import { clusterId } from "../../src/names.ts";
 import { makeCsr } from "../kits/csr.ts";
@@ -26,7 +27,7 @@ let lab: VaultLab;
 let tokens: Awaited<ReturnType<typeof folderOf>>;
 /** Of tokens' lives; certificates are of the real day. */
 let waiting: TestHost;
-const opened: VaultIssuer[] = [];
+const opened: CheckedIssuer[] = [];
 
 suiteSetup(async () => {
   lab = await vaultLab(process.env);
@@ -50,7 +51,7 @@ const login = (role = "gloo-mesh"): VaultAuth => ({
 });
 
 /** As guide 004 has it, but for what is changed. */
-function issuerOf(change: Partial<VaultSpec> = {}, token = ""): VaultIssuer {
+function issuerOf(change: Partial<VaultSpec> = {}, token = ""): CheckedIssuer {
   const spec: VaultSpec = {
     kind: "vault",
     server: lab.server,
@@ -67,7 +68,7 @@ function issuerOf(change: Partial<VaultSpec> = {}, token = ""): VaultIssuer {
     random,
     clock: { now: () => Date.now(), elapsedMs: () => clock.elapsedMs(), after: clock.after.bind(clock) },
   };
-  const issuer = new VaultIssuer(host, spec, () => Promise.resolve(token));
+  const issuer = new CheckedIssuer(host, new VaultIssuer(host, spec, () => Promise.resolve(token)), "correct caPath");
   opened.push(issuer);
   return issuer;
 }
@@ -85,7 +86,7 @@ const order = (change: Partial<IntermediateOrder> = {}): IntermediateOrder => ({
   ...change,
 });
 
-async function refusal(issuer: VaultIssuer, change: Partial<IntermediateOrder> = {}): Promise<string> {
+async function refusal(issuer: CheckedIssuer, change: Partial<IntermediateOrder> = {}): Promise<string> {
   try {
     await issuer.sign(order(change), signal);
     return "it was not refused";
@@ -198,7 +199,7 @@ test("a login as somebody else, or in a role that there is not, is refused by wh
 
 test("an issuer by its name signs; one that there is not, and a mount that there is not, are named", async () => {
   await lab.allow([SIGNS, "update pki_int/issuer/mesh/sign-intermediate"]);
-  const of = (caPath: string): VaultIssuer => issuerOf({ caPath, rolePath: "" });
+  const of = (caPath: string): CheckedIssuer => issuerOf({ caPath, rolePath: "" });
   assert.equal(await refusal(of("pki_int/issuer/mesh/sign-intermediate")), "it was not refused");
   assert.match(
     await refusal(of("pki_int/issuer/west/sign-intermediate")),

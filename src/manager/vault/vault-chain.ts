@@ -1,6 +1,7 @@
 import { MeshError, messageOf } from "../../errors.ts";
 import { type OpenedCertificate, openedCertificate } from "../../ca/path.ts";
 import { wholePemBlocks } from "../../pem.ts";
+import { printable } from "../../printable.ts";
 
 /** The way from a certificate to its root, as far as it is known. */
 export interface Ladder {
@@ -49,5 +50,7 @@ export function openedPem(where: string, texts: readonly string[]): readonly Ope
   }
 }
 
-export const subjectOf = ({ x509 }: OpenedCertificate): string => `"${x509.subject.replace(/\n/g, ", ")}"`;
-export const issuerOf = ({ x509 }: OpenedCertificate): string => `"${x509.issuer.replace(/\n/g, ", ")}"`;
+export const subjectOf = ({ x509 }: OpenedCertificate): string => oneLine(x509.subject);
+export const issuerOf = ({ x509 }: OpenedCertificate): string => oneLine(x509.issuer);
+/** Node gives undefined for an empty name. */
+const oneLine = (name: string | undefined): string => `"${printable((name ?? "").replace(/\n/g, ", "), 200)}"`;

@@ -153,7 +153,7 @@ test("a leaf, half an answer, and what is no answer of Vault's are refused by wh
   answers(200, JSON.stringify({ data: made.data }));
   assert.match(
     await site.refusal(),
-    /^invalid: .*pki_int\/root\/sign-intermediate answers with a leaf, "CN=x", which is CA:FALSE; let caPath end in root\/sign-intermediate/,
+    /^invalid: .*pki_int did not sign what was ordered for cluster east: it is a leaf \(CA:FALSE\), which can sign for nobody; let caPath end in/,
   );
   answers(200, "<html>please log in</html>");
   assert.match(

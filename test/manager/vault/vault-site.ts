@@ -3,8 +3,9 @@ import { readCertificate } from "../../../src/ca/certificate-fields.ts";
 import type { Clock } from "../../../src/host.ts";
 import { MeshError } from "../../../src/errors.ts";
 import { clusterId } from "../../../src/names.ts";
-import type { IntermediateOrder } from "../../../src/manager/issuer.ts";
+import type { IntermediateOrder, Issuer } from "../../../src/manager/issuer.ts";
 import type { VaultAuth, VaultSpec } from "../../../src/manager/policy.ts";
+import { CheckedIssuer } from "../../../src/manager/issuers/checked.ts";
 import { VaultIssuer } from "../../../src/manager/vault/vault-issuer.ts";
 import type { SignedIntermediate } from "../../../src/relay/messages.ts";
 import { makeCsr } from "../../kits/csr.ts";
@@ -64,7 +65,8 @@ export const signal = new AbortController().signal;
 export class VaultSite implements AsyncDisposable {
   readonly host: TestHost;
   readonly server: VaultServer;
-  readonly issuer: VaultIssuer;
+  /** As whoever uses one has it: its answers are held to the order. */
+  readonly issuer: Issuer & { readonly notes: readonly string[] };
   /** What Secrets hold: key `token`, and key `ca.crt`. */
   readonly secret: { token: string; ca: string };
 
@@ -77,17 +79,17 @@ export class VaultSite implements AsyncDisposable {
     this.secret = secret;
     server.addToken(secret.token);
     const read = (_: unknown, key: string) => Promise.resolve(key === "token" ? `${secret.token}\n` : secret.ca);
-    this.issuer = new VaultIssuer(
-      { random: host.random, clock: this.#watched() },
-      { ...specOf(server), ...spec },
-      read,
-    );
+    const parts = { random: host.random, clock: this.#watched() };
+    const vault = new VaultIssuer(parts, { ...specOf(server), ...spec }, read);
+    this.issuer = new CheckedIssuer(parts, vault, "let caPath end in root/sign-intermediate");
   }
 
-  static async start(spec: Partial<VaultSpec> = {}, shape: VaultShape = {}): Promise<VaultSite> {
+  /** @param aheadMs of Vault's clock, before ours. */
+  static async start(spec: Partial<VaultSpec> = {}, shape: VaultShape = {}, aheadMs = 0): Promise<VaultSite> {
     const host = new TestHost();
+    const clock = { now: () => host.clock.now() + aheadMs, elapsedMs: () => host.clock.elapsedMs() };
     const engines = { pki_int: { issuer: middle, above: [root], roles: { "gloo-mesh": ROLE } } };
-    return new VaultSite(host, await VaultServer.start(host.clock, { engines, ...shape }), spec);
+    return new VaultSite(host, await VaultServer.start(clock, { engines, ...shape }), spec);
   }
 
   /** For how long each thing waits that waits for time, as a renewal does, or an answer. */
