@@ -1,6 +1,6 @@
 import { clusterId } from "../names.ts";
 import type { PeerGrant } from "../registry/kube/peer-grant.ts";
-import { type GrantLimit, isFor } from "../registry/model/granted.ts";
+import { type GrantLimit, isFor, isForTheRest } from "../registry/model/granted.ts";
 import type { ExplainFacts, Place } from "./explanation.ts";
 import { kubectl } from "./kubectl.ts";
 import type { Question } from "./question.ts";
@@ -58,10 +58,12 @@ function limitingGrants(
   const reader = readers.find(({ cluster }) => cluster === peer);
   const [, proven] = /^spiffe:\/\/([^/]+)\//.exec(reader?.identity ?? "") ?? [];
   const trustDomain = direction === "export" ? (proven ?? "") : (gateway?.trustDomain ?? proven ?? "");
-  return Array.from(registry.peerGrants.entries(), ([, grant]) => grant).filter(
+  const limiting = Array.from(registry.peerGrants.entries(), ([, grant]) => grant).filter(
     (grant) =>
       grant.bound !== (by === "PeerGrant") &&
       (direction === "import" ? grant.imports : grant.exports) !== undefined &&
       isFor(grant, { cluster: clusterId(peer), trustDomain }),
   );
+  const own = limiting.filter((grant) => !isForTheRest(grant));
+  return by === "Workspace" && own.length > 0 ? own : limiting;
 }

@@ -13,7 +13,7 @@ export interface Agreement {
   readonly exported: SharingRule;
   readonly imported: SharingRule;
   /** All whose rule says the same as `imported`. */
-  readonly importers: Workspace[];
+  readonly importers: Set<Workspace>;
 }
 
 /** The Workspaces that count, with what each of them agreed to share with others. */
@@ -39,10 +39,6 @@ export class Tenancy {
     this.settings = counting;
   }
 
-  agreementsOf(exporter: Workspace): readonly Agreement[] {
-    return remembered(this.#agreements, exporter, () => this.#agreementsOf(exporter));
-  }
-
   /** The namespaces of a cluster that a Workspace takes in; empty if it has nothing there. */
   namespacesIn(workspace: Workspace, cluster: ClusterId): Patterns {
     const ofCluster = remembered(this.#namespaces, cluster, () => new Map<Workspace, Patterns>());
@@ -62,7 +58,7 @@ export class Tenancy {
       for (const exported of wanted.length === 0 ? [] : exportTo.filter((rule) => names(rule, importer)))
         for (const imported of wanted) {
           const key = `${this.#wordsOf(exported)} ${this.#wordsOf(imported)}`;
-          remembered(found, key, () => ({ exported, imported, importers: [] })).importers.push(importer);
+          remembered(found, key, () => ({ exported, imported, importers: new Set() })).importers.add(importer);
         }
     }
     return [...found.values()];
@@ -89,8 +85,8 @@ export class Tenancy {
       shared.add({ namespaces: home, services: undefined });
       return shared;
     }
-    for (const agreement of this.agreementsOf(workspace)) {
-      if (!agreement.importers.some((importer) => this.namespacesIn(importer, to).length > 0)) continue;
+    for (const agreement of remembered(this.#agreements, workspace, () => this.#agreementsOf(workspace))) {
+      if (![...agreement.importers].some((importer) => this.namespacesIn(importer, to).length > 0)) continue;
       const ofCluster = remembered(this.#agreed, agreement, () => new Map<ClusterId, ScopeSet | undefined>());
       const agreed = remembered(ofCluster, from, () => agreedScopes(agreement, home, from));
       if (agreed === undefined) unsaid(agreement);
@@ -100,8 +96,7 @@ export class Tenancy {
   }
 }
 
-/** Whether a rule is for this Workspace. */
-export const names = ({ workspaces }: SharingRule, { name }: Workspace): boolean =>
+const names = ({ workspaces }: SharingRule, { name }: Workspace): boolean =>
   workspaces.some((pattern) => matchesPattern(pattern, name));
 
 function remembered<K, V>(known: Map<K, V>, key: K, make: () => V): V {

@@ -82,7 +82,7 @@ function omissionText({ agreement }: Omission, cluster: ClusterId): string {
       `It shares nothing at cluster ${cluster}: the bounds of that would be larger than ${BOUNDS_SIZE_MAX} bytes, and older ` +
       "Workspaces come first; use fewer and wider patterns of namespaces and services."
     );
-  const importers = agreement.importers.map(({ name }) => name).join(", ");
+  const importers = Array.from(agreement.importers, ({ name }) => name).join(", ");
   return (
     `It does not share with Workspace ${importers.slice(0, 200)} what both agree on: what spec.exportTo and spec.importFrom ` +
     "of their settings have in common takes too many patterns; use fewer stars in them."

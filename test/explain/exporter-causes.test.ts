@@ -159,13 +159,20 @@ test("what a grant withholds names the grant, and the line that would take it in
 });
 
 test("what a Workspace withholds says so, and that it is mended where the trust manager is", () => {
-  const bound = object(
-    "peering.causeway.dev/v1alpha1",
-    "PeerGrant",
-    { name: "bound-west", namespace: "istio-system", labels: { "trust.causeway.dev/bound": "true" } },
-    { spec: { cluster: "west", export: { namespaces: ["bank"] }, import: {} } },
-  );
-  const mesh = peered([], [...OBJECTS, bound, grant({ cluster: "west", export: {} })]);
+  const labels = { "trust.causeway.dev/bound": "true" };
+  const bound = (name: string, cluster: string): KubeObject =>
+    object(
+      "peering.causeway.dev/v1alpha1",
+      "PeerGrant",
+      { name, namespace: "istio-system", labels },
+      { spec: { cluster, export: { namespaces: ["bank"] }, import: {} } },
+    );
+  const grants = [
+    bound("a-bound-for-the-rest", "*"),
+    bound("bound-west", "west"),
+    grant({ cluster: "west", export: {} }),
+  ];
+  const mesh = peered([], [...OBJECTS, ...grants]);
   const granted = exportsTo(
     { cluster: clusterId("west"), trustDomain: "cluster.local" },
     Array.from(mesh.registry.peerGrants.entries(), ([, each]) => each),

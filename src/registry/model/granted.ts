@@ -44,7 +44,8 @@ function granted(peer: GrantedPeer, grants: Iterable<PeerGrant>, direction: "exp
   return [...limit("PeerGrant", given), ...limit("Workspace", own.length > 0 ? own : rest)];
 }
 
-const isForTheRest = ({ cluster, trustDomain }: PeerGrant): boolean =>
+/** Whether a bound is for peers that have none of their own. */
+export const isForTheRest = ({ cluster, trustDomain }: PeerGrant): boolean =>
   cluster === undefined && trustDomain === undefined;
 
 const limit = (by: GrantLimit["by"], scopes: readonly GrantScope[]): Granted =>
