@@ -241,7 +241,7 @@ export class RootRotation {
     const { clock, mesh, wanted, dropped } = this.#state;
     const added = [...wanted].filter(([root]) => !dropped.has(root)).flatMap(([, ders]) => ders);
     const alive = added.filter((der) => readCertificate(der).notAfter > clock.now());
-    const ders = new Map([...[...mesh.values()].flat(), ...alive].map((der) => [fingerprintOf(der), der]));
+    const ders = new Map([...alive, ...[...mesh.values()].flat()].map((der) => [fingerprintOf(der), der]));
     this.#state = { ...this.#state, mesh: new Map(byAnchor([...ders.values()])) };
   }
 
