@@ -56,6 +56,8 @@ test("cli.md names every setting and every command", () => {
     "remote-clusters",
     "create-remote-secret",
     "spire status",
+    "trust status",
+    "check trust",
     "ca init",
     "version",
   ])

@@ -18,15 +18,19 @@ export const ADMIN_FLAGS: readonly Flag[] = [
  * @throws UsageError if `--admin` is no URL, MeshError `unavailable` if nothing of ours answers, or what it answered.
  */
 export async function fetchAdmin(call: CommandCall, path: string): Promise<unknown> {
-  const base = await adminUrl(call);
+  return fetchPage(await adminUrl(call), path, call.signal);
+}
+
+/** @param base the URL of an admin port. @throws MeshError as `fetchAdmin` does. */
+export async function fetchPage(base: string, path: string, signal: AbortSignal): Promise<unknown> {
   const url = new URL(path, base);
   try {
-    const response = await fetch(url, { signal: call.signal, redirect: "error" });
+    const response = await fetch(url, { signal, redirect: "error" });
     const text = await response.text();
     if (response.status !== 200) throw refusal(url, response.status, text);
     return parse(url, text);
   } catch (thrown) {
-    if (thrown instanceof MeshError || call.signal.aborted) throw thrown;
+    if (thrown instanceof MeshError || signal.aborted) throw thrown;
     throw new MeshError("unavailable", `${whyNot(base, thrown)}; start it with "causeway demo", or use --admin <url>`);
   }
 }
@@ -34,8 +38,13 @@ export async function fetchAdmin(call: CommandCall, path: string): Promise<unkno
 async function adminUrl({ options }: CommandCall): Promise<string> {
   const given = textOption(options, "admin");
   if (given === undefined) return (await readConnection(textOption(options, "state") ?? ".causeway")).admin;
+  return checkedAdminUrl("--admin", given);
+}
+
+/** @throws UsageError if the value of the flag is no URL of an admin port. */
+export function checkedAdminUrl(flag: string, given: string): string {
   if (/^https?:$/.test(protocolOf(given))) return given;
-  throw new UsageError(`--admin is "${printable(given, 120)}": give a URL, as http://127.0.0.1:15014`);
+  throw new UsageError(`${flag} is "${printable(given, 120)}": give a URL, as http://127.0.0.1:15014`);
 }
 
 function protocolOf(url: string): string {

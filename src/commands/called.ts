@@ -18,6 +18,7 @@ const LOADERS: Readonly<Record<string, (pid: number) => Promise<Entry>>> = {
   "create-remote-secret": async () => (await import("./create-remote-secret.ts")).createRemoteSecretCommand,
   ca: async () => (await import("./ca.ts")).caCommands({ clock: systemClock, random: systemRandom }),
   trust: async () => (await import("./trust.ts")).trustCommands({ clock: systemClock, random: systemRandom }),
+  check: async () => (await import("./check.ts")).checkCommands(systemClock),
   spire: async () => (await import("./spire.ts")).spireCommands,
   watch: async () => (await import("./watch.ts")).watchCommand(systemClock),
   version: async () => (await import("./version.ts")).versionCommand,

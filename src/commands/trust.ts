@@ -1,11 +1,12 @@
 import type { Maker } from "../ca/intermediate.ts";
 import type { CommandGroup } from "../command.ts";
 import { trustRevokeCommand } from "./trust-revoke.ts";
+import { trustStatusCommand } from "./trust-status.ts";
 import { trustTokenCommand } from "./trust-token.ts";
 
-/** `causeway trust`: one root for all clusters, and which cluster may ask for what is under it. */
+/** `causeway trust`: one root for all clusters, and where each cluster is, and which may ask for what is under it. */
 export const trustCommands = (maker: Maker): CommandGroup => ({
   name: "trust",
   summary: "the trust manager: one root for all clusters, and what lets a cluster take part",
-  commands: [trustTokenCommand(maker), trustRevokeCommand(maker)],
+  commands: [trustStatusCommand, trustTokenCommand(maker), trustRevokeCommand(maker)],
 });
