@@ -37,8 +37,4 @@ export class Contest {
     const [from, to] = known.addresses;
     return `two control planes claim to be cluster ${cluster}, one from ${from} and one from ${to}, and end each other's streams: give one of them another name and a token of its own, and run causeway trust revoke --cluster ${cluster} if you know only one of them`;
   }
-
-  forget(cluster: ClusterId): void {
-    this.#takeovers.delete(cluster);
-  }
 }

@@ -16,6 +16,8 @@ import { SigningTurns } from "./signing-turns.ts";
 
 /** Open streams; many clusters may share an address translation. */
 const STREAMS = { total: 5_000, perAddress: 256 };
+/** How often it is looked whether a fight for a cluster is over. */
+const CONTEST_LOOK_MS = 60_000;
 
 export interface FollowersOptions {
   readonly desk: RelayDesk;
@@ -35,6 +37,8 @@ export class Followers {
   /** Open ones, those that have not said Hello among them. */
   readonly #streams = new Set<FollowStream>();
   readonly #byCluster = new Map<ClusterId, FollowStream>();
+  /** Those for which two fight, until that is over. */
+  readonly #contested = new Map<ClusterId, Disposable>();
   readonly #observing: readonly Disposable[];
   #refresh: Disposable | undefined;
 
@@ -58,7 +62,7 @@ export class Followers {
 
   /** Ends what is under way; streams are the server's to end. */
   close(): void {
-    for (const observing of this.#observing) observing[Symbol.dispose]();
+    for (const held of [...this.#observing, ...this.#contested.values()]) held[Symbol.dispose]();
     this.#refresh?.[Symbol.dispose]();
     this.#turns.close();
     for (const stream of this.#streams) stream.dispose();
@@ -127,13 +131,18 @@ export class Followers {
     const why = this.#contest.whyContested(cluster);
     this.#log.warn("two control planes claim one cluster", { cluster, one: older.from, other: from });
     this.#options.desk.contested(cluster, why);
-    this.#host.clock.after(CONTEST_LOOK_MS, () => this.#settle(cluster));
+    this.#settleLater(cluster);
   }
 
   /** Tells once it is over. */
-  #settle(cluster: ClusterId): void {
-    if (this.#contest.whyContested(cluster) === undefined) this.#options.desk.contested(cluster, undefined);
-    else this.#host.clock.after(CONTEST_LOOK_MS, () => this.#settle(cluster));
+  #settleLater(cluster: ClusterId): void {
+    this.#contested.get(cluster)?.[Symbol.dispose]();
+    const timer = this.#host.clock.after(CONTEST_LOOK_MS, () => {
+      if (this.#contest.whyContested(cluster) !== undefined) return this.#settleLater(cluster);
+      this.#contested.delete(cluster);
+      this.#options.desk.contested(cluster, undefined);
+    });
+    this.#contested.set(cluster, timer);
   }
 
   #left(stream: FollowStream): void {
@@ -176,8 +185,6 @@ export class Followers {
     this.#options.desk.refused(cluster, from, error.message);
   }
 }
-
-const CONTEST_LOOK_MS = 60_000;
 
 const whyExpired = ({ cluster, expiresAt }: ProvenCluster, now: number): MeshError | undefined =>
   now < expiresAt

@@ -24,6 +24,8 @@ export class RelayServing {
   readonly #authority: RelayAuthority;
   readonly #names: readonly string[];
   #renewAt = 0;
+  /** SHA-256 of the root. */
+  #shown = "";
   #timer: Disposable | undefined;
 
   /** @param names DNS names and IP addresses, at least one. Clusters look at `RELAY_MANAGER_ID`, whatever these are. */
@@ -46,12 +48,14 @@ export class RelayServing {
   #lookAgain(onRenewed: (certificate: ServingCertificate) => void): void {
     this.#timer = this.#host.clock.after(LOOK_MS, () => {
       this.#lookAgain(onRenewed);
-      if (this.#host.clock.now() >= this.#renewAt) void this.#renew(onRenewed);
+      void this.#look(onRenewed);
     });
   }
 
-  async #renew(onRenewed: (certificate: ServingCertificate) => void): Promise<void> {
+  async #look(onRenewed: (certificate: ServingCertificate) => void): Promise<void> {
     await this.#authority.renewIfDue();
+    // What tokens say of the root has to be what we show.
+    if (this.#host.clock.now() < this.#renewAt && this.#shown === this.#authority.rootSha256) return;
     try {
       onRenewed(this.#issue());
     } catch (thrown) {
@@ -68,7 +72,7 @@ export class RelayServing {
       privateKeyEncoding: { type: "pkcs8", format: "pem" },
       publicKeyEncoding: { type: "spki", format: "pem" },
     });
-    const { issuer, notAfter: end, roots } = this.#authority;
+    const { issuer, notAfter: end, roots, rootSha256 } = this.#authority;
     const ips = this.#names.filter((name) => isIP(name) !== 0);
     const template = {
       serial: serialFrom(random.bytes(16)),
@@ -85,6 +89,7 @@ export class RelayServing {
     };
     const leaf = ownCertificate(template, issuer, end);
     this.#renewAt = now + LIFE_MS / 2;
+    this.#shown = rootSha256;
     return { chain: bundle([leaf, roots[0]!]), key, clientRoots: bundle(roots) };
   }
 }
