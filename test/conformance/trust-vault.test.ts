@@ -156,7 +156,7 @@ test("each line that the policy lacks is named, and works once it is there", asy
   const issuer = issuerOf();
   assert.match(
     await refusal(issuer),
-    /^denied: .*403 .*its policy lacks `path "pki_int\/roles\/gloo-mesh" \{ capabilities = \["read"\] \}`/,
+    /^denied: .*403 .*its policy in Vault lacks `path "pki_int\/roles\/gloo-mesh" \{ capabilities = \["read"\] \}`/,
   );
   await lab.allow([READS_ROLE]);
   assert.match(

@@ -42,7 +42,9 @@ async function certificatesAt(
 
 function anybodysQuestion({ path: { mount, issuer }, namespace }: VaultTarget, path: string) {
   const place =
-    namespace === "" ? "; if it is in a namespace, set namespace in the policy" : `; namespace is ${namespace}`;
+    namespace === ""
+      ? "; if it is in a namespace, set vault.namespace in the RootTrustPolicy"
+      : `; namespace is ${namespace}`;
   const mounted = `no PKI engine is mounted at ${mount}, or caPath is wrong${place}`;
   const unnamed = `the PKI engine ${mount} has no issuer ${issuer}; \`vault list ${mount}/issuers\` names them`;
   return {

@@ -119,7 +119,7 @@ export class VaultIssuer implements Issuer {
   #lacking(path: string, capability: string): string {
     const ended = this.#auth.kind === "token" ? "it may have ended; or " : "";
     return (
-      `${authTitle(this.#auth)} may not do that: ${ended}its policy lacks ` +
+      `${authTitle(this.#auth)} may not do that: ${ended}its policy in Vault lacks ` +
       `\`path "${path}" { capabilities = ["${capability}"] }\`${this.#place}`
     );
   }
@@ -128,7 +128,7 @@ export class VaultIssuer implements Issuer {
   get #place(): string {
     const { namespace } = this.#target;
     return namespace === ""
-      ? "; if all this is in a namespace of Vault, set namespace in the policy"
+      ? "; if all this is in a namespace of Vault, set vault.namespace in the RootTrustPolicy"
       : `; in namespace ${namespace}`;
   }
 }

@@ -41,7 +41,6 @@ test("a standby sends to its leader once, which has to prove itself like the fir
     /^unavailable: .* is a standby, which names no leader that may be asked: "http:\/\/vault\.internal:8200\/v1/,
   );
   site.server.instead = (asked, response) => {
-    if (asked.path.endsWith("?active")) return false;
     site.server.leader = undefined;
     site.server.instead = undefined;
     response.writeHead(307, { location: `${site.server.url}${asked.path}` }).end();
@@ -55,12 +54,12 @@ test("what a policy of Vault's does not allow is named with the line that allows
   await using reader = await VaultSite.start({ rolePath: "pki_int/roles/gloo-mesh" }, { ...engines, allowed });
   assert.match(
     await reader.refusal(),
-    /^denied: .*GET pki_int\/roles\/gloo-mesh with 403 \(permission denied\): the token in Secret gloo-mesh\/vault-token may not do that: it may have ended; or its policy lacks `path "pki_int\/roles\/gloo-mesh" \{ capabilities = \["read"\] \}`; if all this is in a namespace of Vault, set namespace in the policy, or leave rolePath out/,
+    /^denied: .*GET pki_int\/roles\/gloo-mesh with 403 \(permission denied\): the token in Secret gloo-mesh\/vault-token may not do that: it may have ended; or its policy in Vault lacks `path "pki_int\/roles\/gloo-mesh" \{ capabilities = \["read"\] \}`; if all this is in a namespace of Vault, set vault.namespace in the RootTrustPolicy, or leave rolePath out/,
   );
   await using signer = await VaultSite.start({}, { ...engines, allowed: new Set() });
   assert.match(
     await signer.refusal(),
-    /its policy lacks `path "pki_int\/root\/sign-intermediate" \{ capabilities = \["update"\] \}`/,
+    /its policy in Vault lacks `path "pki_int\/root\/sign-intermediate" \{ capabilities = \["update"\] \}`/,
   );
 });
 
@@ -70,12 +69,12 @@ test("a mount that is not there, and one in a namespace that is not named, are t
   await using away = await VaultSite.start({ caPath: "pki_away/root/sign-intermediate" });
   assert.match(
     await refusalOf(() => away.roots()),
-    /^absent: .*GET pki_away\/cert\/ca_chain with 403 .*no PKI engine is mounted at pki_away, or caPath is wrong; if it is in a namespace, set namespace in the policy/,
+    /^absent: .*GET pki_away\/cert\/ca_chain with 403 .*no PKI engine is mounted at pki_away, or caPath is wrong; if it is in a namespace, set vault.namespace in the RootTrustPolicy/,
   );
   await using nameless = await VaultSite.start({}, { ...engines, namespace: "team-a" });
   assert.match(
     await refusalOf(() => nameless.roots()),
-    /^absent: .* with 403 \(permission denied\): no PKI engine .* set namespace in the policy/,
+    /^absent: .* with 403 \(permission denied\): no PKI engine .* set vault.namespace in the RootTrustPolicy/,
   );
   await using named = await VaultSite.start({ vaultNamespace: "team-a/" }, { ...engines, namespace: "team-a" });
   assert.equal((await named.sign()).chain.length, 2);
@@ -108,7 +107,12 @@ test("what OpenBao 2.6.2 was seen to answer says what to do, whatever its status
       /^absent: .*has no authority yet; give it one with `vault write pki_int\/inter/,
     ],
     ["cert/ca_chain", 403, "permission denied", /^absent: .*no PKI engine is mounted at pki_int, or caPath is wrong/],
-    ["cert/ca_chain", 404, "namespace not found", /^absent: .*\(namespace not found\): .*set namespace in the policy/],
+    [
+      "cert/ca_chain",
+      404,
+      "namespace not found",
+      /^absent: .*\(namespace not found\): .*set vault.namespace in the RootTrustPolicy/,
+    ],
     [
       "sign-intermediate",
       500,

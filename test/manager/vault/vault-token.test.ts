@@ -96,7 +96,7 @@ test("what a new token may not do is no reason for another one", async () => {
   await using site = await VaultSite.start({ auth }, { engines, kubernetes, allowed: new Set() });
   assert.match(
     await site.refusal(),
-    /^denied: .*role gloo-mesh of auth\/kubernetes may not do that: its policy lacks `path "pki_int\/root\/sign-intermediate" \{ capabilities = \["update"\] \}`/,
+    /^denied: .*role gloo-mesh of auth\/kubernetes may not do that: its policy in Vault lacks `path "pki_int\/root\/sign-intermediate" \{ capabilities = \["update"\] \}`/,
   );
   assert.equal(site.server.count(LOGIN), 1);
 });
