@@ -39,13 +39,17 @@ export async function newAuthorityRequest(
   shape: AuthorityShape,
 ): Promise<{ readonly csr: string; readonly privateKey: KeyObject }> {
   const { privateKey } = await makeKeyPair(shape.keyType);
-  const publicKey = createPublicKey(privateKey).export({ type: "spki", format: "der" });
   const asked = sequence(oid(EXTENSION_REQUEST), der(TAG.set, sequence(...extensionsOf(shape))));
   const subject = authorityName(shape.organization, shape.commonName);
-  const info = sequence(integer(Buffer.of(0)), subject, publicKey, der(contextTag(0, true), asked));
+  return { csr: signedRequest(privateKey, subject, asked), privateKey };
+}
+
+/** A request in PEM, signed with the key that it is for. @param attributes in DER, one after the other; empty for none. */
+export function signedRequest(privateKey: KeyObject, subject: Uint8Array, attributes: Uint8Array): string {
+  const publicKey = createPublicKey(privateKey).export({ type: "spki", format: "der" });
+  const info = sequence(integer(Buffer.of(0)), subject, publicKey, der(contextTag(0, true), attributes));
   const { digest, identifier } = signatureOf(privateKey);
-  const csr = sequence(info, identifier, bitString(sign(digest, info, privateKey)));
-  return { csr: toPem("CERTIFICATE REQUEST", csr), privateKey };
+  return toPem("CERTIFICATE REQUEST", sequence(info, identifier, bitString(sign(digest, info, privateKey))));
 }
 
 const TRUE = der(TAG.boolean, Buffer.of(0xff));

@@ -59,7 +59,7 @@ export class CertificateRequests {
     return this.#followed.close();
   }
 
-  titleOf(name: string): string {
+  #titleOf(name: string): string {
     return `CertificateRequest ${this.#spec.namespace}/${name}`;
   }
 
@@ -108,7 +108,7 @@ export class CertificateRequests {
     const object = this.#followed.get(wanted.name);
     // A probe's key is of no use to anybody, so another process's is as good.
     if (object === undefined || !wanted.ca || asksFor(object, wanted.csr)) return object;
-    throw new MeshError("invalid", `${this.titleOf(wanted.name)} asks for another key than the cluster's; delete it`);
+    throw new MeshError("invalid", `${this.#titleOf(wanted.name)} asks for another key than the cluster's; delete it`);
   }
 
   #isSpent(object: KubeObject, spent: (issued: Issued) => boolean): boolean {
@@ -127,7 +127,7 @@ export class CertificateRequests {
       return made.metadata.uid;
     } catch (thrown) {
       if (thrown instanceof ApiError && thrown.status === 409) return undefined;
-      throw refusedCreation(this.titleOf(wanted.name), thrown);
+      throw refusedCreation(this.#titleOf(wanted.name), thrown);
     }
   }
 
@@ -139,13 +139,13 @@ export class CertificateRequests {
     } catch (thrown) {
       // Gone, or made anew by somebody.
       if (thrown instanceof ApiError && [404, 409].includes(thrown.status)) return;
-      if (thrown instanceof ApiError && thrown.status === 403) throw refusedCall(this.titleOf(name), thrown.message);
+      if (thrown instanceof ApiError && thrown.status === 403) throw refusedCall(this.#titleOf(name), thrown.message);
       throw thrown;
     }
   }
 
   async #settled(wanted: WantedRequest, isIt: (object: KubeObject) => boolean, over: AbortSignal): Promise<Issued> {
-    const title = this.titleOf(wanted.name);
+    const title = this.#titleOf(wanted.name);
     for (let seen = false; ;) {
       const object = this.#followed.get(wanted.name);
       const ours = object !== undefined && isIt(object) ? object : undefined;
@@ -165,7 +165,7 @@ export class CertificateRequests {
   }
 
   #issued({ metadata: { name, uid, creationTimestamp = "" } }: KubeObject, { certificate, ca }: IssuedPems): Issued {
-    return { certificate, ca, title: this.titleOf(name), uid, madeAt: Date.parse(creationTimestamp) || 0 };
+    return { certificate, ca, title: this.#titleOf(name), uid, madeAt: Date.parse(creationTimestamp) || 0 };
   }
 
   #unseen(): string {
