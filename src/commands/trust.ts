@@ -1,6 +1,7 @@
 import type { Maker } from "../ca/intermediate.ts";
 import type { CommandGroup } from "../command.ts";
 import { trustRevokeCommand } from "./trust-revoke.ts";
+import { trustServeCommand } from "./trust-serve.ts";
 import { trustStatusCommand } from "./trust-status.ts";
 import { trustTokenCommand } from "./trust-token.ts";
 
@@ -8,5 +9,5 @@ import { trustTokenCommand } from "./trust-token.ts";
 export const trustCommands = (maker: Maker): CommandGroup => ({
   name: "trust",
   summary: "the trust manager: one root for all clusters, and what lets a cluster take part",
-  commands: [trustStatusCommand, trustTokenCommand(maker), trustRevokeCommand(maker)],
+  commands: [trustStatusCommand, trustServeCommand, trustTokenCommand(maker), trustRevokeCommand(maker)],
 });
