@@ -23,6 +23,7 @@ import {
   setting,
 } from "./settings.ts";
 import { loadPeeringConfig, PEERING_SETTINGS, type PeeringConfig } from "./peering-config.ts";
+import { loadRelayConfig, RELAY_SETTINGS, type RelayConfig } from "./relay-config.ts";
 import { isTrustDomain } from "./spiffe.ts";
 import { loadSpireConfig, SPIRE_SETTINGS, type SpireConfig } from "./spire-config.ts";
 
@@ -31,7 +32,7 @@ export interface ManifestCluster {
   readonly cluster: ClusterId;
   readonly folder: string;
   /** More manifests of the same cluster, as those that the demo writes itself. */
-  readonly furtherFolder?: string;
+  readonly furtherFolders?: readonly string[];
   /** IPv4 ranges; undefined for those that kubeadm and kind use. */
   readonly podCidr: string | undefined;
   readonly serviceCidr: string | undefined;
@@ -73,6 +74,7 @@ export interface Config extends ClusterConfig {
   readonly gateways: GatewayConfig;
   readonly spire: SpireConfig;
   readonly bundles: BundleConfig;
+  readonly relay: RelayConfig;
   readonly log: { readonly levels: LogLevels; readonly asJson: boolean };
 }
 
@@ -139,6 +141,7 @@ const ALL_SETTINGS: readonly Setting[] = [
   GATEWAY_SETTINGS,
   SPIRE_SETTINGS,
   BUNDLE_SETTINGS,
+  RELAY_SETTINGS,
 ].flatMap((group) => Object.values<Setting>(group));
 
 /** For every command that runs a control plane. */
@@ -197,6 +200,7 @@ export function loadConfig(options: Options, environment: Environment, defaults:
     gateways: loadGatewayConfig(options, environment),
     spire: loadSpireConfig(options, environment),
     bundles: loadBundleConfig(options, environment, trustDomain),
+    relay: loadRelayConfig(options, environment),
     log: {
       levels: read("logLevels", logLevelsOf, { default: "info", scopes: new Map() }),
       asJson: options["log_as_json"] === true,

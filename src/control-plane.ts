@@ -21,6 +21,8 @@ import { type MeshIdentities, MeshTrust } from "./plane/mesh-trust.ts";
 import { PlaneGateways } from "./plane/gateways.ts";
 import { type PeerClients, PeerServing } from "./plane/peer-serving.ts";
 import { PlanePeers } from "./plane/peers.ts";
+import { openRelay, type Relay } from "./plane/relay.ts";
+import type { RelaySink } from "./plane/relay-sink.ts";
 import { PortsServed, type ServedParts } from "./plane/ports-served.ts";
 import { PlaneSpire, type SpireView } from "./plane/spire.ts";
 import { SpireRegistration, type SpireRegistrationView } from "./plane/spire-registration.ts";
@@ -29,6 +31,7 @@ import { Graph } from "./registry/collection/graph.ts";
 import { FileVirtualIpStore } from "./registry/embedded/virtual-ip-file.ts";
 import type { RemoteClusterStatus } from "./registry/kube/remote-cluster.ts";
 import type { Problem } from "./registry/model/problem.ts";
+import type { RelayView } from "./relay/relay-view.ts";
 import { ProblemLog } from "./registry/problem-log.ts";
 import { Registry } from "./registry/registry.ts";
 import { controlPlaneId, type ServiceAccountId } from "./spiffe.ts";
@@ -49,6 +52,8 @@ export interface ControlPlaneOptions {
   readonly openClusters?: (context: ClusterContext) => Clusters;
   /** `config.cacertsDir`, or a root of our own in the state folder, unless given. */
   readonly openAuthority?: (context: AuthorityContext) => AuthoritySource;
+  /** Where what a trust manager orders is kept; folders, unless given. */
+  readonly openRelaySink?: (context: AuthorityContext) => RelaySink;
   /** True if every authenticated workload may read the mesh, as for demos and ztunnels in dedicated mode. */
   readonly openToAll: boolean;
   /** What a debug page shows. */
@@ -73,6 +78,7 @@ export class ControlPlane {
   readonly #trust: MeshTrust;
   readonly #federation: Federation;
   readonly #authority: AuthoritySource;
+  readonly #relay: Relay;
   /** Undefined if nothing is asked of SPIRE. */
   readonly #spire: PlaneSpire | undefined;
   /** Undefined if it does not matter here whom SPIRE knows. */
@@ -107,10 +113,12 @@ export class ControlPlane {
     const matters = usesSpire(config.spire) || this.#spire !== undefined;
     this.#registration = matters ? new SpireRegistration(around, this.#spire?.server) : undefined;
     this.#authority = new WatchedAuthority(openAuthority(context), context);
+    this.#relay = openRelay({ ...context, cluster: this.localCluster, authority: this.#authority }, options);
     this.#closing.push(
       () => virtualIps.close(),
       () => this.#clusters.close(),
       () => this.#authority.close(),
+      () => this.#relay.close(),
       () => this.#spire?.close(),
       () => this.#registration?.close(),
       () => this.#federation.close(),
@@ -152,6 +160,8 @@ export class ControlPlane {
     try {
       await this.#registration?.open();
       await this.#federation.start();
+      // Before an authority is waited for: it may be the one that brings it.
+      await this.#relay.start(this.#clusters);
       await this.#startClusters(signal);
       await this.#spire?.start();
       this.#registration?.start(this.#clusters);
@@ -205,7 +215,10 @@ export class ControlPlane {
       ...this.#clusters.readiness(),
       { name: "discovery", check: () => (this.ports.xds === 0 ? "the port is not open" : undefined) },
       { name: "peers", check: () => this.#peers?.whySettling() },
-      { name: "certificates", check: () => this.#authority.waitingFor() ?? this.#served.whyNotSigning() },
+      {
+        name: "certificates",
+        check: () => this.#relay.waitingFor(this.#authority.waitingFor()) ?? this.#served.whyNotSigning(),
+      },
     ];
   }
 
@@ -213,37 +226,34 @@ export class ControlPlane {
   clusters(): readonly RemoteClusterStatus[] {
     return this.#clusters.statuses();
   }
-
   /** The control planes that we read; none if peering is off. */
   peers(): readonly PeerView[] {
     return this.#peers?.views() ?? [];
   }
-
   /** Whether a peer and we mean the same roots; undefined if it does not say. */
   bundleAgreement(cluster: ClusterId): BundleAgreement | undefined {
     return this.#federation.agreement(cluster);
   }
-
   /** The bundles of other trust domains that are read where they are published. */
   readBundles(): readonly BundleReading[] {
     return this.#federation.bundles;
   }
-
   /** One that was away is dialled at once. */
   peerEntered(cluster: ClusterId): void {
     this.#peers?.entered(cluster);
   }
-
   /** How SPIRE and we get on; undefined if nothing is asked of it. */
   spire(): SpireView | undefined {
     return this.#spire?.view();
   }
-
+  /** What the trust manager orders, and what became of it. */
+  relay(): RelayView {
+    return this.#relay.view();
+  }
   /** How pods come to be known to SPIRE; undefined if that does not matter here. */
   registration(): SpireRegistrationView | undefined {
     return this.#registration?.view();
   }
-
   /** Who reads what we share. */
   peerClients(): PeerClients {
     return this.#serving.clients();
@@ -254,13 +264,9 @@ export class ControlPlane {
     const unsent = [...this.#mesh.refusals(), ...this.#serving.refusals()].map(unsentProblem);
     const objects = [...this.registry.problems.entries()].map(([, problem]) => problem);
     const spire = [...(this.#spire?.problems() ?? []), ...(this.#registration?.problems() ?? [])];
-    const identities = [
-      ...this.#authority.problems(),
-      ...spire,
-      ...this.#served.problems(),
-      ...this.#federation.problems(),
-    ];
-    return [...fromClusters, ...identities, ...objects, ...unsent, ...this.gateways.problems()];
+    const parts = [this.#authority, this.#relay, this.#served, this.#federation];
+    const identities = parts.flatMap((part) => part.problems());
+    return [...fromClusters, ...identities, ...spire, ...objects, ...unsent, ...this.gateways.problems()];
   }
 
   #noteProblems(): void {
@@ -271,17 +277,14 @@ export class ControlPlane {
   signer(): SignerDescription | undefined {
     return this.#served.signer;
   }
-
   /** Whose word counts, for each trust domain. */
   get trust(): TrustBundles {
     return this.#trust.bundles;
   }
-
   /** The lists of revoked certificates that are in force. */
   get revocations(): readonly RevocationList[] {
     return this.#served.revocations;
   }
-
   /** Kinds that were found and that nothing reads. */
   unknownKinds(): readonly { readonly kind: string; readonly count: number }[] {
     return this.#clusters.unknownKinds();

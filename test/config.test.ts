@@ -72,6 +72,10 @@ test("variables of istiod mean what they mean there", () => {
       { SPIFFE_ENDPOINT_SOCKET: "unix:///run/spire/agent.sock" },
       { spire: { ...standard.spire, agentSocket: "/run/spire/agent.sock" } },
     ],
+    [
+      { TRUST_MANAGER_ADDRESS: "trust.example:9900", TRUST_TOKEN_FILE: "/run/token" },
+      { relay: { manager: "trust.example:9900", tokenFile: "/run/token" } },
+    ],
     [{ SPIRE_CLUSTER: "east" }, { spire: { ...standard.spire, cluster: "east" } }],
     [
       { SPIRE_REGISTER: "off", SPIRE_REGISTER_REMOVALS: "50", SPIRE_REGISTER_BESIDE_CONTROLLER: "true" },
@@ -244,6 +248,8 @@ test("every flag of the config has an effect", () => {
     "bundle-port": "8443",
     "trust-bundle": ["west.test=https://west.test/,profile=https_web"],
     "trust-bundle-allow": "private",
+    "trust-manager": "other.example:9900",
+    "trust-token": "t",
     manifests: ["m"],
     "serving-name": ["example.com"],
     kubeconfig: "k",
@@ -252,7 +258,7 @@ test("every flag of the config has an effect", () => {
     log_as_json: true,
   };
   const needsManifests = { "pod-cidr": ["10.0.0.0/8"], "service-cidr": ["10.0.0.0/8"] };
-  const least = { manifests: ["other"], spireServer: "unix:/api.sock" };
+  const least = { manifests: ["other"], spireServer: "unix:/api.sock", trustManager: "trust.example:9900" };
   const standard = load(least);
   const together = { "bundle-cert": "c", "bundle-key": "k" };
   const camel = (name: string) => name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
@@ -327,4 +333,12 @@ test("where bundles are read says whose they are and how their owner proves it, 
     [{ bundlePort: "x" }, /--bundle-port.*give a port/],
   ];
   for (const [flags, why] of refused) assert.throws(() => load(flags), why);
+});
+
+test("a trust manager is an address with a port, and a token is for one", () => {
+  assert.equal(load({ trustManager: "[fd00::1]:9900" }).relay.manager, "[fd00::1]:9900");
+  assert.deepEqual(load().relay, { manager: undefined, tokenFile: undefined });
+  for (const address of ["trust.example", "https://trust.example:9900", "trust.example:0", "trust.example:65536", ""])
+    assert.throws(() => load({ trustManager: address }), /--trust-manager is ".*": give host and port/);
+  assert.throws(() => load({ trustToken: "/run/token" }), /--trust-token is for a trust manager: name it/);
 });

@@ -15,6 +15,7 @@ import type { Service } from "../registry/model/service.ts";
 import type { Workload } from "../registry/model/workload.ts";
 import type { NetworkGateway } from "../registry/network-gateways.ts";
 import type { Registry } from "../registry/registry.ts";
+import type { RelayView } from "../relay/relay-view.ts";
 import type { TypeUrl } from "../xds/resource.ts";
 import type { ResourceLog } from "../xds/resource-log.ts";
 import { type CertificatesViewed, certificateView } from "./certificate-view.ts";
@@ -62,6 +63,7 @@ export interface Viewed extends ClientsViewed, CertificatesViewed, GatewaysViewe
   /** Who reads what we share. */
   peerClients(): PeerClients;
   problems(): readonly Problem[];
+  relay(): RelayView;
 }
 
 /** The pages of contract operations.md 1.2 that there is something to say on. */
@@ -132,6 +134,7 @@ function ownPages(viewed: Viewed, page: Page): readonly DebugPage[] {
     page("spirez", "How SPIRE and this control plane get on, with checks: what causeway spire status prints", () =>
       spireView(spireFacts(viewed, viewed.clock.now()), controlPlane),
     ),
+    page("relayz", "The trust manager, what it orders, and what of that is in use", () => viewed.relay()),
     page("resourcesz", "The kinds of objects that are read, and how many there are", () => resourcesz(registry)),
     page("configz", "The settings of this control plane", () => configz(config, scopes)),
     page("problemz", "Objects without effect, or with less than was asked, and why", () => viewed.problems()),

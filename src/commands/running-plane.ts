@@ -115,6 +115,7 @@ function pagesOf({ clock, log }: SystemHost, plane: ControlPlane, config: Config
       registration: () => plane.registration(),
       readBundles: () => plane.readBundles(),
       problems: () => plane.problems(),
+      relay: () => plane.relay(),
       issuances: plane.issuances,
       signer: () => plane.signer(),
       trustBundles: () => Array.from(plane.trust.bundles.entries(), ([, bundle]) => bundle),

@@ -1,5 +1,6 @@
 import { type AuthorityFault, AuthorityKeeper } from "../ca/authority-keeper.ts";
 import type { Authority } from "../ca/authority.ts";
+import type { AuthorityUse } from "../ca/authority-use.ts";
 import type { RootMemory } from "../ca/remembered-roots.ts";
 import { ExpiryWatch } from "../ca/expiry-watch.ts";
 import type { Config } from "../config.ts";
@@ -20,6 +21,10 @@ export interface AuthoritySource {
    * @throws MeshError if it cannot be used and nothing is waited for, or if `signal` ends that.
    */
   first(signal: AbortSignal): Promise<Authority>;
+  /** What becomes of what is there; undefined until one is in use. */
+  use(): AuthorityUse | undefined;
+  /** Somebody has written where it comes from: resolves once that was looked at. */
+  look(): Promise<void>;
   /** Why there is none yet. */
   waitingFor(): string | undefined;
   /** After `first`: calls `onChange` with each that takes its place. What it throws is logged, and tried again. */
@@ -43,6 +48,14 @@ export class WatchedAuthority implements AuthoritySource {
     const authority = await this.#source.first(signal);
     this.#expiry.note(authority);
     return authority;
+  }
+
+  use(): AuthorityUse | undefined {
+    return this.#source.use();
+  }
+
+  look(): Promise<void> {
+    return this.#source.look();
   }
 
   waitingFor(): string | undefined {

@@ -12,6 +12,7 @@ import { LivePods } from "../registry/live-pods.ts";
 import type { RemoteClusterStatus } from "../registry/kube/remote-cluster.ts";
 import type { Problem } from "../registry/model/problem.ts";
 import type { ClusterContext, Clusters } from "./clusters.ts";
+import { grantsFolder } from "./relay-paths.ts";
 
 /** Each embedded cluster has ranges of its own, from those that kubeadm and kind use upwards; eight fit. */
 const CLUSTERS_MAX = 8;
@@ -129,8 +130,11 @@ export class EmbeddedClusters implements Clusters {
 }
 
 function embeddedCluster({ host, config, registry }: ClusterContext, manifests: ManifestCluster, at: number) {
-  const { cluster, folder, furtherFolder, podCidr, serviceCidr } = manifests;
+  const { cluster, folder, podCidr, serviceCidr } = manifests;
   const { stateDir, clusterDomain } = config;
+  // What a trust manager bounds is the local cluster's.
+  const bounds = at === 0 && config.relay.manager !== undefined ? [grantsFolder(config)] : [];
+  const furtherFolders = [...(manifests.furtherFolders ?? []), ...bounds];
   const intake = registry.intake(cluster);
   return new EmbeddedCluster(host, {
     cluster,
@@ -140,7 +144,7 @@ function embeddedCluster({ host, config, registry }: ClusterContext, manifests: 
     store: new FileAssignmentStore(join(stateDir, "clusters", cluster, "addresses.json")),
     clusterDomain,
     ...rangesOf(at),
-    ...(furtherFolder !== undefined && { furtherFolder }),
+    furtherFolders,
     ...(podCidr !== undefined && { podCidr }),
     ...(serviceCidr !== undefined && { serviceCidr }),
   });

@@ -1,5 +1,6 @@
 import { type AuthorityKeeper, firstStage, refusalsOf } from "../ca/authority-keeper.ts";
 import type { Authority } from "../ca/authority.ts";
+import { type AuthorityUse, firstUse } from "../ca/authority-use.ts";
 import { partsMesh } from "../ca/authority-steps.ts";
 import { LOOK_MS } from "../ca/cacerts-follower.ts";
 import { authorityOf, type CacertsFiles, withoutLists } from "../ca/cacerts.ts";
@@ -68,6 +69,13 @@ export class KubernetesAuthority implements AuthoritySource {
     this.#lookAgain();
     return unlessAborted(found, signal, "no authority was found that can be used");
   }
+
+  use(): AuthorityUse | undefined {
+    return this.#keeper?.use ?? (this.#authority && firstUse(this.#authority));
+  }
+
+  /** Secrets are watched. */
+  async look(): Promise<void> {}
 
   waitingFor(): string | undefined {
     if (this.#authority !== undefined) return undefined;
@@ -160,7 +168,9 @@ export class KubernetesAuthority implements AuthoritySource {
       this.#first(this.#authority);
     } catch (thrown) {
       const why = messageOf(thrown);
-      if (why !== this.#waiting) {
+      // To have none yet is how it begins under a trust manager.
+      const begins = found === "none" && config.relay.manager !== undefined;
+      if (why !== this.#waiting && !begins) {
         refusalsOf(host).add();
         host.log.scope("ca").error("there is no authority that can be used, so we are not ready; mend it", { why });
       }
@@ -186,6 +196,11 @@ export class KubernetesAuthority implements AuthoritySource {
   }
 
   #make(): void {
+    if (this.#context.config.relay.manager !== undefined)
+      throw new MeshError(
+        "absent",
+        `${this.#plugged.title} is not there yet, and the trust manager's authority goes there`,
+      );
     this.#checkKnown([], "a root of our own");
     this.#waiting = undefined;
     this.#do(async () => {

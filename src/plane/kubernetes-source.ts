@@ -15,6 +15,7 @@ import { unlessAborted } from "./unless-aborted.ts";
 import type { KubernetesAccess } from "./kubernetes-access.ts";
 import { KubernetesAuthority } from "./kubernetes-authority.ts";
 import { KubernetesClusters } from "./kubernetes-clusters.ts";
+import { RelaySecrets } from "./relay-kubernetes.ts";
 
 /** A control plane of the cluster that a connection leads to, once its mesh config is known. */
 export class KubernetesSource {
@@ -45,7 +46,9 @@ export class KubernetesSource {
   async plane(
     host: Host,
     signal: AbortSignal,
-  ): Promise<Pick<ControlPlaneOptions, "config" | "rootNamespace" | "openClusters" | "openAuthority">> {
+  ): Promise<
+    Pick<ControlPlaneOptions, "config" | "rootNamespace" | "openClusters" | "openAuthority" | "openRelaySink">
+  > {
     const { connection, source } = this.#connection;
     host.log.scope("kube").info("reading the local cluster", {
       cluster: this.#config.clusterId,
@@ -58,6 +61,7 @@ export class KubernetesSource {
       config: { ...this.#config, trustDomain: settings.trustDomain },
       rootNamespace: settings.rootNamespace,
       openClusters: (context) => new KubernetesClusters(context, access),
+      openRelaySink: ({ config }) => new RelaySecrets(config, access.api),
       // A folder that somebody names wins, as istiod's.
       ...(this.#config.cacertsDir === undefined && {
         openAuthority: (context: AuthorityContext) => new KubernetesAuthority(context, access),

@@ -1,12 +1,14 @@
 import { join } from "node:path";
 import { type AuthorityKeeper, firstStage, refusalsOf } from "../ca/authority-keeper.ts";
 import type { Authority } from "../ca/authority.ts";
+import { type AuthorityUse, firstUse } from "../ca/authority-use.ts";
 import { CacertsFollower, LOOK_MS } from "../ca/cacerts-follower.ts";
 import { authorityOf, readCacerts, withoutLists } from "../ca/cacerts.ts";
 import { selfMadeRoot } from "../ca/self-made-root.ts";
 import { MeshError, messageOf } from "../errors.ts";
 import type { Problem } from "../registry/model/problem.ts";
 import { type AuthorityContext, type AuthoritySource, keeperOf, problemsOf } from "./authority-source.ts";
+import { cacertsFolder } from "./relay-paths.ts";
 import { RootMemoryFile } from "./root-memory-file.ts";
 import { unlessAborted } from "./unless-aborted.ts";
 
@@ -20,6 +22,9 @@ class FolderAuthority implements AuthoritySource {
   #nextLook: Disposable | undefined;
   #keeper: AuthorityKeeper | undefined;
   #follower: CacertsFollower | undefined;
+  #first: (authority: Authority) => void = () => {};
+  #empty = false;
+  #poked: Promise<void> = Promise.resolve();
   #closed = false;
 
   constructor(context: AuthorityContext, folder: string) {
@@ -31,8 +36,24 @@ class FolderAuthority implements AuthoritySource {
 
   async first(signal: AbortSignal): Promise<Authority> {
     await this.#memory.open();
-    const found = new Promise<Authority>((resolve) => void this.#look(resolve));
+    const found = new Promise<Authority>((resolve) => (this.#first = resolve));
+    void this.#look();
     return unlessAborted(found, signal, "no authority was found that can be used");
+  }
+
+  use(): AuthorityUse | undefined {
+    return this.#keeper?.use ?? (this.#authority && firstUse(this.#authority));
+  }
+
+  /** Twice, as what is there counts once it stays the same. */
+  look(): Promise<void> {
+    const looks = async (): Promise<void> => {
+      if (this.#closed) return;
+      if (this.#authority === undefined) return this.#look();
+      await this.#follower?.reload();
+      await this.#follower?.reload();
+    };
+    return (this.#poked = this.#poked.then(looks));
   }
 
   waitingFor(): string | undefined {
@@ -54,29 +75,39 @@ class FolderAuthority implements AuthoritySource {
   async close(): Promise<void> {
     this.#closed = true;
     this.#nextLook?.[Symbol.dispose]();
+    await this.#poked;
     await this.#follower?.close();
     await this.#memory.close();
   }
 
-  async #look(found: (authority: Authority) => void): Promise<void> {
+  async #look(): Promise<void> {
     const { clock, log } = this.#context.host;
     const why = await this.#read().then(() => undefined, messageOf);
     if (this.#closed) return;
-    if (this.#authority !== undefined) return found(this.#authority);
-    if (why !== this.#waiting) {
+    if (this.#authority !== undefined) return this.#first(this.#authority);
+    // To have none yet is how it begins under a trust manager.
+    const begins = this.#context.config.relay.manager !== undefined && this.#empty;
+    if (why !== this.#waiting && !begins) {
       refusalsOf(this.#context.host).add();
       log.scope("ca").error("there is no authority that can be used, so we are not ready; mend it", { why });
     }
     this.#waiting = why;
-    this.#nextLook = clock.after(LOOK_MS, () => void this.#look(found));
+    this.#nextLook?.[Symbol.dispose]();
+    this.#nextLook = clock.after(LOOK_MS, () => void this.#look());
     this.#context.noteProblems();
+  }
+
+  get #whyEmpty(): string {
+    if (this.#context.config.relay.manager !== undefined)
+      return `${this.#folder} holds no authority yet, and the trust manager's goes there`;
+    return `${this.#folder} holds no ca-cert.pem and no tls.crt; put the authority there`;
   }
 
   async #read(): Promise<void> {
     const { host, config, noteProblems } = this.#context;
     const files = await readCacerts(this.#folder);
-    if (files === undefined)
-      throw new MeshError("absent", `${this.#folder} holds no ca-cert.pem and no tls.crt; put the authority there`);
+    this.#empty = files === undefined;
+    if (files === undefined) throw new MeshError("absent", this.#whyEmpty);
     const read = config.readsLists ? files : withoutLists(files);
     const authority = authorityOf(read, config.trustDomain, host.clock.now());
     this.#authority = firstStage(host, { authority, rootWaitMs: config.rootWaitMs, memory: this.#memory });
@@ -88,15 +119,20 @@ class FolderAuthority implements AuthoritySource {
 /** A root of our own in the state folder, which never changes by itself. */
 class StateFolderAuthority implements AuthoritySource {
   readonly #context: AuthorityContext;
+  #authority: Authority | undefined;
 
   constructor(context: AuthorityContext) {
     this.#context = context;
   }
 
-  first(): Promise<Authority> {
+  async first(): Promise<Authority> {
     const { host, config } = this.#context;
-    return selfMadeRoot(host, join(config.stateDir, "ca"), config.trustDomain);
+    return (this.#authority = await selfMadeRoot(host, join(config.stateDir, "ca"), config.trustDomain));
   }
+  use(): AuthorityUse | undefined {
+    return this.#authority && firstUse(this.#authority);
+  }
+  async look(): Promise<void> {}
   waitingFor(): undefined {}
   follow(): void {}
   problems(): readonly Problem[] {
@@ -106,6 +142,6 @@ class StateFolderAuthority implements AuthoritySource {
 }
 
 export function localAuthority(context: AuthorityContext): AuthoritySource {
-  const { cacertsDir } = context.config;
+  const cacertsDir = cacertsFolder(context.config);
   return cacertsDir === undefined ? new StateFolderAuthority(context) : new FolderAuthority(context, cacertsDir);
 }

@@ -120,7 +120,7 @@ export class RelayAgent {
   connected(): void {
     const { cluster, version } = this.#options;
     this.#port.send({ kind: "hello", hello: { cluster, version, clock: this.#host.clock.now() } });
-    this.#report();
+    this.#said = "";
     this.#asking.connected();
     this.poke();
   }
@@ -265,7 +265,7 @@ export class RelayAgent {
     this.#port.changed();
     const { clock: _, roots, chain, ...texts } = this.#reported();
     const said = JSON.stringify([texts, roots.map(fingerprintOf), chain.map(fingerprintOf)]);
-    if (said === this.#said) return;
+    if (said === this.#said || !this.#known) return;
     this.#said = said;
     this.#reportIn(GATHER_MS);
   }
@@ -290,6 +290,12 @@ export class RelayAgent {
   #report(): void {
     this.#port.send({ kind: "report", report: this.#reported() });
     this.#reportIn(REPORT_MS);
+  }
+
+  /** That nothing is here is a word that much depends on: it is not said before it has been looked. */
+  get #known(): boolean {
+    if (this.#port.inUse() !== undefined || this.#installed.kind === "absent") return true;
+    return typeof this.#there === "string";
   }
 
   #reported(): ClusterReport {

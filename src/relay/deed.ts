@@ -37,10 +37,10 @@ export interface DeedFacts {
 /** A pure function of what is known (contract identity.md 4.2, R4 to R8). Roots come first: they are what others wait for. */
 export function deedFor(facts: DeedFacts): Deed {
   const { order, installed } = facts;
+  if (installed.kind === "foreign") return { kind: "refuse", why: installed.why };
   const why = whyNotThis(facts);
   if (why !== undefined) return { kind: "refuse", why };
   if (installed.kind === "unknown") return { kind: "none", wait: installed.why };
-  if (installed.kind === "foreign") return { kind: "refuse", why: installed.why };
   if (installed.kind === "own") return deedBeside(installed, facts);
   if (order.signingRoot !== undefined) return { kind: "ask", why: "there is no authority here yet", renewal: false };
   return { kind: "none", wait: "there is no authority here, and the order names no root to sign under yet" };

@@ -17,8 +17,12 @@ export interface RelayView {
   readonly reason: string;
   /** Of the last order that is carried out in whole; empty if none is. */
   readonly generation: string;
+  /** Of the last order that came; absent if none did since we run. */
+  readonly ordered?: string;
   /** When our client certificate for the manager ends; absent if there is none. */
   readonly clientNotAfter?: EpochMs;
+  /** When another certificate is asked for in the place of the one that is kept; absent if that is not known. */
+  readonly renewsAt?: EpochMs;
   readonly waits: readonly string[];
   readonly problems: readonly string[];
   readonly restarts: readonly string[];

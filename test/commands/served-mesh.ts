@@ -130,6 +130,18 @@ export function viewedMesh(objects: readonly KubeObject[], clients: readonly Cli
     spire: () => undefined,
     registration: () => undefined,
     readBundles: () => [],
+    relay: () => ({
+      ...{
+        cluster: "east",
+        trustDomain: "cluster.local",
+        now: 0,
+        manager: "",
+        state: "off",
+        reason: "",
+        generation: "",
+      },
+      ...{ waits: [], problems: [], restarts: [] },
+    }),
     problems: () => Array.from(registry.problems.entries(), ([, problem]) => problem),
     issuances: { issuedCount: 0, refusedCounts: new Map(), lastRefusals: [], identities: new IdentityRecords() },
     signer: () => undefined,

@@ -14,8 +14,8 @@ export interface EmbeddedClusterOptions {
   readonly cluster: ClusterId;
   /** Holds the manifests, at any depth. */
   readonly folder: string;
-  /** Another folder of the same cluster, whose paths are shown whole; what it says comes after. */
-  readonly furtherFolder?: string;
+  /** Other folders of the same cluster, whose paths are shown whole; what they say comes after, in their order. */
+  readonly furtherFolders?: readonly string[];
   /** Hears of every object it knows; several calls in one task are one change. */
   readonly sink: ObjectSink;
   /** True for kinds that the sink reads; the others stay inside, or are listed as unknown. */
@@ -57,11 +57,9 @@ export class EmbeddedCluster {
     this.#manifests = new ManifestSet(
       (kind, apiVersion) => isOurs(kind, apiVersion) || options.knows(kind, apiVersion),
     );
-    const { folder, furtherFolder } = options;
-    this.#folders = [
-      this.#follow(folder, ""),
-      ...(furtherFolder === undefined ? [] : [this.#follow(furtherFolder, `${furtherFolder}/`)]),
-    ];
+    const { folder, furtherFolders = [] } = options;
+    const further = furtherFolders.map((other) => this.#follow(other, `${other}/`));
+    this.#folders = [this.#follow(folder, ""), ...further];
   }
 
   /** What is wrong with the manifests now. */

@@ -238,7 +238,7 @@ test("a further folder is the same cluster, and its files are followed as well",
   mkdirSync(furtherFolder);
   write("a.yaml", pod("a"));
   writeFileSync(join(furtherFolder, "b.yaml"), pod("b"));
-  const { cluster, names } = await started({ furtherFolder });
+  const { cluster, names } = await started({ furtherFolders: [furtherFolder] });
   assert.deepEqual(names().sort(), ["a", "b"]);
   rmSync(join(furtherFolder, "b.yaml"));
   await until(cluster, () => !names().includes("b"));
