@@ -1,5 +1,6 @@
 import type { Config } from "../config.ts";
 import type { ControlPlaneOptions } from "../control-plane.ts";
+import { MeshError } from "../errors.ts";
 import type { Host } from "../host.ts";
 import type { KubeApi } from "../kube/api.ts";
 import type { ClusterConnection } from "../kube/connection.ts";
@@ -49,6 +50,13 @@ export class KubernetesSource {
   ): Promise<
     Pick<ControlPlaneOptions, "config" | "rootNamespace" | "openClusters" | "openAuthority" | "openRelaySink">
   > {
+    const { cacertsDir, relay } = this.#config;
+    if (cacertsDir !== undefined && relay.manager !== undefined)
+      throw new MeshError(
+        "invalid",
+        `the trust manager's authority is the Secret cacerts, and ${cacertsDir} would be used in its place; leave out ` +
+          "--cacerts (ROOT_CA_DIR), or --trust-manager (TRUST_MANAGER_ADDRESS)",
+      );
     const { connection, source } = this.#connection;
     host.log.scope("kube").info("reading the local cluster", {
       cluster: this.#config.clusterId,
