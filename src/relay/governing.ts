@@ -3,6 +3,8 @@ import { messageOf } from "../errors.ts";
 import type { Host } from "../host.ts";
 import type { Bound } from "./messages.ts";
 
+/** Bounds that somebody takes away would share more, and nobody would say so: they are written again. */
+const AGAIN_MS = 60_000;
 const RETRY = { firstMs: 2_000, longestMs: 60_000 };
 
 /** Has the bounds of an order hold. Those of before do until then, and while nobody says anything of bounds. */
@@ -11,6 +13,8 @@ export class Governing {
   readonly #govern: (bounds: readonly Bound[] | undefined) => Promise<void>;
   readonly #backoff: Backoff;
   #wanted: { readonly bounds: readonly Bound[] | undefined } | undefined;
+  /** What holds, as far as nobody else changes it. */
+  #held: { readonly bounds: readonly Bound[] | undefined } | undefined;
   #notBefore = 0;
   #trouble = "";
 
@@ -38,11 +42,13 @@ export class Governing {
 
   /** Never rejects: what failed is due again later. */
   async carryOut(): Promise<void> {
-    const wanted = this.#wanted;
+    const wanted = this.#wanted ?? this.#held;
     if (wanted === undefined || this.#host.clock.elapsedMs() < this.#notBefore) return;
     try {
       await this.#govern(wanted.bounds);
       if (this.#wanted === wanted) this.#wanted = undefined;
+      this.#held = wanted;
+      this.#notBefore = this.#wanted === undefined ? this.#host.clock.elapsedMs() + AGAIN_MS : 0;
       this.#trouble = "";
       this.#backoff.reset();
     } catch (thrown) {

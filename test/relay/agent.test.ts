@@ -342,6 +342,15 @@ test("an order whose bounds cannot be written is not carried out", async () => {
   assert.deepEqual(problems(), []);
 });
 
+test("bounds that somebody takes away are written again", async () => {
+  const bounds = [{ cluster: undefined, exports: [], imports: [] }];
+  await settled(orderOf(a, [a], { bounds }));
+  assert.deepEqual(east.bounds, bounds);
+  east.bounds = undefined;
+  await pass(80_000);
+  assert.deepEqual(east.bounds, bounds);
+});
+
 test("that there is nothing is not reported before it has been looked whether there is", async () => {
   await settled();
   await east.restart();
