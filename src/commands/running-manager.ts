@@ -85,6 +85,9 @@ class StartingManager {
     const admin = this.#adminServer();
     await admin.start();
     this.#closing.push(() => admin.close());
+    const { adminPort, healthPort } = admin;
+    // Whoever waits for its turn does so for days, and is asked for by its probes.
+    this.#host.log.scope("trust").info("probes and metrics are answered", { admin: adminPort, health: healthPort });
     const ground = await groundOf(this.#host, this.#config, environment);
     const leadership = await this.#lead(ground, signal);
     const books = await openRelayBooks(this.#host, ground.store);
