@@ -233,7 +233,9 @@ export class RootRotation {
     this.#state = { ...this.#state, wanted, goalDer: signing };
     if (next === goal) return;
     const former = goal !== undefined && mesh.has(goal) && this.#clusters.size > 0 ? goal : undefined;
-    this.#state = { ...this.#state, goal: next, former, opened: former === undefined };
+    // Whoever turns back before anybody could switch finds all as it was: no cluster may begin under what is given up.
+    const unbegun = next === this.#state.former && !this.#state.opened;
+    this.#state = { ...this.#state, goal: next, former, opened: former === undefined || unbegun };
   }
 
   /** A root that was renewed keeps the certificates that it had: what was issued under one may name that one. */

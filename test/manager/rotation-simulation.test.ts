@@ -3,14 +3,16 @@ import { test } from "mocha";
 import { type RotationGates, ROTATION_GATES } from "../../src/manager/rotation-gates.ts";
 import { type Outcome, simulateRotation } from "./rotation-simulation.ts";
 
-const SEEDS = 4;
+const SEEDS = [1, 2, 3, 4];
+/** They once failed: a change was turned back before anybody had switched, and a cluster joined. */
+const FAILED = [193, 224];
 
 test("no two workloads ever refuse each other, whatever happens to roots, clusters and the manager, and each change ends", () => {
-  const outcomes = Array.from({ length: SEEDS }, (_, seed) => simulateRotation(seed + 1));
+  const outcomes = [...SEEDS, ...FAILED].map((seed) => simulateRotation(seed));
   const sum = (of: keyof Outcome): number => outcomes.reduce((total, outcome) => total + outcome[of], 0);
-  assert.ok(sum("changes") >= SEEDS * 2, `${sum("changes")} changes`);
+  assert.ok(sum("changes") >= SEEDS.length * 2, `${sum("changes")} changes`);
   for (const of of ["aborts", "refused", "restarts", "joined", "handshakes"] as const)
-    assert.ok(sum(of) >= SEEDS, `${sum(of)} ${of}`);
+    assert.ok(sum(of) >= SEEDS.length, `${sum(of)} ${of}`);
 });
 
 const without: readonly [string, Partial<RotationGates>][] = [

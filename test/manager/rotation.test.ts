@@ -132,3 +132,58 @@ test("a cluster that joins with nothing gets the root that signs at once, one wi
   pass(clock, rotation, WAIT_MS);
   assert.equal(told(rotation, west), "a");
 });
+
+test("a cluster that joins when a change was turned back before anybody switched signs under the root that stays", () => {
+  const { rotation, clock } = mesh();
+  rotation.want({ signing: b.der, beside: [a.der], passive: [] });
+  rotation.reported(east, said(clock, [a, b], a));
+  rotation.connected(south);
+  rotation.want({ signing: a.der, beside: [b.der], passive: [] });
+  rotation.reported(south, said(clock, []));
+  assert.deepEqual([signer(rotation), signer(rotation, west), signer(rotation, south)], ["a", "a", "a"]);
+});
+
+test("a change that is turned back after some switched has them switch back at once, and the new root leaves when it is unused", () => {
+  const { rotation, clock } = mesh();
+  rotation.want({ signing: b.der, beside: [a.der], passive: [] });
+  for (const cluster of [east, west]) rotation.reported(cluster, said(clock, [a, b], a));
+  pass(clock, rotation, WAIT_MS);
+  rotation.reported(east, said(clock, [a, b], b));
+  rotation.want({ signing: a.der, beside: [], passive: [] });
+  assert.deepEqual([rotation.view.phase, signer(rotation), told(rotation)], ["switch", "a", "a b"]);
+  rotation.reported(east, said(clock, [a, b], a));
+  pass(clock, rotation, WAIT_MS);
+  assert.deepEqual([rotation.view.phase, told(rotation)], ["remove", "a"]);
+});
+
+test("a clock that is a day ahead when the manager begins again shortens no wait", () => {
+  const { rotation, clock } = mesh();
+  rotation.want({ signing: b.der, beside: [a.der], passive: [] });
+  for (const cluster of [east, west]) rotation.reported(cluster, said(clock, [a, b], a));
+  const memory = rotationMemoryOf(JSON.stringify(rotation.remembered()));
+  const fast = { ...{ elapsedMs: () => clock.elapsedMs() }, now: () => clock.now() + WAIT_MS, after: clock.after };
+  const again = new RootRotation(fast, memory);
+  for (const cluster of [east, west]) again.reported(cluster, said(clock, [a, b], a));
+  assert.equal(again.view.phase, "add");
+  clock.advance(WAIT_MS);
+  again.advance();
+  assert.equal(again.view.phase, "switch");
+});
+
+test("a root whose certificate was renewed with its key is the same root, and nothing changes its phase", () => {
+  const { rotation } = mesh();
+  rotation.want({ signing: a.renewed, beside: [], passive: [] });
+  assert.deepEqual([rotation.view.phase, rotation.refusal], ["steady", ""]);
+  assert.equal(rotation.stanceOf(east)!.signingRoot, fingerprintOf(a.renewed));
+});
+
+test("a passive root that is in use stays when it is taken out, until nothing under it lives", () => {
+  const { rotation, clock } = mesh();
+  rotation.want({ signing: a.der, beside: [], passive: [c.der] });
+  rotation.reported(south, said(clock, [a, c], c));
+  rotation.want({ signing: a.der, beside: [], passive: [] });
+  assert.equal(told(rotation), "a c");
+  assert.match(rotation.view.notes.join(), /stays trusted, as cluster south may sign under it/);
+  rotation.registered(new Set([east, west]));
+  assert.equal(told(rotation), "a", "nobody registers it any more");
+});
