@@ -172,6 +172,8 @@ export class TrustDesk implements RelayDesk {
     if (why !== undefined) return refusal("conflict", why);
     const policy = this.#policy;
     if (policy === undefined) return refusal("absent", this.#plan?.whyNone ?? "there is no RootTrustPolicy; apply one");
+    const crowd = this.#parts.rotation.whyNoStance(cluster);
+    if (crowd !== undefined) return refusal("invalid", crowd);
     const stance = this.#parts.rotation.stanceOf(cluster);
     if (stance === undefined) {
       const { trouble } = this.#parts.sources;

@@ -6,6 +6,14 @@ import type { ClusterReport, Fingerprint, SignedIntermediate } from "../relay/me
 import { type ClusterMemory, dersOf, type GivenMemory, rootMemoryOf } from "./rotation-memory.ts";
 import { ALWAYS, type Moment, momentAt, rememberedMoment, resumedMoment, settled } from "./rotation-moment.ts";
 
+/**
+ * In bytes of DER, and in characters of names: roots of a cluster that are none of the mesh's, and those that it signed
+ * under. All clusters are remembered in one document, which a Secret has to hold: what one says must not fill it.
+ */
+const OWN_BYTES_MAX = 24 * 1024;
+/** Intermediates that were asked for and never shown; the last one under each root stands for those before it. */
+const GIVEN_MAX = 16;
+
 /** A root by what makes two certificates one root (`anchorOf`). */
 export type Anchor = string;
 
@@ -24,6 +32,7 @@ export class ClusterTrust {
   #signing: Anchor | undefined;
   #signingSha: Fingerprint | undefined;
   #signedEver: boolean | undefined;
+  #crowded = false;
   #waitMs = 0;
   #lowered: { readonly toMs: number; readonly at: Moment } | undefined;
   /** Of a process before this one: the time between them is not yet counted. */
@@ -56,6 +65,11 @@ export class ClusterTrust {
     return lowered !== undefined && this.#ageMs(lowered.at) >= this.#waitMs ? lowered.toMs : this.#waitMs;
   }
 
+  /** Whether it has more roots of its own than are kept: then nobody can tell it what to trust beside the mesh's. */
+  get isCrowded(): boolean {
+    return this.#crowded;
+  }
+
   /** For how long it has said that workloads are told to trust the root; undefined if it does not. */
   trustsForMs(root: Anchor): number | undefined {
     const since = this.#trusts.get(root);
@@ -84,9 +98,11 @@ export class ClusterTrust {
     const at = momentAt(this.#clock, report.clock);
     if (this.#resumed) this.#settle(at);
     const before = { signedEver: this.#signedEver, signing: this.#signing };
-    const roots = new Map(byAnchor(report.roots));
+    const own = new Map([...this.#own, ...byAnchor(report.roots)].filter(([root]) => !mesh.has(root)));
+    this.#crowded = bytesOf(own) > OWN_BYTES_MAX;
+    const roots = new Map(byAnchor(report.roots).filter(([root]) => !this.#crowded || mesh.has(root)));
     this.#heard = at;
-    this.#signing = signerOf(report, mesh);
+    this.#signing = signerOf({ ...report, roots: [...roots.values()].flat() }, mesh);
     this.#signingSha = report.signingRoot;
     const blank = report.chain.length === 0 && (before.signedEver === false || roots.size === 0);
     this.#signedEver = before.signedEver === true || !blank;
@@ -94,9 +110,9 @@ export class ClusterTrust {
     this.#noteTrusted(roots, before.signedEver === false ? ALWAYS : at);
     if (before.signing !== undefined && before.signing !== this.#signing) this.#signed.set(before.signing, at);
     this.#noteLanded(report.chain[0], at);
+    this.#boundSigned(mesh);
     this.#wait(report.rootWaitMs, at);
-    if (this.#signing !== undefined && !mesh.has(this.#signing))
-      this.#own = new Map([...this.#own, ...[...roots].filter(([root]) => !mesh.has(root))]);
+    if (this.#signing !== undefined && !mesh.has(this.#signing) && !this.#crowded) this.#own = own;
   }
 
   /** To be told before it leaves. */
@@ -104,7 +120,13 @@ export class ClusterTrust {
     const [leaf] = chain;
     if (leaf === undefined) return;
     const { notAfter } = readCertificate(leaf);
-    this.#given.push({ anchor: anchorOf(root), sha256: fingerprintOf(leaf), notAfter });
+    const given = { anchor: anchorOf(root), sha256: fingerprintOf(leaf), notAfter };
+    this.#given.push(given);
+    if (this.#given.length <= GIVEN_MAX) return;
+    const covered = this.#given.findIndex(
+      (other) => other !== given && other.anchor === given.anchor && other.notAfter <= notAfter,
+    );
+    if (covered >= 0) this.#given.splice(covered, 1);
   }
 
   /** It is told to trust the root no more: what it said of it before is of no use from now on. */
@@ -180,6 +202,13 @@ export class ClusterTrust {
     if (this.#signing !== undefined) this.#signed.delete(this.#signing);
   }
 
+  /** Of roots that are none of the mesh's the oldest go: nothing that clusters are told to trust depends on them. */
+  #boundSigned(mesh: ReadonlyMap<Anchor, Ders>): void {
+    const foreign = [...this.#signed.keys()].filter((root) => !mesh.has(root));
+    for (let size = foreign.join("").length; size > OWN_BYTES_MAX; size -= foreign.shift()!.length)
+      this.#signed.delete(foreign[0]!);
+  }
+
   /** What was signed while it was longer lives as long as was said then. */
   #wait(ms: number, at: Moment): void {
     if (ms >= this.waitMs) {
@@ -193,6 +222,9 @@ export class ClusterTrust {
     return this.#clock.elapsedMs() - elapsed;
   }
 }
+
+const bytesOf = (roots: ReadonlyMap<Anchor, Ders>): number =>
+  [...roots.values()].flat().reduce((sum, der) => sum + der.length, 0);
 
 /** The root that a report says its chain leads to. One that nobody knows has a name that no root has. */
 function signerOf({ chain, roots, signingRoot }: ClusterReport, mesh: ReadonlyMap<Anchor, Ders>): Anchor | undefined {

@@ -55,15 +55,19 @@ export function switchHolders(state: RotationState): readonly string[] {
 
 function holderNote(state: RotationState, name: ClusterId, cluster: ClusterTrust): string {
   const to = certificateOf(state, state.goal);
-  if (cluster.heard === undefined) return `cluster ${name} called and has not reported what it trusts; ${ifGone(name)}`;
+  if (cluster.heard === undefined)
+    return `cluster ${name} called and has not reported what it trusts; ${ifGone(state, name)}`;
   const forMs = state.goal === undefined ? undefined : cluster.trustsForMs(state.goal);
   if (forMs === undefined || to === undefined)
-    return `cluster ${name} has not reported that it trusts ${to ? titleOf(to) : "the root"} (${sinceHeard(cluster)}); ${ifGone(name)}`;
+    return `cluster ${name} has not reported that it trusts ${to ? titleOf(to) : "the root"} (${sinceHeard(cluster)}); ${ifGone(state, name)}`;
   const leftMs = longestWaitMs(state) - forMs;
   return `cluster ${name} trusts ${titleOf(to)}, and all workloads there do from ${minuteIn(state.clock, leftMs)} on`;
 }
 
-const ifGone = (name: ClusterId): string => `if it is gone for good, delete KubernetesCluster ${name}`;
+const ifGone = ({ registered }: RotationState, name: ClusterId): string =>
+  registered?.has(name) === false
+    ? "it is registered no more, and counts for two minutes yet"
+    : `if it is gone for good, delete KubernetesCluster ${name}`;
 
 function switchNotes(
   state: RotationState,
@@ -78,7 +82,7 @@ function switchNotes(
     ...unswitched.map(([name, cluster]) =>
       cluster.heard === undefined
         ? holderNote(state, name, cluster)
-        : `cluster ${name} has not reported that it switched (${sinceHeard(cluster)}); ${ifGone(name)}`,
+        : `cluster ${name} has not reported that it switched (${sinceHeard(cluster)}); ${ifGone(state, name)}`,
     ),
     ...(goal === undefined ? [] : held.map((note) => `no further cluster switches meanwhile: ${note}`)),
   ];

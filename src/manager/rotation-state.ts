@@ -8,6 +8,8 @@ import type { RotationGates } from "./rotation-gates.ts";
 export interface RotationState {
   readonly clock: Clock;
   readonly gates: RotationGates;
+  /** By name; undefined before the registrations were read. */
+  readonly registered: ReadonlySet<ClusterId> | undefined;
   /** Those that count. */
   readonly clusters: ReadonlyMap<ClusterId, ClusterTrust>;
   /** What all clusters are told to trust, */
@@ -87,8 +89,20 @@ export function signerFor(state: RotationState, cluster: ClusterTrust | undefine
   return mesh.has(signing) ? signing : undefined;
 }
 
+/**
+ * Registered, and never heard of by anybody whose memory we have. If that was lost, or clusters join a mesh that was there
+ * before us, these may share a root with one that comes with its own, and know no other.
+ */
+export const unheardOf = ({ registered, clusters }: RotationState): readonly ClusterId[] =>
+  [...(registered ?? [])].filter((name) => clusters.get(name)?.heard === undefined);
+
+/** Whether it signs under a root that is none of the mesh's. */
+const isStranger = ({ mesh }: RotationState, { signing }: ClusterTrust): boolean =>
+  signing !== undefined && !mesh.has(signing);
+
 /** Whether all who are shown certificates of the cluster take those under the root. */
 function mayMove(state: RotationState, cluster: ClusterTrust, root: Anchor): boolean {
+  if (isStranger(state, cluster) && unheardOf(state).length > 0) return false;
   return [...state.clusters.values()].every(
     (other) =>
       hasLearned(state, other, root) ||

@@ -2,7 +2,7 @@ import { anchorOf, minuteOf } from "../ca/root-anchor.ts";
 import { formatDuration } from "../duration.ts";
 import type { ClusterId } from "../names.ts";
 import type { ClusterTrust } from "./rotation-cluster.ts";
-import { baseOf, certificateOf, longestWaitMs, type RotationState, signerFor } from "./rotation-state.ts";
+import { baseOf, certificateOf, longestWaitMs, type RotationState, signerFor, unheardOf } from "./rotation-state.ts";
 import { minuteIn, titleOf } from "./rotation-title.ts";
 
 /** Why a cluster may not have an intermediate under a root now, and when it may; undefined if it may. */
@@ -28,6 +28,12 @@ export function whyItWaits(state: RotationState, cluster: ClusterTrust): string 
   if (forMs === undefined) return `it has not reported yet that workloads there trust ${titleOf(der)}`;
   if (forMs < waitMs)
     return `workloads there are told to trust ${titleOf(der)}, and all of them do from ${minuteIn(state.clock, waitMs - forMs)} on`;
+  const unheard = unheardOf(state);
+  if (unheard.length > 0)
+    return (
+      `${unheard.join(", ")} ${unheard.length === 1 ? "is" : "are"} registered and never called: what signs there may be ` +
+      "trusted by nobody else, or trust nobody else. Have it call, or delete its KubernetesCluster"
+    );
   return `all clusters are to have trusted it for ${formatDuration(waitMs)} first`;
 }
 

@@ -5,6 +5,7 @@ import type { Clock } from "../host.ts";
 import { type ClusterId, clusterId } from "../names.ts";
 import type { ClusterReport, Fingerprint, SignedIntermediate } from "../relay/messages.ts";
 import { type Anchor, ClusterTrust } from "./rotation-cluster.ts";
+import { Leavers } from "./leavers.ts";
 import { ROTATION_GATES, type RotationGates } from "./rotation-gates.ts";
 import { dersOf, rootMemoryOf, type RotationMemory } from "./rotation-memory.ts";
 import { rotationNotes } from "./rotation-notes.ts";
@@ -55,12 +56,14 @@ const LOOK_MS = 3_600_000;
 export class RootRotation {
   readonly #clusters = new Map<ClusterId, ClusterTrust>();
   readonly #observers = new Set<() => void>();
+  readonly #leavers: Leavers;
   #state: RotationState;
   #asked: WantedRoots | undefined;
   #refusal = "";
   #seen: string;
 
   constructor(clock: Clock, memory?: RotationMemory, gates: RotationGates = ROTATION_GATES) {
+    this.#leavers = new Leavers(clock);
     const nothing = { wanted: new Map(), mesh: new Map(), dropped: new Map() } as const;
     const state = {
       clock,
@@ -71,6 +74,7 @@ export class RootRotation {
       goalDer: undefined,
       former: undefined,
       opened: true,
+      registered: undefined,
     };
     this.#state = memory === undefined ? state : { ...state, ...rootsIn(memory, clock) };
     for (const cluster of memory?.clusters ?? [])
@@ -102,9 +106,9 @@ export class RootRotation {
     this.advance();
   }
 
-  /** All that are registered; others are forgotten. Not to be called before the registrations were read. */
+  /** All that are registered; others are forgotten two minutes later. Not to be called before the registrations were read. */
   registered(clusters: ReadonlySet<ClusterId>): void {
-    for (const cluster of this.#clusters.keys()) if (!clusters.has(cluster)) this.#clusters.delete(cluster);
+    this.#state = { ...this.#state, registered: new Set(clusters) };
     this.advance();
   }
 
@@ -114,15 +118,15 @@ export class RootRotation {
     this.advance();
   }
 
-  /** Undefined until there is a root. */
+  /** Undefined until there is a root, and the cluster has said what it has: what that is must not go by an order. */
   stanceOf(cluster: ClusterId): RootStance | undefined {
     const { goal, goalDer, mesh } = this.#state;
-    if (goal === undefined || goalDer === undefined) return undefined;
     const known = this.#clusters.get(cluster);
-    const own = [...(known?.own ?? [])].filter(([root]) => !mesh.has(root));
+    if (goal === undefined || goalDer === undefined || known?.heard === undefined) return undefined;
+    const own = [...known.own].filter(([root]) => !mesh.has(root));
     const signer = signerFor(this.#state, known);
     // Of several certificates of one root the source names one, or else the cluster does.
-    const named = known?.signing === signer ? known?.signingSha : undefined;
+    const named = known.signing === signer ? known.signingSha : undefined;
     const der = certificateOf(this.#state, signer);
     return {
       roots: [...this.#ordered(), ...own].flatMap(([, certificates]) => certificates),
@@ -133,6 +137,15 @@ export class RootRotation {
   /** Why a cluster may not have an intermediate under a root now, in a sentence that says when; undefined if it may. */
   whyNotUnder(cluster: ClusterId, root: Uint8Array): string | undefined {
     return whyNotUnder(this.#state, cluster, root);
+  }
+
+  /** Why a cluster cannot be told anything of roots; undefined if it can. */
+  whyNoStance(cluster: ClusterId): string | undefined {
+    if (this.#clusters.get(cluster)?.isCrowded !== true) return undefined;
+    return (
+      `cluster ${cluster} trusts more roots of its own than can be kept beside the mesh's: it keeps all that it has, and gets ` +
+      "nothing new, until those that nobody needs are taken out of its cacerts"
+    );
   }
 
   /** Whether certificates that live may lead to the root, or a change needs it: what a source has of it is to be kept. */
@@ -183,12 +196,13 @@ export class RootRotation {
     );
     const settles = [...dropped.values()].map(({ at }) => SETTLED_MS - (clock.elapsedMs() - at));
     const ends = [...mesh.values()].map(([der]) => readCertificate(der).notAfter - clock.now());
-    const next = Math.min(...[...waits, ...settles, ...ends].filter((ms) => ms > 0));
+    const next = Math.min(...[...waits, ...settles, ...this.#leavers.restMs, ...ends].filter((ms) => ms > 0));
     return next === Infinity ? undefined : Math.min(next, LOOK_MS);
   }
 
   /** Takes the steps that are due. */
   advance(): void {
+    this.#forget();
     this.#expire();
     if (this.#asked !== undefined) this.#judge(this.#asked);
     this.#publish();
@@ -211,6 +225,12 @@ export class RootRotation {
     const cluster = this.#clusters.get(name) ?? new ClusterTrust(this.#state.clock);
     this.#clusters.set(name, cluster);
     return cluster;
+  }
+
+  #forget(): void {
+    const { registered } = this.#state;
+    if (registered === undefined) return;
+    for (const name of this.#leavers.over(this.#clusters.keys(), registered)) this.#clusters.delete(name);
   }
 
   /** Nothing under a root lives longer than the root. */

@@ -55,16 +55,21 @@ test("what is kept of a token is not enough to make it, and nobody else may read
   }
 });
 
-test("a revocation reaches the manager that runs, and takes back what was not used yet", async () => {
+test("a revocation reaches the manager that runs, and takes back tokens, used or not", async () => {
   await using lab = await RelayLab.open();
   const pair = await lab.enrolled("east");
+  const { out: used } = await trust("token", "--cluster", "east", "--state", lab.folder);
+  const asking = { token: used.trim(), cluster: clusterId("east"), csr: newCsr().csr, clock: undefined };
+  await lab.client().enroll(asking);
   const { out: unused } = await trust("token", "--cluster", "east", "--state", lab.folder);
   const { code, out } = await trust("revoke", "--cluster", "east", "--state", lab.folder);
   assert.equal(code, 0);
-  assert.match(out, /^client certificates that cluster east got before 20\S+ are void, and 1 token\n$/);
+  assert.match(out, /^client certificates that cluster east got before 20\S+ are void, and 3 tokens\n$/);
   assert.equal((await lab.client(pair).follow().ended).reason, "CertificateVoid");
   const again = { token: unused.trim(), cluster: clusterId("east"), csr: newCsr().csr, clock: undefined };
   await assert.rejects(lab.client().enroll(again), ({ reason }: Ended) => reason === "TokenRevoked");
+  // Whoever used a token may ask again for the answer that it lost, but not past a revocation.
+  await assert.rejects(lab.client().enroll(asking), ({ reason }: Ended) => reason === "TokenRevoked");
   const { chain, key } = await lab.enrolled("east");
   const stream = lab.client({ chain, key }).follow();
   stream.hello(clusterId("east"));

@@ -12,6 +12,9 @@ const WAIT_MS = 24 * HOUR_MS;
 const [east, west, south] = [clusterId("east"), clusterId("west"), clusterId("south")];
 const [a, b, c] = await Promise.all([testRoot("root a"), testRoot("root b"), testRoot("root c")]);
 
+/** More than are kept of one cluster. */
+const many = [c, ...(await Promise.all(Array.from({ length: 80 }, (_, at) => testRoot(`root ${at}`))))];
+
 let made = 0;
 const intermediate = (): Uint8Array => madeUp(a.der, ++made);
 
@@ -82,6 +85,67 @@ test("a change goes ADD, SWITCH, WAIT, REMOVE, and each step waits for each clus
   assert.equal(rotation.view.phase, "remove", "west trusts it still");
   rotation.reported(west, said(clock, [b], b));
   assert.deepEqual([rotation.view.phase, rotation.view.notes], ["steady", []]);
+});
+
+test("a manager that has lost its memory moves no cluster to another root while one that may share the old one is silent", () => {
+  const clock = new VirtualClock();
+  const rotation = new RootRotation(clock);
+  rotation.registered(new Set([east, west]));
+  rotation.want({ signing: b.der, beside: [], passive: [] });
+  rotation.connected(east);
+  assert.equal(rotation.stanceOf(east), undefined, "an order would take out what it has not said yet");
+  rotation.reported(east, said(clock, [a], a));
+  assert.deepEqual([told(rotation), signer(rotation)], ["a b", undefined]);
+  rotation.reported(east, said(clock, [a, b], a));
+  pass(clock, rotation, WAIT_MS * 3);
+  assert.equal(signer(rotation), undefined, "what west trusts is not known");
+  assert.match(rotation.view.notes.join(), /west is registered and never called.* delete its KubernetesCluster/);
+  rotation.reported(west, said(clock, [a], a));
+  pass(clock, rotation, WAIT_MS * 3);
+  assert.equal(signer(rotation), undefined, "west trusts root a alone");
+  rotation.reported(west, said(clock, [a, b], a));
+  pass(clock, rotation, WAIT_MS);
+  assert.deepEqual([signer(rotation), signer(rotation, west)], ["b", "b"]);
+});
+
+test("a cluster that is registered no more for a moment makes no root go that it uses; one that stays away does", () => {
+  const changing = () => {
+    const lab = mesh();
+    lab.rotation.want({ signing: b.der, beside: [a.der], passive: [] });
+    for (const cluster of [east, west]) lab.rotation.reported(cluster, said(lab.clock, [a, b], a));
+    pass(lab.clock, lab.rotation, WAIT_MS);
+    lab.rotation.reported(east, said(lab.clock, [a, b], b));
+    lab.rotation.want({ signing: b.der, beside: [], passive: [] });
+    return lab;
+  };
+  const { clock, rotation } = changing();
+  rotation.registered(new Set());
+  pass(clock, rotation, 60_000);
+  rotation.registered(new Set([east, west]));
+  pass(clock, rotation, WAIT_MS * 3);
+  assert.deepEqual([rotation.view.phase, told(rotation)], ["switch", "a b"], "west signs under root a");
+  rotation.registered(new Set([east]));
+  assert.match(rotation.view.notes.join(), /registered no more, and counts for two minutes yet/);
+  assert.ok(rotation.nextChangeMs()! <= 120_000);
+  pass(clock, rotation, 120_000);
+  assert.deepEqual([rotation.view.phase, told(rotation)], ["remove", "b"]);
+});
+
+test("what one cluster says does not fill the memory of all, whatever it makes up", () => {
+  const { clock, rotation } = mesh();
+  const size = (): number => JSON.stringify(rotation.remembered()).length;
+  const before = size();
+  for (let at = 0; at < 3_000; at++)
+    rotation.reported(west, { ...said(clock, [a], a), signingRoot: fingerprintOf(intermediate()) });
+  for (let at = 0; at < 3_000; at++) rotation.given(west, { chain: [intermediate()], root: a.der });
+  assert.ok(size() - before < 80_000, `${size() - before} characters more`);
+  assert.equal(rotation.whyNoStance(west), undefined);
+  rotation.reported(west, said(clock, [a, ...many], c));
+  assert.match(rotation.whyNoStance(west)!, /west trusts more roots of its own than can be kept/);
+  assert.ok(size() - before < 80_000, `${size() - before} characters more`);
+  assert.deepEqual([told(rotation), signer(rotation)], ["a", "a"], "east is told what it was told");
+  rotation.reported(west, said(clock, [a], a));
+  assert.equal(rotation.whyNoStance(west), undefined);
 });
 
 test("a manager that begins anew goes on where the last one was", () => {
@@ -185,5 +249,6 @@ test("a passive root that is in use stays when it is taken out, until nothing un
   assert.equal(told(rotation), "a c");
   assert.match(rotation.view.notes.join(), /stays trusted, as cluster south may sign under it/);
   rotation.registered(new Set([east, west]));
+  pass(clock, rotation, 120_000);
   assert.equal(told(rotation), "a", "nobody registers it any more");
 });
