@@ -294,8 +294,10 @@ export class RootRotation {
   /** What a cluster came with goes when it signs under the mesh's root, and nobody that came with the same needs it. */
   #dropOwn(cluster: ClusterTrust): void {
     const { signing, own } = cluster;
-    if (own.size === 0 || signing === undefined || !this.#state.mesh.has(signing)) return;
-    if (![...own.keys()].some((root) => isInUse(this.#state, root))) cluster.forgetOwn();
+    const { mesh } = this.#state;
+    if (own.size === 0 || signing === undefined || !mesh.has(signing)) return;
+    // One that became the mesh's since is everybody's.
+    if (![...own.keys()].some((root) => !mesh.has(root) && isInUse(this.#state, root))) cluster.forgetOwn();
   }
 
   #finish(): void {
