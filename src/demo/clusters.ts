@@ -1,6 +1,7 @@
 import { join, resolve } from "node:path";
 import { type CommandCall, type Options, UsageError } from "../command.ts";
 import { type Config, loadConfig } from "../config.ts";
+import type { ManagerConfig } from "../manager-config.ts";
 import { serverSocketIn } from "./spire/stand-in-server.ts";
 
 /** The clusters of the demo, in the order in which they start: each is a folder of `examples/`. */
@@ -14,6 +15,8 @@ const PORTS = { xdsPort: 15_012, adminPort: 15_014, healthPort: 8_080 } as const
 /** The relay's ports lie this far above discovery's: the way to the control plane, and that for traffic. */
 const RELAY_STEP = 10;
 const DOOR_STEP = 6;
+/** So do those of the trust manager, of which there is one. */
+const TRUST_STEP = 4;
 /** What makes sense for all three; the rest is one control plane's. */
 const SHARED: readonly string[] = [
   ...["once", "output", "state", "listen", "log_output_level", "log_as_json", "timeout", "identity"],
@@ -54,8 +57,8 @@ function demoConfig(options: Options, cluster: DemoCluster, at: number): DemoCon
   const spireDir = options["identity"] === "spire" ? resolve(state, SPIRE_FOLDER) : undefined;
   if (spireDir !== undefined) requireShort(spireDir);
   const own = {
-    // No workload runs that would have to learn a root first: who starts with SPIRE, and then without, waits for nothing.
-    rootWait: "0",
+    // With SPIRE no workload runs that would have to learn a root first; else those of the demo do, in half a second.
+    rootWait: options["identity"] === "spire" ? "0" : "2s",
     ...{ cluster, state, cacerts: join(state, "cacerts"), manifests: [`${cluster}=${join(EXAMPLES, cluster)}`] },
     // As guide 002: with SPIRE, each cluster is a trust domain of its own.
     ...(spireDir !== undefined && { trustDomain: cluster, spireServer: `unix://${serverSocketIn(spireDir)}` }),
@@ -78,6 +81,12 @@ function requireShort(spireDir: string): void {
       `--state is too long for the sockets of the stand-in for SPIRE: ${path} has ${bytes} bytes, and the path of a ` +
         `socket at most ${SOCKET_PATH_BYTES_MAX}; choose another folder with --state <dir>, as /tmp/demo`,
     );
+}
+
+/** Of the trust manager, which moves with the first cluster; 0 stays 0. */
+export function managerPorts({ xds, admin, health }: Config["ports"]): ManagerConfig["ports"] {
+  const beside = (port: number, step: number): number => (port === 0 ? 0 : port + step);
+  return { relay: beside(xds, TRUST_STEP), admin: beside(admin, RELAY_STEP), health: beside(health, 1) };
 }
 
 const DEFAULTS = { listenAddress: "127.0.0.1" };

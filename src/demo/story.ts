@@ -2,6 +2,7 @@ import { dirname, join, relative } from "node:path";
 import { type CommandCall, type ExitCode, textOption, UsageError } from "../command.ts";
 import { demoClient, leaveConnection } from "../commands/demo-client.ts";
 import { messageOf } from "../errors.ts";
+import type { TrustView } from "../manager/view.ts";
 import { systemClock } from "../system-host.ts";
 import { timeLimit } from "../time-limit.ts";
 import { untilAborted } from "../until-aborted.ts";
@@ -9,10 +10,14 @@ import type { DemoCluster } from "./clusters.ts";
 import { Convergence } from "./convergence.ts";
 import { DemoMesh } from "./mesh.ts";
 import { globalTable, linkTable } from "./tables.ts";
+import { changeRoot, rootChangeText } from "./root-change.ts";
+import { refusedText, trustTable } from "./trust-table.ts";
 import { withheldText, withhold } from "./withheld.ts";
 
 /** A mesh of three comes together within a second or two; whoever waits longer wants to know why. */
 const TOGETHER_MS = 30_000;
+/** Two waits of some seconds, in which workloads learn of roots. */
+const ROOT_CHANGE_MS = 60_000;
 /** A token of 12 hours must not end while the demo runs. */
 const RENEW_TOKEN_MS = 6 * 3_600_000;
 
@@ -27,10 +32,11 @@ export async function runMeshDemo(call: CommandCall, pid: number): Promise<ExitC
   try {
     using _renewal = keepTokens(mesh, pid, call);
     const story = new Story(mesh, convergence, call, pid);
-    printer.out(opening(mesh));
+    printer.out(await opening(mesh, signal));
     await story.together("every link is live, and this is what a ztunnel on edge can call");
     await story.lose("vendor");
     await story.regain("vendor");
+    await story.changeRoot();
     if (mesh.attestation.of("edge") !== undefined) await story.withhold("edge");
     printer.out(whatToTry(mesh));
     await untilAborted(signal);
@@ -100,6 +106,17 @@ class Story {
     printer.out(`  ${withheldText(await withhold(this.#mesh, name, limit.signal))}\n\n`);
   }
 
+  /** Only where one trust manager gives all clusters their authorities. */
+  async changeRoot(): Promise<void> {
+    const { trust } = this.#mesh;
+    if (trust === undefined) return;
+    const { printer, signal } = this.#call;
+    printer.out("the whole mesh gets a new root, while workloads of all clusters call each other ...\n\n");
+    using limit = timeLimit(systemClock, ROOT_CHANGE_MS, signal);
+    const change = await changeRoot(this.#mesh, trust, this.#convergence, limit.signal);
+    printer.out(`  ${rootChangeText(change)}\n\n${trustTable(trust.view)}\n`);
+  }
+
   #show(title: string): void {
     this.#call.printer.out(`${title}\n\n${linkTable(this.#mesh, this.#convergence)}\n`);
     this.#call.printer.out(`${globalTable(this.#convergence, "edge")}\n`);
@@ -111,10 +128,23 @@ class Story {
   }
 }
 
-const opening = (mesh: DemoMesh): string =>
-  mesh.attestation.of("edge") === undefined
-    ? "three control planes are up, each with its own cluster and its own authority under one root\n\n"
-    : `\
+async function opening(mesh: DemoMesh, signal: AbortSignal): Promise<string> {
+  const { trust } = mesh;
+  if (trust === undefined) return SPIRE_OPENING;
+  using limit = timeLimit(systemClock, TOGETHER_MS, signal);
+  const told = ({ clusters }: TrustView): boolean => clusters.length === 3 && clusters.every(({ current }) => current);
+  await trust.until(told, "not every cluster has its intermediate", limit.signal);
+  return `\
+three control planes are up, each with its own cluster. Each made a key, and a trust manager gave it an intermediate:
+
+${trustTable(trust.view)}
+${refusedText(trust.view)}
+Then it was registered, and joined.
+
+`;
+}
+
+const SPIRE_OPENING = `\
 three control planes are up, each with its own cluster, its own trust domain, and beside it the demo's stand-in for SPIRE,
 which signs for its workloads. It speaks SPIRE's messages and is not SPIRE: it attests nobody, and its keys are in memory.
 
@@ -158,10 +188,22 @@ TRY, in another terminal
   npx causeway proxy-status --state ${state("bank")}    who is connected to bank: its peers, too
   npx causeway watch wds --state ${state("edge")}       what arrives there, as it does
 ${attestationToTry(mesh)}\
+${trustToTry(mesh)}\
   edit ${join(dirname(manifests[0]!.folder), "vendor", "converter.yaml")}: more replicas, or no label, and see edge have it
   rm ${join(state("edge"), "links", "vendor.yaml")}: edge forgets vendor, and vendor does not forget edge
 
 Ctrl-C ends it.
+`;
+}
+
+/** Empty with SPIRE. */
+function trustToTry({ trust, configs }: DemoMesh): string {
+  if (trust === undefined) return "";
+  const folder = relative(".", trust.folder);
+  return `\
+  npx causeway trust status --admin http://${configs[0]!.config.listenAddress}:${trust.adminPort}   who signs under which root
+  npx causeway check trust --state ${configs[0]!.config.stateDir}      whether all of that holds, and what to do if not
+  edit ${join(folder, "policy.yaml")}: another value of rotate-root, and see the mesh get another root
 `;
 }
 

@@ -176,7 +176,9 @@ export class TrustManager {
     const { roots } = this.#sources;
     const passive = this.#passive.roots;
     if (roots !== undefined && passive !== undefined) this.#rotation.want({ ...roots, passive });
-    else this.#rotation.advance();
+    const delayMs = Math.min(this.#rotation.nextChangeMs() ?? LOOK_MS, LOOK_MS);
+    // What came due since it was wanted is in no delay.
+    this.#rotation.advance();
     const needs = (root: Uint8Array): boolean => this.#rotation.needs(root);
     this.#sources.forget(needs);
     if (this.#rotation.view.phase === "steady") this.#sources.retire(needs);
@@ -184,7 +186,6 @@ export class TrustManager {
     if (await this.#remembers()) this.desk.settle();
     this.statuses.judge(judgedObjects(this.#findings(this.#plan)));
     this.#nextStep?.[Symbol.dispose]();
-    const delayMs = this.#rotation.nextChangeMs() ?? LOOK_MS;
     if (!this.#closed) this.#nextStep = this.#host.clock.after(delayMs, () => this.#settleSoon());
   }
 

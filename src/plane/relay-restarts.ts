@@ -5,9 +5,7 @@ import type { Order } from "../relay/messages.ts";
  * control plane take up another certificate and other roots as they run (contract identity.md 4.2, R7).
  */
 export function restartNotes(order: Order | undefined, platform: "kubernetes" | "embedded"): readonly string[] {
-  if (order === undefined) return [];
-  if (!order.autoRestartPods)
-    return ["nothing is restarted: ztunnels and gateways take up certificates and roots as they run"];
+  if (order?.autoRestartPods !== true) return [];
   if (platform === "embedded")
     return [
       "autoRestartPods does nothing here: the pods of this cluster are manifests, and ambient parts need no restart",
