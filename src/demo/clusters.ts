@@ -59,7 +59,12 @@ function demoConfig(options: Options, cluster: DemoCluster, at: number): DemoCon
   const own = {
     // With SPIRE no workload runs that would have to learn a root first; else those of the demo do, in half a second.
     rootWait: options["identity"] === "spire" ? "0" : "2s",
-    ...{ cluster, state, cacerts: join(state, "cacerts"), manifests: [`${cluster}=${join(EXAMPLES, cluster)}`] },
+    ...{
+      cluster,
+      state,
+      cacerts: join(state, spireDir === undefined ? "intermediate" : "cacerts"),
+      manifests: [`${cluster}=${join(EXAMPLES, cluster)}`],
+    },
     // As guide 002: with SPIRE, each cluster is a trust domain of its own.
     ...(spireDir !== undefined && { trustDomain: cluster, spireServer: `unix://${serverSocketIn(spireDir)}` }),
   };

@@ -22,7 +22,7 @@ test("each cluster of the demo has ports, state and an authority of its own", ()
     new Set(configs.flatMap(({ config }) => [config.ports.admin, config.ports.health, config.ports.xds])).size,
     9,
   );
-  assert.equal(configs[1]!.config.cacertsDir, "/tmp/x/bank/cacerts");
+  assert.equal(configs[1]!.config.cacertsDir, "/tmp/x/bank/intermediate");
 });
 
 test("ports move together, and 0 is any that is free", () => {
