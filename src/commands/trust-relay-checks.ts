@@ -36,7 +36,7 @@ function linkCheck(relay: RelayView): TrustFinding {
       "TRUST101",
       object,
       "it has no trust manager",
-      "start it with the address of one, if it is to have one",
+      "start it with --trust-manager <host:port>, if it is to have one",
     );
   if (state === "connected") {
     const heard = lastHeard === undefined ? "" : `, last heard of ${formatDuration(Math.max(0, now - lastHeard))} ago`;

@@ -65,13 +65,13 @@ export class TrustDesk implements RelayDesk {
     return this.#policy;
   }
 
-  /** What objects say now. */
+  /** What objects say now; `settle` is to follow, once it is remembered what comes of it. */
   planned(plan: TrustPlan): void {
     this.#plan = plan;
     this.#policy = plan.policy ?? this.#policy;
     const isKnown = (cluster: ClusterId): boolean => plan.clusters.has(cluster) || plan.doubtful.has(cluster);
     for (const [cluster] of this.#words) if (!isKnown(cluster)) this.#parts.ledger.forget(cluster);
-    this.settle();
+    this.#tell();
   }
 
   /** Says anew what clusters are told: roots, objects or reports are others. */
@@ -85,6 +85,10 @@ export class TrustDesk implements RelayDesk {
     for (const [cluster, doubt] of this.#plan?.doubtful ?? [])
       words.set(cluster, refusal("invalid", `cluster ${cluster} gets nothing new: ${doubt}`));
     this.#words = words;
+    this.#tell();
+  }
+
+  #tell(): void {
     for (const observer of this.#observers) observer();
   }
 
