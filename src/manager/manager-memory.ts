@@ -92,12 +92,25 @@ export class ManagerMemory {
       ["trust-domains", JSON.stringify(Object.fromEntries(this.#domains))],
     ]);
     try {
-      this.#version = await this.#store.write(DOCUMENT, data, this.#version);
+      this.#version = await this.#writeOver(data);
       this.#written = text;
       this.#trouble = undefined;
     } catch (thrown) {
       this.#complain(messageOf(thrown));
       throw MeshError.from(thrown, "unavailable");
+    }
+  }
+
+  /** If somebody deleted it, it is put back: a process that begins without it would know of no change under way. */
+  async #writeOver(data: ReadonlyMap<string, string>): Promise<string> {
+    try {
+      return await this.#store.write(DOCUMENT, data, this.#version);
+    } catch (thrown) {
+      if (MeshError.from(thrown).code !== "conflict" || (await this.#store.read(DOCUMENT)) !== undefined) throw thrown;
+      this.#log.warn("what the trust manager remembers was deleted, and is put back", {
+        document: this.#store.titleOf(DOCUMENT),
+      });
+      return this.#store.write(DOCUMENT, data, undefined);
     }
   }
 

@@ -20,6 +20,8 @@ import type { TrustView } from "./view.ts";
 /** Certificates end, and clocks are set, without anybody saying so. */
 const LOOK_MS = 60_000;
 const RETRY_MS = 5_000;
+/** What differs by times alone is not written more often: a cluster may say as much as it likes. */
+const REWRITE_MS = 60_000;
 
 export interface ManagerParts {
   readonly feed: ObjectFeed;
@@ -49,6 +51,8 @@ export class TrustManager {
   #settling: Disposable | undefined;
   #nextStep: Disposable | undefined;
   #settled: Promise<void> = Promise.resolve();
+  /** Of the rotation, as it was written last, and of `Clock.elapsedMs`. */
+  #remembered = { facts: "", atMs: -Infinity };
   #closed = false;
 
   private constructor(host: Host, parts: ManagerParts, memory: ManagerMemory) {
@@ -190,8 +194,14 @@ export class TrustManager {
   }
 
   async #remembers(): Promise<boolean> {
+    const remembered = this.#rotation.remembered();
+    const facts = JSON.stringify(remembered, untimed);
+    const atMs = this.#host.clock.elapsedMs();
+    const known = facts === this.#remembered.facts && atMs - this.#remembered.atMs < REWRITE_MS;
+    if (known && this.#memory.trouble === undefined) return true;
     try {
-      await this.#memory.noteRotation(JSON.stringify(this.#rotation.remembered()));
+      await this.#memory.noteRotation(JSON.stringify(remembered));
+      this.#remembered = { facts, atMs };
       return true;
     } catch {
       // Said in the policy's status, and written again.
@@ -219,3 +229,7 @@ export class TrustManager {
     };
   }
 }
+
+/** When a cluster was last heard, and how long ago things were, is another with each word: the next process waits longer. */
+const untimed = (key: string, value: unknown): unknown =>
+  key === "passedMs" ? undefined : key === "heard" ? value !== null : value;

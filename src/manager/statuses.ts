@@ -4,13 +4,16 @@ import type { KubeObject } from "../kube/object.ts";
 import type { WantedObject, WantedObjects } from "../kube/wanted-object.ts";
 import { type Metadata, metadataOf } from "../registry/kube/metadata.ts";
 import { readStatus } from "../registry/kube/object-status.ts";
-import { wantedStatus } from "../registry/wanted/wanted-status.ts";
+import { storable, wantedStatus } from "../registry/wanted/wanted-status.ts";
 import type { ClusterId } from "../names.ts";
 import { trustTypeOf } from "./feeds/trust-types.ts";
 import type { Judgement, TrustKind, TrustState } from "./policy.ts";
 
 /** The condition that every object of a trust manager has. */
 const ACCEPTED = "Accepted";
+
+/** Clusters report much in bad times; schemas take four times as much. */
+const MESSAGE_MAX = 8_000;
 
 export interface JudgedObject {
   readonly judgement: Judgement;
@@ -77,7 +80,7 @@ export class TrustStatuses implements WantedObjects {
     const status = metadata && readStatus(metadata, object, true, (type) => type === ACCEPTED);
     if (metadata === undefined || status === undefined) return undefined;
     const { state, messages } = judgement;
-    const message = messages.join(" ");
+    const message = storable(messages.join(" "), MESSAGE_MAX);
     const observed = status.generation === undefined ? {} : { observedGeneration: status.generation };
     const fields = { state, message, ...observed, ...extras };
     const there: Fields = isFields(object["status"]) ? object["status"] : {};

@@ -111,6 +111,9 @@ export class Admission {
       const proven = provenCluster(credentials, this.#options.authority, this.#host.clock);
       const { cluster } = proven;
       claimed = cluster;
+      // Whoever has a void one takes nothing from the cluster itself.
+      const known = whyVoid(proven, this.#options.certificates.lastVoidBefore(cluster) ?? 0);
+      if (known !== undefined) throw known;
       if (!this.#renewals.take(cluster))
         throw refusal("exhausted", "TooMany", `cluster ${cluster} renews its client certificate too often`);
       const { csr } = decodeRenewRequest(bytes);

@@ -1,3 +1,4 @@
+import type { Quota } from "../ca/quota.ts";
 import { MeshError } from "../errors.ts";
 import type { MessageChannel, MessageReceiver } from "../grpc/method.ts";
 import type { Host } from "../host.ts";
@@ -18,6 +19,8 @@ export interface FollowStreamOwner {
   reported(report: ClusterReport): void;
   /** It ends for what the cluster did or is. */
   refused(stream: FollowStream, error: MeshError): void;
+  /** Of the cluster, whichever of its streams they come by. */
+  readonly messages: Quota;
   /** Why it may not go on. */
   whyEnd(): MeshError | undefined;
   closed(stream: FollowStream): void;
@@ -42,7 +45,7 @@ export class FollowStream {
     this.cluster = cluster;
     this.from = channel.credentials.remoteAddress;
     this.#owner = owner;
-    this.#session = new RelaySession(host.clock, cluster);
+    this.#session = new RelaySession(host.clock, cluster, owner.messages);
     this.#timer = host.clock.after(LOOK_MS, () => this.#look());
     channel.sendHeaders();
   }

@@ -1,3 +1,4 @@
+import { Quota as RateQuota } from "../ca/quota.ts";
 import { Quota } from "../grpc/quota.ts";
 import type { MessageChannel, MessageReceiver, StreamMethod } from "../grpc/method.ts";
 import { MeshError } from "../errors.ts";
@@ -12,6 +13,7 @@ import { RELAY_LIMITS } from "./message-rules.ts";
 import { RELAY_METHODS } from "./methods.ts";
 import { addressOf, type RelayMetrics } from "./relay-metrics.ts";
 import type { RelayAuthority } from "./relay-authority.ts";
+import { MESSAGES } from "./session.ts";
 import { SigningTurns } from "./signing-turns.ts";
 
 /** Open streams; many clusters may share an address translation. */
@@ -34,6 +36,7 @@ export class Followers {
   readonly #turns: SigningTurns;
   readonly #contest: Contest;
   readonly #places = new Quota(STREAMS);
+  readonly #messages: RateQuota;
   /** Open ones, those that have not said Hello among them. */
   readonly #streams = new Set<FollowStream>();
   readonly #byCluster = new Map<ClusterId, FollowStream>();
@@ -48,6 +51,7 @@ export class Followers {
     this.#log = host.log.scope("trust");
     this.#turns = new SigningTurns(host, options.desk);
     this.#contest = new Contest(host.clock);
+    this.#messages = new RateQuota(host.clock, MESSAGES);
     const changed = (): void => this.#changed();
     this.#observing = [options.desk.observe(changed), options.certificates.observe(changed)];
     options.metrics.connected(0);
@@ -107,6 +111,7 @@ export class Followers {
       asked: async (one, request) => one.answer(await this.#turns.ask(proven.cluster, request)),
       reported: (report) => this.#options.desk.reported(proven.cluster, report),
       refused: (one, error) => this.#refused(proven.cluster, one.from, error),
+      messages: this.#messages,
       whyEnd: () => this.#whyNot(proven) ?? whyExpired(proven, this.#host.clock.now()),
       closed: (one) => {
         place[Symbol.dispose]();

@@ -7,7 +7,7 @@ import type { ClusterMessage, ManagerMessage } from "./messages.ts";
 import { RELAY_PING_MS, RELAY_SILENCE_MS } from "./methods.ts";
 
 /** A cluster says a few things when something changes, and a ping every 20 s: more than this is a fault. */
-const MESSAGES = { burst: 60, perSecond: 2 };
+export const MESSAGES = { burst: 60, perSecond: 2 };
 /** Answers that a cluster does not read; it has one request at a time. */
 const ANSWERS_MAX = 16;
 
@@ -32,11 +32,11 @@ export class RelaySession {
   #heardMs: number;
   #saidMs: number;
 
-  /** @param cluster as the client certificate has it. */
-  constructor(clock: Clock, cluster: ClusterId) {
+  /** @param cluster as the client certificate has it. @param messages of all streams: a new one is no new account. */
+  constructor(clock: Clock, cluster: ClusterId, messages = new Quota(clock, MESSAGES)) {
     this.cluster = cluster;
     this.#clock = clock;
-    this.#messages = new Quota(clock, MESSAGES);
+    this.#messages = messages;
     this.#heardMs = this.#saidMs = clock.elapsedMs();
   }
 

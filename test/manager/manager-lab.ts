@@ -81,8 +81,13 @@ export class ManagerLab implements AsyncDisposable {
     return lab;
   }
 
+  /** What the manager keeps. */
+  get store(): FolderStore {
+    return new FolderStore(`${this.#folder}/trust`);
+  }
+
   async start(): Promise<void> {
-    const ground = { feed: this.feed, store: new FolderStore(`${this.#folder}/trust`), api: undefined };
+    const ground = { feed: this.feed, store: this.store, api: undefined };
     const openIssuer = issuerOpener(this.host, ground);
     this.#manager = await TrustManager.open(this.host, { ...ground, openIssuer }, signal);
     await this.#manager.start(signal);
@@ -98,6 +103,12 @@ export class ManagerLab implements AsyncDisposable {
   }
   get desk(): TrustManager["desk"] {
     return this.#manager!.desk;
+  }
+
+  /** What the status of an object is to say, once it has settled. */
+  messageOf(kind: string, name: string): string {
+    const { fields } = this.#manager!.statuses.get(`${kind}/gloo-mesh/${name}`) ?? {};
+    return (fields as { readonly status?: { readonly message?: string } } | undefined)?.status?.message ?? "";
   }
 
   until(holds: () => boolean): Promise<void> {

@@ -10,7 +10,7 @@ import { clusterId, ManagerLab } from "./manager-lab.ts";
 const registered = (name: string): string => `
 apiVersion: admin.gloo.solo.io/v2
 kind: KubernetesCluster
-metadata: { name: ${name}, namespace: gloo-mesh, creationTimestamp: "2026-01-01T00:00:00Z" }
+metadata: { name: ${name}, namespace: gloo-mesh, uid: uid-${name}, creationTimestamp: "2026-01-01T00:00:00Z" }
 spec: { clusterDomain: cluster.local }
 `;
 const provider = (trustDomain: string): string => `
@@ -161,6 +161,37 @@ test("a root that replaces another at once is refused with the plan that works, 
   }
   lab.feed.put(byo());
   await lab.until(() => lab.view.roots.length === 1 && lab.view.roots[0]!.sha256 === roots[1]);
+});
+
+test("whatever a cluster complains of, its status is one that an API server takes and gives back as it is", async () => {
+  await using lab = await ManagerLab.open(POLICY, registered("east"));
+  lab.call("east");
+  const problems = Array.from({ length: 100 }, () => "\u{1f512}".repeat(999));
+  lab.desk.reported(clusterId("east"), { ...lab.reportOf("east"), clock: lab.host.clock.now(), problems });
+  const message = (): string => lab.messageOf("KubernetesCluster", "east");
+  await lab.until(() => message().includes("\u{1f512}"));
+  assert.ok(message().length <= 32_768, "the schema's most");
+  assert.doesNotMatch(message(), /\p{Surrogate}/u);
+});
+
+const STATE = "causeway-trust-state";
+
+test("what the manager remembers is not written again for each word of a cluster, and is put back if it is deleted", async () => {
+  await using lab = await ManagerLab.open(POLICY, registered("east"));
+  lab.call("east");
+  await lab.join("east");
+  await lab.until(() => lab.view.clusters[0]!.current);
+  const written = async (): Promise<number> => Number.parseInt((await lab.store.read(STATE))!.version, 10);
+  const before = await written();
+  for (let at = 0; at < 20; at++) {
+    const clock = lab.host.clock.now() + at;
+    lab.desk.reported(clusterId("east"), { ...lab.reportOf("east"), clock, problems: [`problem ${at}`] });
+    await lab.until(() => lab.messageOf("KubernetesCluster", "east").includes(`problem ${at}.`));
+  }
+  assert.ok((await written()) <= before + 1, "but for what it said when it joined");
+  await lab.store.remove(STATE);
+  await lab.ask(clusterId("east"), await lab.order("east"));
+  assert.match((await lab.store.read(STATE))!.data.get("rotation")!, /"name":"east"/);
 });
 
 const signingRootOf = (lab: ManagerLab, name: string): string | undefined => {

@@ -242,6 +242,15 @@ test("enrolling anew, or a revocation, ends what the former certificate is good 
   refused("CertificateVoid", /make a token with causeway trust token --cluster east/)(await stream.ended);
 });
 
+test("whoever has a void client certificate uses up nothing of what the cluster may do", async () => {
+  await using lab = await RelayLab.open();
+  const stolen = await lab.enrolled("east");
+  const own = await lab.enrolled("east");
+  for (let at = 0; at < 15; at++)
+    await assert.rejects(lab.client(stolen).renew(newCsr().csr), refused("CertificateVoid", /void/));
+  assert.equal((await lab.client(own).renew(newCsr().csr)).chain.length, 1);
+});
+
 test("a renewed certificate is for the new key, and the one before it lives on to its end", async () => {
   await using lab = await RelayLab.open();
   const pair = await lab.enrolled("east");
@@ -281,6 +290,10 @@ test("who asks without end is refused, and others are not", async () => {
   flood.hello(east);
   for (let at = 0; at < 200; at += 1) flood.send({ kind: "ping", clock: at });
   refused("TooMany", /cluster east says too much/)(await flood.ended);
+  const again = lab.client(pair).follow();
+  again.hello(east);
+  for (let at = 0; at < 58; at += 1) again.send({ kind: "ping", clock: at });
+  refused("TooMany", /cluster east says too much/)(await again.ended);
   const stream = lab.client(other).follow();
   stream.hello(clusterId("west"));
   for (let at = 0; at < 11; at += 1) {

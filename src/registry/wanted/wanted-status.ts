@@ -72,8 +72,8 @@ export function conditionOf(
 }
 
 /** As a server stores and gives it back: half a character would come back as another one. */
-function storable(message: string): string {
-  const text = message.length > MESSAGE_MAX ? `${message.slice(0, MESSAGE_MAX)}…` : message;
+export function storable(message: string, charactersMax = MESSAGE_MAX): string {
+  const text = message.length > charactersMax ? `${message.slice(0, charactersMax)}…` : message;
   return text.replace(/\p{Surrogate}/gu, "\uFFFD");
 }
 
