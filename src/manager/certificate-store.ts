@@ -2,6 +2,7 @@ import { MeshError, messageOf } from "../errors.ts";
 import type { EpochMs, Host } from "../host.ts";
 import { type ClusterId, isClusterId } from "../names.ts";
 import type { CertificateBook } from "../relay/client-proof.ts";
+import { refusal } from "../relay/enrollment.ts";
 import { rewritten } from "./rewritten.ts";
 import type { TrustStore } from "./store.ts";
 
@@ -51,11 +52,13 @@ export class CertificateStore implements CertificateBook {
     return this.#known && (this.#known.get(cluster)?.voidBefore ?? 0);
   }
 
-  async renounce(cluster: ClusterId, cause: string): Promise<EpochMs> {
+  async renounce(cluster: ClusterId, cause: string, since = Infinity): Promise<EpochMs> {
     const { entries, voidBefore } = await rewritten(this.#store, NAME, (data) => {
       const before = this.#entries(data);
       const last = before.get(cluster);
       if (last?.cause === cause) return { answer: { entries: before, voidBefore: last.voidBefore } };
+      // It is at most a second ahead of when it was written.
+      if (last !== undefined && last.voidBefore - 1000 > since) throw superseded(cluster, last);
       // A certificate says whole seconds: one from earlier in this second must not count.
       const nextSecond = Math.floor(this.#host.clock.now() / 1000 + 1) * 1000;
       const moment = Math.max(nextSecond, (last?.voidBefore ?? 0) + 1000);
@@ -102,6 +105,14 @@ export class CertificateStore implements CertificateBook {
     );
   }
 }
+
+/** Whoever used a token before may not undo what was done since. */
+const superseded = (cluster: ClusterId, { voidBefore }: Entry): MeshError =>
+  refusal(
+    "denied",
+    "TokenUsed",
+    `cluster ${cluster} enrolled by another token, or was revoked, at ${new Date(voidBefore).toISOString()}, after this token was used; make one with causeway trust token --cluster ${cluster}`,
+  );
 
 const isNewer = (entry: Entry, other: Entry | undefined): boolean => entry.voidBefore > (other?.voidBefore ?? 0);
 

@@ -81,7 +81,7 @@ export class Admission {
     const unregistered = desk.whyNot(cluster);
     if (unregistered !== undefined) throw refusal("denied", "NotRegistered", unregistered);
     await this.#redeem(record!, key, { at: now, from });
-    const answer = await authority.certify(cluster, csr, await this.#renounce(cluster, token.id));
+    const answer = await authority.certify(cluster, csr, await this.#renounce(cluster, token.id, record?.use?.at));
     this.#options.metrics.enrollment(record?.use === undefined ? "enrolled" : "again");
     this.#log.info("a cluster enrolled; client certificates that it had are void", { cluster, from, token: token.id });
     return answer;
@@ -99,8 +99,9 @@ export class Admission {
     if (use.key !== key) throw this.#loud(tokenUsed(record, use), from);
   }
 
-  async #renounce(cluster: ClusterId, cause: string): Promise<EpochMs> {
-    const from = await this.#options.certificates.renounce(cluster, cause);
+  /** @param since when the token was used; undefined if that is now. */
+  async #renounce(cluster: ClusterId, cause: string, since: EpochMs | undefined): Promise<EpochMs> {
+    const from = await this.#options.certificates.renounce(cluster, cause, since);
     return Math.max(from, this.#host.clock.now());
   }
 

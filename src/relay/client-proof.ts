@@ -18,9 +18,11 @@ export interface CertificateBook {
   /**
    * Makes all that were issued until now void.
    * @param cause in one word; the same one twice in a row does nothing the second time.
-   * @returns the moment from which the next counts, in whole seconds. @throws MeshError `unavailable`
+   * @param since nothing is done if another cause made something void after it.
+   * @returns the moment from which the next counts, in whole seconds.
+   * @throws MeshError `unavailable`, or `denied` for what came after `since`.
    */
-  renounce(cluster: ClusterId, cause: string): Promise<EpochMs>;
+  renounce(cluster: ClusterId, cause: string, since?: EpochMs): Promise<EpochMs>;
   /** Calls `observer` after what is known of any cluster has changed. */
   observe(observer: () => void): Disposable;
 }

@@ -251,6 +251,16 @@ test("whoever has a void client certificate uses up nothing of what the cluster 
   assert.equal((await lab.client(own).renew(newCsr().csr)).chain.length, 1);
 });
 
+test("a token that was used gets its answer again, but not once another token was used since", async () => {
+  await using lab = await RelayLab.open();
+  const first = await enrollment(await lab.token("east"));
+  await lab.client().enroll(first);
+  await lab.client().enroll(first);
+  const own = await lab.enrolled("east");
+  await assert.rejects(lab.client().enroll(first), refused("TokenUsed", /enrolled by another token, or was revoked/));
+  assert.equal((await lab.client(own).renew(newCsr().csr)).chain.length, 1);
+});
+
 test("a renewed certificate is for the new key, and the one before it lives on to its end", async () => {
   await using lab = await RelayLab.open();
   const pair = await lab.enrolled("east");
