@@ -23,6 +23,7 @@ import type { EffectivePolicy, RegisteredCluster } from "./policy.ts";
 import type { RootRotation } from "./rotation.ts";
 import type { Sources } from "./sources.ts";
 import { Tenancy } from "./tenancy.ts";
+import { LateTenants, type Tenants } from "./tenants.ts";
 import type { TrustView } from "./view.ts";
 
 /** Of the last callers that were turned away. */
@@ -50,12 +51,14 @@ export class TrustDesk implements RelayDesk {
   readonly #observers = new Set<() => void>();
   #plan: TrustPlan | undefined;
   #policy: EffectivePolicy | undefined;
+  readonly #tenants: LateTenants;
   readonly #contests = new Map<ClusterId, string>();
   #refusals: TrustView["refused"] = [];
   #words: ReadonlyMap<ClusterId, Word> = new Map();
 
   constructor(host: Host, parts: DeskParts) {
     this.#clock = host.clock;
+    this.#tenants = new LateTenants(host.clock);
     this.#log = host.log.scope("trust");
     this.#parts = parts;
   }
@@ -77,7 +80,7 @@ export class TrustDesk implements RelayDesk {
   /** Says anew what clusters are told: roots, objects or reports are others. */
   settle(): void {
     const words = new Map<ClusterId, Word>();
-    const boundsOf = boundsBy(this.#plan);
+    const boundsOf = boundsBy(this.#plan && this.#tenants.of(this.#plan));
     for (const [cluster, registered] of this.#plan?.clusters ?? []) {
       const word = this.#wordOf(registered, boundsOf);
       if (word !== undefined) words.set(cluster, word);
@@ -209,13 +212,12 @@ export class TrustDesk implements RelayDesk {
 
 type BoundsOf = (cluster: ClusterId) => readonly Bound[] | undefined;
 
-/** Who cannot be read now is still there, and shares what it shared. */
-function boundsBy(plan: TrustPlan | undefined): BoundsOf {
-  const { workspaces = [], settings = [], clusters = new Map(), doubtful = new Map() } = plan ?? {};
-  const all: readonly ClusterId[] = [...clusters.keys(), ...doubtful.keys()];
+function boundsBy({ workspaces, settings, clusters }: Tenants = NOBODY): BoundsOf {
   const tenancy = new Tenancy(workspaces, settings);
-  return (cluster) => (tenancy.workspaces.length === 0 ? undefined : boundsIn(tenancy, cluster, all));
+  return (cluster) => (tenancy.workspaces.length === 0 ? undefined : boundsIn(tenancy, cluster, clusters));
 }
+
+const NOBODY: Tenants = { workspaces: [], settings: [], clusters: [] };
 
 const refusal = (code: "conflict" | "absent" | "invalid" | "unavailable", reason: string): Word => ({
   kind: "refusal",
