@@ -13,7 +13,12 @@ export const trustServeCommand: Command = {
   flags: MANAGER_FLAGS,
   async run({ options, environment, signal, printer }) {
     const config = loadManagerConfig(options, environment);
-    const running = await startManager(config, environment, signal);
+    const running = await startManager(config, environment, signal).catch((thrown: unknown) => {
+      // Whoever waits for its turn was told to end: nothing failed.
+      if (signal.aborted) return undefined;
+      throw thrown;
+    });
+    if (running === undefined) return 0;
     try {
       const { listenAddress: at } = config;
       const { admin, relayPort } = running;
@@ -21,7 +26,8 @@ export const trustServeCommand: Command = {
       printer.err(`causeway's trust manager is ready: ${where}\n`);
       await untilAborted(eitherSignal(signal, running.over));
       if (signal.aborted) return 0;
-      throw new MeshError("unavailable", "another replica leads by now; start again to wait for the next turn");
+      const why = "another replica leads by now, or the API server let no Lease be renewed";
+      throw new MeshError("unavailable", `${why}: nothing is signed any more; start again to wait for the next turn`);
     } finally {
       await running.close();
     }

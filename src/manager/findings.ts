@@ -12,7 +12,7 @@ import type { ManagedClusterView, TrustView } from "./view.ts";
 export interface Findings {
   readonly plan: TrustPlan;
   readonly sources: Pick<Sources, "trouble" | "notes" | "title" | "roots">;
-  readonly rotation: Pick<RootRotation, "view" | "roots">;
+  readonly rotation: Pick<RootRotation, "view" | "roots" | "refusal">;
   readonly ledger: ClusterLedger;
   /** Why a registered cluster gets no order; undefined if it gets one, or nothing is known yet. */
   readonly whyNoOrder: (cluster: ClusterId) => string | undefined;
@@ -68,7 +68,9 @@ function judgedPolicy({ sources, rotation, troubles, now }: Findings, judgement:
   const errors = [...troubles, ...(trouble === undefined ? [] : [trouble]), ...refused];
   const ending = rotation.roots.filter(({ notAfter }) => notAfter <= now).map(({ subject }) => `${subject} has ended.`);
   const failed: TrustState = roots === undefined ? "PENDING" : "FAILED";
-  const state = errors.length === 0 ? worse(judgement.state, ending.length > 0 ? "WARNING" : "ACCEPTED") : failed;
+  // A change that goes on does not hide that another one is asked for, and waits.
+  const warns = ending.length > 0 || rotation.refusal !== "";
+  const state = errors.length === 0 ? worse(judgement.state, warns ? "WARNING" : "ACCEPTED") : failed;
   const messages = [...errors, ...ending, ...judgement.messages, ...notes, ...changing].map(sentence);
   const extras = {
     rotation: { phase: rotation.view.phase, notes: rotation.view.notes },

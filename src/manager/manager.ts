@@ -97,7 +97,9 @@ export class TrustManager {
 
   /** Why no cluster can be told anything; undefined if they can. */
   waitingFor(): string | undefined {
-    return this.#plan === undefined ? `${this.#parts.feed.title} is not read yet` : undefined;
+    if (this.#plan !== undefined) return undefined;
+    const [problem] = this.problems();
+    return `${this.#parts.feed.title} is not read yet${problem === undefined ? "" : `: ${problem.message.replace(/\.$/, "")}`}`;
   }
 
   view(): TrustView {

@@ -7,9 +7,11 @@ import type { TrustKind, TrustState } from "../../src/manager/policy.ts";
 import { trustObject } from "../kits/trust-objects.ts";
 import { eventually } from "./causeway-process.ts";
 import { type KubeCluster, type KubeconfigShape, type KubeLab, type RbacUsage, writeWhole } from "./kube-lab.ts";
+import type { KubeapiOptions } from "./kubeapi.ts";
 import { causeway, TrustManagerProcess } from "./trust-manager-process.ts";
 
 const DEPLOY = join(import.meta.dirname, "..", "..", "..", "deploy");
+export const TRUST_CRDS = join(DEPLOY, "crds");
 export const NAMESPACE = "gloo-mesh";
 const ACCOUNT = "causeway-trust";
 const SEEN_MS = 30_000;
@@ -34,8 +36,9 @@ export class Management {
     this.cluster = cluster;
   }
 
-  static async open(lab: KubeLab): Promise<Management> {
-    const cluster = await lab.cluster("mgmt", { crds: join(DEPLOY, "crds") });
+  /** @param crds undefined: they come later. */
+  static async open(lab: KubeLab, { crds }: Pick<KubeapiOptions, "crds"> = { crds: TRUST_CRDS }): Promise<Management> {
+    const cluster = await lab.cluster("mgmt", { crds });
     await cluster.client.put(NAMESPACES, { metadata: { name: NAMESPACE } });
     await cluster.client.kubectl("apply", "-f", join(DEPLOY, "rbac", "trust-manager.yaml"));
     return new Management(lab, cluster);

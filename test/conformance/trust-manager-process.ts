@@ -57,10 +57,14 @@ export class TrustManagerProcess {
     return this.#said("port", /the trust manager listens for clusters.*\bport=(\d+)/);
   }
 
+  /** URL of its admin port. */
+  get admin(): string {
+    return `http://127.0.0.1:${this.#said("admin port", /\badmin=(\d+)/)}`;
+  }
+
   /** What it says of all that it manages. */
   async view(): Promise<TrustView> {
-    const port = this.#said("admin port", /\badmin=(\d+)/);
-    return (await fetch(`http://127.0.0.1:${port}/debug/trustz`, { signal: timeout() })).json() as Promise<TrustView>;
+    return (await fetch(`${this.admin}/debug/trustz`, { signal: timeout() })).json() as Promise<TrustView>;
   }
 
   /** What its probe is told; empty once it is ready. */
@@ -68,6 +72,11 @@ export class TrustManagerProcess {
     const port = this.#said("health port", /\bhealth=(\d+)/);
     const answer = await fetch(`http://127.0.0.1:${port}/ready`, { signal: timeout() });
     return answer.ok ? "" : answer.text();
+  }
+
+  /** What it ended with; undefined while it runs, or if it was killed. */
+  get exitCode(): number | undefined {
+    return this.#process.exitCode ?? undefined;
   }
 
   async stop(signal: "SIGTERM" | "SIGKILL" = "SIGTERM"): Promise<void> {

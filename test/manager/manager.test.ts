@@ -153,7 +153,12 @@ test("a root that replaces another at once is refused with the plan that works, 
   lab.feed.put(byo(first.certificate));
   const roots = [first, second].map(({ certificate }) => fingerprintOf(pemBlocks(certificate, "CERTIFICATE")[0]!));
   await lab.until(() => lab.view.rotation.phase === "add");
-  await lab.until(() => lab.view.rotation.phase === "add");
+  assert.equal(lab.view.policy!.state, "ACCEPTED");
+  lab.feed.put(madeRoot(lab).secret);
+  await lab.until(() => lab.view.policy!.state === "WARNING");
+  assert.match(lab.view.policy!.messages.join(" "), /third root waits/);
+  lab.feed.put(second.secret);
+  await lab.until(() => lab.view.policy!.state === "ACCEPTED");
   for (const name of ["east", "west"]) await reportTrust(lab, name);
   for (const name of ["east", "west"]) {
     await lab.until(() => signingRootOf(lab, name) === roots[1]);

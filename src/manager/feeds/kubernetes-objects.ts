@@ -12,6 +12,9 @@ import type { ObjectFeed } from "./object-feed.ts";
 import { secretTexts } from "./secret-texts.ts";
 import { TRUST_TYPES } from "./trust-types.ts";
 
+/** How soon a kind is seen whose CRD came after us. */
+const LOOK_AGAIN_MS = 1_000;
+
 /** The objects of one namespace of an API server. */
 export class KubernetesObjects implements ObjectFeed {
   readonly title: string;
@@ -19,6 +22,9 @@ export class KubernetesObjects implements ObjectFeed {
   readonly #api: KubeApi;
   readonly #namespace: string;
   readonly #reflectors: { readonly type: ResourceType; readonly reflector: Reflector }[] = [];
+  /** Kinds that were not served when they were looked for, and were not listed since. */
+  readonly #unserved = new Set<ResourceType>();
+  #looking: Disposable | undefined;
 
   constructor(host: Host, api: KubeApi, namespace: string) {
     this.title = `namespace ${namespace} of ${api.server}`;
@@ -27,12 +33,14 @@ export class KubernetesObjects implements ObjectFeed {
     this.#namespace = namespace;
   }
 
+  /** A server that has not loaded our CRDs yet must not pass for one without clusters: those would be forgotten. */
   start(sink: ObjectSink, signal: AbortSignal): Promise<void> {
     const gate = new RelistGate();
     const unlisted = new Set(TRUST_TYPES.map(({ kind }) => kind));
     return new Promise((resolve, reject) => {
       for (const type of TRUST_TYPES) {
-        const onSynced = (): void => void (unlisted.delete(type.kind) && unlisted.size === 0 && resolve());
+        const onSynced = (): void =>
+          void (unlisted.delete(type.kind) && unlisted.size === 0 && this.#whenServed(resolve));
         const options = { cluster: "", type, namespace: this.#namespace, sink, onSynced };
         this.#reflectors.push({ type, reflector: new Reflector(this.#host, this.#api, gate, options) });
       }
@@ -59,14 +67,27 @@ export class KubernetesObjects implements ObjectFeed {
 
   problems(): readonly Problem[] {
     return this.#reflectors.flatMap(({ type, reflector }) => {
-      const { problem } = reflector.state;
-      if (problem === undefined) return [];
-      const message = `${type.kind}s of ${this.#namespace} are not read: ${problem}.`;
+      const { problem, phase } = reflector.state;
+      const why =
+        phase === "absent" ? `${this.#api.server} does not serve them; kubectl apply -f deploy/crds` : problem;
+      if (why === undefined) return [];
+      const message = `${type.plural} of ${this.#namespace} are not read: ${why}.`;
       return [{ object: type.kind, origin: "", field: "", message, severity: "error" } as const];
     });
   }
 
   async close(): Promise<void> {
+    this.#looking?.[Symbol.dispose]();
     await Promise.all(this.#reflectors.map(({ reflector }) => reflector.close()));
+  }
+
+  #whenServed(resolve: () => void): void {
+    for (const { type, reflector } of this.#reflectors) {
+      const { phase } = reflector.state;
+      if (phase === "absent") this.#unserved.add(type);
+      if (phase === "watching") this.#unserved.delete(type);
+    }
+    if (this.#unserved.size === 0) resolve();
+    else this.#looking = this.#host.clock.after(LOOK_AGAIN_MS, () => this.#whenServed(resolve));
   }
 }
