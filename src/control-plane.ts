@@ -165,7 +165,9 @@ export class ControlPlane {
       await this.#startClusters(signal);
       await this.#spire?.start();
       this.#registration?.start(this.#clusters);
-      await this.#startServing(await this.#authority.first(signal));
+      const authority = await this.#authority.first(signal);
+      this.#relay.noteAuthority();
+      await this.#startServing(authority);
     } catch (thrown) {
       await this.close();
       throw thrown;

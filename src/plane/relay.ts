@@ -24,6 +24,8 @@ const LEASE = "causeway-trust-relay";
 export interface Relay {
   /** Before the clusters are read, as some of what they are is written here. @throws MeshError */
   start(clusters: Pick<Clusters, "election">): Promise<void>;
+  /** There is an authority, and the manager hears of it now. */
+  noteAuthority(): void;
   /** @param why there is no authority; undefined if there is one. */
   waitingFor(why: string | undefined): string | undefined;
   view(): RelayView;
@@ -67,6 +69,7 @@ class NoRelay implements Relay {
     return [];
   }
   async start(): Promise<void> {}
+  noteAuthority(): void {}
   async close(): Promise<void> {}
 }
 
@@ -98,6 +101,10 @@ class PlaneRelay implements Relay {
     if (this.#election === undefined) this.#begin(() => true);
     this.#election?.observe((term) => (term === undefined ? void this.#end() : this.#begin(() => term.lives())));
     this.#election?.start();
+  }
+
+  noteAuthority(): void {
+    this.#duty?.agent.poke();
   }
 
   waitingFor(why: string | undefined): string | undefined {
