@@ -20,6 +20,8 @@ const folder = mkdtempSync(join(tmpdir(), "causeway-bounded-"));
 const write = (cluster: string, file: string, text: string): void =>
   writeFileSync(join(folder, cluster, "manifests", file), text);
 
+const SHARED = ["shop/cart", "vault/key", "bank/api", "bank/ledger"];
+
 let east: ControlPlane;
 let west: ControlPlane;
 let eastHost: ReturnType<typeof realHost>;
@@ -33,7 +35,7 @@ before(async () => {
     writeCacerts(join(folder, name, "cacerts"), authority, root);
     write(name, "system.yaml", stringify(system(name)));
   }
-  write("west", "services.yaml", ["shop/cart", "vault/key", "bank/api", "bank/ledger"].map(shared).join("---\n"));
+  write("west", "services.yaml", SHARED.map(shared).join("---\n"));
   [west, eastHost] = [await start("west"), realHost()];
   write("east", "peer.yaml", stringify(gateway("west", west.ports.xds)));
   east = await start("east", eastHost);
@@ -53,7 +55,16 @@ function shared(service: string): string {
   const [namespace, name] = service.split("/");
   const labels = { "solo.io/service-scope": "global" };
   const spec = { selector: { app: name }, ports: [{ port: 80 }] };
-  return stringify({ apiVersion: "v1", kind: "Service", metadata: { namespace, name, labels }, spec });
+  const ready = [{ type: "Ready", status: "True" }];
+  const objects = [
+    { apiVersion: "v1", kind: "Service", metadata: { namespace, name, labels }, spec },
+    {
+      ...{ apiVersion: "v1", kind: "Pod", metadata: { namespace, name, labels: { app: name } } },
+      spec: { nodeName: "node" },
+      status: { phase: "Running", podIP: `10.0.0.${SHARED.indexOf(service) + 1}`, conditions: ready },
+    },
+  ];
+  return objects.map((each) => stringify(each)).join("---\n");
 }
 
 const gateway = (peer: string, port: number): object => ({
@@ -99,8 +110,11 @@ function govern(cluster: string, workspaces = WORKSPACES): void {
   write(cluster, "bounds.yaml", objects.map((each) => stringify(each)).join("---\n"));
 }
 
+/** What east has of west; what was withdrawn goes on for a while without endpoints. */
 const imported = (): string =>
-  Array.from(east.registry.peers.federated.entries(), ([key]) => key.replace("west/", ""))
+  Array.from(east.registry.peers.federated.entries())
+    .filter(([, { ready }]) => ready > 0)
+    .map(([key]) => key.replace("west/", ""))
     .sort()
     .join();
 const settled = (expected: string): Promise<void> => until(() => imported() === expected);

@@ -217,13 +217,13 @@ test("whatever the Workspaces, bounds say of every service what the objects say"
         const [out, back] = [exports, imports].map((scopes) =>
           scopes.some((each) => inScope(each, namespace, service)),
         );
-        const where = JSON.stringify([here, peer, namespace, service]);
+        const where = `${here} ${peer} ${namespace} ${service}`;
         assert.equal(out, registered(tenancy, here, peer, namespace, service), `exports ${where}`);
         assert.equal(back, registered(tenancy, peer, here, namespace, service), `imports ${where}`);
         seen.add(out!);
       }
     }),
-    fuzzing(200) as fc.Parameters<[Tenants]>,
+    fuzzing(100) as fc.Parameters<[Tenants]>,
   );
   assert.equal(seen.size, 2);
 }).timeout(FUZZ_MS);
@@ -237,13 +237,11 @@ test("whatever the Workspaces, a control plane that reads the PeerGrants of its 
         for (const [from, peer, namespace, service] of questions()) {
           if (from !== here) continue;
           const target = { cluster: peer, trustDomain: "cluster.local" };
-          assert.deepEqual(
-            [exportsTo(target, grants), importsFrom(target, grants)].map((granted) =>
-              takesIn(granted, namespace, service),
-            ),
-            [registered(tenancy, here, peer, namespace, service), registered(tenancy, peer, here, namespace, service)],
-            JSON.stringify([here, peer, namespace, service]),
-          );
+          const where = `${here} ${peer} ${namespace} ${service}`;
+          const out = takesIn(exportsTo(target, grants), namespace, service);
+          assert.equal(out, registered(tenancy, here, peer, namespace, service), `exports ${where}`);
+          const back = takesIn(importsFrom(target, grants), namespace, service);
+          assert.equal(back, registered(tenancy, peer, here, namespace, service), `imports ${where}`);
         }
       }
     }),

@@ -321,11 +321,16 @@ class Simulation {
       if (other.joinsAt === undefined || other.joinsAt > now) continue;
       for (const peer of other.workloads.filter(({ until }) => until > now)) {
         this.counts.handshakes++;
-        const seen = JSON.stringify([this.#rotation.view.phase, member.name, other.name, now / DAY_MS]);
-        assert.ok(peer.trusts.has(workload.root), `${seen}: ${other.name} refuses what is under ${workload.root}`);
-        assert.ok(workload.trusts.has(peer.root), `${seen}: ${member.name} refuses what is under ${peer.root}`);
+        if (!peer.trusts.has(workload.root)) this.#refused(other, workload.root);
+        if (!workload.trusts.has(peer.root)) this.#refused(member, peer.root);
       }
     }
+  }
+
+  #refused({ name }: Member, root: number): never {
+    assert.fail(
+      `${this.#rotation.view.phase}, day ${this.#clock.elapsedMs() / DAY_MS}: ${name} refuses what is under ${root}`,
+    );
   }
 
   /** What people do to the policy and its source. */

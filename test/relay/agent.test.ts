@@ -38,7 +38,7 @@ async function settled(order = orderOf(a, [a]), lifetimeMs = 30 * DAY_MS): Promi
 
 function shortLived() {
   const { intermediate, ...order } = orderOf(a, [a]);
-  return { ...order, intermediate: { ...intermediate, lifetimeMs: 20 * HOUR_MS } };
+  return { ...order, intermediate: { ...intermediate, lifetimeMs: 2 * HOUR_MS } };
 }
 
 test("a cluster with nothing asks with a key of its own, writes all four files at once, and reports what it uses", async () => {
@@ -235,18 +235,18 @@ test("an answer that comes twice, or to a request of an older order, is dropped"
 });
 
 test("a certificate is renewed when less than the ratio of its life is left, under a new key", async () => {
-  await settled(shortLived(), 20 * HOUR_MS);
+  await settled(shortLived(), 2 * HOUR_MS);
   const before = installed();
-  await pass(17.9 * HOUR_MS);
+  await pass(1.79 * HOUR_MS);
   assert.equal(east.requests.length, 1);
-  await pass(0.6 * HOUR_MS);
+  await pass(0.1 * HOUR_MS);
   const { length } = east.requests;
-  assert.ok(length > 1);
+  assert.ok(length > 2);
   // It is asked again and again, and it is always the same request.
   assert.equal(new Set(east.requests.slice(1).map(({ csr }) => csr)).size, 1);
   // An order that is carried out stays so while it is renewed.
   assert.equal(east.report.generation, east.requests[0]!.generation);
-  east.answer(a, undefined, { lifetimeMs: 20 * HOUR_MS });
+  east.answer(a, undefined, { lifetimeMs: 2 * HOUR_MS });
   await pass(100);
   await east.takeUp();
   assert.ok(!installed().privateKey.equals(before.privateKey));
@@ -254,16 +254,16 @@ test("a certificate is renewed when less than the ratio of its life is left, und
 });
 
 test("with the manager away all goes on, and the end of the certificate is an alarm in time", async () => {
-  await settled(shortLived(), 20 * HOUR_MS);
+  await settled(shortLived(), 2 * HOUR_MS);
   await east.restart();
   await east.takeUp();
-  await pass(18.9 * HOUR_MS);
+  await pass(1.89 * HOUR_MS);
   assert.deepEqual(problems(), []);
   assert.ok(east.use !== undefined);
-  await pass(0.3 * HOUR_MS);
+  await pass(0.03 * HOUR_MS);
   assert.match(problems().join(), /ends at .*, and no other came/);
   const before = files().digest;
-  await pass(2 * HOUR_MS);
+  await pass(0.2 * HOUR_MS);
   assert.equal(files().digest, before);
 });
 

@@ -20,7 +20,7 @@ let messages: ReturnType<typeof relayMessages>;
 before(async () => {
   authority = await TestAuthority.create();
   root = Uint8Array.from(derOf(authority.root));
-  const other = await TestAuthority.create({ algorithm: "RSA-4096" });
+  const other = await TestAuthority.create({ algorithm: "P-384" });
   csr = await makeCsr({ uris: ["spiffe://cluster.local"] });
   messages = relayMessages([root, Uint8Array.from(derOf(other.root))], [csr.pem]);
 });
