@@ -42,6 +42,7 @@ export function client(port: number, own?: Pair): grpc.Client {
   const [key, chain] = own === undefined ? [null, null] : [Buffer.from(own.key), Buffer.from(own.certificate)];
   const credentials = grpc.credentials.createSsl(Buffer.from(authority.root), key, chain);
   const opened = new grpc.Client(`127.0.0.1:${port}`, credentials, {
+    "grpc.ssl_target_name_override": "localhost",
     "grpc.max_receive_message_length": -1,
     "grpc.max_send_message_length": -1,
     "grpc.enable_retries": 0,

@@ -208,7 +208,7 @@ async function serving(environment: Environment = {}) {
 /** Why a certificate request that shows a client certificate alone was refused; without one that counts, for want of a token. */
 async function refusalOf({ plane, address, roots }: Awaited<ReturnType<typeof serving>>, shown: Pair): Promise<string> {
   const tls = grpc.credentials.createSsl(Buffer.from(roots), Buffer.from(shown.key), Buffer.from(shown.certificate));
-  const client = new grpc.Client(address, tls);
+  const client = new grpc.Client(address, tls, { "grpc.ssl_target_name_override": "istiod.istio-system.svc" });
   const same = (bytes: Buffer): Buffer => bytes;
   const error = await new Promise((resolve) => {
     client.makeUnaryRequest(CREATE_CERTIFICATE, same, same, Buffer.alloc(0), resolve);

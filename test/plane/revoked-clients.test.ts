@@ -64,7 +64,10 @@ function connect(
 ) {
   const chain = Buffer.from(`${certificate}\n${beside}`);
   const credentials = grpc.credentials.createSsl(Buffer.from(root.root), Buffer.from(key), chain);
-  const client = new grpc.Client(`127.0.0.1:${plane.ports.xds}`, credentials, { "grpc.enable_retries": 0 });
+  const client = new grpc.Client(`127.0.0.1:${plane.ports.xds}`, credentials, {
+    "grpc.ssl_target_name_override": "istiod.istio-system.svc",
+    "grpc.enable_retries": 0,
+  });
   cleanups.push(() => client.close());
   const same = (bytes: Buffer): Buffer => bytes;
   const stream = client.makeBidiStreamRequest<Buffer, Buffer>(XDS, same, same, new grpc.Metadata());

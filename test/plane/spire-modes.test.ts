@@ -58,7 +58,10 @@ async function svidOf(spiffeId: string): Promise<Pair> {
 /** What comes of reading the mesh with a client certificate: "served", or why not. */
 function readsWith({ certificate, key }: Pair): Promise<string> {
   const credentials = grpc.credentials.createSsl(Buffer.from(lab.roots), Buffer.from(key), Buffer.from(certificate));
-  const client = new grpc.Client(`127.0.0.1:${lab.plane.ports.xds}`, credentials, { "grpc.enable_retries": 0 });
+  const client = new grpc.Client(`127.0.0.1:${lab.plane.ports.xds}`, credentials, {
+    "grpc.ssl_target_name_override": "istiod.istio-system.svc",
+    "grpc.enable_retries": 0,
+  });
   clients.push(client);
   const same = (bytes: Buffer): Buffer => bytes;
   const stream = client.makeBidiStreamRequest<Buffer, Buffer>(XDS, same, same, new grpc.Metadata());
