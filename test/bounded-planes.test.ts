@@ -7,7 +7,7 @@ import { stringify } from "yaml";
 import { loadConfig } from "../src/config.ts";
 import { ControlPlane } from "../src/control-plane.ts";
 import { MeshError } from "../src/errors.ts";
-import { boundsOf } from "../src/manager/governance.ts";
+import { boundsOf } from "../src/manager/tenancy/governance.ts";
 import { clusterId } from "../src/names.ts";
 import { peerGrantObjects } from "../src/plane/bound-grants.ts";
 import { writeCacerts } from "./kits/cacerts.ts";

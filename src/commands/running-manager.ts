@@ -12,12 +12,12 @@ import { inClusterConnection, localConnection } from "../kube/local-connection.t
 import { FolderObjects } from "../manager/feeds/folder-objects.ts";
 import { KubernetesObjects } from "../manager/feeds/kubernetes-objects.ts";
 import type { ObjectFeed } from "../manager/feeds/object-feed.ts";
-import { FolderStore } from "../manager/folder-store.ts";
+import { FolderStore } from "../manager/store/folder-store.ts";
 import { Leadership } from "../manager/leadership.ts";
 import { TrustManager } from "../manager/manager.ts";
-import { openRelayBooks, type RelayBooks } from "../manager/relay-books.ts";
-import { SecretStore } from "../manager/secret-store.ts";
-import type { TrustStore } from "../manager/store.ts";
+import { openRelayBooks, type RelayBooks } from "../manager/store/relay-books.ts";
+import { SecretStore } from "../manager/store/secret-store.ts";
+import type { TrustStore } from "../manager/store/store.ts";
 import type { ManagerConfig } from "../manager-config.ts";
 import { type ServedRelay, serveRelay } from "../relay/service.ts";
 import { type SystemHost, systemHost } from "../system-host.ts";

@@ -1,7 +1,7 @@
 import type { Maker } from "../ca/intermediate.ts";
 import type { Command } from "../command.ts";
-import { CertificateStore } from "../manager/certificate-store.ts";
-import { TokenStore } from "../manager/token-store.ts";
+import { CertificateStore } from "../manager/store/certificate-store.ts";
+import { TokenStore } from "../manager/store/token-store.ts";
 import { CLUSTER_FLAG, clusterFlagOf, openTrustStore, TRUST_STORE_FLAGS } from "./trust-store.ts";
 
 const NO_LOG = { enabled: () => false, debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };

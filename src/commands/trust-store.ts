@@ -3,9 +3,9 @@ import { type CommandCall, type Environment, type Flag, type Options, textOption
 import { HttpKubeApi } from "../kube/http-api.ts";
 import { localConnection } from "../kube/local-connection.ts";
 import { parseLogLevels } from "../log-levels.ts";
-import { FolderStore } from "../manager/folder-store.ts";
-import { SecretStore } from "../manager/secret-store.ts";
-import type { TrustStore } from "../manager/store.ts";
+import { FolderStore } from "../manager/store/folder-store.ts";
+import { SecretStore } from "../manager/store/secret-store.ts";
+import type { TrustStore } from "../manager/store/store.ts";
 import { type ClusterId, isClusterId } from "../names.ts";
 import { systemHost } from "../system-host.ts";
 

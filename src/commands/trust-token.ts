@@ -3,9 +3,9 @@ import { type Command, type Options, textOption, UsageError } from "../command.t
 import { parseDurationMs } from "../duration.ts";
 import { MeshError } from "../errors.ts";
 import type { EpochMs } from "../host.ts";
-import { authorityDocument } from "../manager/relay-books.ts";
-import type { TrustStore } from "../manager/store.ts";
-import { TokenStore } from "../manager/token-store.ts";
+import { authorityDocument } from "../manager/store/relay-books.ts";
+import type { TrustStore } from "../manager/store/store.ts";
+import { TokenStore } from "../manager/store/token-store.ts";
 import { fingerprintOf, readRelayRoot } from "../relay/relay-root.ts";
 import { newToken, TOKEN_LIFETIME_MS_MAX } from "../relay/token.ts";
 import { CLUSTER_FLAG, clusterFlagOf, openTrustStore, TRUST_STORE_FLAGS } from "./trust-store.ts";

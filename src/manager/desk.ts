@@ -14,16 +14,16 @@ import type {
   SignedIntermediate,
 } from "../relay/messages.ts";
 import type { ClusterLedger } from "./cluster-ledger.ts";
-import { boundsIn } from "./governance.ts";
+import { boundsIn } from "./tenancy/governance.ts";
 import type { IntermediateOrder } from "./issuer.ts";
 import { orderOf, shapeOf } from "./orders.ts";
-import type { TrustPlan } from "./plan.ts";
-import { whyTrustDomainStays } from "./plan-clusters.ts";
+import type { TrustPlan } from "./plan/plan.ts";
+import { whyTrustDomainStays } from "./plan/plan-clusters.ts";
 import type { EffectivePolicy, RegisteredCluster } from "./policy.ts";
-import type { RootRotation } from "./rotation.ts";
+import type { RootRotation } from "./rotation/rotation.ts";
 import type { Sources } from "./sources.ts";
-import { Tenancy } from "./tenancy.ts";
-import { LateTenants, type Tenants } from "./tenants.ts";
+import { Tenancy } from "./tenancy/tenancy.ts";
+import { LateTenants, type Tenants } from "./tenancy/tenants.ts";
 import type { TrustView } from "./view.ts";
 
 /** Of the last callers that were turned away. */

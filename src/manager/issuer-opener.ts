@@ -8,7 +8,7 @@ import { openIssuer } from "./issuers/open-issuer.ts";
 import type { ReadSecret } from "./issuers/secret.ts";
 import type { ObjectName } from "./policy.ts";
 import type { WantedSource } from "./sources.ts";
-import type { TrustStore } from "./store.ts";
+import type { TrustStore } from "./store/store.ts";
 import { VaultIssuer } from "./vault/vault-issuer.ts";
 
 export interface IssuerGround {

@@ -1,7 +1,7 @@
 import { MeshError, messageOf } from "../errors.ts";
 import type { Host, Logger } from "../host.ts";
 import type { ClusterId } from "../names.ts";
-import type { TrustStore } from "./store.ts";
+import type { TrustStore } from "./store/store.ts";
 
 const DOCUMENT = "causeway-trust-state";
 const RETRY_MS = 5_000;

@@ -8,13 +8,13 @@ import type { ObjectFeed } from "./feeds/object-feed.ts";
 import { type Findings, judgedObjects, trustView } from "./findings.ts";
 import type { Issuer } from "./issuer.ts";
 import { ManagerMemory } from "./manager-memory.ts";
-import { TrustObjectBook } from "./trust-object-book.ts";
-import { planTrust, type TrustPlan } from "./plan.ts";
+import { TrustObjectBook } from "./plan/trust-object-book.ts";
+import { planTrust, type TrustPlan } from "./plan/plan.ts";
 import { PassiveRoots } from "./passive-roots.ts";
-import { RootRotation, rotationMemoryOf } from "./rotation.ts";
+import { RootRotation, rotationMemoryOf } from "./rotation/rotation.ts";
 import { Sources, type WantedSource } from "./sources.ts";
 import { TrustStatuses } from "./statuses.ts";
-import type { TrustStore } from "./store.ts";
+import type { TrustStore } from "./store/store.ts";
 import type { TrustView } from "./view.ts";
 
 /** Certificates end, and clocks are set, without anybody saying so. */

@@ -7,7 +7,7 @@ import type { KubeObject } from "../../src/kube/object.ts";
 import { NAMESPACES, SEGMENTS } from "../../src/kube/resource-types.ts";
 import { trustTypeOf } from "../../src/manager/feeds/trust-types.ts";
 import { TRUST_KINDS, type TrustKind } from "../../src/manager/policy.ts";
-import { TrustObjectBook } from "../../src/manager/trust-object-book.ts";
+import { TrustObjectBook } from "../../src/manager/plan/trust-object-book.ts";
 import { clusterId } from "../../src/names.ts";
 import { FieldError } from "../../src/registry/kube/fields.ts";
 import { metadataOf } from "../../src/registry/kube/metadata.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { connect } from "node:tls";
 import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
 import { LEASES, SECRETS } from "../../src/kube/resource-types.ts";
-import { STORE_LABEL } from "../../src/manager/secret-store.ts";
+import { STORE_LABEL } from "../../src/manager/store/secret-store.ts";
 import { TRUST_KINDS } from "../../src/manager/policy.ts";
 import { trustTypeOf } from "../../src/manager/feeds/trust-types.ts";
 import { parseToken } from "../../src/relay/token.ts";

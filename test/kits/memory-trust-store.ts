@@ -1,5 +1,5 @@
 import { MeshError } from "../../src/errors.ts";
-import type { StoredDocument, TrustStore } from "../../src/manager/store.ts";
+import type { StoredDocument, TrustStore } from "../../src/manager/store/store.ts";
 
 /** Documents in memory, that a test can take away, and see change under whoever reads them. */
 export class MemoryTrustStore implements TrustStore {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
 import { MeshError } from "../../src/errors.ts";
-import type { TrustStore } from "../../src/manager/store.ts";
+import type { TrustStore } from "../../src/manager/store/store.ts";
 
 /** One place, and two who keep documents there, as two managers would. */
 export interface SharedPlace extends AsyncDisposable {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "mocha";
-import { FolderStore } from "../../src/manager/folder-store.ts";
+import { FolderStore } from "../../src/manager/store/folder-store.ts";
 import { folderOf } from "../kits/folder.ts";
 import { trustStoreKit } from "../kits/trust-store.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { test } from "mocha";
-import { boundsOf } from "../../src/manager/governance.ts";
+import { boundsOf } from "../../src/manager/tenancy/governance.ts";
 import type { Workspace, WorkspaceSettings } from "../../src/manager/objects/workspace-model.ts";
 import { clusterId, type ClusterId } from "../../src/names.ts";
 import { peerGrantObjects } from "../../src/plane/bound-grants.ts";

@@ -5,7 +5,7 @@ import { fingerprintOf } from "../../src/ca/issued-list.ts";
 import type { KubeObject, ObjectSink } from "../../src/kube/object.ts";
 import type { ObjectFeed } from "../../src/manager/feeds/object-feed.ts";
 import { secretTexts } from "../../src/manager/feeds/secret-texts.ts";
-import { FolderStore } from "../../src/manager/folder-store.ts";
+import { FolderStore } from "../../src/manager/store/folder-store.ts";
 import { issuerOpener } from "../../src/manager/issuer-opener.ts";
 import { TrustManager } from "../../src/manager/manager.ts";
 import type { ObjectName } from "../../src/manager/policy.ts";

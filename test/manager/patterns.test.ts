@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { test } from "mocha";
-import { common, simplified } from "../../src/manager/patterns.ts";
+import { common, simplified } from "../../src/manager/tenancy/patterns.ts";
 import { matchesPattern } from "../../src/registry/model/peer-grant.ts";
 import { FUZZ_MS, fuzzing } from "../kits/fuzz.ts";
 

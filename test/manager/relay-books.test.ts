@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
-import { CertificateStore } from "../../src/manager/certificate-store.ts";
-import { TokenStore } from "../../src/manager/token-store.ts";
+import { CertificateStore } from "../../src/manager/store/certificate-store.ts";
+import { TokenStore } from "../../src/manager/store/token-store.ts";
 import { clusterId } from "../../src/names.ts";
 import type { TokenRecord } from "../../src/relay/enrollment.ts";
 import { MemoryTrustStore } from "../kits/memory-trust-store.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
-import { type RotationGates, ROTATION_GATES } from "../../src/manager/rotation-gates.ts";
+import { type RotationGates, ROTATION_GATES } from "../../src/manager/rotation/gates.ts";
 import { type Outcome, simulateRotation } from "./rotation-simulation.ts";
 
 const SEEDS = Array.from({ length: Number(process.env["SEEDS"] ?? 2) }, (_, at) => at + 1);

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { fingerprintOf } from "../../src/ca/issued-list.ts";
 import type { Clock } from "../../src/host.ts";
-import { RootRotation, rotationMemoryOf } from "../../src/manager/rotation.ts";
-import { ROTATION_GATES, type RotationGates } from "../../src/manager/rotation-gates.ts";
+import { RootRotation, rotationMemoryOf } from "../../src/manager/rotation/rotation.ts";
+import { ROTATION_GATES, type RotationGates } from "../../src/manager/rotation/gates.ts";
 import { type ClusterId, clusterId } from "../../src/names.ts";
 import type { ClusterReport, SignedIntermediate } from "../../src/relay/messages.ts";
 import { seededRandom, type SeededRandom, VirtualClock } from "../sim/world.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
 import { fingerprintOf } from "../../src/ca/issued-list.ts";
-import { RootRotation, rotationMemoryOf } from "../../src/manager/rotation.ts";
+import { RootRotation, rotationMemoryOf } from "../../src/manager/rotation/rotation.ts";
 import { clusterId } from "../../src/names.ts";
 import type { ClusterReport } from "../../src/relay/messages.ts";
 import { VirtualClock } from "../sim/world.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "mocha";
 import { MeshError } from "../../src/errors.ts";
 import { SECRETS } from "../../src/kube/resource-types.ts";
-import { SecretStore } from "../../src/manager/secret-store.ts";
+import { SecretStore } from "../../src/manager/store/secret-store.ts";
 import { FakeApiServer } from "../kits/fake-api-server.ts";
 import { TestHost } from "../kits/test-host.ts";
 import { trustStoreKit } from "../kits/trust-store.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
-import type { TrustPlan } from "../../src/manager/plan.ts";
-import { LateTenants } from "../../src/manager/tenants.ts";
+import type { TrustPlan } from "../../src/manager/plan/plan.ts";
+import { LateTenants } from "../../src/manager/tenancy/tenants.ts";
 import { clusterId } from "../../src/names.ts";
 import { TestHost } from "../kits/test-host.ts";
 import { workspace } from "./workspaces.ts";

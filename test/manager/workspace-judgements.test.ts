@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
-import { judgeWorkspaces } from "../../src/manager/workspace-judgements.ts";
+import { judgeWorkspaces } from "../../src/manager/tenancy/workspace-judgements.ts";
 import type { Workspace, WorkspaceSettings } from "../../src/manager/objects/workspace-model.ts";
 import { clusterId } from "../../src/names.ts";
 import { rule, settings, workspace } from "./workspaces.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { test } from "mocha";
 import { newCsr } from "../../src/ca/client.ts";
-import { authorityDocument } from "../../src/manager/relay-books.ts";
+import { authorityDocument } from "../../src/manager/store/relay-books.ts";
 import { clusterId } from "../../src/names.ts";
 import { pemBlocks } from "../../src/pem.ts";
 import { provenCluster, whyVoid } from "../../src/relay/client-proof.ts";

@@ -8,7 +8,7 @@ import { printable } from "../../printable.ts";
 import type { Fingerprint, SignedIntermediate } from "../../relay/messages.ts";
 import type { IntermediateOrder, Issuer } from "../issuer.ts";
 import type { SourceSpec } from "../policy.ts";
-import type { TrustStore } from "../store.ts";
+import type { TrustStore } from "../store/store.ts";
 import { type KeptRoot, keptRoot, parseKeptRoots, toDocument } from "./kept-roots.ts";
 import { signedUnder } from "./signed-under.ts";
 

@@ -1,7 +1,7 @@
 import type { Host } from "../../host.ts";
 import type { Issuer } from "../issuer.ts";
 import type { SourceSpec, VaultSpec } from "../policy.ts";
-import type { TrustStore } from "../store.ts";
+import type { TrustStore } from "../store/store.ts";
 import { CheckedIssuer } from "./checked.ts";
 import { GeneratedIssuer, type RootChange } from "./generated.ts";
 import { type ReadSecret, SecretIssuer } from "./secret.ts";

@@ -4,11 +4,11 @@ import { newAuthorityRequest, readAuthorityRequest } from "../../../src/ca/autho
 import { readCertificate } from "../../../src/ca/certificate-fields.ts";
 import { fingerprintOf } from "../../../src/ca/issued-list.ts";
 import { MeshError } from "../../../src/errors.ts";
-import { FolderStore } from "../../../src/manager/folder-store.ts";
+import { FolderStore } from "../../../src/manager/store/folder-store.ts";
 import type { IntermediateOrder } from "../../../src/manager/issuer.ts";
 import { CheckedIssuer } from "../../../src/manager/issuers/checked.ts";
 import { GeneratedIssuer, type RootChange } from "../../../src/manager/issuers/generated.ts";
-import type { TrustStore } from "../../../src/manager/store.ts";
+import type { TrustStore } from "../../../src/manager/store/store.ts";
 import { clusterId } from "../../../src/names.ts";
 import { folderOf } from "../../kits/folder.ts";
 import { TestHost } from "../../kits/test-host.ts";

@@ -3,7 +3,7 @@ import { test } from "mocha";
 import { readCertificate, uriNames } from "../../../src/ca/certificate-fields.ts";
 import { fingerprintOf } from "../../../src/ca/issued-list.ts";
 import type { Host } from "../../../src/host.ts";
-import { FolderStore } from "../../../src/manager/folder-store.ts";
+import { FolderStore } from "../../../src/manager/store/folder-store.ts";
 import type { Issuer } from "../../../src/manager/issuer.ts";
 import { type IssuerParts, openIssuer } from "../../../src/manager/issuers/open-issuer.ts";
 import type { SourceSpec } from "../../../src/manager/policy.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "mocha";
 import { ROTATE_ROOT } from "../../../src/manager/objects/root-trust-policy.ts";
 import type { TrustValues } from "../../../src/manager/objects/trust-objects.ts";
-import { TrustObjectBook } from "../../../src/manager/trust-object-book.ts";
+import { TrustObjectBook } from "../../../src/manager/plan/trust-object-book.ts";
 import type { KubeObject } from "../../../src/kube/object.ts";
 import type { TrustKind } from "../../../src/manager/policy.ts";
 import { derOf, TestAuthority } from "../../kits/tls.ts";

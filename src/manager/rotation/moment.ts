@@ -1,4 +1,4 @@
-import type { Clock, EpochMs } from "../host.ts";
+import type { Clock, EpochMs } from "../../host.ts";
 
 /** When something was seen: by this process, which measures, and by the wall clocks of us and of the cluster that said so. */
 export interface Moment {

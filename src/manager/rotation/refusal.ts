@@ -1,8 +1,8 @@
-import { anchorOf, type Ders } from "../ca/root-anchor.ts";
-import { formatDuration } from "../duration.ts";
-import type { Anchor } from "./rotation-cluster.ts";
-import { certificateOf, longestWaitMs, type RotationState, stillTrusting } from "./rotation-state.ts";
-import { titleOf } from "./rotation-title.ts";
+import { anchorOf, type Ders } from "../../ca/root-anchor.ts";
+import { formatDuration } from "../../duration.ts";
+import type { Anchor } from "./cluster.ts";
+import { certificateOf, longestWaitMs, type RotationState, stillTrusting } from "./state.ts";
+import { titleOf } from "./title.ts";
 
 /** Why a root cannot become the one that signs, with the plan that would work; empty if it can. */
 export function refusalOf(state: RotationState, signing: Uint8Array, wanted: ReadonlyMap<Anchor, Ders>): string {

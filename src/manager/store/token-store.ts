@@ -1,8 +1,8 @@
-import { MeshError, messageOf } from "../errors.ts";
-import type { EpochMs, Host } from "../host.ts";
-import { isClusterId } from "../names.ts";
-import type { TokenBook, TokenRecord, TokenUse } from "../relay/enrollment.ts";
-import { TOKEN_LIFETIME_MS_MAX } from "../relay/token.ts";
+import { MeshError, messageOf } from "../../errors.ts";
+import type { EpochMs, Host } from "../../host.ts";
+import { isClusterId } from "../../names.ts";
+import type { TokenBook, TokenRecord, TokenUse } from "../../relay/enrollment.ts";
+import { TOKEN_LIFETIME_MS_MAX } from "../../relay/token.ts";
 import type { TrustStore } from "./store.ts";
 import { rewritten } from "./rewritten.ts";
 

@@ -1,8 +1,8 @@
-import type { Ders } from "../ca/root-anchor.ts";
-import type { Clock } from "../host.ts";
-import type { ClusterId } from "../names.ts";
-import type { Anchor, ClusterTrust } from "./rotation-cluster.ts";
-import type { RotationGates } from "./rotation-gates.ts";
+import type { Ders } from "../../ca/root-anchor.ts";
+import type { Clock } from "../../host.ts";
+import type { ClusterId } from "../../names.ts";
+import type { Anchor, ClusterTrust } from "./cluster.ts";
+import type { RotationGates } from "./gates.ts";
 
 /** Where the mesh is between its roots. */
 export interface RotationState {

@@ -1,13 +1,13 @@
-import { readCertificate } from "../ca/certificate-fields.ts";
-import { minuteOf } from "../ca/root-anchor.ts";
-import { formatDuration } from "../duration.ts";
-import type { ClusterId } from "../names.ts";
-import type { Anchor, ClusterTrust } from "./rotation-cluster.ts";
-import { certificateOf, hasLearned, holdsSwitch, isInUse, longestWaitMs } from "./rotation-state.ts";
-import { type RotationState, stillTrusting, uses } from "./rotation-state.ts";
-import { endOf, minuteIn, titleOf } from "./rotation-title.ts";
-import { sinceHeard, whyItWaits } from "./rotation-under.ts";
-import type { RotationView } from "./view.ts";
+import { readCertificate } from "../../ca/certificate-fields.ts";
+import { minuteOf } from "../../ca/root-anchor.ts";
+import { formatDuration } from "../../duration.ts";
+import type { ClusterId } from "../../names.ts";
+import type { Anchor, ClusterTrust } from "./cluster.ts";
+import { certificateOf, hasLearned, holdsSwitch, isInUse, longestWaitMs } from "./state.ts";
+import { type RotationState, stillTrusting, uses } from "./state.ts";
+import { endOf, minuteIn, titleOf } from "./title.ts";
+import { sinceHeard, whyItWaits } from "./under.ts";
+import type { RotationView } from "../view.ts";
 
 /** Where the mesh is, what comes next and what that waits for. */
 export function rotationNotes(state: RotationState, refusal: string): RotationView {

@@ -1,5 +1,5 @@
-import { matchesPattern } from "../registry/model/peer-grant.ts";
-import type { SharingRule, WorkspaceSettings } from "./objects/workspace-model.ts";
+import { matchesPattern } from "../../registry/model/peer-grant.ts";
+import type { SharingRule, WorkspaceSettings } from "../objects/workspace-model.ts";
 import type { Tenancy } from "./tenancy.ts";
 
 /** What of the settings of a Workspace that counts has no effect, though somebody will have meant something by it. */

@@ -1,8 +1,8 @@
 import { hash } from "node:crypto";
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { MeshError, messageOf } from "../errors.ts";
-import { writeFirst } from "../whole-file.ts";
+import { MeshError, messageOf } from "../../errors.ts";
+import { writeFirst } from "../../whole-file.ts";
 import type { StoredDocument, TrustStore } from "./store.ts";
 import { requireDocumentName } from "./document-name.ts";
 

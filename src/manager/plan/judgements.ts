@@ -1,6 +1,6 @@
-import { byAge, titleOf } from "./objects/trust-object-id.ts";
-import type { Known, TrustObjects } from "./objects/trust-objects.ts";
-import { TRUST_KINDS, type Judgement, type TrustObjectId, type TrustState } from "./policy.ts";
+import { byAge, titleOf } from "../objects/trust-object-id.ts";
+import type { Known, TrustObjects } from "../objects/trust-objects.ts";
+import { TRUST_KINDS, type Judgement, type TrustObjectId, type TrustState } from "../policy.ts";
 
 /** From the best to the worst. */
 const STATES: readonly TrustState[] = ["ACCEPTED", "WARNING", "PENDING", "FAILED", "INVALID"];

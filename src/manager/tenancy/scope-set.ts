@@ -1,5 +1,5 @@
-import { byCodeUnit } from "../registry/collection/collection.ts";
-import type { RelayedScope } from "../relay/messages.ts";
+import { byCodeUnit } from "../../registry/collection/collection.ts";
+import type { RelayedScope } from "../../relay/messages.ts";
 import { type Patterns, simplified } from "./patterns.ts";
 
 /** Beside its characters: what a name, or a scope, is counted as. */

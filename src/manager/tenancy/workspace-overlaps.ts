@@ -1,5 +1,5 @@
-import type { ClusterId } from "../names.ts";
-import type { Workspace } from "./objects/workspace-model.ts";
+import type { ClusterId } from "../../names.ts";
+import type { Workspace } from "../objects/workspace-model.ts";
 import { common, type Patterns } from "./patterns.ts";
 import type { Tenancy } from "./tenancy.ts";
 

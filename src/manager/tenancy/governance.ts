@@ -1,7 +1,7 @@
-import type { ClusterId } from "../names.ts";
-import { byCodeUnit } from "../registry/collection/collection.ts";
-import type { Bound } from "../relay/messages.ts";
-import type { Workspace, WorkspaceSettings } from "./objects/workspace-model.ts";
+import type { ClusterId } from "../../names.ts";
+import { byCodeUnit } from "../../registry/collection/collection.ts";
+import type { Bound } from "../../relay/messages.ts";
+import type { Workspace, WorkspaceSettings } from "../objects/workspace-model.ts";
 import { ScopeSet } from "./scope-set.ts";
 import { type Agreement, Tenancy } from "./tenancy.ts";
 

@@ -1,8 +1,8 @@
-import { MeshError, messageOf } from "../errors.ts";
-import type { EpochMs, Host } from "../host.ts";
-import { type ClusterId, isClusterId } from "../names.ts";
-import type { CertificateBook } from "../relay/client-proof.ts";
-import { refusal } from "../relay/enrollment.ts";
+import { MeshError, messageOf } from "../../errors.ts";
+import type { EpochMs, Host } from "../../host.ts";
+import { type ClusterId, isClusterId } from "../../names.ts";
+import type { CertificateBook } from "../../relay/client-proof.ts";
+import { refusal } from "../../relay/enrollment.ts";
 import { rewritten } from "./rewritten.ts";
 import type { TrustStore } from "./store.ts";
 

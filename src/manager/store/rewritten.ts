@@ -1,4 +1,4 @@
-import { MeshError } from "../errors.ts";
+import { MeshError } from "../../errors.ts";
 import type { TrustStore } from "./store.ts";
 
 /** Replicas and commands write one document at the same time, but not this often. */

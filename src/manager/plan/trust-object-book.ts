@@ -1,12 +1,12 @@
 import { isDeepStrictEqual } from "node:util";
-import type { KubeObject, ObjectReference, ObjectSink } from "../kube/object.ts";
-import { clusterId } from "../names.ts";
-import { FieldError } from "../registry/kube/fields.ts";
-import { bareMetadata, bookName, metadataOf, placeOf, type Metadata } from "../registry/kube/metadata.ts";
-import { isTrustKind } from "./feeds/object-feed.ts";
-import { trustObjectId } from "./objects/trust-object-id.ts";
-import { knownObject, type Known, type TrustObjects, type TrustValues } from "./objects/trust-objects.ts";
-import type { TrustKind } from "./policy.ts";
+import type { KubeObject, ObjectReference, ObjectSink } from "../../kube/object.ts";
+import { clusterId } from "../../names.ts";
+import { FieldError } from "../../registry/kube/fields.ts";
+import { bareMetadata, bookName, metadataOf, placeOf, type Metadata } from "../../registry/kube/metadata.ts";
+import { isTrustKind } from "../feeds/object-feed.ts";
+import { trustObjectId } from "../objects/trust-object-id.ts";
+import { knownObject, type Known, type TrustObjects, type TrustValues } from "../objects/trust-objects.ts";
+import type { TrustKind } from "../policy.ts";
 
 type Books = { readonly [Kind in TrustKind]: Map<string, Known<TrustValues[Kind]>> };
 

@@ -1,5 +1,5 @@
-import type { Host } from "../host.ts";
-import { type AuthorityDocument, RelayAuthority } from "../relay/relay-authority.ts";
+import type { Host } from "../../host.ts";
+import { type AuthorityDocument, RelayAuthority } from "../../relay/relay-authority.ts";
 import { CertificateStore } from "./certificate-store.ts";
 import type { TrustStore } from "./store.ts";
 import { TokenStore } from "./token-store.ts";

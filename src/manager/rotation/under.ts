@@ -1,9 +1,9 @@
-import { anchorOf, minuteOf } from "../ca/root-anchor.ts";
-import { formatDuration } from "../duration.ts";
-import type { ClusterId } from "../names.ts";
-import type { ClusterTrust } from "./rotation-cluster.ts";
-import { baseOf, certificateOf, longestWaitMs, type RotationState, signerFor, unheardOf } from "./rotation-state.ts";
-import { minuteIn, titleOf } from "./rotation-title.ts";
+import { anchorOf, minuteOf } from "../../ca/root-anchor.ts";
+import { formatDuration } from "../../duration.ts";
+import type { ClusterId } from "../../names.ts";
+import type { ClusterTrust } from "./cluster.ts";
+import { baseOf, certificateOf, longestWaitMs, type RotationState, signerFor, unheardOf } from "./state.ts";
+import { minuteIn, titleOf } from "./title.ts";
 
 /** Why a cluster may not have an intermediate under a root now, and when it may; undefined if it may. */
 export function whyNotUnder(state: RotationState, name: ClusterId, root: Uint8Array): string | undefined {

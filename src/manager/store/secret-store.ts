@@ -1,10 +1,10 @@
-import { textsOf } from "../ca/secret-data.ts";
-import { MeshError } from "../errors.ts";
-import { ApiError, type KubeApi, pathOf } from "../kube/api.ts";
-import { isFields } from "../kube/fields.ts";
-import type { KubeObject } from "../kube/object.ts";
-import { createObject, getObject, type ObjectAddress, replaceObject } from "../kube/objects-api.ts";
-import { SECRETS } from "../kube/resource-types.ts";
+import { textsOf } from "../../ca/secret-data.ts";
+import { MeshError } from "../../errors.ts";
+import { ApiError, type KubeApi, pathOf } from "../../kube/api.ts";
+import { isFields } from "../../kube/fields.ts";
+import type { KubeObject } from "../../kube/object.ts";
+import { createObject, getObject, type ObjectAddress, replaceObject } from "../../kube/objects-api.ts";
+import { SECRETS } from "../../kube/resource-types.ts";
 import { requireDocumentName } from "./document-name.ts";
 import type { StoredDocument, TrustStore } from "./store.ts";
 

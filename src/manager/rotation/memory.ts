@@ -1,6 +1,6 @@
-import { MeshError, messageOf } from "../errors.ts";
-import { anchorOf, type Ders } from "../ca/root-anchor.ts";
-import type { MomentMemory } from "./rotation-moment.ts";
+import { MeshError, messageOf } from "../../errors.ts";
+import { anchorOf, type Ders } from "../../ca/root-anchor.ts";
+import type { MomentMemory } from "./moment.ts";
 
 /** The certificates of one root in base64 of DER, the one that ends last first. */
 export type RootMemory = readonly [string, ...string[]];

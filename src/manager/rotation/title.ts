@@ -1,9 +1,9 @@
 import { X509Certificate } from "node:crypto";
-import { readCertificate } from "../ca/certificate-fields.ts";
-import { fingerprintOf } from "../ca/issued-list.ts";
-import { minuteOf } from "../ca/root-anchor.ts";
-import type { Clock } from "../host.ts";
-import { printable } from "../printable.ts";
+import { readCertificate } from "../../ca/certificate-fields.ts";
+import { fingerprintOf } from "../../ca/issued-list.ts";
+import { minuteOf } from "../../ca/root-anchor.ts";
+import type { Clock } from "../../host.ts";
+import { printable } from "../../printable.ts";
 
 const NAME_CHARACTERS_MAX = 80;
 const DIGITS = 8;

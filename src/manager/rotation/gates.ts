@@ -1,4 +1,4 @@
-import type { Anchor, ClusterTrust } from "./rotation-cluster.ts";
+import type { Anchor, ClusterTrust } from "./cluster.ts";
 
 /** What each step from root to root waits for, of one cluster. Without any one of them workloads refuse each other. */
 export interface RotationGates {

@@ -1,11 +1,11 @@
-import type { ClusterId } from "../names.ts";
+import type { ClusterId } from "../../names.ts";
 import { inOrder, Judgements } from "./judgements.ts";
-import type { TrustObjects } from "./objects/trust-objects.ts";
-import type { Workspace, WorkspaceSettings } from "./objects/workspace-model.ts";
+import type { TrustObjects } from "../objects/trust-objects.ts";
+import type { Workspace, WorkspaceSettings } from "../objects/workspace-model.ts";
 import { planClusters } from "./plan-clusters.ts";
 import { planPolicy } from "./plan-policy.ts";
-import type { EffectivePolicy, Judgement, RegisteredCluster } from "./policy.ts";
-import { judgeWorkspaces } from "./workspace-judgements.ts";
+import type { EffectivePolicy, Judgement, RegisteredCluster } from "../policy.ts";
+import { judgeWorkspaces } from "../tenancy/workspace-judgements.ts";
 
 /** What all objects say together. */
 export interface TrustPlan {

@@ -1,22 +1,22 @@
-import { readCertificate } from "../ca/certificate-fields.ts";
-import { fingerprintOf } from "../ca/issued-list.ts";
-import { anchorOf, byAnchor, type Ders } from "../ca/root-anchor.ts";
-import type { Clock } from "../host.ts";
-import { type ClusterId, clusterId } from "../names.ts";
-import type { ClusterReport, Fingerprint, SignedIntermediate } from "../relay/messages.ts";
-import { type Anchor, ClusterTrust } from "./rotation-cluster.ts";
-import { Leavers } from "./leavers.ts";
-import { ROTATION_GATES, type RotationGates } from "./rotation-gates.ts";
-import { dersOf, rootMemoryOf, type RotationMemory } from "./rotation-memory.ts";
-import { rotationNotes } from "./rotation-notes.ts";
-import { refusalOf } from "./rotation-refusal.ts";
-import type { DroppedRoot, RotationState } from "./rotation-state.ts";
-import { certificateOf, holdsSwitch, isInUse, longestWaitMs, signerFor, stillTrusting } from "./rotation-state.ts";
-import { titleOf } from "./rotation-title.ts";
-import { whyNotUnder } from "./rotation-under.ts";
-import type { RootView, RotationView } from "./view.ts";
+import { readCertificate } from "../../ca/certificate-fields.ts";
+import { fingerprintOf } from "../../ca/issued-list.ts";
+import { anchorOf, byAnchor, type Ders } from "../../ca/root-anchor.ts";
+import type { Clock } from "../../host.ts";
+import { type ClusterId, clusterId } from "../../names.ts";
+import type { ClusterReport, Fingerprint, SignedIntermediate } from "../../relay/messages.ts";
+import { type Anchor, ClusterTrust } from "./cluster.ts";
+import { Leavers } from "../leavers.ts";
+import { ROTATION_GATES, type RotationGates } from "./gates.ts";
+import { dersOf, rootMemoryOf, type RotationMemory } from "./memory.ts";
+import { rotationNotes } from "./notes.ts";
+import { refusalOf } from "./refusal.ts";
+import type { DroppedRoot, RotationState } from "./state.ts";
+import { certificateOf, holdsSwitch, isInUse, longestWaitMs, signerFor, stillTrusting } from "./state.ts";
+import { titleOf } from "./title.ts";
+import { whyNotUnder } from "./under.ts";
+import type { RootView, RotationView } from "../view.ts";
 
-export { type RotationMemory, rotationMemoryOf } from "./rotation-memory.ts";
+export { type RotationMemory, rotationMemoryOf } from "./memory.ts";
 
 /** What the source and the policy say, in DER. */
 export interface WantedRoots {

@@ -1,5 +1,5 @@
-import { byCodeUnit } from "../registry/collection/collection.ts";
-import { matchesPattern } from "../registry/model/peer-grant.ts";
+import { byCodeUnit } from "../../registry/collection/collection.ts";
+import { matchesPattern } from "../../registry/model/peer-grant.ts";
 
 /** What a list of patterns takes in is what any of them does. */
 export type Patterns = readonly string[];

@@ -1,10 +1,10 @@
-import { isClusterId, type ClusterId } from "../names.ts";
+import { isClusterId, type ClusterId } from "../../names.ts";
 import { inOrder, whyFirst, type Judgements } from "./judgements.ts";
-import type { IdentityProvider } from "./objects/identity-provider.ts";
-import { titleOf } from "./objects/trust-object-id.ts";
-import type { Known, TrustObjects } from "./objects/trust-objects.ts";
-import type { KubernetesCluster } from "./objects/kubernetes-cluster.ts";
-import type { RegisteredCluster } from "./policy.ts";
+import type { IdentityProvider } from "../objects/identity-provider.ts";
+import { titleOf } from "../objects/trust-object-id.ts";
+import type { Known, TrustObjects } from "../objects/trust-objects.ts";
+import type { KubernetesCluster } from "../objects/kubernetes-cluster.ts";
+import type { RegisteredCluster } from "../policy.ts";
 
 /** Of clusters for which no IdentityProvider is. */
 const TRUST_DOMAIN = "cluster.local";

@@ -1,10 +1,10 @@
-import { fingerprintOf } from "../ca/issued-list.ts";
-import { readCertificate } from "../ca/certificate-fields.ts";
-import { anchorOf, byAnchor, type Ders } from "../ca/root-anchor.ts";
-import type { Clock, EpochMs } from "../host.ts";
-import type { ClusterReport, Fingerprint, SignedIntermediate } from "../relay/messages.ts";
-import { type ClusterMemory, dersOf, type GivenMemory, rootMemoryOf } from "./rotation-memory.ts";
-import { ALWAYS, type Moment, momentAt, rememberedMoment, resumedMoment, settled } from "./rotation-moment.ts";
+import { fingerprintOf } from "../../ca/issued-list.ts";
+import { readCertificate } from "../../ca/certificate-fields.ts";
+import { anchorOf, byAnchor, type Ders } from "../../ca/root-anchor.ts";
+import type { Clock, EpochMs } from "../../host.ts";
+import type { ClusterReport, Fingerprint, SignedIntermediate } from "../../relay/messages.ts";
+import { type ClusterMemory, dersOf, type GivenMemory, rootMemoryOf } from "./memory.ts";
+import { ALWAYS, type Moment, momentAt, rememberedMoment, resumedMoment, settled } from "./moment.ts";
 
 /**
  * In bytes of DER, and in characters of names: roots of a cluster that are none of the mesh's, and those that it signed

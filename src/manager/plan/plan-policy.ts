@@ -1,11 +1,11 @@
-import { formatDuration } from "../duration.ts";
-import type { ClusterId } from "../names.ts";
+import { formatDuration } from "../../duration.ts";
+import type { ClusterId } from "../../names.ts";
 import { inOrder, whyFirst, type Judgements } from "./judgements.ts";
-import type { RootTrustPolicy } from "./objects/root-trust-policy.ts";
-import { titleOf } from "./objects/trust-object-id.ts";
-import type { Known, TrustObjects } from "./objects/trust-objects.ts";
+import type { RootTrustPolicy } from "../objects/root-trust-policy.ts";
+import { titleOf } from "../objects/trust-object-id.ts";
+import type { Known, TrustObjects } from "../objects/trust-objects.ts";
 import type { PlannedClusters } from "./plan-clusters.ts";
-import type { EffectivePolicy, SourceSpec, TrustObjectId } from "./policy.ts";
+import type { EffectivePolicy, SourceSpec, TrustObjectId } from "../policy.ts";
 
 export interface PlannedPolicy {
   readonly policy: EffectivePolicy | undefined;

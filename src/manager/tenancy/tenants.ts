@@ -1,7 +1,7 @@
-import type { Clock } from "../host.ts";
-import type { ClusterId } from "../names.ts";
-import { Leavers } from "./leavers.ts";
-import type { TrustPlan } from "./plan.ts";
+import type { Clock } from "../../host.ts";
+import type { ClusterId } from "../../names.ts";
+import { Leavers } from "../leavers.ts";
+import type { TrustPlan } from "../plan/plan.ts";
 
 export interface Tenants extends Pick<TrustPlan, "workspaces" | "settings"> {
   /** Those that are bound: who cannot be read now is still there. */

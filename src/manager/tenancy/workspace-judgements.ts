@@ -1,10 +1,10 @@
-import type { ClusterId } from "../names.ts";
-import { matchesPattern } from "../registry/model/peer-grant.ts";
+import type { ClusterId } from "../../names.ts";
+import { matchesPattern } from "../../registry/model/peer-grant.ts";
 import { boundsIn, type Omission, BOUNDS_SIZE_MAX } from "./governance.ts";
-import { whyFirst } from "./judgements.ts";
-import { titleOf } from "./objects/trust-object-id.ts";
-import type { Workspace, WorkspaceSettings } from "./objects/workspace-model.ts";
-import type { Judgement } from "./policy.ts";
+import { whyFirst } from "../plan/judgements.ts";
+import { titleOf } from "../objects/trust-object-id.ts";
+import type { Workspace, WorkspaceSettings } from "../objects/workspace-model.ts";
+import type { Judgement } from "../policy.ts";
 import { settingsFindings } from "./settings-findings.ts";
 import { Tenancy, WORKSPACES_MAX } from "./tenancy.ts";
 import { overlaps } from "./workspace-overlaps.ts";

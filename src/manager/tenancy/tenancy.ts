@@ -1,7 +1,7 @@
-import type { ClusterId } from "../names.ts";
-import { matchesPattern } from "../registry/model/peer-grant.ts";
-import { byAge } from "./objects/trust-object-id.ts";
-import type { SharingRule, Workspace, WorkspaceSettings } from "./objects/workspace-model.ts";
+import type { ClusterId } from "../../names.ts";
+import { matchesPattern } from "../../registry/model/peer-grant.ts";
+import { byAge } from "../objects/trust-object-id.ts";
+import type { SharingRule, Workspace, WorkspaceSettings } from "../objects/workspace-model.ts";
 import { common, type Patterns, simplified } from "./patterns.ts";
 import { ScopeSet } from "./scope-set.ts";
 
