@@ -63,7 +63,7 @@ export async function leaveConnection(
 }
 
 /** The host part of an address at which something that listens there can be reached on this machine. */
-function dialled(listenAddress: string): string {
+export function dialled(listenAddress: string): string {
   if (listenAddress === "0.0.0.0") return "127.0.0.1";
   if (listenAddress === "::") return "[::1]";
   return listenAddress.includes(":") ? `[${listenAddress}]` : listenAddress;

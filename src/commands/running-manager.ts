@@ -21,6 +21,8 @@ import type { TrustStore } from "../manager/store/store.ts";
 import type { ManagerConfig } from "../manager-config.ts";
 import { type ServedRelay, serveRelay } from "../relay/service.ts";
 import { type SystemHost, systemHost } from "../system-host.ts";
+import { refuseServed, writeConnection } from "./connection.ts";
+import { dialled } from "./demo-client.ts";
 import { managerPages } from "./manager-pages.ts";
 import { trustFolder } from "./trust-store.ts";
 import { issuerOpener } from "../manager/issuer-opener.ts";
@@ -57,6 +59,8 @@ export async function startManager(
   environment: Environment,
   signal: AbortSignal,
 ): Promise<RunningManager> {
+  // Two on one state folder would undo each other's writes.
+  if (config.manifests !== undefined) await refuseServed(config.stateDir);
   const host = systemHost({ logLevels: config.log.levels, logAsJson: config.log.asJson });
   const starting = new StartingManager(host, config);
   try {
@@ -65,6 +69,21 @@ export async function startManager(
     await starting.close();
     throw thrown;
   }
+}
+
+/** Leaves in the state folder where other commands find it; in a cluster they have a port of it forwarded. */
+export async function leaveManagerConnection(
+  { admin, relayPort }: RunningManager,
+  { manifests, stateDir, listenAddress }: ManagerConfig,
+  pid: number,
+): Promise<void> {
+  if (manifests === undefined) return;
+  const host = dialled(listenAddress);
+  await writeConnection(stateDir, {
+    ...{ cluster: "", xds: `${host}:${relayPort}`, rootCertificate: "", token: "", pid },
+    admin: `http://${host}:${admin.adminPort}`,
+    health: `http://${host}:${admin.healthPort}`,
+  });
 }
 
 class StartingManager {
@@ -148,7 +167,7 @@ async function groundOf(host: Host, config: ManagerConfig, environment: Environm
   const { manifests, stateDir, namespace } = config;
   if (manifests !== undefined) {
     const store = new FolderStore(trustFolder(stateDir));
-    return { feed: new FolderObjects(host, manifests), store, api: undefined };
+    return { feed: new FolderObjects(host, manifests, namespace), store, api: undefined };
   }
   const api = new HttpKubeApi(host, await connectionOf(config, environment));
   return { feed: new KubernetesObjects(host, api, namespace), store: new SecretStore(api, namespace), api };

@@ -3,10 +3,10 @@ import { eitherSignal } from "../either-signal.ts";
 import { MeshError } from "../errors.ts";
 import { loadManagerConfig, MANAGER_FLAGS } from "../manager-config.ts";
 import { untilAborted } from "../until-aborted.ts";
-import { startManager } from "./running-manager.ts";
+import { leaveManagerConnection, startManager } from "./running-manager.ts";
 
 /** `causeway trust serve`: one root for all clusters of a mesh (contract identity.md 4). */
-export const trustServeCommand: Command = {
+export const trustServeCommand = (pid: number): Command => ({
   name: "serve",
   summary: "Run the trust manager: one root, and an intermediate for each registered cluster",
   endless: true,
@@ -22,6 +22,7 @@ export const trustServeCommand: Command = {
     try {
       const { listenAddress: at } = config;
       const { admin, relayPort } = running;
+      await leaveManagerConnection(running, config, pid);
       const where = `relay on ${at}:${relayPort}, admin on ${admin.adminPort}, health on ${admin.healthPort}`;
       printer.err(`causeway's trust manager is ready: ${where}\n`);
       await untilAborted(eitherSignal(signal, running.over));
@@ -32,4 +33,4 @@ export const trustServeCommand: Command = {
       await running.close();
     }
   },
-};
+});

@@ -6,8 +6,8 @@ import { trustStatusCommand } from "./trust-status.ts";
 import { trustTokenCommand } from "./trust-token.ts";
 
 /** `causeway trust`: one root for all clusters, and where each cluster is, and which may ask for what is under it. */
-export const trustCommands = (maker: Maker): CommandGroup => ({
+export const trustCommands = (maker: Maker, pid: number): CommandGroup => ({
   name: "trust",
   summary: "the trust manager: one root for all clusters, and what lets a cluster take part",
-  commands: [trustStatusCommand, trustServeCommand, trustTokenCommand(maker), trustRevokeCommand(maker)],
+  commands: [trustStatusCommand, trustServeCommand(pid), trustTokenCommand(maker), trustRevokeCommand(maker)],
 });

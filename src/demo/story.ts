@@ -152,6 +152,7 @@ which signs for its workloads. It speaks SPIRE's messages and is not SPIRE: it a
 
 /** Leaves what `causeway` commands need to reach each control plane that runs. */
 async function leaveConnections(mesh: DemoMesh, pid: number): Promise<void> {
+  await mesh.trust?.leaveConnection(pid);
   for (const { cluster, config } of mesh.configs) {
     const running = mesh.planes.get(cluster);
     if (running !== undefined) await leaveConnection(running, config, await demoClient({ ...running, config }), pid);
@@ -199,9 +200,9 @@ Ctrl-C ends it.
 /** Empty with SPIRE. */
 function trustToTry({ trust, configs }: DemoMesh): string {
   if (trust === undefined) return "";
-  const folder = relative(".", trust.folder);
+  const { folder } = trust;
   return `\
-  npx causeway trust status --admin http://${configs[0]!.config.listenAddress}:${trust.adminPort}   who signs under which root
+  npx causeway trust status --state ${trust.stateDir}   who signs under which root
   npx causeway check trust --state ${configs[0]!.config.stateDir}      whether all of that holds, and what to do if not
   edit ${join(folder, "policy.yaml")}: another value of rotate-root, and see the mesh get another root
 `;

@@ -1,6 +1,6 @@
 import { cp, mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { type RunningManager, startManager } from "../commands/running-manager.ts";
+import { leaveManagerConnection, type RunningManager, startManager } from "../commands/running-manager.ts";
 import { MeshError } from "../errors.ts";
 import type { ManagerConfig } from "../manager-config.ts";
 import type { TrustView } from "../manager/view.ts";
@@ -31,17 +31,17 @@ export interface DemoTrustOptions {
 export class DemoTrust {
   readonly #stateDir: string;
   readonly #running: RunningManager;
-  readonly #address: string;
+  readonly #config: ManagerConfig;
 
-  private constructor(stateDir: string, address: string, running: RunningManager) {
-    this.#stateDir = stateDir;
-    this.#address = address;
+  private constructor(config: ManagerConfig, running: RunningManager) {
+    this.#stateDir = config.stateDir;
+    this.#config = config;
     this.#running = running;
   }
 
   /** @throws MeshError if it cannot start. */
   static async start(options: DemoTrustOptions, signal: AbortSignal): Promise<DemoTrust> {
-    const { stateDir, listenAddress } = options;
+    const { stateDir } = options;
     const manifests = objectsIn(stateDir);
     await mkdir(manifests, { recursive: true });
     for (const name of ["identity", "workspace"]) await copy(name, stateDir);
@@ -53,18 +53,18 @@ export class DemoTrust {
       ...{ namespace: "gloo-mesh", manifests, kubeconfig: undefined, kubeContext: undefined },
       ...{ podName: "trust-manager", relayNames: [] },
     };
-    return new DemoTrust(stateDir, listenAddress, await startManager(config, {}, signal));
+    return new DemoTrust(config, await startManager(config, {}, signal));
   }
 
   /** Where clusters call. */
   get address(): string {
-    return `${this.#address}:${this.#running.relayPort}`;
-  }
-  get adminPort(): number {
-    return this.#running.admin.adminPort;
+    return `${this.#config.listenAddress}:${this.#running.relayPort}`;
   }
   get view(): TrustView {
     return this.#running.manager.view();
+  }
+  get stateDir(): string {
+    return this.#stateDir;
   }
   /** Of the objects that it goes by. */
   get folder(): string {
@@ -106,6 +106,11 @@ export class DemoTrust {
       if (signal.aborted) throw new MeshError("timeout", `${why}: ${JSON.stringify(this.view.rotation)}`);
       await new Promise<void>((resolve) => void systemClock.after(LOOK_MS, resolve));
     }
+  }
+
+  /** Leaves where commands find it. */
+  leaveConnection(pid: number): Promise<void> {
+    return leaveManagerConnection(this.#running, this.#config, pid);
   }
 
   close(): Promise<void> {

@@ -28,6 +28,7 @@ import type { TrustView } from "./view.ts";
 
 /** Of the last callers that were turned away. */
 const REFUSALS_MAX = 32;
+const ASK_AGAIN_MS = 30_000;
 
 type Word = Extract<ManagerMessage, { kind: "order" | "refusal" }>;
 
@@ -124,7 +125,7 @@ export class TrustDesk implements RelayDesk {
     if (signingRoot === undefined)
       throw new MeshError("unavailable", `cluster ${cluster} is to keep what it has, until all trust the next root`);
     const order = await this.#orderOf(registered, this.#policy, request.csr, signingRoot);
-    const signed = await this.#issuerFor(signingRoot).sign(order, signal);
+    const signed = await this.#signed(signingRoot, order, signal);
     if (fingerprintOf(signed.root) !== signingRoot)
       throw new MeshError("unavailable", "the source signs under another root by now; wait for the next order");
     const why = this.#parts.rotation.whyNotUnder(cluster, signed.root);
@@ -200,6 +201,17 @@ export class TrustDesk implements RelayDesk {
     const { graceRatio: _, ...shape } = shapeOf(policy, registered);
     const { publicKey } = await readAuthorityRequest(csr, { ...shape, trustDomain });
     return { ...shape, cluster, trustDomain, csr, publicKey, signingRoot };
+  }
+
+  /** What keeps a source from signing is mended there, of which the cluster hears nothing: it asks again soon. */
+  async #signed(root: Fingerprint, order: IntermediateOrder, signal: AbortSignal): Promise<SignedIntermediate> {
+    const issuer = this.#issuerFor(root);
+    try {
+      return await issuer.sign(order, signal);
+    } catch (thrown) {
+      const { code, message, detail } = MeshError.from(thrown);
+      throw new MeshError(code, message, { retryAfterMs: ASK_AGAIN_MS, ...detail }, { cause: thrown });
+    }
   }
 
   #issuerFor(root: string): NonNullable<ReturnType<Sources["issuerFor"]>> {

@@ -31,7 +31,9 @@ const SKEW_MS_MAX = 30_000;
 export function trustView(findings: Findings): TrustView {
   const { plan, sources, rotation, refused, now } = findings;
   const judged = judgedObjects(findings).map(({ judgement }) => judgement);
-  const policy = plan.policy && judged.find(({ id }) => isSame(id, plan.policy!.id));
+  // One that does not count yet is the one that somebody means: the first of its kind is the oldest.
+  const meant = plan.policy?.id ?? plan.judgements.find(({ id }) => id.kind === "RootTrustPolicy")?.id;
+  const policy = meant && judged.find(({ id }) => isSame(id, meant));
   const others = judged.filter(({ id }) => id.kind !== "KubernetesCluster" && !(policy && isSame(id, policy.id)));
   return {
     version: VERSION,

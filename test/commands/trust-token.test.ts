@@ -16,7 +16,7 @@ import { RelayLab } from "../kits/relay-lab.ts";
 async function trust(...words: readonly string[]) {
   const [out, err]: [string[], string[]] = [[], []];
   const cli = {
-    commands: [trustCommands({ clock: systemClock, random: systemRandom })],
+    commands: [trustCommands({ clock: systemClock, random: systemRandom }, 1)],
     version: "1.2.3",
     clock: systemClock,
     printer: { out: (text: string) => void out.push(text), err: (text: string) => void err.push(text) },

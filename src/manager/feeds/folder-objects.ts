@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
 import { MeshError } from "../../errors.ts";
-import type { Host, Logger } from "../../host.ts";
+import type { Clock, Host, Logger } from "../../host.ts";
 import type { KubeObject, ObjectSink } from "../../kube/object.ts";
-import type { DeclaredObjects } from "../../registry/embedded/declared.ts";
+import { type Declared, type DeclaredObjects, problemOf, titleOf } from "../../registry/embedded/declared.ts";
 import { type FileChange, ManifestFolder } from "../../registry/embedded/manifest-folder.ts";
 import { ManifestSet } from "../../registry/embedded/manifest-set.ts";
 import type { Problem } from "../../registry/model/problem.ts";
@@ -14,6 +14,10 @@ import { secretTexts } from "./secret-texts.ts";
 export class FolderObjects implements ObjectFeed {
   readonly title: string;
   readonly #log: Logger;
+  readonly #clock: Clock;
+  readonly #namespace: string;
+  /** When each object came: of two that cannot both hold, the older one does. */
+  readonly #since = new Map<string, string>();
   readonly #folder: ManifestFolder;
   readonly #set = new ManifestSet((kind, apiVersion) => isTrustKind(kind, apiVersion) || isSecret(kind, apiVersion));
   #objects: DeclaredObjects = new Map();
@@ -22,7 +26,10 @@ export class FolderObjects implements ObjectFeed {
   #sink: ObjectSink | undefined;
   #secretsChanged: () => void = () => {};
 
-  constructor(host: Host, folder: string) {
+  /** @param namespace of the objects that count, as an API server's would be; Secrets may be in any. */
+  constructor(host: Host, folder: string, namespace: string) {
+    this.#clock = host.clock;
+    this.#namespace = namespace;
     this.title = `the folder ${folder}`;
     this.#log = host.log.scope("trust");
     this.#folder = new ManifestFolder(host.clock, folder, {
@@ -69,7 +76,12 @@ export class FolderObjects implements ObjectFeed {
       else if (change.is === "gone") this.#set.remove(change.path);
       else this.#set.refuse(change.path, change.reason);
     }
-    const { objects, problems } = this.#set.declarations();
+    const { objects: all, problems: faults } = this.#set.declarations();
+    const counts = ({ object }: Declared): boolean =>
+      object.kind === "Secret" || (object.metadata.namespace ?? "default") === this.#namespace;
+    const objects = new Map([...all].filter(([, declared]) => counts(declared)));
+    const strangers = [...all.values()].filter((declared) => !counts(declared));
+    const problems = [...faults, ...strangers.map((declared) => this.#misplaced(declared))];
     const before = this.#objects;
     this.#objects = objects;
     this.#sayNew(problems);
@@ -77,15 +89,27 @@ export class FolderObjects implements ObjectFeed {
     this.#tell(before, objects);
   }
 
+  #misplaced(declared: Declared): Problem {
+    const message = `${titleOf(declared.object)} has no effect: only those in namespace ${this.#namespace} count; move it there.`;
+    return problemOf(declared, { field: "metadata.namespace", message, severity: "warning" });
+  }
+
+  #dated(key: string, object: KubeObject): KubeObject {
+    const creationTimestamp = this.#since.get(key) ?? `${new Date(this.#clock.now()).toISOString().slice(0, 19)}Z`;
+    this.#since.set(key, creationTimestamp);
+    return { ...object, metadata: { creationTimestamp, ...object.metadata } };
+  }
+
   #tell(before: DeclaredObjects, after: DeclaredObjects): void {
     let secrets = false;
     for (const [key, { object, origin }] of after) {
       if (isDeepStrictEqual(before.get(key)?.object, object)) continue;
       if (object.kind === "Secret") secrets = true;
-      else this.#sink?.set(placed(object), origin);
+      else this.#sink?.set(this.#dated(key, placed(object)), origin);
     }
     for (const [key, { object }] of before) {
       if (after.has(key)) continue;
+      this.#since.delete(key);
       if (object.kind === "Secret") secrets = true;
       else this.#sink?.delete(placed(object));
     }

@@ -54,9 +54,8 @@ export class GeneratedIssuer implements Issuer {
   }
 
   get notes(): readonly string[] {
-    const lab = `the root's key is in ${this.#store.titleOf(DOCUMENT)}, which is good enough for a lab; else name a CASource`;
     const full = `rotate-root asks for another root, and ${KEPT_MAX} are kept already; let the last change of the root end first`;
-    return this.#full ? [lab, full] : [lab];
+    return this.#full ? [full] : [];
   }
 
   async roots(signal: AbortSignal): Promise<readonly Uint8Array[]> {

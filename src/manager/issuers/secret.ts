@@ -3,7 +3,7 @@ import type { Authority } from "../../ca/authority.ts";
 import { authorityOf, cacertsIn, type CacertsFiles, ISTIO, KUBERNETES, withoutLists } from "../../ca/cacerts.ts";
 import { selfIssued } from "../../ca/certificate-audit.ts";
 import { readCertificate } from "../../ca/certificate-fields.ts";
-import type { Maker } from "../../ca/intermediate.ts";
+import { type Maker, requireRoom } from "../../ca/intermediate.ts";
 import { same } from "../../ca/lint-rules.ts";
 import { isUnder } from "../../ca/root-anchor.ts";
 import { ROOT_LAYOUT, trustDomainOf } from "../../ca/root-folder.ts";
@@ -45,6 +45,8 @@ export class SecretIssuer implements Issuer {
   /** The one that it signs under, then those that are beside it in the Secret. */
   async roots(signal: AbortSignal): Promise<readonly Uint8Array[]> {
     const { authority, root } = await this.#found(signal);
+    // Now, and not when the whole mesh has begun to change to it.
+    this.#requireRoom([...authority.chain, root]);
     return [root, ...authority.roots.filter((other) => !same(other, root))];
   }
 
@@ -61,6 +63,16 @@ export class SecretIssuer implements Issuer {
 
   close(): Promise<void> {
     return Promise.resolve();
+  }
+
+  #requireRoom(path: readonly Uint8Array[]): void {
+    try {
+      requireRoom(this.title, path);
+    } catch (thrown) {
+      const { code, message } = MeshError.from(thrown);
+      const fix = "as causeway ca issue makes with --path-length 1";
+      throw new MeshError(code, `${message.split(";")[0]}; put one there that has room for one more, ${fix}`);
+    }
   }
 
   async #found(signal: AbortSignal): Promise<Found> {

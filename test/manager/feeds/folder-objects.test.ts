@@ -37,7 +37,7 @@ test("a folder has the trust manager's objects and Secrets, as they are saved, a
     set: ({ kind, metadata }, origin) => heard.push(`set ${kind} ${metadata.namespace}/${metadata.name} ${origin}`),
     delete: ({ kind, metadata }) => heard.push(`delete ${kind} ${metadata.namespace}/${metadata.name}`),
   };
-  const feed = new FolderObjects(realHost(), folder.path);
+  const feed = new FolderObjects(realHost(), folder.path, "gloo-mesh");
   let secrets = 0;
   feed.onSecrets(() => (secrets += 1));
   try {
@@ -63,7 +63,7 @@ test("a folder has the trust manager's objects and Secrets, as they are saved, a
 
 test("a Secret that is not base64 is refused by its key", async () => {
   await using folder = await folderOf({ "secret.yaml": SECRET.replace(/a\.pem: .*}/, "a.pem: '?' }") });
-  const feed = new FolderObjects(realHost(), folder.path);
+  const feed = new FolderObjects(realHost(), folder.path, "gloo-mesh");
   try {
     await feed.start({ set: () => {}, delete: () => {} });
     await assert.rejects(
