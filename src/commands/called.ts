@@ -17,8 +17,7 @@ const LOADERS: Readonly<Record<string, (pid: number) => Promise<Entry>>> = {
   "remote-clusters": async () => (await import("./remote-clusters.ts")).remoteClustersCommand,
   "create-remote-secret": async () => (await import("./create-remote-secret.ts")).createRemoteSecretCommand,
   ca: async () => (await import("./ca.ts")).caCommands({ clock: systemClock, random: systemRandom }),
-  trust: async () =>
-    (await import("./trust.ts")).trustCommands({ clock: systemClock, random: systemRandom }, process.pid),
+  trust: async (pid) => (await import("./trust.ts")).trustCommands({ clock: systemClock, random: systemRandom }, pid),
   check: async () => (await import("./check.ts")).checkCommands(systemClock),
   spire: async () => (await import("./spire.ts")).spireCommands,
   watch: async () => (await import("./watch.ts")).watchCommand(systemClock),

@@ -1,9 +1,14 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { test } from "mocha";
+import { authorityName, newAuthorityRequest } from "../../src/ca/authority-request.ts";
+import { authorityOf } from "../../src/ca/cacerts.ts";
+import { readCsr } from "../../src/ca/csr.ts";
+import { signIntermediate } from "../../src/ca/intermediate.ts";
 import { fingerprintOf } from "../../src/ca/issued-list.ts";
 import { newRoot } from "../../src/ca/own-root.ts";
-import { pemBlocks } from "../../src/pem.ts";
+import { ROOT_LAYOUT } from "../../src/ca/root-folder.ts";
+import { pemBlocks, toPem } from "../../src/pem.ts";
 import { GUIDE_004 } from "../kits/trust-objects.ts";
 import { clusterId, ManagerLab } from "./manager-lab.ts";
 
@@ -133,6 +138,31 @@ test("a CASource that is missing, and then has a leaf, is said; once it is right
   lab.feed.put(secret);
   const signed = await lab.join("east");
   assert.equal((await lab.order("east")).signingRoot, fingerprintOf(signed.root));
+});
+
+test("an authority that has no room for another is refused before any cluster changes to it", async () => {
+  await using lab = await ManagerLab.open(byo(), GUIDE_004["CASource"]!, registered("east"));
+  const root = newRoot(lab.host, "cluster.local");
+  const { csr, privateKey } = await newAuthorityRequest({ organization: "o", commonName: "full", trustDomain: "cluster.local", keyType: "ec-p256", pathLength: 0 }); // prettier-ignore
+  const { publicKey } = await readCsr(csr);
+  const [der] = pemBlocks(root.certificate, "CERTIFICATE");
+  const shape = {
+    publicKey,
+    subject: authorityName("o", "full"),
+    trustDomain: "cluster.local",
+    pathLength: 0,
+    lifetimeMs: 86_400_000,
+  };
+  const key = authorityOf({ folder: "", layout: ROOT_LAYOUT, text: new Map([["root-cert.pem", root.certificate], ["root-key.pem", root.key]]), digest: "" }, "", lab.host.clock.now()); // prettier-ignore
+  const certificate = toPem("CERTIFICATE", signIntermediate(lab.host, { title: "the root", key, path: [der!] }, shape));
+  const data = { "ca-cert.pem": certificate, "ca-key.pem": privateKey.export({ type: "pkcs8", format: "pem" }), "root-cert.pem": root.certificate, "cert-chain.pem": certificate + root.certificate }; // prettier-ignore
+  const metadata = { name: "shared-ca-bundle", namespace: "gloo-mesh" };
+  lab.feed.put(JSON.stringify({ apiVersion: "v1", kind: "Secret", metadata, stringData: data }));
+  await lab.until(() => /allows 0 authorities below it/.test(lab.view.policy?.messages.join(" ") ?? ""));
+  assert.match(
+    lab.view.policy!.messages[0]!,
+    /put one there that has room for one more, as causeway ca issue makes with --path-length 1/,
+  );
 });
 
 test("a root that replaces another at once is refused with the plan that works, and that plan works", async () => {

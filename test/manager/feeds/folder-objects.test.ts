@@ -74,3 +74,28 @@ test("a Secret that is not base64 is refused by its key", async () => {
     await feed.close();
   }
 });
+
+test("an object outside of the manager's namespace has no effect and says so; of two, the one that came first is older", async () => {
+  await using folder = await folderOf({ "policy.yaml": POLICY, "stray.yaml": POLICY.replace("gloo-mesh", "default") });
+  const created = new Map<string, string>();
+  const feed = new FolderObjects(realHost(), folder.path, "gloo-mesh");
+  try {
+    const set = ({
+      metadata,
+    }: {
+      readonly metadata: { readonly name: string; readonly creationTimestamp?: string };
+    }): void => void created.set(metadata.name, metadata.creationTimestamp ?? "");
+    await feed.start({ set, delete: () => {} });
+    assert.deepEqual([...created.keys()], ["shared-trust"]);
+    assert.match(
+      feed.problems()[0]!.message,
+      /RootTrustPolicy default\/shared-trust has no effect: only those in namespace gloo-mesh/,
+    );
+    await until(() => Date.now() > Date.parse(created.get("shared-trust")!) + 1_000);
+    await writeFile(folder.at("a.yaml"), POLICY.replace("shared-trust", "a-second"));
+    await until(() => created.has("a-second"));
+    assert.ok(created.get("shared-trust")! < created.get("a-second")!);
+  } finally {
+    await feed.close();
+  }
+});
