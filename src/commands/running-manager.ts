@@ -40,7 +40,6 @@ interface Ground {
 
 /** A trust manager with its ports. */
 export interface RunningManager {
-  readonly host: SystemHost;
   readonly manager: TrustManager;
   readonly books: RelayBooks;
   readonly relayPort: number;
@@ -123,7 +122,7 @@ class StartingManager {
     this.#relay = relay;
     this.#closing.push(() => relay.close(DRAIN_MS));
     const close = (): Promise<void> => this.close();
-    return { host: this.#host, manager, books, relayPort: relay.port, admin, over: this.#over.signal, close };
+    return { manager, books, relayPort: relay.port, admin, over: this.#over.signal, close };
   }
 
   async close(): Promise<void> {

@@ -10,7 +10,7 @@ import { type ClusterId, isClusterId } from "../names.ts";
 import { systemHost } from "../system-host.ts";
 
 /** Where a trust manager's Secrets are, unless it is told otherwise. */
-export const TRUST_NAMESPACE = "gloo-mesh";
+const TRUST_NAMESPACE = "gloo-mesh";
 
 /** Where the manager of a state folder keeps its documents. */
 export const trustFolder = (stateDir: string): string => join(stateDir, "trust");

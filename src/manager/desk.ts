@@ -51,6 +51,7 @@ export class TrustDesk implements RelayDesk {
   readonly #parts: DeskParts;
   readonly #observers = new Set<() => void>();
   #plan: TrustPlan | undefined;
+  /** The last that counted; undefined before the first. */
   #policy: EffectivePolicy | undefined;
   readonly #tenants: LateTenants;
   readonly #contests = new Map<ClusterId, string>();
@@ -62,11 +63,6 @@ export class TrustDesk implements RelayDesk {
     this.#tenants = new LateTenants(host.clock);
     this.#log = host.log.scope("trust");
     this.#parts = parts;
-  }
-
-  /** The last that counted; undefined before the first. */
-  get policy(): EffectivePolicy | undefined {
-    return this.#policy;
   }
 
   /** What objects say now; `settle` is to follow, once it is remembered what comes of it. */

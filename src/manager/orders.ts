@@ -1,20 +1,13 @@
 import { createHash } from "node:crypto";
 import { fingerprintOf } from "../ca/issued-list.ts";
-import type { Bound, Fingerprint, IntermediateShape, Order } from "../relay/messages.ts";
+import type { Bound, IntermediateShape, Order } from "../relay/messages.ts";
 import type { EffectivePolicy, RegisteredCluster } from "./policy.ts";
-
-/** What a cluster is to trust, and to sign under. */
-export interface Stance {
-  /** In DER. */
-  readonly roots: readonly Uint8Array[];
-  /** Undefined: it keeps what it has. */
-  readonly signingRoot: Fingerprint | undefined;
-}
+import type { RootStance } from "./rotation/rotation.ts";
 
 export interface OrderFacts {
   readonly policy: EffectivePolicy;
   readonly registered: RegisteredCluster;
-  readonly stance: Stance;
+  readonly stance: RootStance;
   readonly bounds: readonly Bound[] | undefined;
 }
 

@@ -14,7 +14,7 @@ import { clusterIdentity, RELAY_TRUST_DOMAIN } from "./relay-identity.ts";
 import { fingerprintOf, readRelayRoot, type RelayRoot, relayRoot, relayRootDocument } from "./relay-root.ts";
 
 /** Of a cluster's client certificate, which it renews at half of that. */
-export const CLIENT_LIFE_MS = 30 * DAY_MS;
+const CLIENT_LIFE_MS = 30 * DAY_MS;
 
 /** Where the relay's authority is kept: one document. */
 export interface AuthorityDocument {

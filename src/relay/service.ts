@@ -13,7 +13,7 @@ import { RelayMetrics } from "./relay-metrics.ts";
 import { RelayServing } from "./relay-serving.ts";
 
 /** A cluster has one connection: these are for a thousand clusters, behind a few address translations. */
-export const RELAY_SERVER_LIMITS: Partial<ServerLimits> = {
+const RELAY_SERVER_LIMITS: Partial<ServerLimits> = {
   connectionsMax: 6_000,
   connectionsPerAddressMax: 512,
   concurrentStreamsMax: 8,

@@ -106,7 +106,7 @@ function sayOf(policy: EffectivePolicy, { clusters }: PlannedClusters, judgement
   if (autoRestartPods)
     say(
       "ACCEPTED",
-      "With autoRestartPods what cannot take a new certificate while it runs is restarted; nothing of an ambient mesh needs it.",
+      "autoRestartPods is for what cannot take a new certificate while it runs; nothing of an ambient mesh needs it, and this version restarts nothing.",
     );
 }
 
