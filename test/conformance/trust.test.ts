@@ -59,7 +59,7 @@ suite("The trust manager on an API server", function () {
   test("it shows of each object what became of it, and of the policy which root signs", async () => {
     const policy = await mgmt.status("RootTrustPolicy", "shared-trust", ({ roots }) => roots?.length === 1);
     assert.equal(policy.state, "ACCEPTED", policy.message);
-    assert.match(policy.message, /causeway-trust-root, which is good enough for a lab/);
+    assert.match(policy.message, /It is kept in Secret gloo-mesh\/causeway-trust-root: back that up/);
     assert.deepEqual(policy.rotation, { phase: "steady", notes: [] });
     assert.equal(policy.roots![0]!.role, "signing");
     const [condition] = policy.conditions;

@@ -55,7 +55,8 @@ export class GeneratedIssuer implements Issuer {
 
   get notes(): readonly string[] {
     const full = `rotate-root asks for another root, and ${KEPT_MAX} are kept already; let the last change of the root end first`;
-    return this.#full ? [full] : [];
+    const where = `It is kept in ${this.#store.titleOf(DOCUMENT)}: back that up`;
+    return this.#full ? [where, full] : [where];
   }
 
   async roots(signal: AbortSignal): Promise<readonly Uint8Array[]> {
