@@ -1,10 +1,11 @@
 import { Command as Program, CommanderError, Option } from "commander";
-import type { Command, CommandGroup, Environment, ExitCode, Flag, Options, Printer } from "./command.ts";
+import type { Command, CommandGroup, Environment, ExitCode, Flag, Options, Printer, Terminal } from "./command.ts";
 import { textOption, UsageError } from "./command.ts";
 import { parseDurationMs } from "./duration.ts";
 import { eitherSignal } from "./either-signal.ts";
 import { MeshError, messageOf } from "./errors.ts";
 import type { Clock } from "./host.ts";
+import { Progress } from "./progress.ts";
 
 /** What `--timeout` is unless given: longer than any command needs on a healthy mesh. */
 const TIMEOUT = "30s";
@@ -17,6 +18,7 @@ export interface Cli {
   readonly version: string;
   readonly clock: Clock;
   readonly printer: Printer;
+  readonly terminal: Terminal;
   readonly environment: Environment;
   /** Aborts when the user wants to stop: the first Ctrl-C. */
   readonly interrupted: AbortSignal;
@@ -74,6 +76,8 @@ function addCommand(parent: Program, command: Command, run: Run): void {
   for (const flag of command.flags) word.addOption(toOption(flag));
   if (!command.flags.some(({ flags }) => flags.includes("--timeout")))
     word.addOption(new Option("--timeout <duration>", "give up after this long, as 5s or 2m"));
+  if (command.examples !== undefined)
+    word.addHelpText("after", `\nExamples:\n${command.examples.map((example) => `  ${example}\n`).join("")}`);
   word.action(() => run(command, word.args, word.optsWithGlobals<Options>()));
 }
 
@@ -87,7 +91,7 @@ function toOption(flag: Flag): Option {
 }
 
 async function runCommand(cli: Cli, command: Command, args: readonly string[], options: Options): Promise<ExitCode> {
-  const { clock, environment, interrupted, printer } = cli;
+  const { clock, environment, interrupted, terminal } = cli;
   const limit = textOption(options, "timeout") ?? (command.endless === true ? undefined : TIMEOUT);
   const limitMs = limit === undefined ? undefined : parseDurationMs(limit);
   if (limit !== undefined && limitMs === undefined)
@@ -95,9 +99,12 @@ async function runCommand(cli: Cli, command: Command, args: readonly string[], o
   const timeUp = new AbortController();
   const timer = limitMs === undefined ? undefined : clock.after(limitMs, () => timeUp.abort());
   const signal = eitherSignal(interrupted, timeUp.signal);
+  using progress = new Progress(clock, cli.printer, terminal);
+  const printer = unmixed(cli.printer, progress);
+  const call = { args, options, environment, printer, terminal, progress: progress.at.bind(progress), signal };
   const graceMs = command.stopMs ?? (command.endless === true ? ENDLESS_GRACE_MS : GRACE_MS);
   try {
-    const running = command.run({ args, options, environment, printer, signal });
+    const running = command.run(call);
     const code = await Promise.race([running, ignoring(clock, signal, graceMs)]);
     if (code !== undefined && (!timeUp.signal.aborted || command.endless === true)) return code;
     if (interrupted.aborted) return 2;
@@ -112,6 +119,18 @@ async function runCommand(cli: Cli, command: Command, args: readonly string[], o
     `${command.name} did not finish within ${limit}; give it longer with --timeout, or look at what it waits for`,
   );
 }
+
+/** Results and errors never share a line with what is being done. */
+const unmixed = (printer: Printer, progress: Progress): Printer => ({
+  out(text) {
+    progress.erase();
+    printer.out(text);
+  },
+  err(text) {
+    progress.erase();
+    printer.err(text);
+  },
+});
 
 /** Resolves when a command that was told to stop has had its time to do so. */
 function ignoring(clock: Clock, signal: AbortSignal, graceMs: number): Promise<undefined> {

@@ -31,6 +31,8 @@ export interface Command {
   /** Positional arguments, as `<type>` or `[name]`. */
   readonly args?: readonly string[];
   readonly flags: readonly Flag[];
+  /** Calls of it for its help and the reference page, as `causeway multicluster check --contexts east,west`. */
+  readonly examples?: readonly string[];
   /** Runs until it is stopped: there is no time limit unless `--timeout` sets one, and then `run` says how it ended. */
   readonly endless?: boolean;
   /** How long it may take to end once it was told to, in milliseconds; by default what closing a few things takes. */
@@ -54,8 +56,24 @@ export interface CommandCall {
   readonly options: Options;
   readonly environment: Environment;
   readonly printer: Printer;
+  readonly terminal: Terminal;
+  /** Says what is being done, as `asking cluster east`; seen only at a terminal, and only once it takes over a second. */
+  readonly progress: (doing: string) => void;
   readonly signal: AbortSignal;
 }
+
+/** Where results are read. */
+export interface Terminal {
+  /** How wide it is; undefined if results go to a file or a pipe, where nothing is cut. */
+  readonly columns: number | undefined;
+  /** Only for people who can see it and did not set NO_COLOR. */
+  readonly colour: boolean;
+  /** True if standard error is a terminal, where a line can be taken back. */
+  readonly progress: boolean;
+}
+
+/** A file or a pipe. */
+export const NO_TERMINAL: Terminal = { columns: undefined, colour: false, progress: false };
 
 /** The command line, or a variable, is wrong: exit code 64. The message names what, its value and the fix. */
 export class UsageError extends MeshError {

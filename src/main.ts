@@ -31,6 +31,11 @@ const exitCode = await runCli(
       out: (text) => void process.stdout.write(text),
       err: (text) => void process.stderr.write(text),
     },
+    terminal: {
+      columns: process.stdout.isTTY ? process.stdout.columns : undefined,
+      colour: process.stdout.isTTY && (process.env["NO_COLOR"] ?? "") === "",
+      progress: process.stderr.isTTY,
+    },
     environment: process.env,
     interrupted: interrupt.signal,
   },

@@ -3,7 +3,7 @@ import { accessSync, constants } from "node:fs";
 import { join } from "node:path";
 import { test } from "mocha";
 import { type Cli, runCli } from "../src/cli.ts";
-import { type Command, type CommandCall, type ExitCode, UsageError } from "../src/command.ts";
+import { type Command, type CommandCall, type ExitCode, NO_TERMINAL, UsageError } from "../src/command.ts";
 import { parseDurationMs } from "../src/duration.ts";
 import { MeshError } from "../src/errors.ts";
 import { VirtualClock } from "./sim/world.ts";
@@ -39,6 +39,7 @@ function cli(words: readonly string[], commands: Cli["commands"]): Ran {
       version: "1.2.3",
       clock,
       printer: { out: (text) => void out.push(text), err: (text) => void err.push(text) },
+      terminal: NO_TERMINAL,
       environment: { HOME: "/home/me" },
       interrupted: interruption.signal,
     },

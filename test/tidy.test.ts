@@ -35,6 +35,22 @@ const layers: readonly { name: string; at: RegExp; mayImport: readonly string[] 
   },
   // Why a name has no endpoints: of what the registry keeps and what links and grants say, with no I/O of its own.
   { name: "explain", at: /^explain\//, mayImport: ["collection", "model", "kube", "registry", "peering"] },
+  // Clusters as their operators see them: facts gathered from outside, and what is to be said of them.
+  {
+    name: "inspect",
+    at: /^inspect\//,
+    mayImport: ["collection", "model", "kube", "registry", "ca", "peering", "explain"],
+  },
+  // Gateways by which clusters are joined: made, held against what is there, applied and taken back.
+  { name: "linking", at: /^linking\//, mayImport: ["model", "kube", "registry", "inspect"] },
+  // The page of the mesh that the admin port serves.
+  {
+    name: "topology",
+    at: /^topology\//,
+    mayImport: ["collection", "model", "kube", "registry", "ca", "peering", "explain"],
+  },
+  // One change, from an API server's event to the last acknowledgement, for a collector of traces.
+  { name: "trace", at: /^trace\//, mayImport: ["collection", "model"] },
   {
     name: "root",
     at: /^(main|control-plane|admin|cli)\.ts$|^(commands|demo|plane)\//,
@@ -52,6 +68,10 @@ const layers: readonly { name: string; at: RegExp; mayImport: readonly string[] 
       "manager",
       "peering",
       "explain",
+      "inspect",
+      "linking",
+      "topology",
+      "trace",
     ],
   },
   { name: "base", at: /^[^/]+\.ts$/, mayImport: [] },

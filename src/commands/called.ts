@@ -13,6 +13,7 @@ const LOADERS: Readonly<Record<string, (pid: number) => Promise<Entry>>> = {
   services: async () => (await import("./services.ts")).servicesCommand,
   policies: async () => (await import("./policies.ts")).policiesCommand,
   explain: async () => (await import("./explain.ts")).explainCommand,
+  multicluster: async () => (await import("./multicluster.ts")).multiclusterCommands,
   "proxy-status": async () => (await import("./proxy-status.ts")).proxyStatusCommand,
   "remote-clusters": async () => (await import("./remote-clusters.ts")).remoteClustersCommand,
   "create-remote-secret": async () => (await import("./create-remote-secret.ts")).createRemoteSecretCommand,

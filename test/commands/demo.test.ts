@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "mocha";
 import type { CommandCall, ExitCode, Options } from "../../src/command.ts";
+import { UNSEEN } from "../kits/unseen.ts";
 import { demoCommand } from "../../src/commands/demo.ts";
 import { serveCommand } from "../../src/commands/serve.ts";
 import { tokenCommand } from "../../src/commands/token.ts";
@@ -32,7 +33,7 @@ function run(command: { run(call: CommandCall): Promise<ExitCode> }, options: Op
   const abort = new AbortController();
   const out: string[] = [];
   const printer = { out: (text: string) => void out.push(text), err: () => {} };
-  const ended = command.run({ args, options, environment: {}, printer, signal: abort.signal });
+  const ended = command.run({ args, options, environment: {}, printer, ...UNSEEN, signal: abort.signal });
   return {
     ended,
     out,

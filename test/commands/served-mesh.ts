@@ -1,7 +1,7 @@
 import { AdminServer } from "../../src/admin.ts";
 import { IdentityRecords } from "../../src/ca/identity-records.ts";
 import { runCli } from "../../src/cli.ts";
-import type { Command, CommandGroup, ExitCode } from "../../src/command.ts";
+import { type Command, type CommandGroup, type ExitCode, NO_TERMINAL } from "../../src/command.ts";
 import { debugPages, type Viewed } from "../../src/commands/debug-pages.ts";
 import { loadConfig } from "../../src/config.ts";
 import { DebugPages } from "../../src/debug-page.ts";
@@ -176,7 +176,15 @@ export async function run(command: Command | CommandGroup, ...words: readonly st
   const [out, err]: [string[], string[]] = [[], []];
   const printer = { out: (text: string) => void out.push(text), err: (text: string) => void err.push(text) };
   const interrupted = new AbortController().signal;
-  const cli = { commands: [command], version: "1.2.3", clock: systemClock, printer, environment: {}, interrupted };
+  const cli = {
+    commands: [command],
+    version: "1.2.3",
+    clock: systemClock,
+    printer,
+    terminal: NO_TERMINAL,
+    environment: {},
+    interrupted,
+  };
   const code = await runCli(cli, [command.name, ...words]);
   return { code, out: out.join(""), err: err.join("") };
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "mocha";
 import { runCli } from "../../src/cli.ts";
+import { NO_TERMINAL } from "../../src/command.ts";
 import { trustCommands } from "../../src/commands/trust.ts";
 import { systemClock, systemRandom } from "../../src/system-host.ts";
 import { folderOf } from "../kits/folder.ts";
@@ -19,6 +20,8 @@ function begin(...words: readonly string[]) {
       version: "1.2.3",
       clock: systemClock,
       printer: { out: (text: string) => void out.push(text), err: (text: string) => void err.push(text) },
+      terminal: NO_TERMINAL,
+
       environment: { HOME: "/nowhere" },
       interrupted: interrupted.signal,
     },

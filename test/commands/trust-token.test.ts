@@ -3,6 +3,7 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "mocha";
 import { runCli } from "../../src/cli.ts";
+import { NO_TERMINAL } from "../../src/command.ts";
 import { newCsr } from "../../src/ca/client.ts";
 import { trustCommands } from "../../src/commands/trust.ts";
 import { trustFolder } from "../../src/commands/trust-store.ts";
@@ -20,6 +21,7 @@ async function trust(...words: readonly string[]) {
     version: "1.2.3",
     clock: systemClock,
     printer: { out: (text: string) => void out.push(text), err: (text: string) => void err.push(text) },
+    terminal: NO_TERMINAL,
     environment: { HOME: "/nowhere" },
     interrupted: new AbortController().signal,
   };

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test } from "mocha";
 import { demoCommand } from "../../src/commands/demo.ts";
 import type { MeshSummary } from "../../src/demo/summary.ts";
+import { UNSEEN } from "../kits/unseen.ts";
 
 const left = () => readdirSync(tmpdir()).filter((name) => name.startsWith("causeway-once-"));
 
@@ -13,7 +14,7 @@ async function runOnce(): Promise<MeshSummary> {
   const printer = { out: (text: string) => void out.push(text), err: () => {} };
   const options = { once: true, output: "json", log_output_level: "none" };
   const { signal } = new AbortController();
-  assert.equal(await demoCommand(1).run({ args: [], options, environment: {}, printer, signal }), 0);
+  assert.equal(await demoCommand(1).run({ args: [], options, environment: {}, printer, ...UNSEEN, signal }), 0);
   return JSON.parse(out.join("")) as MeshSummary;
 }
 

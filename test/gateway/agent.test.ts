@@ -7,6 +7,7 @@ import { test } from "mocha";
 import { toPem } from "../../src/pem.ts";
 import { gatewayCommand } from "../../src/commands/gateway.ts";
 import { derOf, TestAuthority } from "../kits/tls.ts";
+import { UNSEEN } from "../kits/unseen.ts";
 import { until } from "../kits/until.ts";
 import { agentLab, eavesdropper, secretOf, startAgent } from "./agent-lab.ts";
 
@@ -179,7 +180,7 @@ test("one that is stopped before it was ever ready says why, and fails", async (
   };
   const printer = { out: () => {}, err: (text: string) => void err.push(text) };
   const signal = AbortSignal.abort();
-  assert.equal(await gatewayCommand.run({ args: [], options, environment: {}, printer, signal }), 1);
+  assert.equal(await gatewayCommand.run({ args: [], options, environment: {}, printer, ...UNSEEN, signal }), 1);
   assert.match(
     err.join(""),
     /^causeway: the gateway was stopped before it was ever ready: there is no certificate yet: /,

@@ -1,5 +1,5 @@
 import { runCli } from "../../src/cli.ts";
-import type { ExitCode } from "../../src/command.ts";
+import { type ExitCode, NO_TERMINAL } from "../../src/command.ts";
 import { caCommands } from "../../src/commands/ca.ts";
 import { systemClock, systemRandom } from "../../src/system-host.ts";
 import { folderOf } from "./folder.ts";
@@ -26,6 +26,8 @@ export async function caLab() {
         version: "1.2.3",
         clock: systemClock,
         printer: { out: (text: string) => void out.push(text), err: (text: string) => void err.push(text) },
+        terminal: NO_TERMINAL,
+        progress: () => {},
         environment: {},
         interrupted: new AbortController().signal,
       };
