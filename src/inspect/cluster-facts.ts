@@ -1,6 +1,7 @@
 import type { EpochMs } from "../host.ts";
 import type { ResourceType } from "../kube/api.ts";
 import type { KubeObject } from "../kube/object.ts";
+import type { Problem } from "../registry/model/problem.ts";
 
 /**
  * All that is known of one cluster before anything is judged. It is the same whether it was read from an API server, from
@@ -20,6 +21,20 @@ export interface ClusterFacts {
   /** Pods of its control plane, each with what its debug pages said. */
   readonly planes: readonly PlaneFacts[];
   readonly measured: Measurements;
+  /** What only files say of themselves; undefined if an API server told all of it. */
+  readonly files?: FileFacts;
+}
+
+/** Where the objects of a cluster were read, if that was in files. */
+export interface FileFacts {
+  /** By object, as `east/shop/cart.yaml:12`. */
+  readonly origins: ReadonlyMap<KubeObject, string>;
+  /** What of the files does not count: what cannot be parsed, and objects that are there twice. */
+  readonly faults: readonly Problem[];
+  /** Kinds that nothing here reads, and where the first of each is. */
+  readonly unknownKinds: readonly { readonly apiVersion: string; readonly kind: string; readonly origin: string }[];
+  /** True for manifests as people write them: no controller has added addresses, endpoints and statuses yet. */
+  readonly declared: boolean;
 }
 
 /** The objects of a kind; or why they are not known, which is no reason to think that there are none. */
