@@ -13,6 +13,9 @@ const TIMEOUT = "30s";
 const GRACE_MS = 500;
 const ENDLESS_GRACE_MS = 5000;
 
+/** Of help that goes to a file or a pipe. */
+const HELP_COLUMNS = 100;
+
 export interface Cli {
   readonly commands: readonly (Command | CommandGroup)[];
   readonly version: string;
@@ -42,7 +45,7 @@ export async function runCli(cli: Cli, words: readonly string[]): Promise<ExitCo
 
 type Run = (command: Command, args: readonly string[], options: Options) => Promise<void>;
 
-function toProgram({ commands, version, printer }: Cli, run: Run): Program {
+function toProgram({ commands, version, printer, terminal }: Cli, run: Run): Program {
   const program = new Program("causeway")
     .description("A control plane for Istio ambient meshes")
     .version(version, "-V, --version")
@@ -52,6 +55,7 @@ function toProgram({ commands, version, printer }: Cli, run: Run): Program {
     .configureOutput({
       writeOut: (text) => printer.out(text),
       writeErr: (text) => printer.err(text),
+      getOutHelpWidth: () => terminal.columns ?? HELP_COLUMNS,
       outputError: (text, write) => write(text.replace(/^error: /, "causeway: ")),
     });
   for (const command of commands) {

@@ -213,3 +213,52 @@ test("durations are read in the units that people write", () => {
 test("the command can be executed after every build", () => {
   accessSync(join(import.meta.dirname, "..", "src", "main.js"), constants.X_OK);
 });
+
+test("what takes over a second says so on a terminal, and leaves nothing behind", async () => {
+  const [out, err]: [string[], string[]] = [[], []];
+  const clock = new VirtualClock();
+  const asks = command(async ({ progress, printer }) => {
+    progress("asking cluster east");
+    await new Promise<void>((resolve) => clock.after(5000, resolve));
+    progress("asking cluster west");
+    printer.out("done\n");
+    return 0;
+  });
+  const printer = { out: (text: string) => void out.push(text), err: (text: string) => void err.push(text) };
+  const terminal = { columns: 20, colour: false, progress: true };
+  const interrupted = new AbortController().signal;
+  const code = runCli({ commands: [asks], version: "1", clock, printer, terminal, environment: {}, interrupted }, [
+    "workloads",
+  ]);
+  await settled();
+  clock.advance(999);
+  assert.deepEqual(err, []);
+  clock.advance(1);
+  assert.equal(err.join(""), "\r\u001b[2Kasking cluster east");
+  clock.advance(4000);
+  assert.equal(await code, 0);
+  assert.equal(err.at(-1), "\r\u001b[2K");
+  assert.deepEqual(out, ["done\n"]);
+});
+
+test("a quick command, or one whose errors go to a file, says nothing of what it does", async () => {
+  const ran = cli(
+    ["workloads"],
+    [
+      command(async ({ progress }) => {
+        progress("asking cluster east");
+        return 0;
+      }),
+    ],
+  );
+  assert.equal(await ran.code, 0);
+  ran.clock.advance(5000);
+  assert.deepEqual(ran.err, []);
+});
+
+test("help has a command's examples", async () => {
+  const shown = command(async () => 0, { examples: ["causeway workloads cart"] });
+  const ran = cli(["workloads", "--help"], [shown]);
+  assert.equal(await ran.code, 0);
+  assert.match(ran.out.join(""), /Examples:\n {2}causeway workloads cart/);
+});

@@ -22,6 +22,10 @@ const LOADERS: Readonly<Record<string, (pid: number) => Promise<Entry>>> = {
   check: async () => (await import("./check.ts")).checkCommands(systemClock),
   spire: async () => (await import("./spire.ts")).spireCommands,
   watch: async () => (await import("./watch.ts")).watchCommand(systemClock),
+  completion: async (pid) =>
+    (await import("./completion.ts")).completionCommand(() =>
+      Promise.all(Object.values(LOADERS).map((load) => load(pid))),
+    ),
   version: async () => (await import("./version.ts")).versionCommand,
 };
 

