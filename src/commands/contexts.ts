@@ -1,10 +1,13 @@
 import { type CommandCall, type Flag, listOption, textOption, UsageError } from "../command.ts";
 import type { ClusterAccess } from "../inspect/cluster-access.ts";
+import { openCredentials } from "../kube/credentials.ts";
 import { HttpKubeApi } from "../kube/http-api.ts";
+import { KUBE_LIMITS } from "../kube/limits.ts";
 import { localConnection } from "../kube/local-connection.ts";
+import { podLogs } from "../kube/pod-logs.ts";
+import { PodPages } from "../kube/port-forward.ts";
 import { parseLogLevels } from "../log-levels.ts";
 import { systemHost } from "../system-host.ts";
-import { MeshError } from "../errors.ts";
 
 /** Flags of every command that goes to clusters as their operator. */
 export const CONTEXT_FLAGS: readonly Flag[] = [
@@ -37,12 +40,18 @@ async function openContext({ options, environment }: CommandCall, context: strin
   const file = { kubeconfig: textOption(options, "kubeconfig"), context };
   const { connection } = await localConnection(file, environment, environment["HOME"] ?? "/");
   const host = systemHost({ logLevels: parseLogLevels("multicluster", "none"), logAsJson: false });
-  const api = new HttpKubeApi(host, connection);
+  const credentials = openCredentials(host.clock, connection.user);
+  const api = new HttpKubeApi(host, connection, {}, credentials);
+  const server = { clock: host.clock, connection, credentials, limits: KUBE_LIMITS };
+  const pages = new PodPages(server, context === undefined ? api.server : `context ${context}`);
   return {
     context: context ?? "",
     api,
-    page: () =>
-      Promise.reject(new MeshError("unsupported", `${api.server}: debug pages cannot be reached by port-forward here`)),
-    close: () => api.close(),
+    page: (pod, path, signal) => pages.get(pod, path, signal),
+    logs: (pod, request, signal) => podLogs(api, pod, request, signal),
+    async close() {
+      pages.close();
+      await api.close();
+    },
   };
 }

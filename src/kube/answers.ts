@@ -61,10 +61,16 @@ export class WholeAnswer implements AnswerSink {
     return unacceptable(this.#asked, this.status, "exhausted", why);
   }
 
-  /** The body, parsed, once it is complete; undefined if it is empty. @throws ApiError unless it is a success. */
-  value(): unknown {
+  /** The body, once it is complete. @throws ApiError unless it is a success. */
+  text(): string {
     const text = this.#text();
     if (!this.#isSuccess) throw this.refusal(text);
+    return text;
+  }
+
+  /** The body, parsed, once it is complete; undefined if it is empty. @throws ApiError unless it is a success. */
+  value(): unknown {
+    const text = this.text();
     if (text === "") return undefined;
     try {
       return JSON.parse(text) as unknown;

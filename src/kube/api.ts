@@ -25,6 +25,8 @@ export interface ApiRequest {
     | "application/apply-patch+yaml"
     | "application/merge-patch+json"
     | "application/json-patch+json";
+  /** JSON, parsed, by default; a pod's log is text. */
+  readonly reads?: "json" | "text";
   /** From the first byte sent to the last one read; 30,000 by default. */
   readonly deadlineMs?: number;
 }
@@ -48,7 +50,7 @@ export interface WatchHandler {
 export interface KubeApi {
   /** As `https://10.96.0.1:443`, for messages. */
   readonly server: string;
-  /** @returns the body, parsed. @throws ApiError; also if `signal` ends it, then with code `unavailable`. */
+  /** @returns the body, parsed, or as it is if the request reads text. @throws ApiError; also if `signal` ends it, then with code `unavailable`. */
   call(request: ApiRequest, signal?: AbortSignal): Promise<unknown>;
   /** Streams `path`, which asks for a watch. Disposing it ends it without a further call of the handler. */
   watch(path: string, handler: WatchHandler): Disposable;

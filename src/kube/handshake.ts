@@ -8,7 +8,8 @@ import { whyNotCertificates } from "./kubeconfig-material.ts";
 import type { Proof } from "./proof.ts";
 
 /**
- * Connects, and agrees on a protocol. What the server sends next is still to be read when this resolves. ⇄
+ * Connects, and agrees on a protocol: HTTP/2 or 1.1, unless `options` name others. What the server sends next is still to
+ * be read when this resolves. ⇄
  * @throws what broke it, MeshError `timeout` after `connectMs`, or the reason of `closing`.
  */
 export function handshake(
@@ -20,7 +21,7 @@ export function handshake(
 ): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
     const port = Number(origin.port || 443);
-    const socket = connect({ ...options, host: hostOf(origin), port, ALPNProtocols: ["h2", "http/1.1"] });
+    const socket = connect({ ALPNProtocols: ["h2", "http/1.1"], ...options, host: hostOf(origin), port });
     const fail = (error: Error): void => {
       settled();
       socket.destroy();

@@ -36,11 +36,17 @@ export class HttpKubeApi implements KubeApi {
   readonly #running = new Set<Running>();
   #closed = false;
 
-  constructor(host: Host, connection: ClusterConnection, limits: Partial<KubeLimits> = {}) {
+  /** @param credentials those of the connection's user, if they are open already. */
+  constructor(
+    host: Host,
+    connection: ClusterConnection,
+    limits: Partial<KubeLimits> = {},
+    credentials: Credentials = openCredentials(host.clock, connection.user),
+  ) {
     this.server = connection.server;
     this.#clock = host.clock;
     this.#limits = { ...KUBE_LIMITS, ...limits };
-    this.#credentials = openCredentials(host.clock, connection.user);
+    this.#credentials = credentials;
     this.#prefix = new URL(connection.server).pathname.replace(/\/+$/, "");
     const log = host.log.scope("kube");
     this.#link = new ServerLink(host.clock, connection, this.#limits, (protocol) =>
@@ -56,7 +62,7 @@ export class HttpKubeApi implements KubeApi {
     if (signal?.aborted === true) stop();
     try {
       const answer = await this.#ask(request, () => new WholeAnswer(asked, this.#limits), running.signal);
-      return answer.value();
+      return request.reads === "text" ? answer.text() : answer.value();
     } catch (thrown) {
       throw toApiError(asked, thrown);
     } finally {
@@ -150,7 +156,7 @@ export class HttpKubeApi implements KubeApi {
   }
 
   #toWireRequest(
-    { method, path, body, contentType = "application/json" }: ApiRequest,
+    { method, path, body, contentType = "application/json", reads }: ApiRequest,
     proof: WireRequest["headers"],
   ): WireRequest {
     return {
@@ -158,7 +164,7 @@ export class HttpKubeApi implements KubeApi {
       path: `${this.#prefix}${path}`,
       headers: {
         ...proof,
-        accept: "application/json",
+        accept: reads === "text" ? "text/plain, */*" : "application/json",
         "user-agent": `causeway/${VERSION}`,
         ...(body !== undefined && { "content-type": contentType }),
       },

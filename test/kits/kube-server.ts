@@ -3,6 +3,7 @@ import { createServer as createPlainServer, type IncomingMessage, type ServerRes
 import { createSecureServer, type ServerHttp2Session } from "node:http2";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo, Server, Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import type { ClusterConnection } from "../../src/kube/connection.ts";
 import type { Pair, TestAuthority } from "./tls.ts";
 
@@ -15,6 +16,8 @@ export interface ServerShape {
   readonly pair?: Pair;
   /** Asks clients for certificates of this authority. */
   readonly clients?: TestAuthority;
+  /** Takes over the connections of those who ask for another protocol. */
+  readonly onUpgrade?: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 }
 
 /** What stands in for an API server on this machine, on a port of its own. */
@@ -43,6 +46,7 @@ export async function kubeServer(
     void readWhole(request).then((body) => answer(request, response, body));
   const server = newServer(protocol, tls);
   server.on("request", onRequest);
+  if (shape.onUpgrade) server.on("upgrade", shape.onUpgrade);
   const sockets: Socket[] = [];
   const sessions: ServerHttp2Session[] = [];
   server.on("connection", (socket: Socket) => {
