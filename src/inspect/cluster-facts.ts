@@ -23,6 +23,8 @@ export interface ClusterFacts {
   readonly measured: Measurements;
   /** What only files say of themselves; undefined if an API server told all of it. */
   readonly files?: FileFacts;
+  /** Why nothing at all could be read; undefined if something could. */
+  readonly unread?: string | undefined;
 }
 
 /** Where the objects of a cluster were read, if that was in files. */
@@ -58,6 +60,8 @@ export interface Measurements {
   readonly clockSkewMs: number | undefined;
   /** What the control plane's account needs, and whether it may; undefined if it could not be asked. */
   readonly rights: readonly Right[] | undefined;
+  /** Why rights are undefined, if somebody tried. */
+  readonly rightsUnknown?: string | undefined;
 }
 
 export interface Right {
@@ -66,6 +70,8 @@ export interface Right {
   readonly verb: string;
   readonly group: string;
   readonly resource: string;
+  /** The only object that it is about; undefined for all of them. */
+  readonly name?: string | undefined;
   /** Empty for all namespaces. */
   readonly namespace: string;
   readonly allowed: boolean;

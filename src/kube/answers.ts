@@ -27,6 +27,11 @@ export class WholeAnswer implements AnswerSink {
     return this.#head?.status ?? 0;
   }
 
+  /** When the server says that it answered, to the second; NaN if it does not. */
+  get date(): number {
+    return Date.parse(textOf(this.#head?.headers["date"]));
+  }
+
   get #isSuccess(): boolean {
     return this.status >= 200 && this.status < 300;
   }

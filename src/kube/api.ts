@@ -50,6 +50,8 @@ export interface WatchHandler {
 export interface KubeApi {
   /** As `https://10.96.0.1:443`, for messages. */
   readonly server: string;
+  /** How far its clock was ahead of ours in its last answer, in milliseconds, right to a second; undefined before one. */
+  readonly aheadMs?: number | undefined;
   /** @returns the body, parsed, or as it is if the request reads text. @throws ApiError; also if `signal` ends it, then with code `unavailable`. */
   call(request: ApiRequest, signal?: AbortSignal): Promise<unknown>;
   /** Streams `path`, which asks for a watch. Disposing it ends it without a further call of the handler. */

@@ -34,6 +34,7 @@ export class HttpKubeApi implements KubeApi {
   /** As `/k8s/clusters/c-1`; mostly empty. */
   readonly #prefix: string;
   readonly #running = new Set<Running>();
+  #aheadMs: number | undefined;
   #closed = false;
 
   /** @param credentials those of the connection's user, if they are open already. */
@@ -54,6 +55,10 @@ export class HttpKubeApi implements KubeApi {
     );
   }
 
+  get aheadMs(): number | undefined {
+    return this.#aheadMs;
+  }
+
   async call(request: ApiRequest, signal?: AbortSignal): Promise<unknown> {
     const asked = this.#asked(request.method, request.path);
     const running = this.#begin(asked, request.deadlineMs);
@@ -62,6 +67,7 @@ export class HttpKubeApi implements KubeApi {
     if (signal?.aborted === true) stop();
     try {
       const answer = await this.#ask(request, () => new WholeAnswer(asked, this.#limits), running.signal);
+      this.#noteDate(answer.date);
       return request.reads === "text" ? answer.text() : answer.value();
     } catch (thrown) {
       throw toApiError(asked, thrown);
@@ -119,6 +125,11 @@ export class HttpKubeApi implements KubeApi {
   #done(running: Running): void {
     running.deadline[Symbol.dispose]();
     this.#running.delete(running);
+  }
+
+  /** It names the second that had begun. */
+  #noteDate(date: number): void {
+    if (!Number.isNaN(date)) this.#aheadMs = date + 500 - this.#clock.now();
   }
 
   async #watch(asked: Asked, handler: WatchHandler, signal: AbortSignal): Promise<void> {

@@ -50,6 +50,13 @@ export const CERTIFICATE_REQUESTS = type(CERT_MANAGER, ["v1"], "CertificateReque
 export const ISSUERS = type(CERT_MANAGER, ["v1"], "Issuer", "issuers");
 export const CLUSTER_ISSUERS = type(CERT_MANAGER, ["v1"], "ClusterIssuer", "clusterissuers", false);
 export const LEASES = type("coordination.k8s.io", ["v1"], "Lease", "leases");
+export const SUBJECT_ACCESS_REVIEWS = type(
+  "authorization.k8s.io",
+  ["v1"],
+  "SubjectAccessReview",
+  "subjectaccessreviews",
+  false,
+);
 export const TOKEN_REVIEWS = type("authentication.k8s.io", ["v1"], "TokenReview", "tokenreviews", false);
 export const CLUSTER_TRUST_BUNDLES = type(
   "certificates.k8s.io",
@@ -59,6 +66,8 @@ export const CLUSTER_TRUST_BUNDLES = type(
   false,
 );
 export const DEPLOYMENTS = type("apps", ["v1"], "Deployment", "deployments");
+export const DAEMON_SETS = type("apps", ["v1"], "DaemonSet", "daemonsets");
+export const NETWORK_POLICIES = type("networking.k8s.io", ["v1"], "NetworkPolicy", "networkpolicies");
 export const AUTOSCALERS = type("autoscaling", ["v2"], "HorizontalPodAutoscaler", "horizontalpodautoscalers");
 export const DISRUPTION_BUDGETS = type("policy", ["v1"], "PodDisruptionBudget", "poddisruptionbudgets");
 const RBAC = "rbac.authorization.k8s.io";

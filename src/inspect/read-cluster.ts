@@ -1,0 +1,92 @@
+import { messageOf } from "../errors.ts";
+import type { Clock } from "../host.ts";
+import { ApiError, type KubeApi } from "../kube/api.ts";
+import type { KubeObject } from "../kube/object.ts";
+import { PODS } from "../kube/resource-types.ts";
+import { timeLimit } from "../time-limit.ts";
+import type { ClusterAccess } from "./cluster-access.ts";
+import { type ClusterFacts, type KindFacts, kindName, objectsOf } from "./cluster-facts.ts";
+import { clusterNameOf } from "./cluster-name.ts";
+import { FACT_KINDS, FACT_SELECTIONS } from "./facts-kinds.ts";
+import { inTurns } from "./in-turns.ts";
+import { type Bounds, readList } from "./read-list.ts";
+import { readPlanes } from "./read-pages.ts";
+import { readRights } from "./read-rights.ts";
+
+/** For each answer, and for all of a cluster: a cluster that is slow keeps no other waiting for longer. */
+const CALL_MS = 5_000;
+const CLUSTER_MS = 30_000;
+const LISTS_AT_ONCE = 6;
+
+export interface ReadingOptions {
+  readonly signal: AbortSignal;
+  /** For each answer, in milliseconds; 5,000 by default. */
+  readonly callMs?: number;
+  /** For all of a cluster; 30,000 by default. */
+  readonly clusterMs?: number;
+  /** Told what is being done, as `reading cluster east`. */
+  readonly progress?: (doing: string) => void;
+}
+
+/** Every cluster on its own: of one that does not answer it is said why. Never throws. */
+export const readClusters = (
+  clock: Clock,
+  accesses: readonly ClusterAccess[],
+  options: ReadingOptions,
+): Promise<readonly ClusterFacts[]> => Promise.all(accesses.map((access) => readCluster(clock, access, options)));
+
+/** What is known of one cluster, within bounds of time. Never throws. */
+export async function readCluster(clock: Clock, access: ClusterAccess, options: ReadingOptions): Promise<ClusterFacts> {
+  const { callMs = CALL_MS, clusterMs = CLUSTER_MS, signal, progress } = options;
+  const named = access.context === "" ? "the current context" : `context ${access.context}`;
+  progress?.(`reading the cluster of ${named}`);
+  const head = { source: named, context: access.context === "" ? undefined : access.context, readAt: clock.now() };
+  using limit = timeLimit(clock, clusterMs, signal);
+  const bounds = { signal: limit.signal, callMs };
+  const unread = await whySilent(access.api, bounds);
+  if (unread !== undefined) return unreadCluster(head, unread);
+  const kinds = await readKinds(access.api, bounds);
+  const pods = objectsOf({ kinds }, PODS);
+  const planes = await readPlanes(clock, access, pods, bounds);
+  const rights = await readRights(access.api, pods, planes, bounds);
+  const known = { ...head, kinds, planes, measured: { clockSkewMs: access.api.aheadMs, ...rights } };
+  return { ...known, cluster: clusterNameOf(known) ?? head.context ?? "current" };
+}
+
+type Head = Pick<ClusterFacts, "source" | "context" | "readAt">;
+
+function unreadCluster(head: Head, unread: string): ClusterFacts {
+  const kinds = FACT_KINDS.map((type) => [kindName(type), { why: unread, absent: false }] as const);
+  const measured = { clockSkewMs: undefined, rights: undefined };
+  return { ...head, cluster: head.context ?? "current", kinds: new Map(kinds), planes: [], measured, unread };
+}
+
+/** Undefined if it answers, be it that it does not say its version to us. */
+async function whySilent(api: KubeApi, { signal, callMs }: Bounds): Promise<string | undefined> {
+  try {
+    await api.call({ method: "GET", path: "/version", deadlineMs: callMs }, signal);
+    return undefined;
+  } catch (thrown) {
+    return thrown instanceof ApiError && [403, 404].includes(thrown.status) ? undefined : messageOf(thrown);
+  }
+}
+
+async function readKinds(api: KubeApi, bounds: Bounds): Promise<ReadonlyMap<string, KindFacts>> {
+  const lists = await inTurns(FACT_SELECTIONS, LISTS_AT_ONCE, (selection) => readList(api, selection, bounds));
+  const kinds = new Map<string, KindFacts>();
+  for (const [at, { type }] of FACT_SELECTIONS.entries()) {
+    const known = kinds.get(kindName(type));
+    kinds.set(kindName(type), known === undefined ? lists[at]! : joined(known, lists[at]!));
+  }
+  return kinds;
+}
+
+/** Two selections of one kind: what is known of both, or why one of them is not. */
+function joined(one: KindFacts, other: KindFacts): KindFacts {
+  if (!("objects" in one)) return one;
+  if (!("objects" in other)) return other;
+  const byName = new Map([...one.objects, ...other.objects].map((object) => [nameOf(object), object]));
+  return { objects: [...byName.values()] };
+}
+
+const nameOf = ({ metadata }: KubeObject): string => `${metadata.namespace ?? ""}/${metadata.name}`;
