@@ -3,11 +3,16 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "mocha";
 import { CaMetrics } from "../src/ca/ca-metrics.ts";
+import { runCli } from "../src/cli.ts";
+import { type Command, type CommandGroup, NO_TERMINAL } from "../src/command.ts";
+import { calledCommands } from "../src/commands/called.ts";
 import { debugPages } from "../src/commands/debug-pages.ts";
 import { CONFIG_FLAGS } from "../src/config.ts";
 import type { Metrics } from "../src/host.ts";
 import { LOG_SCOPES } from "../src/log-levels.ts";
+import { systemClock } from "../src/system-host.ts";
 import { viewedMesh } from "./commands/served-mesh.ts";
+import { blocksOf, ownCalls, pages } from "./kits/docs-pages.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 const read = (...path: string[]): string => readFileSync(join(root, ...path), "utf8");
@@ -72,4 +77,61 @@ test("no sentence sends anybody to a flag that there is not", () => {
   const text = read("docs", "cli.md");
   const unknown = new Set(named.filter((flag) => !new RegExp(`${flag}(?![a-z-])`).test(text)));
   assert.deepEqual([...unknown], []);
+});
+
+/** The same command, which does nothing. */
+const idle = (command: Command): Command => ({ ...command, run: () => Promise.resolve(0) });
+const idleEntry = (entry: Command | CommandGroup): Command | CommandGroup =>
+  "commands" in entry ? { ...entry, commands: entry.commands.map(idle) } : idle(entry);
+
+/** What the command line says against these words; empty if nothing. */
+async function refusal(commands: readonly (Command | CommandGroup)[], words: readonly string[]): Promise<string> {
+  const err: string[] = [];
+  const printer = { out: () => {}, err: (text: string) => void err.push(text) };
+  const cli = { commands, version: "1", clock: systemClock, printer, terminal: NO_TERMINAL, environment: {} };
+  const code = await runCli({ ...cli, interrupted: new AbortController().signal }, words);
+  return code === 0 ? "" : err.join("").split("\n", 1)[0]!;
+}
+
+test("every command of ours on a page is one that there is, with flags and values that it takes", async () => {
+  const commands = (await calledCommands([], 1)).map(idleEntry);
+  const wrong: string[] = [];
+  let calls = 0;
+  for (const block of pages().flatMap((page) => blocksOf(page)))
+    for (const words of ownCalls(block)) {
+      calls++;
+      // An ellipsis on a page stands for flags that it has told before.
+      const said = words.includes("…") ? "" : await refusal(commands, words);
+      if (said !== "") wrong.push(`${block.page}:${block.line}: causeway ${words.join(" ")}: ${said}`);
+    }
+  assert.ok(calls > 40, `only ${calls} calls were found`);
+  assert.deepEqual(wrong, []);
+});
+
+test("every block of commands on a page is run by a test, or the page says why it is not", () => {
+  const blocks = pages().flatMap((page) => blocksOf(page));
+  const unmarked = blocks.filter(({ mark }) => mark === undefined).map(({ page, line }) => `${page}:${line}`);
+  assert.deepEqual(unmarked, [], "mark them as test/kits/docs-pages.ts says");
+  assert.ok(blocks.filter(({ mark }) => mark !== undefined && "run" in mark).length > 5);
+});
+
+test("blocks are read with their marks, comments, pipes and continued lines", () => {
+  const page = [
+    "<!-- commands: run -->",
+    "Text.",
+    "",
+    "    causeway ca init --dir 'a b' # why",
+    "    causeway ca status \\",
+    "      --dir root | grep x && npx causeway version",
+    "",
+    "<!-- commands: not run: needs a cluster -->",
+    "```sh",
+    "kubectl get pods",
+    "```",
+    "    no command",
+  ].join("\n");
+  const [first, second, ...more] = blocksOf("x.md", page);
+  assert.deepEqual(more, []);
+  assert.deepEqual([first!.mark, second!.mark], [{ run: "alone" }, { notRun: "needs a cluster" }]);
+  assert.deepEqual(ownCalls(first!), [["ca", "init", "--dir", "a b"], ["ca", "status", "--dir", "root"], ["version"]]);
 });
