@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"runtime/debug"
@@ -20,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/version"
 	apiversion "k8s.io/apimachinery/pkg/version"
 	webhookinit "k8s.io/apiserver/pkg/admission/plugin/webhook/initializer"
@@ -37,6 +39,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
+	"k8s.io/apiserver/pkg/server/filters"
 	"k8s.io/apiserver/pkg/server/options"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
@@ -83,6 +86,7 @@ func newServer(o settings, listener net.Listener, pki *pki, etcdEndpoint string)
 	release := version.MustParse(baseversion.DefaultKubeBinaryVersion)
 	config.EffectiveVersion = effectiveVersion{compatibility.NewEffectiveVersion(release, false, release, release)}
 	config.MinRequestTimeout = int(o.watchTimeout.Seconds())
+	config.LongRunningFunc = filters.BasicLongRunningRequestCheck(sets.NewString("watch"), sets.NewString("exec", "log", "portforward"))
 	config.MaxRequestsInFlight, config.MaxMutatingRequestsInFlight = 2000, 1000
 	config.AggregatedDiscoveryGroupManager = aggregated.NewResourceManager("apis") // shared with the CRD server
 
@@ -186,7 +190,11 @@ func newServer(o settings, listener net.Listener, pki *pki, etcdEndpoint string)
 	}
 	s := &server{front, crds, loopback}
 	ips := &clusterIPs{cidr: o.serviceCIDR, last: o.serviceCIDR.Masked().Addr()}
-	stores, err := s.install(config.RESTOptionsGetter, ips, tokens, reviews(authn, config.Authorization.Authorizer))
+	streams := func(pods *store) map[string]rest.Storage { return nil }
+	if o.localPods {
+		streams = func(pods *store) map[string]rest.Storage { return podStreams(pods, config.Authorization.Authorizer) }
+	}
+	stores, err := s.install(config.RESTOptionsGetter, ips, tokens, reviews(authn, config.Authorization.Authorizer), streams)
 	if err != nil {
 		return nil, err
 	}
@@ -218,7 +226,7 @@ func newServer(o settings, listener net.Listener, pki *pki, etcdEndpoint string)
 
 // install mounts every resource and returns the stores by resource name (of
 // two resources with one name, the one of the earlier group).
-func (s *server) install(opts generic.RESTOptionsGetter, ips *clusterIPs, tokens *tokens, reviews map[string]map[string]rest.Storage) (map[string]*store, error) {
+func (s *server) install(opts generic.RESTOptionsGetter, ips *clusterIPs, tokens *tokens, reviews map[string]map[string]rest.Storage, streams func(pods *store) map[string]rest.Storage) (map[string]*store, error) {
 	stores := map[string]*store{}
 	infos := map[string]*genericapiserver.APIGroupInfo{}
 	var groups []*genericapiserver.APIGroupInfo
@@ -253,6 +261,7 @@ func (s *server) install(opts generic.RESTOptionsGetter, ips *clusterIPs, tokens
 	}
 	core := groups[0]
 	core.VersionedResourcesStorageMap["v1"]["serviceaccounts/token"] = tokens
+	maps.Copy(core.VersionedResourcesStorageMap["v1"], streams(stores["pods"]))
 	if err := s.InstallLegacyAPIGroup(genericapiserver.DefaultLegacyAPIPrefix, core); err != nil {
 		return nil, err
 	}

@@ -5,6 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -18,6 +23,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/httpstream"
 	"k8s.io/apimachinery/pkg/watch"
 	corev1apply "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/client-go/informers"
@@ -25,6 +31,10 @@ import (
 	restclient "k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/portforward"
+	"k8s.io/client-go/tools/remotecommand"
+	clientspdy "k8s.io/client-go/transport/spdy"
+	utilexec "k8s.io/utils/exec"
 )
 
 // start runs bin/kubeapi until it is ready; stop ends it as a harness would.
@@ -290,5 +300,86 @@ func TestTokensAndRBAC(t *testing.T) {
 	}
 	if err := list(); !apierrors.IsUnauthorized(err) {
 		t.Errorf("list after the pod is gone: %v", err)
+	}
+}
+
+func TestLocalPods(t *testing.T) {
+	config, client, _ := start(t, "--local-pods")
+	ctx := context.Background()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	defer listener.Close()
+	go func() {
+		for conn, err := listener.Accept(); err == nil; conn, err = listener.Accept() {
+			_, _ = io.WriteString(conn, "hello")
+			_ = conn.Close()
+		}
+	}()
+	log := filepath.Join(t.TempDir(), "log")
+	check(t, os.WriteFile(log, []byte("one\ntwo\nthree\n"), 0o600))
+	p := pod("here")
+	p.Annotations = map[string]string{
+		portAnnotation + "80": listener.Addr().String(), portAnnotation + "81": "10.0.0.1:80",
+		execAnnotation + "c": `{"sh":["/bin/sh"]}`, logAnnotation + "c": log,
+	}
+	_, err = client.CoreV1().Pods("default").Create(ctx, p, metav1.CreateOptions{})
+	check(t, err)
+
+	for lines, want := range map[int64]string{0: "", 1: "three\n", 2: "two\nthree\n", 9: "one\ntwo\nthree\n"} {
+		got, err := client.CoreV1().Pods("default").GetLogs("here", &corev1.PodLogOptions{TailLines: &lines}).DoRaw(ctx)
+		check(t, err)
+		if string(got) != want {
+			t.Errorf("%d lines: %q, want %q", lines, got, want)
+		}
+	}
+
+	at := func(subresource string) *url.URL {
+		return client.CoreV1().RESTClient().Post().Resource("pods").Namespace("default").Name("here").SubResource(subresource).URL()
+	}
+	location := at("exec")
+	location.RawQuery = url.Values{"command": {"sh", "-c", "cat; exit 3"}, "stdin": {"true"}, "stdout": {"true"}}.Encode()
+	webSocket, err := remotecommand.NewWebSocketExecutor(config, "GET", location.String())
+	check(t, err)
+	spdy, err := remotecommand.NewSPDYExecutor(config, "POST", location)
+	check(t, err)
+	for name, executor := range map[string]remotecommand.Executor{"WebSocket": webSocket, "SPDY": spdy} {
+		var out strings.Builder
+		err := executor.StreamWithContext(ctx, remotecommand.StreamOptions{Stdin: strings.NewReader("in"), Stdout: &out})
+		if exit, ok := err.(utilexec.ExitError); !ok || exit.ExitStatus() != 3 || out.String() != "in" {
+			t.Errorf("exec over %s: %v, %q", name, err, out.String())
+		}
+	}
+
+	if _, err := (runs{p, "c"}).address(81); err == nil || !strings.Contains(err.Error(), "not on loopback") {
+		t.Errorf("an address off this machine: %v", err)
+	}
+	transport, upgrader, err := clientspdy.RoundTripperFor(config)
+	check(t, err)
+	tunnel, err := portforward.NewSPDYOverWebsocketDialer(at("portforward"), config)
+	check(t, err)
+	for name, dialer := range map[string]httpstream.Dialer{
+		"SPDY": clientspdy.NewDialer(upgrader, &http.Client{Transport: transport}, "POST", at("portforward")), "WebSocket": tunnel,
+	} {
+		ready, done := make(chan struct{}), make(chan struct{})
+		forward, err := portforward.New(dialer, []string{"0:80", "0:81"}, done, ready, io.Discard, io.Discard)
+		check(t, err)
+		go func() { _ = forward.ForwardPorts() }()
+		<-ready
+		ports, err := forward.GetPorts()
+		check(t, err)
+		read := func(port uint16) string {
+			conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+			check(t, err)
+			defer conn.Close()
+			got, _ := io.ReadAll(conn)
+			return string(got)
+		}
+		if got := read(ports[0].Local); got != "hello" {
+			t.Errorf("port-forward over %s: %q", name, got)
+		}
+		if got := read(ports[1].Local); got != "" {
+			t.Errorf("port-forward off this machine over %s: %q", name, got)
+		}
+		close(done)
 	}
 }
