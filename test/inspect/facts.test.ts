@@ -93,7 +93,11 @@ async function lab(): Promise<{
     const body = PAGES[path.slice("/debug/".length)];
     return body === undefined ? Promise.reject(new Error("no such page")) : Promise.resolve(JSON.stringify(body));
   };
-  return { server, host, access: { context: "kind-east", api, page, close: () => api.close() } };
+  return {
+    server,
+    host,
+    access: { context: "kind-east", api, page, logs: () => Promise.resolve(""), close: () => api.close() },
+  };
 }
 
 async function read(host: TestHost, access: ClusterAccess): Promise<ClusterFacts> {
