@@ -37,7 +37,7 @@ import { Registry } from "./registry/registry.ts";
 import { controlPlaneId, type ServiceAccountId } from "./spiffe.ts";
 import type { BundleReading } from "./spire/bundle-reader.ts";
 import { usesSpire } from "./spire-config.ts";
-import { countChanges } from "./plane/registry-metrics.ts";
+import { countChanges, flushByTurns } from "./plane/registry-metrics.ts";
 import { openStateDir } from "./plane/state-dir.ts";
 import { unsentProblem } from "./plane/unsent-problem.ts";
 import { VERSION } from "./version.ts";
@@ -141,7 +141,7 @@ export class ControlPlane {
       // No change of it may reach what is closing.
       () => this.#authority.close(),
     );
-    countChanges(host.metrics, this.graph, this.registry, noteProblems);
+    this.#closing.push(countChanges(host, this, noteProblems));
   }
 
   /** Begins nothing yet. @throws MeshError for a folder or a cluster that cannot be used, naming it. */
@@ -300,7 +300,7 @@ export class ControlPlane {
   async #startClusters(signal: AbortSignal): Promise<void> {
     await this.#clusters.start(signal);
     // Only now: nothing of a cluster shows before all of it is there.
-    this.graph.onDirty = () => void this.#host.clock.after(0, () => this.graph.flush());
+    flushByTurns(this.#host, this.graph);
     this.graph.flush();
     this.#noteProblems();
     // Before anybody is served: who comes back would lose what peers share.

@@ -61,12 +61,16 @@ export async function startPlane(
     throw new MeshError("unavailable", "the debug pages are not up yet; ask again");
   };
   const waiting: readonly ReadinessCheck[] = [{ name: "clusters", check: () => source.waitingFor() }];
+  const checks = (): readonly ReadinessCheck[] => plane?.readiness() ?? waiting;
+  host.metrics.sampled("control_plane_ready", "1 while clients may be sent here, else 0.", () =>
+    checks().every(({ check }) => check() === undefined) ? 1 : 0,
+  );
   const { listenAddress: address, ports } = config;
   const admin = new AdminServer(host, {
     address,
     healthPort: ports.health,
     adminPort: ports.admin,
-    checks: () => plane?.readiness() ?? waiting,
+    checks,
     pages: shown,
   });
   const close = async (): Promise<void> => {

@@ -180,7 +180,7 @@ export class PeerAdmission implements PeerGate {
     return {
       caller: callerOf(proof, cluster),
       logs: guest.lease.logs,
-      marker: () => snapshotEnd(this.#epoch, this.#clock.now()),
+      marker: (digest) => snapshotEnd(this.#epoch, this.#clock.now(), digest),
       waitMs: () => rate.waitMs(),
       sent: (bytes) => rate.spend(bytes),
       leave: () => {

@@ -4,6 +4,7 @@ import { printable } from "../printable.ts";
 import type { FederatedService } from "../registry/model/federated-service.ts";
 import type { ClusterFacts, ImportDenial } from "../registry/model/peer.ts";
 import type { Workload } from "../registry/model/workload.ts";
+import { ContentDigest } from "../xds/content-digest.ts";
 import type { ReceivedResource } from "../xds/delta-client.ts";
 import { ADDRESS_TYPE, FSDS_TYPE, SGDS_TYPE, type TypeUrl } from "../xds/resource.ts";
 import { decodeWorkload } from "../xds/types/address.ts";
@@ -130,6 +131,13 @@ export class PeerImport {
   /** How many are held of a type. */
   count(typeUrl: TypeUrl): number {
     return this.#of(typeUrl).size;
+  }
+  /** As the peer has it of what it says; undefined while something of that was not taken. */
+  digestOf(typeUrl: TypeUrl): string | undefined {
+    if (this.#of(typeUrl).denials.size > 0) return undefined;
+    const digest = new ContentDigest();
+    for (const [name, version] of this.versions(typeUrl)) digest.add(name, version);
+    return digest.toString();
   }
   /** Versions by name, to resume with. */
   versions(typeUrl: TypeUrl): ReadonlyMap<string, string> {

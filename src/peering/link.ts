@@ -2,7 +2,7 @@ import type { EpochMs, Host, Logger } from "../host.ts";
 import { printable } from "../printable.ts";
 import type { PeerError, PeerStatus } from "../registry/model/peer.ts";
 import type { DeltaUpdate } from "../xds/delta-client.ts";
-import type { ClientNode } from "../xds/resource.ts";
+import type { ClientNode, TypeUrl } from "../xds/resource.ts";
 import type { DecodedSnapshotEnd } from "../xds/types/snapshot-end.ts";
 import { ByteRate, costOf, type PeerQuota } from "./allowance.ts";
 import { LinkBackoff } from "./backoff.ts";
@@ -248,7 +248,7 @@ export class Link {
       records.take(update.typeUrl, resources, removed);
       stream.send(subscription.answer(update));
       metrics.answered(update.typeUrl, seconds(), true);
-      if (end !== undefined) this.#saidAll(end);
+      if (end !== undefined) this.#saidAll(update.typeUrl, end);
     } catch (thrown) {
       metrics.answered(update.typeUrl, seconds(), false);
       const why = printable(thrown instanceof Error ? thrown.message : String(thrown), 512);
@@ -259,7 +259,8 @@ export class Link {
   }
 
   /** One subscription has; the link is live once all have. */
-  #saidAll({ epoch, serverTimeMs }: DecodedSnapshotEnd): void {
+  #saidAll(typeUrl: TypeUrl, { epoch, serverTimeMs, digest }: DecodedSnapshotEnd): void {
+    if (digest !== "" && digest !== (this.#options.records.digestOf(typeUrl) ?? digest)) this.#disagrees(typeUrl);
     this.#epoch = epoch;
     this.#skewMs = this.#host.clock.now() - serverTimeMs;
     if (this.state !== "live") return;
@@ -274,6 +275,11 @@ export class Link {
       this.#log.warn(reasonOf(cluster, records.denials).message, { target: linkName(cluster) });
     const skew = `the clock of peer ${cluster} is ${Math.round(this.#skewMs / 1000)} s behind ours; synchronise both`;
     if (Math.abs(this.#skewMs) > SKEW_MS_MAX) this.#log.warn(skew, { target: linkName(cluster) });
+  }
+
+  #disagrees(typeUrl: TypeUrl): void {
+    this.#options.metrics.digestMismatch();
+    this.#log.warn("what is held of a peer is not what it has", { target: linkName(this.#target.cluster), typeUrl });
   }
 
   /** A peer that sends faster than its quota waits; nobody else does. */
@@ -327,13 +333,8 @@ export class Link {
 
   #graceOver(): void {
     const { cluster } = this.#target;
-    const seconds = Math.round(this.ageMs / 1000);
-    this.#log.warn(
-      `peering cluster ${cluster} has been stale for ${seconds} s: what it said is now "${this.#staleness.verdict}"`,
-      {
-        target: linkName(cluster),
-      },
-    );
+    const since = `peering cluster ${cluster} has been stale for ${Math.round(this.ageMs / 1000)} s`;
+    this.#log.warn(`${since}: what it said is now "${this.#staleness.verdict}"`, { target: linkName(cluster) });
     this.#options.onChange();
   }
 

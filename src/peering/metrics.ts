@@ -28,6 +28,11 @@ export class PeeringMetrics {
   readonly #reconnects;
   readonly #denied;
   readonly #propagation;
+  readonly #lag;
+  readonly #lagEvents;
+  readonly #staleServices;
+  readonly #mismatches;
+  readonly #skew;
 
   /** @param source our own cluster. */
   constructor(metrics: Metrics, source: ClusterId) {
@@ -61,6 +66,31 @@ export class PeeringMetrics {
       CONVERGENCE_BUCKETS,
       link,
     );
+    this.#lag = metrics.gauge(
+      "peer_lag_seconds",
+      "How old the oldest change of a peer is that clients here do not have yet, or may not have.",
+      link,
+    );
+    this.#lagEvents = metrics.gauge(
+      "peer_lag_events",
+      "Changes of a peer's services that not all clients here have acknowledged.",
+      link,
+    );
+    this.#staleServices = metrics.gauge(
+      "peer_stale_services",
+      "Services held of a peer that nobody confirms now.",
+      link,
+    );
+    this.#skew = metrics.gauge(
+      "peer_clock_skew_seconds",
+      "How far the clock of a peer is behind ours, with the time that its word was under way.",
+      link,
+    );
+    this.#mismatches = metrics.counter(
+      "peer_digest_mismatch_total",
+      "States of a peer, just said in whole, that are not what is held of it.",
+      link,
+    );
   }
 
   of(peer: ClusterId): LinkMetrics {
@@ -73,6 +103,11 @@ export class PeeringMetrics {
       reconnects: this.#reconnects,
       denied: this.#denied,
       propagation: this.#propagation,
+      lag: this.#lag,
+      lagEvents: this.#lagEvents,
+      staleServices: this.#staleServices,
+      mismatches: this.#mismatches,
+      skew: this.#skew,
     });
   }
 }
@@ -86,7 +121,14 @@ interface Instruments {
   readonly reconnects: ReturnType<Metrics["counter"]>;
   readonly denied: ReturnType<Metrics["counter"]>;
   readonly propagation: ReturnType<Metrics["histogram"]>;
+  readonly lag: ReturnType<Metrics["gauge"]>;
+  readonly lagEvents: ReturnType<Metrics["gauge"]>;
+  readonly staleServices: ReturnType<Metrics["gauge"]>;
+  readonly mismatches: ReturnType<Metrics["counter"]>;
+  readonly skew: ReturnType<Metrics["gauge"]>;
 }
+
+type GaugeName = "state" | "age" | "services" | "lag" | "lagEvents" | "staleServices" | "skew";
 
 /** Of one peer; what was counted of one that left is forgotten. */
 export class LinkMetrics {
@@ -99,6 +141,8 @@ export class LinkMetrics {
     this.#link = { source, peer };
     this.#to = to;
     this.connected(false);
+    this.lag(0, 0);
+    this.staleServices(0);
   }
 
   connected(is: boolean): void {
@@ -106,6 +150,20 @@ export class LinkMetrics {
   }
   age(seconds: number): void {
     this.#gauge("age", {}, seconds);
+  }
+  /** @param events changes that not all clients have, the first of them `seconds` old. */
+  lag(seconds: number, events: number): void {
+    this.#gauge("lag", {}, seconds);
+    this.#gauge("lagEvents", {}, events);
+  }
+  staleServices(count: number): void {
+    this.#gauge("staleServices", {}, count);
+  }
+  clockSkew(seconds: number): void {
+    this.#gauge("skew", {}, seconds);
+  }
+  digestMismatch(): void {
+    this.#count("mismatches", {});
   }
   /** How many the peer shares with us. */
   services(imported: number): void {
@@ -132,13 +190,13 @@ export class LinkMetrics {
     this.#series.clear();
   }
 
-  #gauge(name: "state" | "age" | "services", more: Readonly<Record<string, string>>, value: number): void {
+  #gauge(name: GaugeName, more: Readonly<Record<string, string>>, value: number): void {
     const labels = { ...this.#link, ...more };
     this.#to[name].set(value, labels);
     this.#series.set(`${name} ${Object.values(more).join()}`, () => this.#to[name].remove(labels));
   }
 
-  #count(name: "reconnects" | "denied", more: Readonly<Record<string, string>>): void {
+  #count(name: "reconnects" | "denied" | "mismatches", more: Readonly<Record<string, string>>): void {
     const labels = { ...this.#link, ...more };
     this.#to[name].add(1, labels);
     this.#series.set(`${name} ${Object.values(more).join()}`, () => this.#to[name].remove(labels));

@@ -175,6 +175,7 @@ export class OpenedPeer {
   #tick(): void {
     this.#ticking = this.#host.clock.after(TICK_MS, () => this.#tick());
     this.#metrics.age(this.#link.ageMs / 1000);
+    this.#noteLag();
     this.#dataPlane.tick(this.target, this.#records.facts, this.connected);
     const nowMs = this.#host.clock.elapsedMs();
     const sinceMs = this.#savedMs === undefined ? Infinity : nowMs - this.#savedMs;
@@ -244,9 +245,21 @@ export class OpenedPeer {
     this.#shared.onceDelivered((delivered) => {
       const now = this.#host.clock.now() - (this.#link.skewMs ?? 0);
       const changes = this.#undelivered.splice(0);
-      if (!delivered || this.#gone) return;
+      if (this.#gone) return;
+      this.#noteLag();
+      if (!delivered) return;
       for (const at of changes) this.#metrics.propagated(Math.max(0, now - at) / 1000);
     });
+  }
+
+  /** While a peer is away, it may have changed ever since; what it said may still wait for clients here. */
+  #noteLag(): void {
+    const [oldest] = this.#undelivered;
+    const now = this.#host.clock.now() - (this.#link.skewMs ?? 0);
+    const waitingMs = oldest === undefined ? 0 : Math.max(0, now - oldest);
+    this.#metrics.lag(Math.max(this.#link.ageMs, waitingMs) / 1000, this.#undelivered.length);
+    if (this.#link.skewMs !== undefined) this.#metrics.clockSkew(this.#link.skewMs / 1000);
+    this.#metrics.staleServices(this.state === "live" ? 0 : this.#records.count(FSDS_TYPE));
   }
 
   /** Only what was whole once: half of a state is none. */

@@ -1,19 +1,46 @@
-import type { Metrics } from "../host.ts";
+import type { Host } from "../host.ts";
 import type { Graph } from "../registry/collection/graph.ts";
 import type { Registry } from "../registry/registry.ts";
+import { type GaugedPlane, MeshGauges } from "./mesh-gauges.ts";
 
-/** Counts what settles. @param onProblems called after each flush that changed the registry's problems. */
-export function countChanges(
-  metrics: Metrics,
-  graph: Graph,
-  { services, problems }: Registry,
-  onProblems: () => void,
-): void {
-  const known = metrics.gauge("pilot_services", "Services in the mesh.");
-  const settled = metrics.counter("pilot_inbound_updates", "Settled changes of the registry.", ["type"]);
-  graph.onSettled(() => {
+/** Upstream's buckets (contract operations.md 1.4). */
+const DEBOUNCE_BUCKETS = [0.01, 0.1, 1, 3, 5, 10, 20, 30];
+
+export interface CountedPlane extends GaugedPlane {
+  readonly graph: Graph;
+  readonly registry: Registry;
+}
+
+/**
+ * Counts what settles, and looks at the rest.
+ * @param onProblems called after each flush that changed the registry's problems.
+ * @returns what ends the looking.
+ */
+export function countChanges(host: Host, plane: CountedPlane, onProblems: () => void): () => void {
+  const { services, problems } = plane.registry;
+  const known = host.metrics.gauge("pilot_services", "Services in the mesh.");
+  const settled = host.metrics.counter("pilot_inbound_updates", "Settled changes of the registry.", ["type"]);
+  plane.graph.onSettled(() => {
     known.set(services.size);
     settled.add(1, { type: "registry" });
     if (problems.batch.length > 0) onProblems();
   });
+  const gauges = new MeshGauges(host, plane);
+  return () => gauges[Symbol.dispose]();
+}
+
+/** Has a graph flush a turn after the first write, so that what comes together settles together; and times that. */
+export function flushByTurns({ clock, metrics }: Host, graph: Graph): void {
+  const waited = metrics.histogram(
+    "pilot_debounce_time",
+    "Seconds from the first of the writes that settle together until they do.",
+    DEBOUNCE_BUCKETS,
+  );
+  graph.onDirty = () => {
+    const writtenMs = clock.elapsedMs();
+    clock.after(0, () => {
+      waited.observe((clock.elapsedMs() - writtenMs) / 1000);
+      graph.flush();
+    });
+  };
 }

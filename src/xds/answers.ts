@@ -10,6 +10,7 @@ export class Answers {
   readonly #clock: Clock;
   readonly #nextNonce: () => string;
   #waitingSinceMs: number | undefined;
+  #unansweredBytes = 0;
   #sentNonce = "";
   #sentAt = 0;
   #ackedNonce = "";
@@ -31,6 +32,10 @@ export class Answers {
   get waitingSinceMs(): number | undefined {
     return this.#waitingSinceMs;
   }
+  /** Of the response that waits; 0 if none does. */
+  get unansweredBytes(): number {
+    return this.#waitingSinceMs === undefined ? 0 : this.#unansweredBytes;
+  }
   /** Answers with a nonce that does not wait: late, repeated, or made up. */
   get strays(): number {
     return this.#strays;
@@ -47,7 +52,8 @@ export class Answers {
   }
 
   /** @returns the nonce of the response that is about to be sent. */
-  send(): string {
+  send(bytes: number): string {
+    this.#unansweredBytes = bytes;
     this.#sentNonce = this.#nextNonce();
     this.#sentAt = this.#clock.now();
     this.#waitingSinceMs = this.#clock.elapsedMs();

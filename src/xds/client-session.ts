@@ -130,9 +130,10 @@ export class ClientSession implements MessageReceiver, PeerVisitor, GatewayVisit
   serve(): void {
     if (this.#over) return;
     while (!this.#blocked && !this.#paused()) {
+      const startedMs = this.#shared.host.clock.elapsedMs();
       const response = this.#stream.poll();
       if (response === undefined) break;
-      this.#send(response);
+      this.#send(response, startedMs);
     }
     if (this.#stream.caughtUp) this.#changeWaitsSinceMs = undefined;
   }
@@ -216,7 +217,7 @@ export class ClientSession implements MessageReceiver, PeerVisitor, GatewayVisit
   }
 
   #followPeerLogs(logs: PeerLogs): void {
-    const marker = (): Resource => this.#visit!.marker();
+    const marker = (digest: string): Resource => this.#visit!.marker(digest);
     this.#stream.follow(logs, marker, { ...PEER_LIMITS, ...this.#shared.limits });
   }
 
@@ -256,14 +257,18 @@ export class ClientSession implements MessageReceiver, PeerVisitor, GatewayVisit
     }
   }
 
-  #send(response: DeltaResponse): void {
+  /** @param startedMs when the response was begun. */
+  #send(response: DeltaResponse, startedMs: number): void {
     const { metrics, controlPlane, host } = this.#shared;
-    if (this.#changeWaitsSinceMs !== undefined) metrics.queued(host.clock.elapsedMs() - this.#changeWaitsSinceMs);
+    const madeMs = host.clock.elapsedMs();
+    if (this.#changeWaitsSinceMs !== undefined) metrics.queued(madeMs - this.#changeWaitsSinceMs);
     this.#bytesWritten = this.#channel.bytesWritten;
     this.#blocked = !this.#channel.send(encodeDeltaResponse(response, controlPlane));
     this.#visit?.sent(response.recordsBytes);
     metrics.pushed(response.typeUrl, response.recordsBytes);
-    if (this.#changeWaitsSinceMs !== undefined) metrics.converged(host.clock.elapsedMs() - this.#changeWaitsSinceMs);
+    const sentMs = host.clock.elapsedMs();
+    metrics.took(response.typeUrl, sentMs - startedMs, sentMs - madeMs);
+    if (this.#changeWaitsSinceMs !== undefined) metrics.converged(sentMs - this.#changeWaitsSinceMs);
     if (!this.#log.enabled("debug")) return;
     const { resources, removed, recordsBytes, nonce } = response;
     const type = shortTypeName(response.typeUrl);

@@ -76,7 +76,7 @@ export class ClientStream {
   readonly #clock: Clock;
   readonly #options: StreamOptions;
   #limits: StreamLimits;
-  #marker: (() => Resource) | undefined;
+  #marker: ((digest: string) => Resource) | undefined;
   readonly #sessions = new Map<TypeUrl, DeltaSession>();
   /** Of an Envoy. */
   #order: ProxyOrder | undefined;
@@ -134,7 +134,11 @@ export class ClientStream {
    * changed. There must be a log for each type that it subscribes to.
    * @param marker ends the first state of each subscription.
    */
-  follow(logs: ReadonlyMap<TypeUrl, ResourceLog>, marker: () => Resource, limits: Partial<StreamLimits>): void {
+  follow(
+    logs: ReadonlyMap<TypeUrl, ResourceLog>,
+    marker: (digest: string) => Resource,
+    limits: Partial<StreamLimits>,
+  ): void {
     this.#logs = logs;
     this.#marker = marker;
     this.#limits = { ...this.#limits, ...limits };

@@ -33,8 +33,8 @@ export interface SessionOptions {
   readonly limits: SessionLimits;
   /** A text not used before on this stream. */
   readonly nextNonce: () => string;
-  /** What is sent last of the first state, so that the client knows it to be whole (contract peering.md 2.4). */
-  readonly marker?: (() => Resource) | undefined;
+  /** What is sent last of the first state, of this digest, so that the client knows it to be whole (contract peering.md 2.4). */
+  readonly marker?: ((digest: string) => Resource) | undefined;
   /** Called with each name whose resource goes into the next response, or into one of those that follow it. */
   readonly onSend?: ((name: string) => void) | undefined;
 }
@@ -63,7 +63,7 @@ export class DeltaSession {
   /** Until the backlog is empty, a service brings all its workloads: the client may have lost its endpoints. */
   #bringCompanions = false;
   /** Until the first state is wholly sent; undefined then, and for clients that are not told. */
-  #marker: (() => Resource) | undefined;
+  #marker: ((digest: string) => Resource) | undefined;
 
   constructor(log: ResourceLog, clock: Clock, options: SessionOptions) {
     this.#log = log;
@@ -127,7 +127,7 @@ export class DeltaSession {
     const opensGate = this.#answers.onlyRejected && this.#backlog.size === 0;
     if (draft.empty && !this.#mustAnswer && !opensGate) return undefined;
     this.#mustAnswer = false;
-    return draft.finish(this.#options.typeUrl, this.#answers.send());
+    return draft.finish(this.#options.typeUrl, this.#answers.send(draft.bytes));
   }
 
   /** A response of these alone, as they are now, if the client asked for them and has answered. */
@@ -135,7 +135,7 @@ export class DeltaSession {
     if (this.#answers.waitingSinceMs !== undefined) return undefined;
     const draft = new ResponseDraft();
     for (const name of names) if (this.#wildcard || this.#demand?.has(name) === true) this.#draftPresent(name, draft);
-    return draft.empty ? undefined : draft.finish(this.#options.typeUrl, this.#answers.send());
+    return draft.empty ? undefined : draft.finish(this.#options.typeUrl, this.#answers.send(draft.bytes));
   }
 
   /** Sends `name` once more, although it has not changed, if the client has asked for it by name. */
@@ -149,12 +149,14 @@ export class DeltaSession {
   }
 
   status(): SubscriptionStatus {
+    const whole = this.#whole ? this.#log.bytes : this.#slices.reduce((sum, { bytes }) => sum + bytes.length, 0);
     return {
       typeUrl: this.#options.typeUrl,
       wildcard: this.#wildcard,
       subscribed: this.#demand?.size ?? 0,
       ...this.#answers.status(),
       backlog: this.#backlog.size,
+      backlogBytes: this.#answers.unansweredBytes + whole + this.#backlog.size * this.#log.meanBytes,
     };
   }
 
@@ -306,7 +308,7 @@ export class DeltaSession {
   }
 
   #draftMarker(draft: ResponseDraft): void {
-    if (this.#marker !== undefined) draft.send(this.#marker());
+    if (this.#marker !== undefined) draft.send(this.#marker(this.#log.digest));
     this.#marker = undefined;
   }
 
@@ -316,9 +318,7 @@ export class DeltaSession {
   }
 
   #backlogBytes(): number {
-    let bytes = 0;
-    for (const name of this.#backlog) bytes += this.#log.bytesOf(name) || name.length;
-    return bytes;
+    return [...this.#backlog].reduce((bytes, name) => bytes + (this.#log.bytesOf(name) || name.length), 0);
   }
 
   #draftPresent(name: string, draft: ResponseDraft): void {

@@ -50,8 +50,8 @@ export interface PeerVisit {
   /** Of the peer's own cluster. */
   readonly caller: Caller;
   readonly logs: PeerLogs;
-  /** Ends the first state of a subscription. */
-  marker(): Resource;
+  /** Ends the first state of a subscription, which has this digest. */
+  marker(digest: string): Resource;
   /** For how many milliseconds nothing more may be sent; 0 if something may. */
   waitMs(): number;
   sent(bytes: number): void;

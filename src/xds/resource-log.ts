@@ -59,6 +59,10 @@ export class ResourceLog {
   get bytes(): number {
     return this.#records.bytes;
   }
+  /** Of a record, rounded; 0 if there is none. */
+  get meanBytes(): number {
+    return this.size === 0 ? 0 : Math.round(this.bytes / this.size);
+  }
   /** How many deleted names are still remembered. */
   get tombstones(): number {
     return this.#tombstones.size;

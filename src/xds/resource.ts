@@ -127,4 +127,6 @@ export interface SubscriptionStatus {
   readonly rejections: number;
   /** Names changed but not sent yet. */
   readonly backlog: number;
+  /** Of these, by the mean size of a resource, and of the response that was not answered yet. */
+  readonly backlogBytes: number;
 }

@@ -3,6 +3,7 @@ import { type ClientNode, TYPE_NAMES, type TypeUrl } from "./resource.ts";
 
 /** Upstream's names and buckets, so that upstream's dashboards show them (contract operations.md 1.4). */
 const CONVERGENCE_BUCKETS = [0.1, 0.5, 1, 3, 5, 10, 20, 30];
+const PUSH_BUCKETS = [0.01, 0.1, 1, 3, 5, 10, 20, 30];
 const SIZE_BUCKETS = [1, 1e4, 1e6, 4e6, 1e7, 4e7, 1.28e8];
 
 /** The name of a type in metrics and logs: few, whatever clients ask for. */
@@ -18,6 +19,8 @@ export class XdsMetrics {
   readonly #receivedMax: Gauge;
   readonly #shed: Counter;
   readonly #queued: Histogram;
+  readonly #made: Histogram;
+  readonly #sent: Histogram;
   readonly #triggers: Counter;
   readonly #unanswered: Counter;
   readonly #internalErrors: Counter;
@@ -46,6 +49,17 @@ export class XdsMetrics {
       "Seconds from a settled change until the response that tells one client is made.",
       CONVERGENCE_BUCKETS,
     );
+    this.#made = metrics.histogram(
+      "pilot_xds_push_time",
+      "Seconds that making one response and handing it to its connection took, by type.",
+      PUSH_BUCKETS,
+      ["type"],
+    );
+    this.#sent = metrics.histogram(
+      "pilot_xds_send_time",
+      "Seconds that handing one response to its connection took.",
+      PUSH_BUCKETS,
+    );
     this.#triggers = metrics.counter("pilot_push_triggers", "Settled changes that clients are told of.", ["type"]);
     this.#unanswered = metrics.counter("pilot_xds_write_timeout", "Clients let go because they did not answer.");
     this.#internalErrors = metrics.counter("pilot_total_xds_internal_errors", "Streams ended by a defect of ours.");
@@ -63,6 +77,11 @@ export class XdsMetrics {
     const ofType = (this.#byType.get(type) ?? 0) + step;
     this.#byType.set(type, ofType);
     this.#clients.set(ofType, { type });
+  }
+  /** Of one response, in ms: from before it was made until it was handed over, and the second half of that. */
+  took(typeUrl: TypeUrl, inAllMs: number, sendMs: number): void {
+    this.#made.observe(inAllMs / 1000, { type: shortTypeName(typeUrl) });
+    this.#sent.observe(sendMs / 1000);
   }
   pushed(typeUrl: TypeUrl, bytes: number): void {
     const type = shortTypeName(typeUrl);

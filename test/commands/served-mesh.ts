@@ -92,6 +92,7 @@ export const subscription = (more: Partial<SubscriptionStatus> = {}): Subscripti
   lastRejection: "",
   rejections: 0,
   backlog: 0,
+  backlogBytes: 0,
   ...more,
 });
 

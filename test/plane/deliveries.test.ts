@@ -8,7 +8,7 @@ import { VirtualClock } from "../sim/world.ts";
 function client(said: Partial<SubscriptionStatus>): ClientStatus {
   const subscription = {
     ...{ typeUrl: ADDRESS_TYPE, wildcard: true, subscribed: 0, sentNonce: "1", ackedNonce: "1", sentAt: 0, ackedAt: 0 },
-    ...{ lastRejection: "", rejections: 0, backlog: 0 },
+    ...{ lastRejection: "", rejections: 0, backlog: 0, backlogBytes: 0 },
     ...said,
   };
   const nobody = {

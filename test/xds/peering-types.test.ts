@@ -154,11 +154,15 @@ test("when a record was written is no part of its version, and all else is", () 
   assert.notEqual(at(service!, 1).version, at({ ...service!, total: service!.total + 1 }, 1).version);
 });
 
-test("a marker carries the epoch in its name and in its body", () => {
-  const marker = snapshotEnd("7f3a", 1_790_000_000_000);
+test("a marker carries the epoch in its name and in its body, and the digest of what it ends", () => {
+  const marker = snapshotEnd("7f3a", 1_790_000_000_000, "00ff");
   assert.equal(marker.name, "__synced__/7f3a");
   assert.ok(isSnapshotEnd(marker.name) && !isSnapshotEnd("east/shop/cart"));
-  assert.deepEqual(decodeSnapshotEnd(bodyOf(marker)), { epoch: "7f3a", serverTimeMs: 1_790_000_000_000 });
+  assert.deepEqual(decodeSnapshotEnd(bodyOf(marker)), {
+    epoch: "7f3a",
+    serverTimeMs: 1_790_000_000_000,
+    digest: "00ff",
+  });
 });
 
 test("debug pages show peers' resources with names instead of numbers", () => {

@@ -20,11 +20,13 @@ export interface DecodedSnapshotEnd {
   readonly epoch: string;
   /** Wall time in milliseconds, of the server. */
   readonly serverTimeMs: number;
+  /** Over names and versions of the whole state, as `ContentDigest` has it; empty of a server that does not say. */
+  readonly digest: string;
 }
 
 /** The last resource of a subscription's first state: only now is what the state lacks gone. */
-export function snapshotEnd(epoch: string, serverTimeMs: EpochMs): Resource {
-  const body = SnapshotEnd.encode({ epoch, serverTimeMs: Long.fromNumber(serverTimeMs) }).finish();
+export function snapshotEnd(epoch: string, serverTimeMs: EpochMs, digest = ""): Resource {
+  const body = SnapshotEnd.encode({ epoch, serverTimeMs: Long.fromNumber(serverTimeMs), digest }).finish();
   return toResource(SNAPSHOT_END_TYPE, `${NAME_PREFIX}${epoch}`, body);
 }
 
@@ -34,5 +36,6 @@ export function decodeSnapshotEnd(body: Uint8Array): DecodedSnapshotEnd {
   return {
     epoch: checkText(message.epoch, "epoch"),
     serverTimeMs: checkWhole(message.serverTimeMs.toNumber(), "server_time_ms", 0, Number.MAX_SAFE_INTEGER),
+    digest: checkText(message.digest, "digest"),
   };
 }
