@@ -14,6 +14,7 @@ const LOADERS: Readonly<Record<string, (pid: number) => Promise<Entry>>> = {
   policies: async () => (await import("./policies.ts")).policiesCommand,
   explain: async () => (await import("./explain.ts")).explainCommand,
   multicluster: async () => (await import("./multicluster.ts")).multiclusterCommands,
+  analyze: async () => (await import("./analyze.ts")).analyzeCommand(systemClock),
   "proxy-status": async () => (await import("./proxy-status.ts")).proxyStatusCommand,
   "remote-clusters": async () => (await import("./remote-clusters.ts")).remoteClustersCommand,
   "create-remote-secret": async () => (await import("./create-remote-secret.ts")).createRemoteSecretCommand,

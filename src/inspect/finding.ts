@@ -9,6 +9,8 @@ export interface Finding {
   readonly object: string;
   /** Of the object, as `spec.listeners[0].port`; empty if the whole object, or no object. */
   readonly field: string;
+  /** Where the object was read, as `east/cart.yaml:12`; undefined if an API server told it, or if there is no object. */
+  readonly origin?: string;
   /** What was seen: one sentence without a full stop. */
   readonly evidence: string;
   /** What mends it, best a command that can be pasted; empty if nothing is to be done. */

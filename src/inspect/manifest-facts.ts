@@ -6,6 +6,8 @@ import type { KubeObject } from "../kube/object.ts";
 import type { Problem } from "../registry/model/problem.ts";
 import { type ClusterFacts, type FileFacts, kindName } from "./cluster-facts.ts";
 import { clusterNameOf } from "./cluster-name.ts";
+import type { ResourceType } from "../kube/api.ts";
+import { JOBS, REPLICA_SETS, STATEFUL_SETS } from "../kube/resource-types.ts";
 import { FACT_KINDS, isFact } from "./facts-kinds.ts";
 import { objectsInText } from "./manifest-text.ts";
 import { reducedObject } from "./reduced-object.ts";
@@ -25,7 +27,7 @@ export async function readManifestFolder(folder: string): Promise<ClusterFacts> 
     if (size > FILE_BYTES_MAX) gathered.fault(at, "", "", `it is larger than ${FILE_BYTES_MAX >> 20} MiB; split it`);
     else gathered.take(at, await readFile(join(folder, path), "utf8"));
   }
-  if (gathered.objects.size === 0)
+  if (gathered.isEmpty)
     throw new MeshError(
       "invalid",
       `${folder} holds no manifest of a kind that is read: give it a bug report, or what kubectl get -o yaml prints`,
@@ -41,6 +43,11 @@ class Gathered {
   readonly #unknown = new Map<string, FileFacts["unknownKinds"][number]>();
   #seenByServer = false;
 
+  /** What cannot be read may have been meant for a manifest, and is said. */
+  get isEmpty(): boolean {
+    return this.objects.size === 0 && this.#faults.length === 0;
+  }
+
   take(file: string, text: string): void {
     const { objects, faults } = objectsInText(text);
     for (const { line, object, field, reason } of faults) this.fault(`${file}:${line}`, object, field, reason);
@@ -53,7 +60,7 @@ class Gathered {
 
   facts(folder: string, readAt: EpochMs): ClusterFacts {
     const all = [...this.objects.values()];
-    const kinds = FACT_KINDS.flatMap((type) => {
+    const kinds = MANIFEST_KINDS.flatMap((type) => {
       const objects = all.filter((object) => kindOf(object) === `${type.group}/${type.kind}`);
       return objects.length === 0 ? [] : [[kindName(type), { objects }] as const];
     });
@@ -100,7 +107,9 @@ class Gathered {
 const kindOf = ({ apiVersion, kind }: KubeObject): string =>
   `${apiVersion.includes("/") ? apiVersion.slice(0, apiVersion.indexOf("/")) : ""}/${kind}`;
 
-const KINDS: ReadonlySet<string> = new Set(FACT_KINDS.map(({ group, kind }) => `${group}/${kind}`));
+/** Of manifests also what makes pods, as nobody else says which there would be. */
+const MANIFEST_KINDS: readonly ResourceType[] = [...FACT_KINDS, STATEFUL_SETS, REPLICA_SETS, JOBS];
+const KINDS: ReadonlySet<string> = new Set(MANIFEST_KINDS.map(({ group, kind }) => `${group}/${kind}`));
 
 /** Relative to the folder, in order; links are not followed, and hidden files are no manifests. */
 async function manifestFiles(folder: string): Promise<readonly string[]> {

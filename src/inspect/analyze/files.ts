@@ -1,0 +1,59 @@
+import * as types from "../../kube/resource-types.ts";
+import type { ResourceType } from "../../kube/api.ts";
+import { nearestName } from "../../nearest-name.ts";
+import type { Finding } from "../finding.ts";
+import { analysed } from "./codes.ts";
+import type { Site } from "./site.ts";
+
+/** Istio's kinds for sidecars and Envoys, and what says the same in ambient mode. */
+const OF_SIDECARS: ReadonlyMap<string, string> = new Map([
+  ["VirtualService", "use an HTTPRoute whose parent is the Service"],
+  ["Sidecar", "delete it: ztunnels need no limits"],
+  ["EnvoyFilter", "delete it: nothing here applies it"],
+  ["WasmPlugin", "delete it: nothing here applies it"],
+  ["ProxyConfig", "delete it: nothing here applies it"],
+  ["WorkloadGroup", "write WorkloadEntries"],
+]);
+
+const OURS = /(^|\.)(istio\.io|solo\.io|causeway\.dev|gateway\.networking\.k8s\.io|spiffe\.io)$/;
+const KNOWN = Object.values(types)
+  .filter((type): type is ResourceType => "kind" in type)
+  .map(({ kind }) => kind);
+
+/** Kinds that somebody expects something of, and what could not be read. Others' kinds are none of our business. */
+export function fileFindings({ facts }: Site): readonly Finding[] {
+  // Of a cluster that did not answer at all, whoever read it says so.
+  const unread = (facts.unread === undefined ? [...facts.kinds] : []).flatMap(([object, kind]) =>
+    "why" in kind && !kind.absent
+      ? [
+          analysed(
+            "CWY2010",
+            { cluster: facts.cluster, object },
+            `they could not be read, so nothing is said of them: ${kind.why}`,
+          ),
+        ]
+      : [],
+  );
+  const unknown = (facts.files?.unknownKinds ?? []).flatMap(({ apiVersion, kind, origin }) => {
+    const subject = { cluster: facts.cluster, object: `${kind} (${apiVersion})`, field: "kind", origin };
+    const instead = OURS.test(groupOf(apiVersion)) ? OF_SIDECARS.get(kind) : undefined;
+    if (instead !== undefined)
+      return [
+        analysed("CWY2005", subject, `${kind} is for sidecars and has no effect in ambient mode`, { fix: instead }),
+      ];
+    const meant = nearestName(kind, KNOWN);
+    const similar = meant !== undefined && meant.length > 4 && !KNOWN.includes(kind);
+    if (similar && (OURS.test(groupOf(apiVersion)) || apiVersion === "v1"))
+      return [
+        analysed("CWY2004", subject, `nothing reads the kind ${kind}, so it has no effect`, {
+          ...{ level: "warning", fix: `did you mean ${meant}?` },
+        }),
+      ];
+    return OURS.test(groupOf(apiVersion))
+      ? [analysed("CWY2004", subject, `nothing here reads ${kind} of ${apiVersion}, so it has no effect`)]
+      : [];
+  });
+  return [...unread, ...unknown];
+}
+
+const groupOf = (apiVersion: string): string => (apiVersion.includes("/") ? apiVersion.split("/")[0]! : "");
