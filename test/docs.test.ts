@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join, normalize } from "node:path";
 import { test } from "mocha";
 import { CaMetrics } from "../src/ca/ca-metrics.ts";
 import { runCli } from "../src/cli.ts";
@@ -12,7 +12,7 @@ import type { Metrics } from "../src/host.ts";
 import { LOG_SCOPES } from "../src/log-levels.ts";
 import { systemClock } from "../src/system-host.ts";
 import { viewedMesh } from "./commands/served-mesh.ts";
-import { blocksOf, ownCalls, pages } from "./kits/docs-pages.ts";
+import { blocksOf, ownCalls, pages, textOfPage } from "./kits/docs-pages.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 const read = (...path: string[]): string => readFileSync(join(root, ...path), "utf8");
@@ -134,4 +134,77 @@ test("blocks are read with their marks, comments, pipes and continued lines", ()
   assert.deepEqual(more, []);
   assert.deepEqual([first!.mark, second!.mark], [{ run: "alone" }, { notRun: "needs a cluster" }]);
   assert.deepEqual(ownCalls(first!), [["ca", "init", "--dir", "a b"], ["ca", "status", "--dir", "root"], ["version"]]);
+});
+
+/** As GitHub makes them of headings. */
+const anchorOf = (heading: string): string =>
+  heading
+    .replace(/`|\*|\[([^\]]*)\]\([^)]*\)/g, "$1")
+    .trim()
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N} _-]/gu, "")
+    .replace(/ /g, "-");
+
+/** Where a page can be linked to; of headings that are alike the second ends in -1. */
+function anchorsOf(page: string): ReadonlySet<string> {
+  const seen = new Map<string, number>();
+  const headings = [...textOfPage(page).matchAll(/^#+ (.*)$/gm)].map(([, heading]) => anchorOf(heading!));
+  return new Set(
+    headings.map((anchor) => {
+      const before = seen.get(anchor) ?? 0;
+      seen.set(anchor, before + 1);
+      return before === 0 ? anchor : `${anchor}-${before}`;
+    }),
+  );
+}
+
+test("every link on a page leads to a page, and to a heading of it, that there is", () => {
+  const broken: string[] = [];
+  let links = 0;
+  for (const page of pages())
+    for (const [, target] of textOfPage(page).matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^https?:/.test(target!)) continue;
+      links++;
+      const [path = "", anchor] = target!.split("#");
+      const to = path === "" ? page : normalize(join(dirname(page), path));
+      if (!existsSync(join(root, to))) broken.push(`${page}: ${target}: no such file`);
+      else if (anchor !== undefined && to.endsWith(".md") && !anchorsOf(to).has(anchor))
+        broken.push(`${page}: ${target}: no such heading`);
+    }
+  assert.ok(links > 100, `only ${links} links were found`);
+  assert.deepEqual(broken, []);
+});
+
+test("each reason for which a link to a peer is not there has its line on the page of its condition", () => {
+  const source = read("src", "registry", "model", "peer.ts");
+  const reasons = [
+    ...source
+      .slice(source.indexOf("type PeerReason"))
+      .split(";", 1)[0]!
+      .matchAll(/"(\w+)"/g),
+  ];
+  assert.ok(reasons.length > 10);
+  const text = ["peer-connected", "peering-succeeded"].map((page) => read("docs", "conditions", `${page}.md`)).join("");
+  assert.deepEqual(
+    reasons.map(([, reason]) => reason!).filter((reason) => !text.includes(`\`${reason}\``)),
+    [],
+  );
+});
+
+test("each condition that we write has a page", () => {
+  const written = sources
+    .filter((path) => /^registry\/(wanted|gateways)\//.test(path))
+    .flatMap((path) => [
+      ...read("src", path).matchAll(
+        /(?:type: |WAYPOINT_\w+ = |verdict\()["`](?:istio\.io\/|\$\{prefix\})?([A-Z][A-Za-z]+)["`]/g,
+      ),
+    ])
+    .map(([, type]) => type!)
+    .filter((type) => !/^(RollingUpdate|Directory|RuntimeDefault|Hostname|IPAddress|Resource|Pods)$/.test(type));
+  const index = read("docs", "conditions", "README.md");
+  assert.ok(new Set(written).size > 5, [...new Set(written)].join());
+  assert.deepEqual(
+    [...new Set(written)].filter((type) => !new RegExp(`\\[(istio.io/)?${type}\\]`).test(index)),
+    [],
+  );
 });

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apiserver/pkg/authentication/serviceaccount"
@@ -95,6 +96,29 @@ func (r *rbac) authorize(_ context.Context, a authorizer.Attributes) (authorizer
 		r.used[g]++
 	}
 	return authorizer.DecisionAllow, "", nil
+}
+
+// rulesOf are those that count for somebody in a namespace, as they were written.
+func (r *rbac) rulesOf(who user.Info, namespace string) authorizationv1.SubjectRulesReviewStatus {
+	status := authorizationv1.SubjectRulesReviewStatus{
+		ResourceRules:    []authorizationv1.ResourceRule{},
+		NonResourceRules: []authorizationv1.NonResourceRule{},
+	}
+	for _, b := range r.bindings() {
+		if b.namespace != "" && b.namespace != namespace || !slices.ContainsFunc(b.subjects, func(s rbacv1.Subject) bool { return isSubject(who, s) }) {
+			continue
+		}
+		for _, rule := range b.rules {
+			if len(rule.NonResourceURLs) > 0 {
+				status.NonResourceRules = append(status.NonResourceRules, authorizationv1.NonResourceRule{Verbs: rule.Verbs, NonResourceURLs: rule.NonResourceURLs})
+				continue
+			}
+			status.ResourceRules = append(status.ResourceRules, authorizationv1.ResourceRule{
+				Verbs: rule.Verbs, APIGroups: rule.APIGroups, Resources: rule.Resources, ResourceNames: rule.ResourceNames,
+			})
+		}
+	}
+	return status
 }
 
 // bindings are all there are.

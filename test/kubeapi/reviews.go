@@ -34,7 +34,7 @@ func (r *review) Create(ctx context.Context, obj runtime.Object, _ rest.Validate
 }
 
 // reviews are the resources of authentication.k8s.io and authorization.k8s.io.
-func reviews(authn authenticator.Token, authz authorizer.Authorizer) map[string]map[string]rest.Storage {
+func reviews(authn authenticator.Token, authz authorizer.Authorizer, roles *rbac) map[string]map[string]rest.Storage {
 	userInfo := func(u user.Info) authenticationv1.UserInfo {
 		out := authenticationv1.UserInfo{Username: u.GetName(), UID: u.GetUID(), Groups: u.GetGroups(), Extra: map[string]authenticationv1.ExtraValue{}}
 		for k, v := range u.GetExtra() {
@@ -92,6 +92,11 @@ func reviews(authn authenticator.Token, authz authorizer.Authorizer) map[string]
 			"selfsubjectaccessreviews": reviewOf(&authorizationv1.SelfSubjectAccessReview{}, 0, func(ctx context.Context, r *authorizationv1.SelfSubjectAccessReview) error {
 				who, _ := request.UserFrom(ctx)
 				return access(ctx, who, r.Spec.ResourceAttributes, r.Spec.NonResourceAttributes, &r.Status)
+			}),
+			"selfsubjectrulesreviews": reviewOf(&authorizationv1.SelfSubjectRulesReview{}, 0, func(ctx context.Context, r *authorizationv1.SelfSubjectRulesReview) error {
+				who, _ := request.UserFrom(ctx)
+				r.Status = roles.rulesOf(who, r.Spec.Namespace)
+				return nil
 			}),
 		},
 	}

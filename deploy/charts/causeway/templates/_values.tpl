@@ -1,0 +1,122 @@
+{{/*
+What every template begins with. It makes
+  .v         the values, with what stands under `pilot` laid over them
+  .rev       the revision, empty for the default one
+  .env       the variables of the control plane, name to value
+  .grants    the files of deploy/rbac that what is turned on needs
+*/}}
+{{- define "causeway.init" -}}
+{{- if not (hasKey . "v") -}}
+{{- $_ := set . "v" (mergeOverwrite (omit (deepCopy .Values) "pilot") (deepCopy (.Values.pilot | default dict))) -}}
+{{- $_ := set . "rev" (ternary "" (.v.revision | default "") (eq (.v.revision | default "") "default")) -}}
+{{- include "causeway.refuse" . -}}
+{{- $_ := set . "env" (include "causeway.env" . | fromYaml) -}}
+{{- $_ := set . "grants" (include "causeway.grants" . | fromYamlArray) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "causeway.name" -}}
+istiod{{ with .rev }}-{{ . }}{{ end }}
+{{- end -}}
+
+{{- define "causeway.image" -}}
+{{- $hub := .v.hub | default .v.global.hub -}}
+{{- $tag := .v.tag | default .v.global.tag | default .Chart.AppVersion -}}
+{{- if contains "/" .v.image -}}{{ .v.image }}{{- else -}}
+{{ with $hub }}{{ trimSuffix "/" . }}/{{ end }}{{ .v.image | default "causeway" }}:{{ $tag }}
+{{- end -}}
+{{- end -}}
+
+{{- define "causeway.labels" -}}
+app: istiod
+istio: pilot
+istio.io/rev: {{ .rev | default "default" | quote }}
+release: {{ .Release.Name }}
+app.kubernetes.io/name: istiod
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: istio
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end -}}
+
+{{/* As istiod's, which nobody can change on a Deployment that is there. */}}
+{{- define "causeway.selector" -}}
+{{- if .rev -}}
+app: istiod
+istio.io/rev: {{ .rev | quote }}
+{{- else -}}
+istio: pilot
+{{- end -}}
+{{- end -}}
+
+{{/* Whether objects with (`namespace`) or without one (`cluster`) are this release's. */}}
+{{- define "causeway.scope" -}}
+{{- $scope := .root.v.global.resourceScope -}}
+{{- if or (eq $scope "all") (eq $scope .of) }}true{{ end -}}
+{{- end -}}
+
+{{/* A variable that is set and is neither false nor 0. */}}
+{{- define "causeway.on" -}}
+{{- if not (has (lower (toString .)) (list "" "false" "f" "0" "off")) }}true{{ end -}}
+{{- end -}}
+
+{{/* In MiB: that part of the memory limit that JavaScript's heap may take. Empty without a limit. */}}
+{{- define "causeway.heapMiB" -}}
+{{- $limit := toString (((.v.resources).limits).memory | default "") -}}
+{{- if $limit -}}
+{{- $units := dict "" 1.0 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 -}}
+{{- $unit := regexFind "[A-Za-z]*$" $limit -}}
+{{- if not (hasKey $units $unit) -}}
+{{- fail (printf "resources.limits.memory is %q: give it as 4Gi, 4096Mi or in bytes" $limit) -}}
+{{- end -}}
+{{- divf (mulf (float64 (trimSuffix $unit $limit)) (get $units $unit) (divf .v.causeway.heapPercent 100)) 1048576 | floor | int64 -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What values say in variables. Whoever sets a variable means it: `env` wins. */}}
+{{- define "causeway.env" -}}
+{{- $c := .v.causeway -}}
+{{- $spire := $c.spire -}}
+{{- $env := dict
+  "CLUSTER_ID" (.v.global.multiCluster.clusterName | default "Kubernetes")
+  "PILOT_CERT_PROVIDER" "istiod"
+  "CA_TRUSTED_NODE_ACCOUNTS" (printf "%s/%s" (.v.trustedZtunnelNamespace | default .Release.Namespace) (.v.trustedZtunnelName | default "ztunnel"))
+  "ENABLE_PEERING_DISCOVERY" (toString .v.platforms.peering.enabled)
+  "PEERING_KUBERNETES_OBJECTS" (toString $c.peeringObjects)
+  "PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER" (toString $c.gatewayController)
+  "ENABLE_CLUSTER_TRUST_BUNDLE_API" (toString $c.clusterTrustBundle)
+  "GATEWAY_IMAGE" (include "causeway.image" .)
+-}}
+{{- with .v.global.imagePullPolicy }}{{ $_ := set $env "GATEWAY_IMAGE_PULL_POLICY" . }}{{ end -}}
+{{- with .v.global.network }}{{ $_ := set $env "NETWORK" . }}{{ end -}}
+{{- with .v.global.trustBundleName }}{{ $_ := set $env "PILOT_CA_CERT_CONFIGMAP" . }}{{ end -}}
+{{- with .v.crlConfigMapName }}{{ $_ := set $env "PILOT_CRL_CONFIGMAP" . }}{{ end -}}
+{{- with $c.trustManager }}{{ $_ := set $env "TRUST_MANAGER_ADDRESS" . }}{{ end -}}
+{{- if ne $c.identity "mesh" }}{{ $_ := set $env "WORKLOAD_IDENTITY" $c.identity }}{{ end -}}
+{{- with $spire.server }}{{ $_ := set $env "SPIRE_SERVER_ADDRESS" . }}{{ end -}}
+{{- with $spire.cluster }}{{ $_ := set $env "SPIRE_CLUSTER" . }}{{ end -}}
+{{- if $spire.agent }}{{ $_ := set $env "SPIFFE_ENDPOINT_SOCKET" "unix:///run/spire/agent-sockets/spire-agent.sock" }}{{ end -}}
+{{- if ne (toString $spire.register) "off" }}{{ $_ := set $env "SPIRE_REGISTER" (toString $spire.register) }}{{ end -}}
+{{- if .v.gateways.spire.workloads }}{{ $_ := set $env "GATEWAYS_SPIRE_WORKLOADS" "true" }}{{ end -}}
+{{- with include "causeway.heapMiB" . }}{{ $_ := set $env "NODE_OPTIONS" (printf "--max-old-space-size=%s" .) }}{{ end -}}
+{{- range $name, $value := .v.env }}{{ $_ := set $env $name (toString $value) }}{{ end -}}
+{{- toYaml $env -}}
+{{- end -}}
+
+{{/* Files of deploy/rbac, by name: no feature, no rights. */}}
+{{- define "causeway.grants" -}}
+{{- $env := .env -}}
+{{- $grants := list "causeway" -}}
+{{- if include "causeway.on" $env.PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER }}{{ $grants = append $grants "gateways" }}{{ end -}}
+{{- if and (include "causeway.on" $env.ENABLE_PEERING_DISCOVERY) (include "causeway.on" $env.PEERING_KUBERNETES_OBJECTS) }}
+{{- $grants = append $grants "peering" -}}
+{{- if eq $env.PEERING_KUBERNETES_OBJECTS "full" }}{{ $grants = append $grants "peering-workload-entries" }}{{ end -}}
+{{- end -}}
+{{- if include "causeway.on" $env.ENABLE_CLUSTER_TRUST_BUNDLE_API }}{{ $grants = append $grants "cluster-trust-bundle" }}{{ end -}}
+{{- if or (ne ($env.WORKLOAD_IDENTITY | default "mesh") "mesh") (include "causeway.on" ($env.SPIRE_REGISTER | default "off")) }}
+{{- $grants = append $grants "spire" -}}
+{{- end -}}
+{{- if $env.TRUST_MANAGER_ADDRESS }}{{ $grants = append $grants "trust-relay" }}{{ end -}}
+{{- toYaml (concat $grants .v.causeway.alsoGrant | uniq) -}}
+{{- end -}}
