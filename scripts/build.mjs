@@ -1,6 +1,16 @@
 // Generates the codecs from proto/ and compiles src, test and bench into dist.
 import { execFileSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 
 const root = join(import.meta.dirname, "..");
@@ -48,5 +58,11 @@ for (const name of ["envoy", "secret"]) {
 // A file that was deleted from src must not live on in dist, where the tests would still find it.
 rmSync(join(root, "dist"), { recursive: true, force: true });
 run(bin("tsc"), ["-p", "tsconfig.json"]);
+
+// What runs in browsers has no Node: it is compiled apart, and its pages and styles lie beside it.
+const page = join("src", "topology", "page");
+run(bin("tsc"), ["-p", join(page, "tsconfig.json")]);
+for (const name of readdirSync(join(root, page)))
+  if (/\.(?:html|css|svg)$/.test(name)) copyFileSync(join(root, page, name), join(root, "dist", page, name));
 // npm makes a command executable when it first links it, and not again after a build.
 chmodSync(join(root, "dist", "src", "main.js"), 0o755);

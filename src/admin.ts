@@ -8,6 +8,7 @@ import { jsonSlices } from "./json-slices.ts";
 import type { LogScopes } from "./log.ts";
 import { changeScope, listScopes, readScope } from "./log-scope-api.ts";
 import type { PrometheusMetrics } from "./prometheus.ts";
+import { pageFile } from "./topology/page-files.ts";
 import { VERSION } from "./version.ts";
 
 /** One thing that must be so before clients are sent here. */
@@ -28,6 +29,8 @@ export interface AdminOptions {
   readonly checks: () => readonly ReadinessCheck[];
   /** @throws MeshError `unavailable` while there is nothing to show. */
   readonly pages: () => DebugPages;
+  /** Whether there is a mesh to show to people, at /topology; by default there is not. */
+  readonly topology?: boolean;
 }
 
 /** What the admin ports show of the host. */
@@ -111,6 +114,7 @@ export class AdminServer {
         jsonSlices({ component: "causeway", version: VERSION, tag: VERSION, node: process.version }),
       );
     if (area === "debug" && rest.length === 0) return this.#answerDebug(request, name);
+    if (area === "topology" && this.#options.topology === true) return answerTopology(request);
     throw new MeshError("absent", "there is nothing here; see /debug, /metrics, /version and /scopej");
   }
 
@@ -118,7 +122,7 @@ export class AdminServer {
     onlyLocal(local, "debug pages show the whole mesh");
     const pages = this.#options.pages();
     if (name !== "") return jsonAnswer(200, pages.slices(name, query));
-    return { status: 200, contentType: "text/html; charset=utf-8", body: indexPage(pages) };
+    return { status: 200, contentType: "text/html; charset=utf-8", body: indexPage(pages, this.#options.topology) };
   }
 
   async #answerScopes({ method, local, body }: EndpointRequest, name: string): Promise<EndpointAnswer> {
@@ -132,6 +136,12 @@ export class AdminServer {
     onlyGet(method);
     return jsonAnswer(200, jsonSlices(name === "" ? listScopes(log) : readScope(log, name)));
   }
+}
+
+/** Its scripts ask the debug pages, so it is for the same callers. */
+function answerTopology({ local, path }: EndpointRequest): EndpointAnswer {
+  onlyLocal(local, "this page shows the whole mesh");
+  return { status: 200, ...pageFile(path) };
 }
 
 async function listen(what: string, endpoint: HttpEndpoint, address: string, port: number): Promise<void> {
@@ -164,9 +174,10 @@ function reasonOf(check: ReadinessCheck): string | undefined {
   }
 }
 
-function indexPage(pages: DebugPages): string {
+function indexPage(pages: DebugPages, topology = false): string {
+  const first = topology ? '<p><a href="/topology">Topology of the mesh</a></p>\n' : "";
   const rows = pages.list().map(({ href, name, help }) => `<tr><td><a href="${href}">${name}</a><td>${escaped(help)}`);
-  return `<!doctype html><title>Causeway ${VERSION}</title><h1>Debug pages</h1>\n<table>\n${rows.join("\n")}\n</table>\n`;
+  return `<!doctype html><title>Causeway ${VERSION}</title><h1>Debug pages</h1>\n${first}<table>\n${rows.join("\n")}\n</table>\n`;
 }
 
 const escaped = (text: string): string => text.replace(/&/g, "&amp;").replace(/</g, "&lt;");

@@ -32,6 +32,8 @@ export interface EndpointAnswer {
   readonly contentType: string;
   /** Slices are made as the client takes them. */
   readonly body: string | Iterable<string>;
+  /** Beyond those that every answer has, in lower case. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** @throws MeshError, which answers with its own sentence. */
@@ -147,12 +149,13 @@ export class HttpEndpoint {
     }
   }
 
-  async #send(response: ServerResponse, { status, contentType, body }: EndpointAnswer): Promise<void> {
+  async #send(response: ServerResponse, { status, contentType, body, headers }: EndpointAnswer): Promise<void> {
     response.writeHead(status, {
       "content-type": contentType,
       "cache-control": "no-store",
       "x-content-type-options": "nosniff",
       ...(status === 405 && { allow: "GET" }),
+      ...headers,
     });
     if (typeof body === "string") return void response.end(body);
     for (const slice of body) {

@@ -88,8 +88,8 @@ const onlyThroughHost: readonly [RegExp, string][] = [
   [/\bMath\.random\(|randomUUID\(|randomBytes\(/, "host.random"],
   [/\bconsole\.|process\.(env|exit|stdout|stderr|argv|hrtime)/, "host.log, a Printer, or main.ts"],
 ];
-/** The machine itself. */
-const isHost = (path: string) => /^(main|system-host|system-random)\.ts$/.test(path);
+/** The machine itself, or the browser, where there is no Host. */
+const isHost = (path: string) => /^(main|system-host|system-random|topology\/page\/browser)\.ts$/.test(path);
 
 const importsOf = (path: string): string[] =>
   [...textOf.get(path)!.matchAll(/(?:^|\n)\s*(?:import|export)\b[^;]*?from\s+"([^"]+)"|\bimport\("([^"]+)"\)/g)].map(

@@ -29,6 +29,7 @@ import { endpointShards } from "./shard-view.ts";
 import { spireFacts, type SpireViewed } from "./spire-facts.ts";
 import { spireView } from "./spire-view.ts";
 import { syncView } from "./sync-view.ts";
+import { topologyView } from "./topology-view.ts";
 
 /** The part of a registry that ztunnels are told of. */
 export interface MeshViewed {
@@ -125,6 +126,9 @@ function ownPages(viewed: Viewed, page: Page): readonly DebugPage[] {
     ),
     page("peerclientz", "Peers that read what is shared here, and those that may not, with the reason", () =>
       peerClientsView(viewed.peerClients()),
+    ),
+    page("topologyz", "Clusters, links, what is shared and denied, certificates: what /topology shows", (query) =>
+      topologyView(viewed, query),
     ),
     page(
       "certz",

@@ -72,6 +72,7 @@ export async function startPlane(
     adminPort: ports.admin,
     checks,
     pages: shown,
+    topology: true,
   });
   const close = async (): Promise<void> => {
     await admin.close();

@@ -1,0 +1,86 @@
+import { execFile } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { type BrowserContext, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+
+const run = promisify(execFile);
+const CHROMIUM = "/usr/bin/chromium";
+const INSTALL_MS = 240_000;
+const START_MS = 30_000;
+
+/** Without these Chromium calls its maker at every start, which a machine without a way out pays for. */
+const QUIET = [
+  ...["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"],
+  ...["--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--force-color-profile=srgb"],
+];
+
+/** A page, and all that went wrong on it or left this machine. */
+export interface WatchedPage extends AsyncDisposable {
+  readonly page: Page;
+  /** Errors of scripts, of the console and of requests, as they came; none on a page that works. */
+  readonly faults: string[];
+  /** Hosts other than this machine that it asked, or tried to. */
+  readonly strangers: string[];
+}
+
+export interface Browser extends AsyncDisposable {
+  /** A window of its own: nothing of another is known there. */
+  open(options?: BrowserContextOptions): Promise<WatchedPage>;
+}
+
+/** Debian's own Chromium, installed if we may. @returns why there is none, if so. */
+export async function whyNoBrowser(): Promise<string | undefined> {
+  if (existsSync(CHROMIUM)) return undefined;
+  if (process.getuid?.() !== 0)
+    return `there is no ${CHROMIUM}, and only root can install it: apt-get install chromium`;
+  const options = { timeout: INSTALL_MS, env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } };
+  try {
+    await run("apt-get", ["update", "-qq"], options);
+    await run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-dejavu-core"], options);
+  } catch (thrown) {
+    return `apt-get cannot install chromium: ${(thrown as Error).message.slice(0, 300)}`;
+  }
+  return existsSync(CHROMIUM) ? undefined : "apt-get installed chromium, and it is not there";
+}
+
+/** Headless, with an empty profile; close it. */
+export async function openBrowser(): Promise<Browser> {
+  const profile = mkdtempSync(join(tmpdir(), "causeway-chromium-"));
+  const browser = await chromium.launch({ executablePath: CHROMIUM, args: QUIET, timeout: START_MS });
+  return {
+    open: async (options = {}) => watched(await browser.newContext(options)),
+    [Symbol.asyncDispose]: async () => {
+      await browser.close();
+      rmSync(profile, { recursive: true, force: true });
+    },
+  };
+}
+
+async function watched(context: BrowserContext): Promise<WatchedPage> {
+  const faults: string[] = [];
+  const strangers: string[] = [];
+  const page = await context.newPage();
+  page.on("console", (message) => {
+    if (message.type() === "error" || message.type() === "warning") faults.push(`console: ${message.text()}`);
+  });
+  page.on("pageerror", (error) => faults.push(`script: ${error.message}`));
+  page.on("request", (request) => {
+    const { hostname, protocol } = new URL(request.url());
+    if (protocol !== "data:" && hostname !== "127.0.0.1") strangers.push(request.url());
+  });
+  return { page, faults, strangers, [Symbol.asyncDispose]: () => context.close() };
+}
+
+/** A picture of a page of this machine, as PNG: for docs, and to see what a test saw. */
+export async function screenshot(
+  browser: Browser,
+  url: string,
+  path: string,
+  options: BrowserContextOptions = {},
+): Promise<void> {
+  await using opened = await browser.open({ viewport: { width: 1280, height: 900 }, ...options });
+  await opened.page.goto(url, { waitUntil: "networkidle" });
+  await opened.page.screenshot({ path, fullPage: true });
+}
