@@ -194,8 +194,7 @@ func newServer(o settings, listener net.Listener, pki *pki, etcdEndpoint string)
 	if o.localPods {
 		streams = func(pods *store) map[string]rest.Storage { return podStreams(pods, config.Authorization.Authorizer) }
 	}
-	stores, err := s.install(config.RESTOptionsGetter, ips, tokens, reviews(authn, config.Authorization.Authorizer), streams)
-	stores, err := s.install(config.RESTOptionsGetter, ips, tokens, reviews(authn, config.Authorization.Authorizer, roles))
+	stores, err := s.install(config.RESTOptionsGetter, ips, tokens, reviews(authn, config.Authorization.Authorizer, roles), streams)
 	if err != nil {
 		return nil, err
 	}
