@@ -208,3 +208,15 @@ test("each condition that we write has a page", () => {
     [],
   );
 });
+
+test("limits.md has the numbers that the code has", () => {
+  const rows = [...read("docs", "limits.md").matchAll(/^\| (\d+)( KiB| MiB)? \|.*\| `(src\/[^`]+)` `(\w+)` \|$/gm)];
+  assert.ok(rows.length > 12, `only ${rows.length} rows were read`);
+  const wrong = rows.flatMap(([, amount, unit, path, name]) => {
+    const said = Number(amount) * ({ " KiB": 1024, " MiB": 1024 * 1024 }[unit ?? ""] ?? 1);
+    const [, product] = new RegExp(`\\b${name}(?:: | = )([0-9_* ]+)`).exec(read(path!)) ?? [];
+    const real = (product ?? "").split("*").reduce((value, factor) => value * Number(factor.replace(/_/g, "")), 1);
+    return real === said ? [] : [`${name} of ${path} is ${product ?? "not there"}, and the page says ${said}`];
+  });
+  assert.deepEqual(wrong, []);
+});
