@@ -42,7 +42,8 @@ const layers: readonly { name: string; at: RegExp; mayImport: readonly string[] 
     mayImport: ["collection", "model", "kube", "registry", "ca", "peering", "explain"],
   },
   // Gateways by which clusters are joined: made, held against what is there, applied and taken back.
-  { name: "linking", at: /^linking\//, mayImport: ["model", "kube", "registry", "inspect"] },
+  // Whether two clusters believe each other is for the authority's own rules to say, so it reads ca.
+  { name: "linking", at: /^linking\//, mayImport: ["model", "kube", "registry", "ca", "inspect"] },
   // The page of the mesh that the admin port serves.
   {
     name: "topology",

@@ -1,9 +1,11 @@
 import type { CommandGroup } from "../command.ts";
 import { explainCommand } from "./explain.ts";
+import { exposeCommand } from "./multicluster-expose.ts";
+import { linkCommand } from "./multicluster-link.ts";
 
 /** `causeway multicluster`: clusters joined, looked at and taken apart (contract peering.md 4). */
 export const multiclusterCommands: CommandGroup = {
   name: "multicluster",
   summary: "join clusters, check that they are joined, and take them apart",
-  commands: [explainCommand],
+  commands: [exposeCommand(), linkCommand(), explainCommand],
 };

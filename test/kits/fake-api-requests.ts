@@ -130,7 +130,10 @@ export class FakeRequests {
     if (resourceVersion !== undefined && resourceVersion !== held?.metadata["resourceVersion"])
       throw conflict(type, name, "the object has been modified");
     const leaves = ownLeaves(body, status);
-    const owners = this.#ownersOf(type, route, held);
+    const dryRun = route.query.get("dryRun") === "All";
+    // Nothing that a dry run does may be left behind.
+    const kept = this.#ownersOf(type, route, held);
+    const owners = dryRun ? new Map(kept) : kept;
     this.#refuseConflicts(owners, manager, leaves, route, `${type.kind} ${name}`);
     const scope = status ? /^status(\n|$)/ : /^(?!status(\n|$))/;
     const before = new Map([...(owners.get(manager) ?? [])].filter(([path]) => scope.test(path)));
@@ -139,6 +142,7 @@ export class FakeRequests {
     for (const [path, value] of leaves) next = withLeaf(next, path.split(STEP), value);
     const others = [...(owners.get(manager) ?? [])].filter(([path]) => !scope.test(path));
     owners.set(manager, new Map([...others, ...leaves]));
+    if (dryRun) return copyOf(this.#checked(type, route, stripped(next)));
     if (held) return this.#write(type, route, copyOf(held), stripped(next), status);
     return copyOf(this.store.put(type, this.#checked(type, route, next), this.nowMs()));
   }

@@ -1,0 +1,156 @@
+import type { Finding } from "../inspect/finding.ts";
+import type { DataPlaneServiceType } from "../registry/model/peer.ts";
+import { EAST_WEST, type GatewayManifest, remoteGateway, remoteName } from "./gateways.ts";
+import { nameOf, type FoundGateway, type Pair, type Side } from "./side.ts";
+import { networkFindings } from "./networks.ts";
+import { trustFindings } from "./trust.ts";
+import { wayInto, type WayIn } from "./way-in.ts";
+
+export interface LinkOptions {
+  /** Where the Gateways are made. */
+  readonly namespace: string;
+  /** How peers are to be reached; undefined for what each offers. */
+  readonly via: DataPlaneServiceType | undefined;
+  /** By the context of the peer: where it is reached, whatever its gateway says. */
+  readonly addresses: ReadonlyMap<string, GivenAddress>;
+  /** By the context of the peer. */
+  readonly localities: ReadonlyMap<string, { readonly region: string; readonly zone: string | undefined }>;
+  /** Clusters may share a network. */
+  readonly flat: boolean;
+}
+
+export interface GivenAddress {
+  readonly host: string;
+  readonly xdsPort: number | undefined;
+  readonly hbonePort: number | undefined;
+}
+
+/** What is to be done for one pair: a Gateway, or what is in its way. */
+export interface PairPlan {
+  readonly pair: Pair;
+  readonly findings: readonly Finding[];
+  /** Undefined if an error is in its way, or if it is linked by a Gateway of another name. */
+  readonly manifest: GatewayManifest | undefined;
+  /** Its gateway has no address yet: that may come by itself. */
+  readonly pending: string | undefined;
+}
+
+/** Every ordered pair of different sides. */
+export const allPairs = (sides: readonly Side[]): readonly Pair[] =>
+  sides.flatMap((reader) => sides.filter((peer) => peer !== reader).map((peer) => ({ reader, peer, mutual: true })));
+
+/** Pure: what it says follows from what both sides say of themselves (contract peering.md 4.2, 6.2). */
+export function planPair(pair: Pair, options: LinkOptions): PairPlan {
+  const { reader, peer } = pair;
+  const door = peer.doors[0];
+  const given = options.addresses.get(peer.context);
+  const way = door && wayInto(peer, door, options.via);
+  const pending = given === undefined ? way?.lack : undefined;
+  const findings = [
+    ...clusterFindings(pair),
+    ...doorFindings(peer, door),
+    ...(door !== undefined && pending !== undefined ? [pendingFinding(peer, door, pending)] : []),
+    ...networkFindings(pair, options.flat),
+    ...trustFindings(pair),
+  ];
+  const other = reader.remotes.find(
+    ({ gateway: { id, leadsTo, network } }) =>
+      (leadsTo ?? network) === peer.cluster &&
+      !(id.namespace === options.namespace && id.name === remoteName(peer.cluster ?? "")),
+  );
+  if (other !== undefined)
+    return { pair, findings: [...findings, linkedFinding(pair, other)], manifest: undefined, pending };
+  const wrong = findings.some(({ level }) => level === "error");
+  const manifest = wrong || door === undefined || way === undefined ? undefined : wanted(pair, door, way, options);
+  return { pair, findings, manifest, pending };
+}
+
+function wanted({ reader, peer }: Pair, { gateway }: FoundGateway, way: WayIn, options: LinkOptions): GatewayManifest {
+  const given = options.addresses.get(peer.context);
+  const account = gateway.serviceAccount || gateway.id.name;
+  return remoteGateway({
+    cluster: peer.cluster!,
+    network: peer.network!,
+    namespace: options.namespace,
+    addresses: given === undefined ? way.addresses : [given.host],
+    xdsPort: given?.xdsPort ?? way.xdsPort,
+    hbonePort: given?.hbonePort ?? way.hbonePort,
+    trustDomain: peer.trustDomain === reader.trustDomain ? undefined : peer.trustDomain,
+    serviceAccount: account === EAST_WEST ? undefined : account,
+    preferred: options.via ?? (way.via === "nodeport" ? "nodeport" : undefined),
+    ...options.localities.get(peer.context),
+  });
+}
+
+export const exposeCommand = ({ context }: Pick<Side, "context">): string =>
+  `causeway multicluster expose${context === "" ? "" : ` --context ${context}`}`;
+
+function clusterFindings({ reader, peer }: Pair): readonly Finding[] {
+  const unnamed = [reader, peer].filter(({ cluster }) => cluster === undefined);
+  const nameless = unnamed.map((side): Finding => ({
+    code: "CWY3001",
+    level: "error",
+    cluster: undefined,
+    object: nameOf(side),
+    field: "CLUSTER_ID",
+    evidence: `Nothing says the cluster ID of ${nameOf(side)}: neither the pods labelled app=istiod in namespace ${side.system}, nor a label of that namespace, nor its east-west gateway`,
+    fix: `${exposeCommand(side)} --cluster <its CLUSTER_ID>`,
+  }));
+  if (reader.cluster === undefined || reader.cluster !== peer.cluster) return nameless;
+  return [
+    {
+      code: "CWY3002",
+      level: "error",
+      cluster: reader.cluster,
+      object: `${nameOf(reader)}, ${nameOf(peer)}`,
+      field: "CLUSTER_ID",
+      evidence: `Both clusters say that their ID is ${reader.cluster}, so neither could be a peer of the other`,
+      fix: "set another CLUSTER_ID on the control plane of one of them, unless both contexts lead to one cluster: then name it once",
+    },
+  ];
+}
+
+function doorFindings(peer: Side, door: FoundGateway | undefined): readonly Finding[] {
+  const error = (code: string, object: string, field: string, evidence: string): Finding => ({
+    ...{ code, level: "error", cluster: peer.cluster, object, field, evidence },
+    fix: exposeCommand(peer),
+  });
+  if (door === undefined)
+    return [error("CWY3003", nameOf(peer), "", `${nameOf(peer)} has no east-west gateway, so it cannot be reached`)];
+  const { id, listeners, exposedIstiod } = door.gateway;
+  const object = `Gateway ${id.namespace}/${id.name}`;
+  const xds = listeners.find(({ protocol }) => protocol === "TLS");
+  if (xds === undefined || exposedIstiod !== xds.port) {
+    const says = exposedIstiod === undefined ? "has no label istio.io/expose-istiod" : `exposes port ${exposedIstiod}`;
+    const listens = xds === undefined ? "no listener of protocol TLS" : `a listener of protocol TLS on ${xds.port}`;
+    const evidence = `${object} of ${nameOf(peer)} ${says} and has ${listens}, so nothing leads to its control plane`;
+    return [error("CWY3004", object, "metadata.labels[istio.io/expose-istiod]", evidence)];
+  }
+  if (listeners.some(({ protocol }) => protocol === "HBONE")) return [];
+  return [error("CWY3004", object, "spec.listeners", `${object} of ${nameOf(peer)} has no listener of protocol HBONE`)];
+}
+
+function pendingFinding(peer: Side, { gateway: { id } }: FoundGateway, lack: string): Finding {
+  const object = `Gateway ${id.namespace}/${id.name}`;
+  return {
+    code: "CWY3005",
+    level: "error",
+    cluster: peer.cluster,
+    object,
+    field: "status.addresses",
+    evidence: `${object} of ${nameOf(peer)} ${lack}`,
+    fix: `wait for it with --wait; or say where it is with --address ${peer.context || "<context>"}=<host>[:<port>]`,
+  };
+}
+
+function linkedFinding({ reader, peer }: Pair, { gateway: { id } }: FoundGateway): Finding {
+  return {
+    code: "CWY3006",
+    level: "info",
+    cluster: reader.cluster,
+    object: `Gateway ${id.namespace}/${id.name}`,
+    field: "",
+    evidence: `${nameOf(reader)} is linked to ${peer.cluster} already, by a Gateway of another name, which is left as it is`,
+    fix: "",
+  };
+}
