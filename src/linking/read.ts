@@ -2,6 +2,7 @@ import { MeshError, messageOf } from "../errors.ts";
 import type { Clock } from "../host.ts";
 import type { ClusterAccess } from "../inspect/cluster-access.ts";
 import { type ClusterFacts, type KindFacts, kindName } from "../inspect/cluster-facts.ts";
+import { inTurns } from "../inspect/in-turns.ts";
 import { ApiError, type KubeApi, pathOf, type ResourceType } from "../kube/api.ts";
 import { isFields, type Fields } from "../kube/fields.ts";
 import type { Selection } from "../kube/list-paths.ts";
@@ -66,7 +67,7 @@ export async function readSides(
   selections: readonly Selection[],
   signal: AbortSignal,
 ): Promise<readonly ClusterFacts[]> {
-  return inTurns(accesses, async ({ context, api }) => {
+  return inTurns(accesses, AT_ONCE, async ({ context, api }) => {
     using limit = timeLimit(clock, CLUSTER_MS, signal);
     const kinds = await readKinds(api, selections, limit.signal).catch((thrown: unknown) => {
       const late = limit.signal.aborted && !signal.aborted ? ` within ${CLUSTER_MS / 1000} s` : "";
@@ -79,17 +80,6 @@ export async function readSides(
   });
 }
 
-/** A few at a time, which is as fast, and does not look like an attack; results are in the order of `items`. */
-async function inTurns<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<readonly R[]> {
-  const results: R[] = [];
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    for (let at = next++; at < items.length; at = next++) results[at] = await work(items[at]!);
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
-  return results;
-}
-
 async function readKinds(
   api: KubeApi,
   selections: readonly Selection[],
@@ -97,7 +87,7 @@ async function readKinds(
 ): Promise<ReadonlyMap<string, KindFacts>> {
   // Who cannot be reached at all says so once, and not for each kind.
   await api.call({ method: "GET", path: "/version", deadlineMs: CALL_MS }, signal).catch(unlessAnswered);
-  const lists = await inTurns(selections, (selection) => readList(api, selection, signal));
+  const lists = await inTurns(selections, AT_ONCE, (selection) => readList(api, selection, signal));
   const kinds = new Map<string, KindFacts>();
   for (const [at, { type }] of selections.entries()) {
     const known = kinds.get(kindName(type));
