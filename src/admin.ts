@@ -6,7 +6,7 @@ import type { Clock, Logger } from "./host.ts";
 import { type EndpointAnswer, type EndpointRequest, HttpEndpoint, jsonAnswer, textAnswer } from "./http-endpoint.ts";
 import { jsonSlices } from "./json-slices.ts";
 import type { LogScopes } from "./log.ts";
-import { changeScope, listScopes, readScope } from "./log-scope-api.ts";
+import { answerScopes } from "./log-scope-api.ts";
 import type { PrometheusMetrics } from "./prometheus.ts";
 import { pageFile } from "./topology/page-files.ts";
 import { VERSION } from "./version.ts";
@@ -104,15 +104,14 @@ export class AdminServer {
   async #answerAdmin(request: EndpointRequest): Promise<EndpointAnswer> {
     const { path, method } = request;
     const [, area, name = "", ...rest] = path.split("/");
-    if (area === "scopej" && rest.length === 0) return this.#answerScopes(request, name);
+    if (area === "scopej" && rest.length === 0) {
+      onlyLocal(request.local, "log levels are for operators");
+      return answerScopes(this.#host.log, this.#log, request, name);
+    }
     onlyGet(method);
     if (path === "/metrics")
       return { status: 200, contentType: this.#host.metrics.contentType, body: await this.#host.metrics.text() };
-    if (path === "/version")
-      return jsonAnswer(
-        200,
-        jsonSlices({ component: "causeway", version: VERSION, tag: VERSION, node: process.version }),
-      );
+    if (path === "/version") return jsonAnswer(200, jsonSlices(versionView()));
     if (area === "debug" && rest.length === 0) return this.#answerDebug(request, name);
     if (area === "topology" && this.#options.topology === true) return answerTopology(request);
     throw new MeshError("absent", "there is nothing here; see /debug, /metrics, /version and /scopej");
@@ -124,18 +123,6 @@ export class AdminServer {
     if (name !== "") return jsonAnswer(200, pages.slices(name, query));
     return { status: 200, contentType: "text/html; charset=utf-8", body: indexPage(pages, this.#options.topology) };
   }
-
-  async #answerScopes({ method, local, body }: EndpointRequest, name: string): Promise<EndpointAnswer> {
-    onlyLocal(local, "log levels are for operators");
-    const { log } = this.#host;
-    if (method === "PUT" && name !== "") {
-      const { level } = changeScope(log, name, await body());
-      this.#log.info("log level changed", { changed: name, level });
-      return textAnswer(202, `${name} now logs ${level}`);
-    }
-    onlyGet(method);
-    return jsonAnswer(200, jsonSlices(name === "" ? listScopes(log) : readScope(log, name)));
-  }
 }
 
 /** Its scripts ask the debug pages, so it is for the same callers. */
@@ -143,6 +130,15 @@ function answerTopology({ local, path }: EndpointRequest): EndpointAnswer {
   onlyLocal(local, "this page shows the whole mesh");
   return { status: 200, ...pageFile(path) };
 }
+
+/** istioctl reads the inner object, in istiod's names; it ends in a panic where JSON has none. */
+const versionView = () => ({
+  component: "causeway",
+  version: VERSION,
+  tag: VERSION,
+  node: process.version,
+  clientVersion: { version: VERSION, revision: "", golang_version: "", status: "", tag: VERSION },
+});
 
 async function listen(what: string, endpoint: HttpEndpoint, address: string, port: number): Promise<void> {
   try {

@@ -57,6 +57,8 @@ export interface Config extends ClusterConfig {
     readonly xdsPlaintext: number | undefined;
     readonly admin: number;
     readonly health: number;
+    /** Undefined means closed; it is on loopback only, whatever `listenAddress` is. */
+    readonly controlz: number | undefined;
   };
   /** Service accounts, as `namespace/name`, that may ask for certificates of the pods of their own node. */
   readonly trustedNodeAccounts: ReadonlySet<string>;
@@ -91,6 +93,8 @@ const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 const LABEL_RIGHT = "use 1 to 63 lower case letters, digits and '-', beginning and ending with a letter or digit";
 const DNS_NAME = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/;
 
+const ADMIN_PORT = 15014;
+
 /** Names and numbers are istiod's, so that charts and habits carry over. */
 const SETTINGS = {
   // What istiod calls a cluster that nobody named; ztunnels of upstream's chart send the same.
@@ -108,6 +112,10 @@ const SETTINGS = {
   // Nobody proves anything there: off unless asked for.
   plaintextPort: setting("--plaintext-port <port>", "discovery without TLS, as 15010; off by default"),
   adminPort: setting("--admin-port <port>", "metrics, version, debug pages, log levels; 15014 by default"),
+  ctrlzPort: setting(
+    "--ctrlz_port <port>",
+    "ControlZ for istioctl admin log, on loopback, or off; 9876 by default beside admin port 15014, else off",
+  ),
   healthPort: setting("--health-port <port>", "ready and livez; 8080 by default"),
   trustedNodeAccounts: setting(
     "--trusted-node-accounts <list>",
@@ -169,6 +177,7 @@ export function loadConfig(options: Options, environment: Environment, defaults:
   const revision = read("revision", label, "default");
   const systemNamespace = read("systemNamespace", label, "istio-system");
   const trustDomain = read("trustDomain", trustDomainOf, "cluster.local");
+  const admin = read("adminPort", portOf, ADMIN_PORT);
   return deepFreeze({
     ...loadClusterConfig(options, environment, revision),
     chosen: { cluster: chosen("cluster"), network: chosen("network"), trustDomain: chosen("trustDomain") },
@@ -183,8 +192,10 @@ export function loadConfig(options: Options, environment: Environment, defaults:
     ports: {
       xds: read("xdsPort", portOf, 15012),
       xdsPlaintext: read<number | undefined>("plaintextPort", portOf, undefined),
-      admin: read("adminPort", portOf, 15014),
+      admin,
       health: read("healthPort", portOf, 8080),
+      // Of several control planes on one machine only the one on the usual ports has it, unless asked for.
+      controlz: read("ctrlzPort", portOrOff, admin === ADMIN_PORT ? 9876 : undefined),
     },
     trustedNodeAccounts: read("trustedNodeAccounts", accountsOf, new Set([`${systemNamespace}/ztunnel`])),
     stateDir: read("stateDir", path, defaults.stateDir),
@@ -207,6 +218,8 @@ export function loadConfig(options: Options, environment: Environment, defaults:
     },
   });
 }
+
+const portOrOff = (value: Given): number | undefined => (value.text === "off" ? undefined : portOf(value));
 
 function trustDomainOf(value: Given): string {
   return isTrustDomain(value.text) ? value.text : refuse(value, "use 1 to 255 of a-z, 0-9, '.', '-' and '_'");

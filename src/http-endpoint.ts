@@ -18,7 +18,7 @@ const CONNECTIONS_MAX = 128;
 
 export interface EndpointRequest {
   readonly method: string;
-  /** Without the query, as sent. */
+  /** Without the query, as sent, but for slashes that are there twice at its beginning: istioctl asks for `//version`. */
   readonly path: string;
   readonly query: URLSearchParams;
   /** True if it comes from this machine, and not by way of a name that somebody pointed at it. */
@@ -186,7 +186,7 @@ function startSlices(answer: EndpointAnswer): EndpointAnswer {
 }
 
 function toEndpointRequest(request: IncomingMessage): EndpointRequest {
-  const [path = "", query = ""] = (request.url ?? "").split("?", 2);
+  const [path = "", query = ""] = (request.url ?? "").replace(/^\/+/, "/").split("?", 2);
   return {
     method: request.method ?? "",
     path,

@@ -13,7 +13,7 @@ test("without flags and variables, names and ports are istiod's and plaintext is
     [config.clusterId, config.network, config.trustDomain, config.systemNamespace, config.revision],
     ["Kubernetes", "", "cluster.local", "istio-system", "default"],
   );
-  assert.deepEqual(config.ports, { xds: 15012, xdsPlaintext: undefined, admin: 15014, health: 8080 });
+  assert.deepEqual(config.ports, { xds: 15012, xdsPlaintext: undefined, admin: 15014, controlz: 9876, health: 8080 });
   assert.deepEqual([...config.trustedNodeAccounts], ["istio-system/ztunnel"]);
   assert.deepEqual([config.listenAddress, config.stateDir, config.cacertsDir], ["127.0.0.1", ".causeway", undefined]);
 });
@@ -222,6 +222,7 @@ test("every flag of the config has an effect", () => {
     "plaintext-port": "2",
     "admin-port": "3",
     "health-port": "4",
+    ctrlz_port: "5",
     "trusted-node-accounts": "a/b",
     state: "s",
     cacerts: "ca",

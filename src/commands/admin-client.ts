@@ -1,7 +1,9 @@
 import { type CommandCall, type Flag, textOption, UsageError } from "../command.ts";
 import { MeshError, messageOf } from "../errors.ts";
 import { printable } from "../printable.ts";
+import { askAllPods, askOnePod } from "./admin-pods.ts";
 import { readConnection } from "./connection.ts";
+import { CONTEXT_FLAGS } from "./contexts.ts";
 
 /** Flags of every command that asks a running control plane. */
 export const ADMIN_FLAGS: readonly Flag[] = [
@@ -13,12 +15,27 @@ export const ADMIN_FLAGS: readonly Flag[] = [
   },
 ];
 
+/** The same, for commands that can also go through a cluster's API server. */
+export const PLANE_FLAGS: readonly Flag[] = [...ADMIN_FLAGS, ...CONTEXT_FLAGS];
+
 /**
- * What the admin port answers to `path`, which must be JSON.
+ * What the admin port answers to `path`, which must be JSON; that of one control plane if a context is named.
  * @throws UsageError if `--admin` is no URL, MeshError `unavailable` if nothing of ours answers, or what it answered.
  */
 export async function fetchAdmin(call: CommandCall, path: string): Promise<unknown> {
-  return fetchPage(await adminUrl(call), path, call.signal);
+  return goesThroughClusters(call) ? askOnePod(call, path) : fetchPage(await adminUrl(call), path, call.signal);
+}
+
+/** The same of every replica in every context that is named: each has clients of its own. */
+export async function fetchAdmins(call: CommandCall, path: string): Promise<readonly unknown[]> {
+  return goesThroughClusters(call) ? askAllPods(call, path) : [await fetchAdmin(call, path)];
+}
+
+function goesThroughClusters({ options }: CommandCall): boolean {
+  const through = ["context", "contexts", "kubeconfig"].find((name) => options[name] !== undefined);
+  if (through === undefined) return false;
+  if (textOption(options, "admin") === undefined) return true;
+  throw new UsageError(`--admin says where to ask, and so does --${through}: give one of them`);
 }
 
 /** @param base the URL of an admin port. @throws MeshError as `fetchAdmin` does. */

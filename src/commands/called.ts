@@ -27,6 +27,7 @@ const LOADERS: Readonly<Record<string, (pid: number) => Promise<Entry>>> = {
     (await import("./completion.ts")).completionCommand(() =>
       Promise.all(Object.values(LOADERS).map((load) => load(pid))),
     ),
+  request: async () => (await import("./request.ts")).requestCommand,
   version: async () => (await import("./version.ts")).versionCommand,
 };
 

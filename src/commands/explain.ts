@@ -2,7 +2,7 @@ import { stringify } from "yaml";
 import { type Command, textOption, UsageError } from "../command.ts";
 import { isAskable } from "../explain/question.ts";
 import { printable } from "../printable.ts";
-import { ADMIN_FLAGS } from "./admin-client.ts";
+import { PLANE_FLAGS } from "./admin-client.ts";
 import { explanationText } from "./explanation-text.ts";
 import { askExplanation, askOtherEnds, explainPath } from "./other-ends.ts";
 
@@ -29,7 +29,7 @@ export const explainCommand: Command = {
       choices: ["text", "json", "yaml"],
       default: "text",
     },
-    ...ADMIN_FLAGS,
+    ...PLANE_FLAGS,
   ],
   async run(call) {
     const { args, options, printer } = call;

@@ -1,7 +1,7 @@
 import { type Command, type CommandCall, textOption } from "../command.ts";
 import { MeshError } from "../errors.ts";
 import { byCodeUnit } from "../registry/collection/collection.ts";
-import { ADMIN_FLAGS, fetchAdmin } from "./admin-client.ts";
+import { fetchAdmin, PLANE_FLAGS } from "./admin-client.ts";
 import type { GatewayView, PolicyView, ServiceView, WorkloadView } from "./mesh-view.ts";
 import { OUTPUT_FLAG, print } from "./output.ts";
 import type { Row } from "./table.ts";
@@ -40,7 +40,7 @@ export function meshListing<V extends Named>(listing: MeshListing<V>): Command {
     flags: [
       { flags: "-n, --namespace <name>", description: "only those of one namespace" },
       OUTPUT_FLAG,
-      ...ADMIN_FLAGS,
+      ...PLANE_FLAGS,
     ],
     async run(call) {
       const mesh = await fetchMesh(call);

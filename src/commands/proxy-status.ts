@@ -3,7 +3,7 @@ import { formatDuration } from "../duration.ts";
 import { MeshError } from "../errors.ts";
 import { printable } from "../printable.ts";
 import { byCodeUnit } from "../registry/collection/collection.ts";
-import { ADMIN_FLAGS, fetchAdmin } from "./admin-client.ts";
+import { fetchAdmins, PLANE_FLAGS } from "./admin-client.ts";
 import { OUTPUT_FLAG, print } from "./output.ts";
 import type { ClientSync, TypeSync } from "./sync-view.ts";
 
@@ -19,14 +19,15 @@ export const proxyStatusCommand: Command = {
   flags: [
     { flags: "-v, --verbosity [level]", description: "one column for each type, with its state and age" },
     OUTPUT_FLAG,
-    ...ADMIN_FLAGS,
+    ...PLANE_FLAGS,
   ],
   async run(call) {
     const [part = ""] = call.args;
-    const answer = await fetchAdmin(call, "/debug/syncz");
-    if (!Array.isArray(answer))
+    const answers = await fetchAdmins(call, "/debug/syncz");
+    if (!answers.every(Array.isArray))
       throw new MeshError("unavailable", "the answer is no list of clients: is it a Causeway?");
-    const clients = (answer as readonly ClientSync[])
+    const clients = (answers as readonly (readonly ClientSync[])[])
+      .flat()
       .filter(({ proxy }) => proxy.includes(part))
       .sort((a, b) => byCodeUnit(a.proxy, b.proxy));
     const verbose = !["0", undefined].includes(call.options["verbosity"] as string | undefined);

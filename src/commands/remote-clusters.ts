@@ -2,7 +2,7 @@ import type { Command } from "../command.ts";
 import { formatDuration } from "../duration.ts";
 import { MeshError } from "../errors.ts";
 import { printable } from "../printable.ts";
-import { ADMIN_FLAGS, fetchAdmin } from "./admin-client.ts";
+import { fetchAdmins, PLANE_FLAGS } from "./admin-client.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { OUTPUT_FLAG, print } from "./output.ts";
 
@@ -12,12 +12,12 @@ const HEADERS = ["NAME", "SECRET", "STATUS", "ISTIOD"];
 export const remoteClustersCommand: Command = {
   name: "remote-clusters",
   summary: "clusters that are read, our own first, and whether each is synced; exit code 1 if one is not",
-  flags: [OUTPUT_FLAG, ...ADMIN_FLAGS],
+  flags: [OUTPUT_FLAG, ...PLANE_FLAGS],
   async run(call) {
-    const answer = await fetchAdmin(call, "/debug/clusterz");
-    if (!Array.isArray(answer))
+    const answers = await fetchAdmins(call, "/debug/clusterz");
+    if (!answers.every(Array.isArray))
       throw new MeshError("unavailable", "the answer is no list of clusters: is it a Causeway?");
-    const clusters = answer as readonly ClusterView[];
+    const clusters = (answers as readonly (readonly ClusterView[])[]).flat();
     print(call, clusters, HEADERS, () =>
       clusters.map(({ id, secretName, syncStatus, control_plane }) => [id, secretName, syncStatus, control_plane]),
     );

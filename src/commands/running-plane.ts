@@ -1,6 +1,7 @@
 import { AdminServer, type ReadinessCheck } from "../admin.ts";
 import type { Config } from "../config.ts";
 import { ControlPlane, type ControlPlaneOptions } from "../control-plane.ts";
+import { ControlZ } from "../controlz.ts";
 import { DebugPages } from "../debug-page.ts";
 import { MeshError } from "../errors.ts";
 import type { EnvironmentNotices } from "../istiod-environment.ts";
@@ -74,13 +75,15 @@ export async function startPlane(
     pages: shown,
     topology: true,
   });
+  const controlz = new ControlZ(host.clock, host.log);
   const close = async (): Promise<void> => {
-    await admin.close();
+    await Promise.all([admin.close(), controlz.close()]);
     await plane?.close();
     await source.close();
   };
   try {
     await admin.start();
+    if (ports.controlz !== undefined) await controlz.start(ports.controlz);
     const options = await source.plane(host, signal);
     const debugPage = async (page: string): Promise<Uint8Array> => shown().bytes(host.clock, page);
     const opened = (plane = await ControlPlane.open(host, { ...options, openToAll, debugPage }));

@@ -1,7 +1,7 @@
 import { stringify } from "yaml";
 import type { Command } from "../command.ts";
 import { MeshError } from "../errors.ts";
-import { ADMIN_FLAGS, fetchAdmin } from "./admin-client.ts";
+import { fetchAdmin, PLANE_FLAGS } from "./admin-client.ts";
 import { OUTPUT_FLAG } from "./output.ts";
 import { spireStatusText } from "./spire-status-text.ts";
 import type { SpireStatusView } from "./spire-view.ts";
@@ -10,7 +10,7 @@ import type { SpireStatusView } from "./spire-view.ts";
 export const spireStatusCommand: Command = {
   name: "status",
   summary: "what has to be so between the mesh and SPIRE, checked; exit code 1 if a check fails",
-  flags: [OUTPUT_FLAG, ...ADMIN_FLAGS],
+  flags: [OUTPUT_FLAG, ...PLANE_FLAGS],
   async run(call) {
     const { options, printer } = call;
     const status = await fetchAdmin(call, "/debug/spirez");

@@ -1,7 +1,7 @@
 import type { Command, CommandCall } from "../command.ts";
 import { MeshError } from "../errors.ts";
 import { VERSION } from "../version.ts";
-import { ADMIN_FLAGS, fetchAdmin } from "./admin-client.ts";
+import { fetchAdmin, PLANE_FLAGS } from "./admin-client.ts";
 import { OUTPUT_FLAG, print } from "./output.ts";
 
 interface Versions {
@@ -14,7 +14,7 @@ interface Versions {
 export const versionCommand: Command = {
   name: "version",
   summary: "the version of this program, and of the control plane if it can be reached",
-  flags: [OUTPUT_FLAG, ...ADMIN_FLAGS],
+  flags: [OUTPUT_FLAG, ...PLANE_FLAGS],
   async run(call) {
     const server = await serverVersion(call);
     const versions: Versions = { clientVersion: { version: VERSION }, ...(server && { controlPlaneVersion: server }) };
@@ -31,7 +31,10 @@ async function serverVersion(call: CommandCall): Promise<{ readonly version?: un
   try {
     return (await fetchAdmin(call, "/version")) as { readonly version?: unknown };
   } catch (thrown) {
-    if (call.options["admin"] === undefined && thrown instanceof MeshError) return undefined;
+    if (!saysWhom(call) && thrown instanceof MeshError) return undefined;
     throw thrown;
   }
 }
+
+const saysWhom = ({ options }: CommandCall): boolean =>
+  ["admin", "context", "contexts"].some((name) => options[name] !== undefined);

@@ -57,6 +57,8 @@ function demoConfig(options: Options, cluster: DemoCluster, at: number): DemoCon
   const spireDir = options["identity"] === "spire" ? resolve(state, SPIRE_FOLDER) : undefined;
   if (spireDir !== undefined) requireShort(spireDir);
   const own = {
+    // There are three, and one such port.
+    ctrlz_port: "off",
     // With SPIRE no workload runs that would have to learn a root first; else those of the demo do, in half a second.
     rootWait: options["identity"] === "spire" ? "0" : "2s",
     ...{

@@ -160,10 +160,9 @@ test("a control plane that does not answer is given up on after --timeout", asyn
 
 test("version says who runs on both ends, and does without a control plane unless one was named", async () => {
   const both = await run(versionCommand, ...admin, "-o", "json");
-  assert.deepEqual(JSON.parse(both.out), {
-    clientVersion: { version: VERSION },
-    controlPlaneVersion: { component: "causeway", version: VERSION, tag: VERSION, node: process.version },
-  });
+  const { clientVersion, controlPlaneVersion } = JSON.parse(both.out) as Record<string, Record<string, unknown>>;
+  assert.deepEqual(clientVersion, { version: VERSION });
+  assert.deepEqual([controlPlaneVersion!["component"], controlPlaneVersion!["version"]], ["causeway", VERSION]);
   const alone = await run(versionCommand, "--state", join(folder, "nothing"));
   assert.equal(alone.code, 0);
   assert.match(alone.out, /^control plane   not reached$/m);

@@ -2,7 +2,7 @@ import type { IncomingMessage } from "node:http";
 import { connect } from "node:net";
 import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
-import { answerJson, type KubeServer, kubeServer } from "./kube-server.ts";
+import { type Answer, answerJson, type KubeServer, kubeServer } from "./kube-server.ts";
 import type { TestAuthority } from "./tls.ts";
 
 /** What a server that refuses says instead. */
@@ -20,11 +20,13 @@ export interface PortForwardLab {
 /**
  * An API server whose pods listen on ports of this machine, and that forwards them as a kubelet does.
  * @param localPort what a forward of `path` leads to. @param refuse what is said to a request instead, if anything.
+ * @param answer what is said to requests that forward nothing.
  */
 export async function portForwardServer(
   authority: TestAuthority,
   localPort: (path: string) => number,
   refuse: (authorization: string | undefined) => Refusal | undefined = () => undefined,
+  answer: Answer = (_, response) => answerJson(response, 404, {}),
 ): Promise<PortForwardLab> {
   const asked: { path: string; authorization: string | undefined }[] = [];
   const webSockets = new WebSocketServer({ noServer: true });
@@ -38,7 +40,7 @@ export async function portForwardServer(
     webSockets.handleUpgrade(request, socket, head, (webSocket) => forward(webSocket, port, localPort(path)));
   };
   const shape = { protocol: "http/1.1", onUpgrade } as const;
-  const server = await kubeServer(authority, (_, response) => answerJson(response, 404, {}), shape);
+  const server = await kubeServer(authority, answer, shape);
   return { server, asked };
 }
 
