@@ -14,6 +14,26 @@ if (unknown.length > 0) {
   console.error(`conformance: no suite begins with ${unknown.join(" or ")}; there are ${known}`);
   process.exit(64);
 }
+/**
+ * Suites run two at a time. Those that take long, most of it waiting, begin; the first builds the API server meanwhile. The rest
+ * follows by name.
+ */
+const LONG = [
+  "kubernetes-faults",
+  "fresh-start",
+  "spire-faults",
+  "peering-links",
+  "spire",
+  "kubernetes-replicas",
+  "trust",
+  "trust-followers",
+  "kubernetes-remote",
+].map((name) => `${name}.test.js`);
+chosen.sort((a, b) => rank(a) - rank(b));
+function rank(name) {
+  const at = LONG.indexOf(name);
+  return at < 0 ? LONG.length : at;
+}
 const mocha = join(root, "node_modules", ".bin", "mocha");
 const files = chosen.map((name) => join("dist", "test", "conformance", name));
 const { status } = spawnSync(mocha, ["--config", ".mocharc.conformance.json", ...flags, ...files], {
