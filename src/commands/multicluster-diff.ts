@@ -1,0 +1,34 @@
+import type { Command, CommandCall, ExitCode } from "../command.ts";
+import type { Clock } from "../host.ts";
+import { diffService } from "../inspect/diff/service-diff.ts";
+import { readSources, sayUnread, SOURCE_FLAGS, systemNamespaceOf } from "./cluster-sources.ts";
+import { OUTPUT_FLAG, print } from "./output.ts";
+
+/** `causeway multicluster diff`: one service, as each cluster has it. */
+export const diffCommand = (clock: Clock): Command => ({
+  name: "diff",
+  summary: "show in what clusters differ about one service",
+  args: ["<service>"],
+  flags: [...SOURCE_FLAGS, { flags: "--all", description: "also show what they agree on" }, OUTPUT_FLAG],
+  examples: [
+    "causeway multicluster diff shop/cart --contexts east,west",
+    "causeway multicluster diff cart.shop.mesh.internal --directory ./east --directory ./west --all",
+  ],
+  run: (call) => run(clock, call),
+});
+
+/** 1 if they differ in what callers notice; 2 if a cluster could not be read, as nobody knows then. */
+async function run(clock: Clock, call: CommandCall): Promise<ExitCode> {
+  const facts = await readSources(clock, call);
+  if (sayUnread(call, facts)) return 2;
+  const diff = diffService(call.args[0]!, facts, { systemNamespace: systemNamespaceOf(call) });
+  const shown = diff.rows.filter(({ differs }) => differs || call.options["all"] === true);
+  const document = { schema: "causeway.dev/diff/v1", ...diff, rows: shown };
+  if (shown.length === 0 && call.options["output"] === "table")
+    call.printer.out(`${diff.clusters.join(", ")} agree on Service ${diff.service}; --all shows on what\n`);
+  else
+    print(call, document, ["", ...diff.clusters], () =>
+      shown.map(({ aspect, values, differs, matters }) => [`${differs && matters ? "! " : "  "}${aspect}`, ...values]),
+    );
+  return diff.rows.some(({ differs, matters }) => differs && matters) ? 1 : 0;
+}
