@@ -33,6 +33,8 @@ export interface ManifestCluster {
   readonly folder: string;
   /** More manifests of the same cluster, as those that the demo writes itself. */
   readonly furtherFolders?: readonly string[];
+  /** True if the objects are what an API server had, with their pods and addresses: nothing is to be made of them. */
+  readonly observed?: boolean;
   /** IPv4 ranges; undefined for those that kubeadm and kind use. */
   readonly podCidr: string | undefined;
   readonly serviceCidr: string | undefined;

@@ -1,5 +1,4 @@
 import { join } from "node:path";
-import type { Config } from "./config.ts";
 import type { Authority } from "./ca/authority.ts";
 import { IssuanceLog } from "./ca/issuance-log.ts";
 import type { SignerDescription } from "./ca/signer.ts";
@@ -20,7 +19,7 @@ import { Federation } from "./plane/federation.ts";
 import { type MeshIdentities, MeshTrust } from "./plane/mesh-trust.ts";
 import { PlaneGateways } from "./plane/gateways.ts";
 import { type PeerClients, PeerServing } from "./plane/peer-serving.ts";
-import { PlanePeers } from "./plane/peers.ts";
+import { PlanePeers, type PlanePeersOptions } from "./plane/peers.ts";
 import { openRelay, type Relay } from "./plane/relay.ts";
 import type { RelaySink } from "./plane/relay-sink.ts";
 import { PortsServed, type ServedParts } from "./plane/ports-served.ts";
@@ -44,8 +43,7 @@ import { VERSION } from "./version.ts";
 import { meshLogs, type MeshLogs } from "./xds/mesh-logs.ts";
 import { XdsServer } from "./xds/server.ts";
 
-export interface ControlPlaneOptions {
-  readonly config: Config;
+export interface ControlPlaneOptions extends PlanePeersOptions {
   /** Whose selector-less policies bind the whole mesh; the system namespace unless the mesh config says otherwise. */
   readonly rootNamespace?: string;
   /** The folders of `config.manifests`, unless given. @throws MeshError for what cannot be served. */
@@ -130,7 +128,7 @@ export class ControlPlane {
       controlPlane: JSON.stringify({ Component: "istiod", ID: config.podName, Info: { version: VERSION } }),
     });
     this.gateways = new PlaneGateways(host, config, this.#trust.bundles, this, noteProblems);
-    this.#peers = config.peering.enabled ? new PlanePeers(host, config, this.#trust.bundles, this) : undefined;
+    this.#peers = config.peering.enabled ? new PlanePeers(host, options, this.#trust.bundles, this) : undefined;
     this.#serving = new PeerServing(host, config, this.#trust, this, this.#clusters);
     this.#served = new PortsServed(host, config, this.#servedParts());
     this.#closing.push(

@@ -40,12 +40,17 @@ function goesThroughClusters({ options }: CommandCall): boolean {
 
 /** @param base the URL of an admin port. @throws MeshError as `fetchAdmin` does. */
 export async function fetchPage(base: string, path: string, signal: AbortSignal): Promise<unknown> {
+  return parse(new URL(path, base), await fetchText(base, path, signal));
+}
+
+/** The same for what is no JSON, as metrics. */
+export async function fetchText(base: string, path: string, signal: AbortSignal): Promise<string> {
   const url = new URL(path, base);
   try {
     const response = await fetch(url, { signal, redirect: "error" });
     const text = await response.text();
     if (response.status !== 200) throw refusal(url, response.status, text);
-    return parse(url, text);
+    return text;
   } catch (thrown) {
     if (thrown instanceof MeshError || signal.aborted) throw thrown;
     throw new MeshError("unavailable", `${whyNot(base, thrown)}; start it with "causeway demo", or use --admin <url>`);

@@ -28,6 +28,8 @@ const LOADERS: Readonly<Record<string, (pid: number) => Promise<Entry>>> = {
       Promise.all(Object.values(LOADERS).map((load) => load(pid))),
     ),
   request: async () => (await import("./request.ts")).requestCommand,
+  "bug-report": async () => (await import("./bug-report.ts")).bugReportCommand(systemClock),
+  replay: async (pid) => (await import("./replay.ts")).replayCommand(pid),
   version: async () => (await import("./version.ts")).versionCommand,
 };
 

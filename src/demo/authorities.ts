@@ -4,8 +4,8 @@ import { KEY_TYPES } from "../ca/key-type.ts";
 import type { Maker } from "../ca/intermediate.ts";
 import { intermediateName, newIntermediate, newRoot, USUAL_LIFETIME_MS } from "../ca/new-authority.ts";
 import { readRoot, type Root } from "../ca/root-folder.ts";
+import type { Config } from "../config.ts";
 import { MeshError } from "../errors.ts";
-import type { DemoConfig } from "./clusters.ts";
 
 const ROOT_LIFETIME_MS = 3_650 * 86_400_000;
 
@@ -13,7 +13,11 @@ const ROOT_LIFETIME_MS = 3_650 * 86_400_000;
  * Gives every cluster an authority of its own under one root, as `causeway ca init` and `causeway ca issue` do. The root
  * in `rootDir` stays; authorities are new with each start, so that none of them ever ends.
  */
-export async function issueAuthorities(maker: Maker, rootDir: string, clusters: readonly DemoConfig[]): Promise<void> {
+export async function issueAuthorities(
+  maker: Maker,
+  rootDir: string,
+  clusters: readonly { readonly cluster: string; readonly config: Config }[],
+): Promise<void> {
   const root = await rootIn(maker, rootDir, clusters[0]!.config.trustDomain);
   for (const { cluster, config } of clusters) {
     const { trustDomain, cacertsDir, stateDir } = config;

@@ -53,7 +53,8 @@ export async function readPlanes(
   }));
 }
 
-function adminPort({ metadata }: KubeObject): PodPort {
+/** Where a control plane's pod serves its pages. */
+export function adminPort({ metadata }: KubeObject): PodPort {
   const { name, namespace = "", annotations } = metadata;
   const said = Number(annotations?.["prometheus.io/port"]);
   return { namespace, name, port: Number.isInteger(said) && said > 0 && said < 65_536 ? said : ADMIN_PORT };

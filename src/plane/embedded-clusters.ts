@@ -145,6 +145,7 @@ function embeddedCluster({ host, config, registry }: ClusterContext, manifests: 
     clusterDomain,
     ...rangesOf(at),
     furtherFolders,
+    observed: manifests.observed ?? false,
     ...(podCidr !== undefined && { podCidr }),
     ...(serviceCidr !== undefined && { serviceCidr }),
   });

@@ -14,6 +14,7 @@ import { PacedWrites } from "../peering/paced-writes.ts";
 import type { PeerView } from "../peering/opened-peer.ts";
 import { Peers } from "../peering/peers.ts";
 import { takesConnections } from "../peering/probe.ts";
+import type { LinkTransport } from "../peering/transport.ts";
 import { SnapshotStore } from "../peering/snapshot-store.ts";
 import type { FederatedService } from "../registry/model/federated-service.ts";
 import type { Workload } from "../registry/model/workload.ts";
@@ -25,6 +26,22 @@ import { Deliveries } from "./deliveries.ts";
 
 /** The system's resolver holds one of four threads for each name, for as long as its servers are silent: files need some. */
 const LOOK_UPS = { atOnceMax: 2, waitingMax: 10_000, waitMs: 60_000 };
+
+/**
+ * Where the control planes of an archive are while it is replayed: ports on this machine, 0 for one that is not there.
+ * Addresses in Gateways stay what they were, and nobody outside of this machine is called.
+ */
+export type ReplayedPeers = (cluster: ClusterId) => number;
+
+export interface PlanePeersOptions {
+  readonly config: Config;
+  /** Undefined: peers are where their Gateways say. */
+  readonly replayedPeers?: ReplayedPeers;
+}
+
+const HERE = "127.0.0.1";
+/** Nothing answers there. */
+const NOBODY = 1;
 
 /** The control plane whose peers these are; not asked before it is whole. */
 export interface PeeredPlane {
@@ -47,7 +64,8 @@ export class PlanePeers {
   };
   readonly #observing: readonly Disposable[];
 
-  constructor(host: Host, config: Config, trust: TrustBundles, plane: PeeredPlane) {
+  constructor(host: Host, options: PlanePeersOptions, trust: TrustBundles, plane: PeeredPlane) {
+    const { config, replayedPeers: replayed } = options;
     const { localCluster: cluster, registry } = plane;
     const { stateDir, systemNamespace, peering } = config;
     this.#registry = registry;
@@ -67,13 +85,13 @@ export class PlanePeers {
       statuses: registry.peers.statuses,
       metrics: new PeeringMetrics(host.metrics, cluster),
       node: nodeOf(config, cluster),
-      transport: this.#links,
+      transport: replayed === undefined ? this.#links : replayedTransport(this.#links, replayed),
       intake: { ...registry.peers, federated: this.#paced.federated, workloads: this.#paced.workloads },
       store: new SnapshotStore(host, join(stateDir, "peers")),
       quota: PEER_QUOTA,
       stale: { graceMs: peering.staleGraceMs, policy: peering.stalePolicy },
-      lookUp: lookUpIn(new Turns(host.clock, LOOK_UPS)),
-      probe: (door) => takesConnections(host.clock, door),
+      lookUp: replayed === undefined ? lookUpIn(new Turns(host.clock, LOOK_UPS)) : () => Promise.resolve([HERE]),
+      probe: replayed === undefined ? (door) => takesConnections(host.clock, door) : () => Promise.resolve(true),
       onceDelivered: (done) => deliveries.once(done),
       grants: () => Array.from(registry.peerGrants.entries(), ([, grant]) => grant),
     });
@@ -135,6 +153,10 @@ export class PlanePeers {
     );
   }
 }
+
+const replayedTransport = (links: LinkTransport, portOf: ReplayedPeers): LinkTransport => ({
+  open: (target, _, receiver) => links.open({ ...target, xdsPort: portOf(target.cluster) || NOBODY }, HERE, receiver),
+});
 
 function lookUpIn(turns: Turns): LookUp {
   return async (hostname) => {

@@ -108,7 +108,7 @@ const isHarmless = (value: string): boolean =>
   isPlace(value);
 
 /** As `istio-system/cacerts`, or `/var/run/secrets/tokens`: where it lies, not what it is. */
-const isPlace = (value: string): boolean =>
+export const isPlace = (value: string): boolean =>
   /^[a-z0-9][a-z0-9.-]{0,62}\/[a-z0-9][a-z0-9.-]{0,62}$/.test(value) || /^\.{0,2}(?:\/[\w.@-]{1,64})+\/?$/.test(value);
 
 /** `token: expired` tells of a token, `password: swordfish` tells it. */

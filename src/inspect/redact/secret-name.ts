@@ -38,6 +38,7 @@ const ABOUT: ReadonlySet<string> = new Set([
     "count",
     "total",
     "policy",
+    "policies",
     "provider",
     "review",
     "reviews",
@@ -93,6 +94,8 @@ const ABOUT: ReadonlySet<string> = new Set([
  * `client-key-data` or `idToken`; false for what only is about one, as `tokenFile` or `secretName`.
  */
 export function isSecretName(name: string): boolean {
+  // Names of types, as debug pages list them.
+  if (name.startsWith("type.googleapis.com/")) return false;
   const words = wordsOf(name);
   while (words.length > 1 && MERE_SUFFIX.test(words.at(-1)!)) words.pop();
   const last = words.at(-1) ?? "";

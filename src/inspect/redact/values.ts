@@ -1,4 +1,5 @@
 import { parseAllDocuments, stringify } from "yaml";
+import { isPlace } from "./assignments.ts";
 import { derKind } from "./der-kind.ts";
 import { isMarker, markerOf, type SecretKind } from "./marker.ts";
 import { isPasswordName, isSecretName } from "./secret-name.ts";
@@ -118,7 +119,8 @@ class ValueRedaction {
 
 /** Truths and places are no secrets, whatever their name; nor is what everybody may have. */
 const isTold = (value: string): boolean =>
-  /^(?:|true|false|none|null|\/[\w./@-]{1,200})$/i.test(value.trim()) ||
+  /^(?:|true|false|none|null)$/i.test(value.trim()) ||
+  isPlace(value) ||
   (/^-----BEGIN CERTIFICATE-----/.test(value) && !/PRIVATE/.test(value)) ||
   derKind(Buffer.from(value.slice(0, 4_096), "base64")) === "public";
 

@@ -4,7 +4,7 @@ import type { ClusterId } from "../../names.ts";
 import type { ObjectSink } from "../../kube/object.ts";
 import type { Problem } from "../model/problem.ts";
 import type { Assignments, AssignmentStore } from "./assignment-store.ts";
-import { Controllers } from "./controllers.ts";
+import { Controllers, type Settled } from "./controllers.ts";
 import { type DeclaredObjects, groupOf } from "./declared.ts";
 import { type FileChange, ManifestFolder } from "./manifest-folder.ts";
 import { ManifestSet, type UnknownKind } from "./manifest-set.ts";
@@ -16,6 +16,8 @@ export interface EmbeddedClusterOptions {
   readonly folder: string;
   /** Other folders of the same cluster, whose paths are shown whole; what they say comes after, in their order. */
   readonly furtherFolders?: readonly string[];
+  /** True if the objects are those of a real cluster, whose controllers have done their part. */
+  readonly observed?: boolean;
   /** Hears of every object it knows; several calls in one task are one change. */
   readonly sink: ObjectSink;
   /** True for kinds that the sink reads; the others stay inside, or are listed as unknown. */
@@ -121,7 +123,9 @@ export class EmbeddedCluster {
       else this.#manifests.refuse(change.path, change.reason);
     }
     const declarations = this.#manifests.declarations();
-    const settled = this.#controllers!.settle(declarations.objects);
+    const settled: Settled = this.#options.observed
+      ? { objects: declarations.objects, problems: [], assigned: false }
+      : this.#controllers!.settle(declarations.objects);
     const written = this.#write(settled.objects);
     this.#problems = [...declarations.problems, ...settled.problems];
     this.#unknownKinds = declarations.unknownKinds;

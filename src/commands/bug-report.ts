@@ -1,0 +1,162 @@
+import { setMaxListeners } from "node:events";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Command, type CommandCall, type ExitCode, listOption, textOption, UsageError } from "../command.ts";
+import { parseDurationMs } from "../duration.ts";
+import type { Clock } from "../host.ts";
+import { packFolder } from "../inspect/archive/archive-file.ts";
+import { collectReport, type ReportManifest } from "../inspect/archive/collect-report.ts";
+import { contextSource } from "../inspect/archive/context-source.ts";
+import { localSource } from "../inspect/archive/local-source.ts";
+import type { GatheringOptions, ReportSource } from "../inspect/archive/report-source.ts";
+import { Redactor } from "../inspect/redact/redactor.ts";
+import { checkedAdminUrl, fetchText } from "./admin-client.ts";
+import { readConnection } from "./connection.ts";
+import { CONTEXT_FLAGS, openContexts } from "./contexts.ts";
+
+const SINCE = "1h";
+const SINCE_MS_MAX = 7 * 24 * 3_600_000;
+
+/** `causeway bug-report`: all that helps to find out what is wrong, and nothing that is secret, in one file. */
+export const bugReportCommand = (clock: Clock): Command => ({
+  name: "bug-report",
+  summary: "put what is known of clusters, their control planes and logs into one file, without what is secret",
+  flags: [
+    ...CONTEXT_FLAGS,
+    {
+      flags: "--state <dir>",
+      description: "a control plane on this machine, or the demo's three, by the folder of its state; may be repeated",
+      repeated: true,
+    },
+    {
+      flags: "--admin <url>",
+      description: "a control plane by its admin port, as http://127.0.0.1:15014; may be repeated",
+      repeated: true,
+    },
+    { flags: "--file <file>", description: "the archive to write; causeway-report-<time>.tar.gz by default" },
+    { flags: "--since <duration>", description: "how far back logs go, at most 168h", default: SINCE },
+    {
+      flags: "--include-namespaces <names>",
+      description: "whose logs and events are wanted beside the mesh's own",
+      repeated: true,
+    },
+    { flags: "--dry-run", description: "only say what would be collected" },
+  ],
+  examples: [
+    "causeway bug-report --contexts east,west",
+    "causeway bug-report --state .causeway --file report.tar.gz",
+    "causeway bug-report --contexts east --since 10m --include-namespaces shop --dry-run",
+  ],
+  run: (call) => run(clock, call),
+});
+
+async function run(clock: Clock, call: CommandCall): Promise<ExitCode> {
+  const options = optionsOf(call);
+  // Each page that is asked for listens to it, for as long as it takes.
+  setMaxListeners(0, call.signal);
+  const sources = await openSources(clock, call);
+  try {
+    return call.options["dryRun"] === true
+      ? await showPlan(call, sources, options)
+      : await report(clock, call, sources, options);
+  } finally {
+    for (const source of sources) await source.close();
+  }
+}
+
+function optionsOf({ options, signal, progress }: CommandCall): GatheringOptions {
+  const since = textOption(options, "since") ?? SINCE;
+  const sinceMs = parseDurationMs(since);
+  if (sinceMs === undefined || sinceMs > SINCE_MS_MAX)
+    throw new UsageError(`--since is "${since}": give a time of at most 168h, as 30m`);
+  const namespaces = listOption(options, "includeNamespaces")
+    .flatMap((list) => list.split(","))
+    .map((name) => name.trim());
+  return {
+    sinceSeconds: Math.ceil(sinceMs / 1_000),
+    namespaces: namespaces.filter((name) => name !== ""),
+    signal,
+    progress,
+  };
+}
+
+/** The current context, unless control planes on this machine are named. */
+async function openSources(clock: Clock, call: CommandCall): Promise<readonly ReportSource[]> {
+  const { options } = call;
+  const admins = listOption(options, "admin").map((url) => checkedAdminUrl("--admin", url));
+  for (const state of listOption(options, "state")) admins.push(...(await adminsIn(state)));
+  const local = [...new Set(admins)].map((base) =>
+    localSource({
+      clock,
+      title: `control plane ${base}`,
+      ask: (path, signal) => fetchText(base, path, signal),
+    }),
+  );
+  const named = listOption(options, "contexts").length > 0 || textOption(options, "context") !== undefined;
+  if (local.length > 0 && !named) return local;
+  return [...(await openContexts(call)).map((access) => contextSource(clock, access)), ...local];
+}
+
+/** A state folder, or a folder of them, as the demo has. @throws MeshError if there is none. */
+async function adminsIn(state: string): Promise<readonly string[]> {
+  const entries = await readdir(state, { withFileTypes: true }).catch(() => []);
+  const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(state, name));
+  const own = await readConnection(state).catch((thrown: unknown) => thrown);
+  if (!(own instanceof Error)) return [(own as { readonly admin: string }).admin];
+  const found = await Promise.all(folders.map((folder) => readConnection(folder).catch(() => undefined)));
+  const admins = found.flatMap((connection) => (connection === undefined ? [] : [connection.admin]));
+  if (admins.length > 0) return admins;
+  throw own;
+}
+
+async function showPlan(
+  { printer }: CommandCall,
+  sources: readonly ReportSource[],
+  options: GatheringOptions,
+): Promise<ExitCode> {
+  const facts = await Promise.all(sources.map((source) => source.facts(options)));
+  for (const [at, each] of facts.entries()) {
+    printer.out(`${sources[at]!.title}: cluster ${each.cluster}\n`);
+    if (each.unread !== undefined) printer.out(`  nothing: ${each.unread}\n`);
+    for (const [kind, known] of each.kinds)
+      if ("objects" in known) printer.out(`  ${known.objects.length} ${kind}\n`);
+      else if (!known.absent) printer.out(`  no ${kind}: ${known.why}\n`);
+    for (const line of sources[at]!.plan(each, options)) printer.out(`  ${line}\n`);
+  }
+  printer.out("What is secret is taken out before anything is written (docs/bug-report.md). Nothing was written.\n");
+  return facts.some(({ unread }) => unread !== undefined) ? 1 : 0;
+}
+
+async function report(
+  clock: Clock,
+  call: CommandCall,
+  sources: readonly ReportSource[],
+  options: GatheringOptions,
+): Promise<ExitCode> {
+  const time = new Date(clock.now()).toISOString().slice(0, 19).replace(/[-:]/g, "").replace("T", "-");
+  const file = textOption(call.options, "file") ?? `causeway-report-${time}.tar.gz`;
+  const folder = await mkdtemp(join(tmpdir(), "causeway-report-"));
+  try {
+    const redactor = new Redactor();
+    const { manifest, facts } = await collectReport(clock, sources, { ...options, folder, redactor });
+    call.progress(`packing ${file}`);
+    const { bytes } = await packFolder(folder, file);
+    call.printer.out(summary(manifest, file, bytes));
+    return facts.some(({ unread }) => unread !== undefined) ? 1 : 0;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function summary({ clusters, files, redacted, notCollected }: ReportManifest, file: string, bytes: number): string {
+  const secrets = Object.entries(redacted).map(([kind, count]) => `${count} ${kind}`);
+  const lines = [
+    `wrote ${file}: ${files.length} files of ${clusters.map(({ cluster }) => cluster).join(", ")}, ${Math.ceil(bytes / 1024)} KiB`,
+    secrets.length === 0 ? "nothing secret was found" : `taken out: ${secrets.join(", ")}`,
+    ...notCollected.slice(0, 20).map(({ path, why }) => `not collected: ${path}: ${why}`),
+    ...(notCollected.length > 20 ? [`and ${notCollected.length - 20} more, which its manifest.json lists`] : []),
+    `Look through it before you send it. It is read by causeway replay ${file}, and unpacked by --directory of every check.`,
+  ];
+  return `${lines.join("\n")}\n`;
+}

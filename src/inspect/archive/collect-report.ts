@@ -1,0 +1,161 @@
+import { createHash } from "node:crypto";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { dirname, join, relative, sep } from "node:path";
+import { parseAllDocuments, stringify } from "yaml";
+import { messageOf } from "../../errors.ts";
+import type { Clock } from "../../host.ts";
+import { VERSION } from "../../version.ts";
+import type { ClusterFacts, KindFacts, PageFacts } from "../cluster-facts.ts";
+import { writeFacts } from "../facts-folder.ts";
+import type { Redactor } from "../redact/redactor.ts";
+import type { GatheringOptions, Piece, ReportSource } from "./report-source.ts";
+
+export const REPORT_SCHEMA = "causeway.dev/bug-report/v1";
+/** Of one report, before it is compressed. */
+const REPORT_BYTES_MAX = 1024 * 1024 * 1024;
+
+/** What `manifest.json` says of a report: what is in it, what is not, and why. */
+export interface ReportManifest {
+  readonly schema: typeof REPORT_SCHEMA;
+  /** The version of this program. */
+  readonly tool: string;
+  readonly createdAt: string;
+  readonly clusters: readonly { readonly cluster: string; readonly source: string; readonly folder: string }[];
+  /** How many secrets of each kind were taken out. */
+  readonly redacted: Readonly<Record<string, number>>;
+  /** False if there were too many secrets to look for all of them wherever else they might be said. */
+  readonly redactedEverywhere: boolean;
+  readonly notCollected: readonly { readonly path: string; readonly why: string }[];
+  readonly files: readonly { readonly path: string; readonly bytes: number; readonly sha256: string }[];
+}
+
+/**
+ * Writes a report of all sources into `folder`, which is empty. Nothing is written there before it was redacted.
+ * @throws what the file system throws, or the signal's reason.
+ */
+export async function collectReport(
+  clock: Clock,
+  sources: readonly ReportSource[],
+  { folder, redactor, ...options }: GatheringOptions & { readonly folder: string; readonly redactor: Redactor },
+): Promise<{ readonly manifest: ReportManifest; readonly facts: readonly ClusterFacts[] }> {
+  const facts = await Promise.all(sources.map((source) => source.facts(options)));
+  options.signal.throwIfAborted();
+  options.progress("taking out what is secret");
+  const redacted = facts.map((each) => redactFacts(each, redactor));
+  const folders = await writeFacts(folder, redacted);
+  const missing = redacted.flatMap((each, at) => unreadOf(each, folders[at]!));
+  const written = new Written(folder, redactor);
+  for (const [at, source] of sources.entries())
+    for await (const piece of source.pieces(facts[at]!, options)) {
+      options.signal.throwIfAborted();
+      const why = await written.write(folders[at]!, piece);
+      if (why !== undefined) missing.push({ path: `${folders[at]!}/${piece.path}`, why: redactor.text(why) });
+    }
+  options.progress("looking for secrets that are said again elsewhere");
+  const files = await sweepAll(folder, redactor, options.signal);
+  const manifest: ReportManifest = {
+    ...{ schema: REPORT_SCHEMA, tool: VERSION, createdAt: new Date(clock.now()).toISOString() },
+    clusters: redacted.map(({ cluster, source }, at) => ({ cluster, source, folder: folders[at]! })),
+    ...{ redacted: redactor.counts, redactedEverywhere: !redactor.overflowed },
+    ...{ notCollected: missing.map(({ path, why }) => ({ path, why: redactor.sweep(why) })), files },
+  };
+  await writeFile(join(folder, "manifest.json"), `${JSON.stringify(manifest, undefined, 2)}\n`, { mode: 0o600 });
+  return { manifest, facts: redacted };
+}
+
+/** The same facts, without what is secret in them. */
+export function redactFacts(facts: ClusterFacts, redactor: Redactor): ClusterFacts {
+  const kinds = Array.from(facts.kinds, ([kind, known]): [string, KindFacts] => [
+    kind,
+    "objects" in known
+      ? { objects: redactor.value(known.objects) as typeof known.objects }
+      : { ...known, why: redactor.text(known.why) },
+  ]);
+  const planes = facts.planes.map(({ pod, pages }) => ({
+    pod,
+    pages: new Map(
+      Array.from(pages, ([name, page]): [string, PageFacts] => [
+        name,
+        "body" in page ? { body: redactor.value(page.body) } : { why: redactor.text(page.why) },
+      ]),
+    ),
+  }));
+  const { unread, ...rest } = facts;
+  return { ...rest, kinds: new Map(kinds), planes, ...(unread !== undefined && { unread: redactor.text(unread) }) };
+}
+
+function unreadOf({ kinds, planes, unread }: ClusterFacts, folder: string): { path: string; why: string }[] {
+  if (unread !== undefined) return [{ path: folder, why: unread }];
+  const objects = [...kinds].flatMap(([kind, known]) =>
+    "objects" in known || known.absent ? [] : [{ path: `${folder}/objects/${kind}.yaml`, why: known.why }],
+  );
+  const pages = planes.flatMap((plane) =>
+    [...plane.pages].flatMap(([name, page]) =>
+      "why" in page ? [{ path: `${folder}/planes/${plane.pod.replace("/", "_")}/${name}.json`, why: page.why }] : [],
+    ),
+  );
+  return [...objects, ...pages];
+}
+
+/** Pieces that go to disk, redacted and within the bound. */
+class Written {
+  readonly #folder: string;
+  readonly #redactor: Redactor;
+  #bytes = 0;
+
+  constructor(folder: string, redactor: Redactor) {
+    this.#folder = folder;
+    this.#redactor = redactor;
+  }
+
+  /** Undefined if it is there now; else why not. */
+  async write(folder: string, piece: Piece): Promise<string | undefined> {
+    if ("why" in piece) return piece.why;
+    const text = redactFile(piece.path, piece.text, this.#redactor);
+    this.#bytes += Buffer.byteLength(text);
+    if (this.#bytes > REPORT_BYTES_MAX) return `the report is larger than ${REPORT_BYTES_MAX >> 20} MiB already`;
+    const path = join(this.#folder, folder, piece.path);
+    try {
+      await mkdir(dirname(path), { recursive: true });
+      await writeFile(path, text, { mode: 0o600 });
+      return undefined;
+    } catch (thrown) {
+      return messageOf(thrown);
+    }
+  }
+}
+
+/** By what the name says that is in it; what cannot be read as that is looked through as text. */
+export function redactFile(path: string, text: string, redactor: Redactor): string {
+  try {
+    if (path.endsWith(".json")) return `${JSON.stringify(redactor.value(JSON.parse(text)), undefined, 1)}\n`;
+    if (/\.ya?ml$/.test(path)) return redactYaml(text, redactor);
+  } catch {
+    return redactor.text(text);
+  }
+  return redactor.text(text);
+}
+
+function redactYaml(text: string, redactor: Redactor): string {
+  const documents = parseAllDocuments(text, { logLevel: "silent" });
+  if (!Array.isArray(documents) || documents.some(({ errors }) => errors.length > 0)) return redactor.text(text);
+  const values = documents.map((document) => document.toJS({ maxAliasCount: 100 }) as unknown);
+  // What is only said in comments is in no value.
+  return values.map((value) => redactor.text(stringify(redactor.value(value)))).join("---\n");
+}
+
+/** Once everything is known that is secret; returns what is there in the end. */
+async function sweepAll(folder: string, redactor: Redactor, signal: AbortSignal): Promise<ReportManifest["files"]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  const files: ReportManifest["files"][number][] = [];
+  for (const path of paths.sort()) {
+    signal.throwIfAborted();
+    const text = await readFile(path, "utf8");
+    const swept = redactor.sweep(text);
+    if (swept !== text) await writeFile(path, swept);
+    const sha256 = createHash("sha256").update(swept).digest("hex");
+    files.push({ path: relative(folder, path).split(sep).join("/"), bytes: Buffer.byteLength(swept), sha256 });
+  }
+  return files;
+}
