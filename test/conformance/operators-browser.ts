@@ -1,9 +1,8 @@
 import { execFile } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { existsSync } from "node:fs";
 import { promisify } from "node:util";
 import { type BrowserContext, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import type { Missing } from "./machine.ts";
 
 const run = promisify(execFile);
 const CHROMIUM = "/usr/bin/chromium";
@@ -23,6 +22,8 @@ export interface WatchedPage extends AsyncDisposable {
   readonly faults: string[];
   /** Hosts other than this machine that it asked, or tried to. */
   readonly strangers: string[];
+  /** The value of an expression, or of its promise, as JSON can carry it. No policy of the page keeps it from running. */
+  evaluate<T>(expression: string): Promise<T>;
 }
 
 export interface Browser extends AsyncDisposable {
@@ -30,31 +31,27 @@ export interface Browser extends AsyncDisposable {
   open(options?: BrowserContextOptions): Promise<WatchedPage>;
 }
 
-/** Debian's own Chromium, installed if we may. @returns why there is none, if so. */
-export async function whyNoBrowser(): Promise<string | undefined> {
-  if (existsSync(CHROMIUM)) return undefined;
+/** Debian's own Chromium, installed if we may. */
+export async function debianChromium(): Promise<true | Missing> {
+  if (existsSync(CHROMIUM)) return true;
   if (process.getuid?.() !== 0)
-    return `there is no ${CHROMIUM}, and only root can install it: apt-get install chromium`;
+    return { missing: `${CHROMIUM}, which only root can install: apt-get install chromium` };
   const options = { timeout: INSTALL_MS, env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } };
   try {
     await run("apt-get", ["update", "-qq"], options);
     await run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-dejavu-core"], options);
   } catch (thrown) {
-    return `apt-get cannot install chromium: ${(thrown as Error).message.slice(0, 300)}`;
+    return { missing: `chromium: apt-get cannot install it: ${(thrown as Error).message.slice(0, 300)}` };
   }
-  return existsSync(CHROMIUM) ? undefined : "apt-get installed chromium, and it is not there";
+  return existsSync(CHROMIUM) ? true : { missing: `${CHROMIUM}, though apt-get installed chromium` };
 }
 
 /** Headless, with an empty profile; close it. */
 export async function openBrowser(): Promise<Browser> {
-  const profile = mkdtempSync(join(tmpdir(), "causeway-chromium-"));
   const browser = await chromium.launch({ executablePath: CHROMIUM, args: QUIET, timeout: START_MS });
   return {
     open: async (options = {}) => watched(await browser.newContext(options)),
-    [Symbol.asyncDispose]: async () => {
-      await browser.close();
-      rmSync(profile, { recursive: true, force: true });
-    },
+    [Symbol.asyncDispose]: () => browser.close(),
   };
 }
 
@@ -70,7 +67,15 @@ async function watched(context: BrowserContext): Promise<WatchedPage> {
     const { hostname, protocol } = new URL(request.url());
     if (protocol !== "data:" && hostname !== "127.0.0.1") strangers.push(request.url());
   });
-  return { page, faults, strangers, [Symbol.asyncDispose]: () => context.close() };
+  const tools = await context.newCDPSession(page);
+  const evaluate = async <T>(expression: string): Promise<T> => {
+    const options = { expression, awaitPromise: true, returnByValue: true };
+    const { result, exceptionDetails } = await tools.send("Runtime.evaluate", options);
+    if (exceptionDetails !== undefined)
+      throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
+    return result.value as T;
+  };
+  return { page, faults, strangers, evaluate, [Symbol.asyncDispose]: () => context.close() };
 }
 
 /** A picture of a page of this machine, as PNG: for docs, and to see what a test saw. */

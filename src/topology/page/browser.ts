@@ -14,10 +14,16 @@ export const browserClock: BrowserClock = {
   },
 };
 
-/** What is asked of the control plane that served this page. @throws Error with its own sentence, or the browser's. */
+/** The question itself was refused, by somebody who answers. */
+export class Refused extends Error {
+  override readonly name = "Refused";
+}
+
+/** What is asked of the control plane that served this page. @throws Refused with its sentence, or what the browser says. */
 export async function askPlane(path: string, limitMs: number): Promise<unknown> {
   const answer = await fetch(path, { signal: AbortSignal.timeout(limitMs), redirect: "error" });
   const text = await answer.text();
-  if (!answer.ok) throw new Error(text.trim().slice(0, 1_000));
-  return JSON.parse(text) as unknown;
+  if (answer.ok) return JSON.parse(text) as unknown;
+  const said = text.trim().slice(0, 1_000);
+  throw answer.status < 500 ? new Refused(said) : new Error(said);
 }

@@ -101,7 +101,8 @@ function patchCell(host: HTMLElement, { mark, text = "", href, note = "", number
     host.dataset["shape"] = shape;
     host.classList.toggle("number", number === true);
     host.replaceChildren(
-      ...(mark === undefined ? [] : [element("span", { class: "mark" })]),
+      // A space for those who hear or copy it.
+      ...(mark === undefined ? [] : [element("span", { class: "mark" }), " "]),
       href === undefined ? element("span", { class: "text" }) : element("a", { class: "text" }),
       ...(note === "" ? [] : [element("span", { class: "note" })]),
     );
@@ -124,7 +125,11 @@ export function patchMark(host: HTMLElement, { glyph, word, tone }: Mark): void 
   const name = `mark ${tone}`;
   if (host.className !== name) host.className = name;
   if (host.childElementCount !== 2)
-    host.replaceChildren(element("span", { class: "glyph", attributes: { "aria-hidden": "true" } }), element("span"));
+    host.replaceChildren(
+      element("span", { class: "glyph", attributes: { "aria-hidden": "true" } }),
+      " ",
+      element("span"),
+    );
   const [shown, said] = host.children;
   if (shown instanceof HTMLElement) setText(shown, glyph);
   if (said instanceof HTMLElement) setText(said, word);

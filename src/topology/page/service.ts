@@ -1,5 +1,5 @@
 import type { Explanation } from "../../explain/answer.ts";
-import { askPlane, browserClock } from "./browser.ts";
+import { askPlane, browserClock, Refused } from "./browser.ts";
 import { byId, element, setShown, setText } from "./element.ts";
 import { explanationParts } from "./explanation-parts.ts";
 import { Feed } from "./feed.ts";
@@ -29,6 +29,20 @@ async function askHosts(): Promise<void> {
   byId("known-hosts").replaceChildren(...items);
 }
 
+/** A question that cannot be answered is no sign that nobody is there. */
+async function explainOrSayWhyNot(): Promise<void> {
+  let why = "";
+  try {
+    await explain();
+  } catch (thrown) {
+    if (!(thrown instanceof Refused)) throw thrown;
+    why = thrown.message;
+  }
+  setShown(byId("refusal"), why !== "");
+  setShown(byId("answer"), why === "");
+  setText(byId("refusal"), why);
+}
+
 async function explain(): Promise<void> {
   const query = new URLSearchParams({ host, ...(from !== "" && { from }) });
   const explanation = (await askPlane(`/debug/explain?${query.toString()}`, ANSWER_MS_MAX)) as Explanation;
@@ -46,7 +60,7 @@ input("from").value = from;
 if (host !== "") document.title = `${host} · Causeway`;
 
 const feed = new Feed(browserClock, {
-  ask: host === "" ? askHosts : explain,
+  ask: host === "" ? askHosts : explainOrSayWhyNot,
   onFreshness: (freshness) => line.show(freshness),
 });
 document.addEventListener("visibilitychange", () => feed.pause(document.hidden));
