@@ -78,14 +78,17 @@ async function watched(context: BrowserContext): Promise<WatchedPage> {
   return { page, faults, strangers, evaluate, [Symbol.asyncDispose]: () => context.close() };
 }
 
-/** A picture of a page of this machine, as PNG: for docs, and to see what a test saw. */
+/** A picture of a page of this machine, as PNG: for docs, and to see what a test saw. It ends where the page does, or after `heightMax`. */
 export async function screenshot(
   browser: Browser,
   url: string,
   path: string,
   options: BrowserContextOptions = {},
+  heightMax = 4_000,
 ): Promise<void> {
   await using opened = await browser.open({ viewport: { width: 1280, height: 900 }, ...options });
-  await opened.page.goto(url, { waitUntil: "networkidle" });
-  await opened.page.screenshot({ path, fullPage: true });
+  const { page, evaluate } = opened;
+  await page.goto(url, { waitUntil: "networkidle" });
+  const [width, height] = await evaluate<[number, number]>("[innerWidth, document.documentElement.scrollHeight]");
+  await page.screenshot({ path, fullPage: true, clip: { x: 0, y: 0, width, height: Math.min(height, heightMax) } });
 }

@@ -15,7 +15,8 @@ import { type Browser, debianChromium, openBrowser, screenshot, type WatchedPage
 import { HOSTILE, hostileTopology, largeTopology } from "./operators-topology-made-up.ts";
 
 const IMAGES = join(import.meta.dirname, "..", "..", "..", "docs", "images");
-const IMAGE_BYTES_MAX = 200 * 1024;
+const IMAGE_BYTES_MAX = 200_000;
+const DESK = { viewport: { width: 1120, height: 800 } } as const;
 const SOON_MS = 20_000;
 /** A shared host, and a pod that calls it from `edge`. */
 const HOST = "converter.tools.mesh.internal";
@@ -275,7 +276,7 @@ suite("the topology page in Debian's Chromium", () => {
     sound(watched);
   }).timeout(60_000);
 
-  test("five hundred peers are shown within two seconds; the picture has those that need attention and says so; the filter finds one", async () => {
+  test("with five hundred peers the page stays quick; the picture has those that need attention and says so; the filter finds one", async () => {
     const startedAt = performance.now();
     await using watched = await opened("/topology", {}, largeTopology());
     const { page } = watched;
@@ -329,14 +330,14 @@ suite("the topology page in Debian's Chromium", () => {
   test("the pictures in docs can be taken again, and are small", async () => {
     const folder = process.env["UPDATE"] === "1" ? IMAGES : state;
     const shots = [
-      ["light", "/topology", { colorScheme: "light" }],
-      ["dark", "/topology#cluster=bank", { colorScheme: "dark" }],
+      ["light", "/topology", { ...DESK, colorScheme: "light" }],
+      ["dark", "/topology#cluster=bank", { ...DESK, colorScheme: "dark" }],
       ["narrow", "/topology", { viewport: { width: 320, height: 800 } }],
-      ["service", QUESTION, { colorScheme: "light" }],
+      ["service", QUESTION, { ...DESK, colorScheme: "light" }],
     ] as const;
     for (const [name, path, options] of shots) {
       const file = join(folder, `topology-${name}.png`);
-      await screenshot(browser!, base() + path, file, options);
+      await screenshot(browser!, base() + path, file, options, name === "service" ? 1_150 : undefined);
       assert.ok((await stat(file)).size < IMAGE_BYTES_MAX, file);
     }
   }).timeout(60_000);

@@ -33,7 +33,7 @@ export const CERTIFICATE_COLUMNS: readonly Column[] = [
   { name: "State", width: "s" },
   { name: "Ends", width: "m" },
   { name: "Left", width: "s" },
-  { name: "Trusted by" },
+  { name: "Trusted by", width: "m" },
 ];
 export const PROBLEM_COLUMNS: readonly Column[] = [
   { name: "Object", width: "l" },
