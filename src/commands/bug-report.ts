@@ -156,7 +156,7 @@ function summary({ clusters, files, redacted, notCollected }: ReportManifest, fi
     secrets.length === 0 ? "nothing secret was found" : `taken out: ${secrets.join(", ")}`,
     ...notCollected.slice(0, 20).map(({ path, why }) => `not collected: ${path}: ${why}`),
     ...(notCollected.length > 20 ? [`and ${notCollected.length - 20} more, which its manifest.json lists`] : []),
-    `Look through it before you send it. It is read by causeway replay ${file}, and unpacked by --directory of every check.`,
+    `Look through it before you send it. causeway replay ${file} runs it here; unpacked, it is what --directory takes.`,
   ];
   return `${lines.join("\n")}\n`;
 }
