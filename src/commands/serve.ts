@@ -5,6 +5,7 @@ import { KubernetesSource } from "../plane/kubernetes-source.ts";
 import { localCluster } from "../plane/local-cluster.ts";
 import { untilAborted } from "../until-aborted.ts";
 import { leaveConnection } from "./demo-client.ts";
+import { ISTIOD_FLAGS, renamedOptions } from "./istiod-flags.ts";
 import { startPlane } from "./running-plane.ts";
 
 /** `causeway serve`: a control plane for real ztunnels, of the cluster it runs in, or from folders of manifests. */
@@ -13,9 +14,12 @@ export const serveCommand = (pid: number): Command => ({
   aliases: ["discovery"],
   summary: "Serve a mesh to its ztunnels",
   endless: true,
-  flags: CONFIG_FLAGS,
+  flags: [...CONFIG_FLAGS, ...ISTIOD_FLAGS],
   async run({ options, environment, signal, printer }) {
-    const config = loadConfig(options, environment, { listenAddress: "0.0.0.0", stateDir: "./var/lib/causeway" });
+    const config = loadConfig(renamedOptions(options), environment, {
+      listenAddress: "0.0.0.0",
+      stateDir: "./var/lib/causeway",
+    });
     const notices = environmentNotices(environment);
     if (notices.refusals.length > 0) throw new UsageError(notices.refusals.join("\n"));
     const ofFolders = config.manifests.length > 0;

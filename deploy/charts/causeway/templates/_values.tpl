@@ -97,7 +97,9 @@ istio: pilot
 {{- with $spire.server }}{{ $_ := set $env "SPIRE_SERVER_ADDRESS" . }}{{ end -}}
 {{- with $spire.cluster }}{{ $_ := set $env "SPIRE_CLUSTER" . }}{{ end -}}
 {{- if $spire.agent }}{{ $_ := set $env "SPIFFE_ENDPOINT_SOCKET" "unix:///run/spire/agent-sockets/spire-agent.sock" }}{{ end -}}
-{{- if ne (toString $spire.register) "off" }}{{ $_ := set $env "SPIRE_REGISTER" (toString $spire.register) }}{{ end -}}
+{{- /* YAML reads `on` and `off` without quotes as truths. */ -}}
+{{- $register := get (dict "true" "on" "false" "off") (toString $spire.register) | default (toString $spire.register) -}}
+{{- if ne $register "off" }}{{ $_ := set $env "SPIRE_REGISTER" $register }}{{ end -}}
 {{- if .v.gateways.spire.workloads }}{{ $_ := set $env "GATEWAYS_SPIRE_WORKLOADS" "true" }}{{ end -}}
 {{- with include "causeway.heapMiB" . }}{{ $_ := set $env "NODE_OPTIONS" (printf "--max-old-space-size=%s" .) }}{{ end -}}
 {{- range $name, $value := .v.env }}{{ $_ := set $env $name (toString $value) }}{{ end -}}
