@@ -33,6 +33,7 @@ export class ControlZ {
   async start(port: number): Promise<void> {
     try {
       await this.#endpoint.listen(ADDRESS, port);
+      this.#log.info("ControlZ is served", { address: ADDRESS, port: this.port });
     } catch (thrown) {
       const fix = "give another port with --ctrlz_port, or off";
       this.#log.warn("ControlZ is not served", { address: ADDRESS, port, reason: messageOf(thrown), fix });
