@@ -95,7 +95,7 @@ export class ControlPlane {
     const { openAuthority = localAuthority } = options;
     const { systemNamespace, trustDomain, clusterDomain } = config;
     const mesh = { trustDomain, clusterDomain, rootNamespace: options.rootNamespace ?? systemNamespace };
-    const counts = { ...config, ...config.peering, peeringDiscovery: config.peering.enabled };
+    const counts = { ...config, ...config.peering, peeringDiscovery: config.peering.enabled, changes: host.changes };
     this.registry = new Registry(this.graph, { ...counts, mesh, localCluster: this.localCluster, virtualIps });
     const noteProblems = (): void => this.#noteProblems();
     this.#trust = new MeshTrust(host, config, this.localCluster);
@@ -298,7 +298,7 @@ export class ControlPlane {
   async #startClusters(signal: AbortSignal): Promise<void> {
     await this.#clusters.start(signal);
     // Only now: nothing of a cluster shows before all of it is there.
-    flushByTurns(this.#host, this.graph);
+    flushByTurns(this.#host, this);
     this.graph.flush();
     this.#noteProblems();
     // Before anybody is served: who comes back would lose what peers share.

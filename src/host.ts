@@ -1,3 +1,5 @@
+import type { ChangeWatch } from "./change-watch.ts";
+
 /** Milliseconds since the Unix epoch. */
 export type EpochMs = number;
 
@@ -75,4 +77,6 @@ export interface Host {
   readonly random: Random;
   readonly log: Log;
   readonly metrics: Metrics;
+  /** Told of changes on their way, while traces are collected. */
+  readonly changes?: ChangeWatch | undefined;
 }

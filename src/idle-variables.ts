@@ -55,7 +55,6 @@ export const IDLE_VARIABLES: readonly { readonly why: string; readonly names: re
     why: "of parts of istiod that Causeway does not have, and that do nothing unless something else is set, too",
     names: words(`
       MCS_API_GROUP MCS_API_VERSION PILOT_ANALYSIS_INTERVAL PILOT_ENABLE_ANALYSIS VALIDATION_WEBHOOK_CONFIG_NAME
-      OTEL_TRACES_EXPORTER
     `),
   },
   {

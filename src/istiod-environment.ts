@@ -4,6 +4,7 @@ import { IDLE_VARIABLES } from "./idle-variables.ts";
 import { FIXED_VARIABLES, sameSetting } from "./istiod-variables.ts";
 import { nearestName } from "./nearest-name.ts";
 import { printable } from "./printable.ts";
+import { TRACE_VARIABLES } from "./trace-config.ts";
 
 /** What becomes of the variables that users of istiod have set, each of them in a sentence. */
 export interface EnvironmentNotices {
@@ -25,7 +26,12 @@ const FIXED = new Map(FIXED_VARIABLES.map((variable) => [variable.name, variable
 const IDLE = new Set(IDLE_VARIABLES.flatMap(({ names }) => names));
 
 /** Every name that has an effect or is known to need none; `docs/environment.md` lists them. */
-export const KNOWN_VARIABLES: ReadonlySet<string> = new Set([...CONFIG_VARIABLES.keys(), ...FIXED.keys(), ...IDLE]);
+export const KNOWN_VARIABLES: ReadonlySet<string> = new Set([
+  ...CONFIG_VARIABLES.keys(),
+  ...FIXED.keys(),
+  ...IDLE,
+  ...TRACE_VARIABLES,
+]);
 
 /** None of istiod's variables is passed over in silence. An empty one counts as unset, as in charts. */
 export function environmentNotices(environment: Environment): EnvironmentNotices {

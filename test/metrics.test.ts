@@ -63,7 +63,7 @@ const UPSTREAM: Readonly<Record<string, readonly [type: string, ...labels: strin
 
 /** What only exists where the feature is on, or in another process: an API server, SPIRE, a trust manager, a gateway. */
 const ELSEWHERE =
-  /^(informer|status_writes|pilot_k8s|spire|relay|gateway|trust_bundle|crl|cacerts|token_reviews|remote_cluster)_|^(controller_sync_errors_total|istiod_(managed_clusters|remote_cluster_sync_status)|leader_election_master_status|workload_identities_unsigned|root_cert_expiry_timestamp_seconds|peer_end_to_end_propagation_seconds)$/;
+  /^(informer|status_writes|pilot_k8s|spire|relay|gateway|trust_bundle|change_traces|trace_spans|crl|cacerts|token_reviews|remote_cluster)_|^(controller_sync_errors_total|istiod_(managed_clusters|remote_cluster_sync_status)|leader_election_master_status|workload_identities_unsigned|root_cert_expiry_timestamp_seconds|peer_end_to_end_propagation_seconds)$/;
 
 const MESH = `
 apiVersion: v1

@@ -6,6 +6,8 @@ import { DebugPages } from "../debug-page.ts";
 import { MeshError } from "../errors.ts";
 import type { EnvironmentNotices } from "../istiod-environment.ts";
 import { knownHoles } from "../runtime.ts";
+import type { TraceConfig } from "../trace-config.ts";
+import { openTraces, type Traces } from "../trace/open-traces.ts";
 import { type SystemHost, systemHost } from "../system-host.ts";
 import { refuseServed } from "./connection.ts";
 import { debugPages } from "./debug-pages.ts";
@@ -15,6 +17,8 @@ export interface RunningPlaneOptions {
   readonly openToAll: boolean;
   /** Variables that have no effect, to be said in the log. */
   readonly notices?: Pick<EnvironmentNotices, "warnings" | "notes">;
+  /** Where traces of changes go; nowhere unless given. */
+  readonly traces?: TraceConfig | undefined;
 }
 
 /** A control plane with its admin ports. */
@@ -48,7 +52,7 @@ const foldersOf = (config: Config): PlaneSource => ({
  * @throws MeshError if it cannot start, in one sentence; nothing is left running then.
  */
 export async function startPlane(
-  { config, openToAll, notices }: RunningPlaneOptions,
+  { config, openToAll, notices, traces: wanted }: RunningPlaneOptions,
   signal: AbortSignal = new AbortController().signal,
   source: PlaneSource = foldersOf(config),
 ): Promise<RunningPlane> {
@@ -57,6 +61,7 @@ export async function startPlane(
   sayFirst(host, notices);
   let plane: ControlPlane | undefined;
   let pages: DebugPages | undefined;
+  let traces: Traces | undefined;
   const shown = (): DebugPages => {
     if (pages !== undefined) return pages;
     throw new MeshError("unavailable", "the debug pages are not up yet; ask again");
@@ -79,6 +84,7 @@ export async function startPlane(
   const close = async (): Promise<void> => {
     await Promise.all([admin.close(), controlz.close()]);
     await plane?.close();
+    await traces?.close();
     await source.close();
   };
   try {
@@ -86,7 +92,9 @@ export async function startPlane(
     if (ports.controlz !== undefined) await controlz.start(ports.controlz);
     const options = await source.plane(host, signal);
     const debugPage = async (page: string): Promise<Uint8Array> => shown().bytes(host.clock, page);
-    const opened = (plane = await ControlPlane.open(host, { ...options, openToAll, debugPage }));
+    if (wanted !== undefined) traces = await openTraces(host, wanted, options.config.clusterId);
+    const watched = { ...host, changes: traces?.changes };
+    const opened = (plane = await ControlPlane.open(watched, { ...options, openToAll, debugPage }));
     pages = pagesOf(host, opened, options.config);
     await opened.start(signal);
     return { host, plane: opened, admin, readyMs: host.clock.elapsedMs(), close };

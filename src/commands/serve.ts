@@ -3,6 +3,7 @@ import { CONFIG_FLAGS, loadConfig } from "../config.ts";
 import { environmentNotices } from "../istiod-environment.ts";
 import { KubernetesSource } from "../plane/kubernetes-source.ts";
 import { localCluster } from "../plane/local-cluster.ts";
+import { traceConfig } from "../trace-config.ts";
 import { untilAborted } from "../until-aborted.ts";
 import { leaveConnection } from "./demo-client.ts";
 import { ISTIOD_FLAGS, renamedOptions } from "./istiod-flags.ts";
@@ -24,7 +25,8 @@ export const serveCommand = (pid: number): Command => ({
     if (notices.refusals.length > 0) throw new UsageError(notices.refusals.join("\n"));
     const ofFolders = config.manifests.length > 0;
     const source = ofFolders ? undefined : new KubernetesSource(config, await localCluster(config, environment));
-    const running = await startPlane({ config, openToAll: false, notices }, signal, source);
+    const traces = traceConfig(environment);
+    const running = await startPlane({ config, openToAll: false, notices, traces }, signal, source);
     const { plane, admin } = running;
     try {
       await leaveConnection(running, config, undefined, pid);

@@ -200,7 +200,9 @@ class GrpcStream implements LinkStream {
   #received(bytes: Buffer): void {
     if (this.#done) return;
     try {
-      this.#receiver.received(decodeDeltaResponse(bytes, RESPONSE_ENTRIES_MAX), bytes.byteLength);
+      const update = decodeDeltaResponse(bytes, RESPONSE_ENTRIES_MAX);
+      if (update.traceparents !== undefined) this.#host.changes?.heard(this.#target.cluster, update.traceparents);
+      this.#receiver.received(update, bytes.byteLength);
     } catch (thrown) {
       this.#end({ reason: "VersionSkew", message: `${this.#where} does not speak our protocol: ${messageOf(thrown)}` });
     }

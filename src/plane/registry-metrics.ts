@@ -1,3 +1,4 @@
+import type { ClientBehind } from "../change-watch.ts";
 import type { Host } from "../host.ts";
 import type { Graph } from "../registry/collection/graph.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -9,6 +10,11 @@ const DEBOUNCE_BUCKETS = [0.01, 0.1, 1, 3, 5, 10, 20, 30];
 export interface CountedPlane extends GaugedPlane {
   readonly graph: Graph;
   readonly registry: Registry;
+}
+
+export interface FlushedPlane {
+  readonly graph: Graph;
+  readonly discovery: { behind(): Iterable<ClientBehind> };
 }
 
 /**
@@ -30,7 +36,7 @@ export function countChanges(host: Host, plane: CountedPlane, onProblems: () => 
 }
 
 /** Has a graph flush a turn after the first write, so that what comes together settles together; and times that. */
-export function flushByTurns({ clock, metrics }: Host, graph: Graph): void {
+export function flushByTurns({ clock, metrics, changes }: Host, { graph, discovery }: FlushedPlane): void {
   const waited = metrics.histogram(
     "pilot_debounce_time",
     "Seconds from the first of the writes that settle together until they do.",
@@ -40,7 +46,9 @@ export function flushByTurns({ clock, metrics }: Host, graph: Graph): void {
     const writtenMs = clock.elapsedMs();
     clock.after(0, () => {
       waited.observe((clock.elapsedMs() - writtenMs) / 1000);
+      changes?.settling();
       graph.flush();
+      changes?.flushed(discovery.behind());
     });
   };
 }

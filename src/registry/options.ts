@@ -1,3 +1,4 @@
+import type { ChangeWatch } from "../change-watch.ts";
 import type { ClusterId, NetworkId } from "../names.ts";
 import type { MeshSettings } from "./model/mesh.ts";
 import type { VirtualIpStore } from "./virtual-ips.ts";
@@ -29,4 +30,6 @@ export interface RegistryOptions {
   readonly namespaceTakeover: boolean;
   /** Peers are told of single pods: always, never, or where a Gateway leads to a peer on our own network. */
   readonly flatPeering: "on" | "off" | "auto";
+  /** Told of what arrives, and when it has settled. */
+  readonly changes?: Pick<ChangeWatch, "arrived" | "settled"> | undefined;
 }

@@ -91,6 +91,8 @@ export class Registry {
 
   constructor(graph: Graph, settings: RegistrySettings) {
     const options = withDefaults(settings);
+    // Before those who encode what has settled.
+    if (options.changes !== undefined) graph.onSettled(() => options.changes?.settled());
     const objects = objectSources(graph);
     const meshConfig = new Source<"mesh", MeshConfig>(graph, "mesh-config");
     const found = foundations(graph, objects, meshConfig, options);
@@ -196,8 +198,8 @@ export class Registry {
    * policies could ever be read. One that is held shows nothing until it joins.
    */
   intake(cluster: ClusterId, held: "held" | "live" = "live"): Intake {
-    const { revision, systemNamespace } = this.#options;
-    return new Intake(cluster, this.objects, revision, held === "held", systemNamespace);
+    const { revision, systemNamespace, changes } = this.#options;
+    return new Intake(cluster, this.objects, revision, held === "held", systemNamespace, changes);
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Caller } from "../caller.ts";
+import type { ClientBehind } from "../change-watch.ts";
 import { MeshError, messageOf } from "../errors.ts";
 import type { MessageChannel, MessageReceiver } from "../grpc/method.ts";
 import type { EpochMs, Host, Logger } from "../host.ts";
@@ -136,6 +137,13 @@ export class ClientSession implements MessageReceiver, PeerVisitor, GatewayVisit
       this.#send(response, startedMs);
     }
     if (this.#stream.caughtUp) this.#changeWaitsSinceMs = undefined;
+    const { changes } = this.#shared.host;
+    if (changes !== undefined) for (const at of this.#stream.served()) changes.served(this.id, ...at);
+  }
+
+  *behind(): Iterable<ClientBehind> {
+    const name = this.#stream.facts?.name ?? this.id;
+    for (const [typeUrl, target] of this.#stream.behind()) yield { client: this.id, name, typeUrl, target };
   }
 
   follow(logs: PeerLogs): void {
@@ -243,6 +251,7 @@ export class ClientSession implements MessageReceiver, PeerVisitor, GatewayVisit
     this.#proxy?.answered(typeUrl);
     if (rejection === undefined) return;
     this.#shared.metrics.rejected(typeUrl);
+    this.#shared.host.changes?.refused(this.id);
     const reason = printable(rejection, 1024);
     this.#log.warn("NACK", { ...this.#who(), type: shortTypeName(typeUrl), reason });
   }
@@ -263,7 +272,9 @@ export class ClientSession implements MessageReceiver, PeerVisitor, GatewayVisit
     const madeMs = host.clock.elapsedMs();
     if (this.#changeWaitsSinceMs !== undefined) metrics.queued(madeMs - this.#changeWaitsSinceMs);
     this.#bytesWritten = this.#channel.bytesWritten;
-    this.#blocked = !this.#channel.send(encodeDeltaResponse(response, controlPlane));
+    const told = host.changes?.sent(this.id, response.typeUrl, this.#stream.positionIn(response.typeUrl));
+    const parents = this.#visit === undefined ? undefined : told;
+    this.#blocked = !this.#channel.send(encodeDeltaResponse(response, controlPlane, parents));
     this.#visit?.sent(response.recordsBytes);
     metrics.pushed(response.typeUrl, response.recordsBytes);
     const sentMs = host.clock.elapsedMs();
@@ -299,6 +310,7 @@ export class ClientSession implements MessageReceiver, PeerVisitor, GatewayVisit
     this.#visit?.leave();
     this.#proxy?.leave();
     this.#shared.left(this);
+    this.#shared.host.changes?.left(this.id);
     if (this.#welcomed) this.#shared.metrics.connected(this.#stream.node!, -1);
     if (this.#welcomed) this.#log.info("client gone", { ...this.#who(), why });
     // Peers and proxies that are refused come again and again; their gates say so once.

@@ -14,6 +14,7 @@ import {
   type DeltaResponse,
   FSDS_TYPE,
   type Holding,
+  type Position,
   type Resource,
   SGDS_TYPE,
   type SubscriptionStatus,
@@ -173,6 +174,23 @@ export class ClientStream {
     if (response !== undefined)
       this.#deadline ??= this.#clock.after(this.#limits.answerMs, () => this.#checkDeadline());
     return response;
+  }
+
+  /** Types of which it has not been told all, and the head of each one's log. */
+  *behind(): Iterable<readonly [TypeUrl, Position]> {
+    for (const [typeUrl, { position }] of this.#sessions) {
+      const head = this.#logs.get(typeUrl)?.head ?? position;
+      if (head !== position) yield [typeUrl, head];
+    }
+  }
+  /** Types of which it has answered all that it was to be told, and the place in each one's log. */
+  *served(): Iterable<readonly [TypeUrl, Position]> {
+    for (const [typeUrl, session] of this.#sessions)
+      if (session.caughtUp && session.unansweredSinceMs === undefined) yield [typeUrl, session.position];
+  }
+  /** Up to where it was told of a type, but for what waits. */
+  positionIn(typeUrl: TypeUrl): Position {
+    return this.#sessions.get(typeUrl)?.position ?? 0;
   }
 
   status(): readonly SubscriptionStatus[] {

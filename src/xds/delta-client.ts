@@ -13,6 +13,8 @@ export interface DeltaUpdate {
   readonly nonce: string;
   readonly resources: readonly ReceivedResource[];
   readonly removed: readonly string[];
+  /** Traces that it goes on with; absent if it says none. */
+  readonly traceparents?: readonly string[];
 }
 
 /**

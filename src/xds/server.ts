@@ -1,6 +1,7 @@
 import type { Authenticator, Caller } from "../caller.ts";
 import { MeshError } from "../errors.ts";
 import type { MessageChannel, MessageReceiver, StreamMethod } from "../grpc/method.ts";
+import type { ClientBehind } from "../change-watch.ts";
 import type { Host } from "../host.ts";
 import { formatServiceAccountId } from "../spiffe.ts";
 import { ClientSession, type Guest, type SessionSurroundings } from "./client-session.ts";
@@ -96,6 +97,11 @@ export class XdsServer {
   changed(): void {
     this.#shared.metrics.triggered();
     for (const session of this.#sessions) session.changed();
+  }
+
+  /** Who is to be told something, as the logs are now. */
+  *behind(): Iterable<ClientBehind> {
+    for (const session of this.#sessions) yield* session.behind();
   }
 
   clients(): readonly ClientStatus[] {

@@ -15,6 +15,9 @@ const REMOVED_TAG = (6 << 3) | 2;
 const REQUEST_FIELDS_MAX = 2_000_000;
 /** Of SHA-256: 96 bits, 16 characters; two values of one name collide after some 2^48 changes. */
 const VERSION_BYTES = 12;
+/** Four of 55 characters, and the commas between them. */
+const TRACEPARENTS_CHARACTERS_MAX = 4 * 55 + 3;
+const TRACEPARENT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
 const versionBytes = Buffer.alloc(VERSION_BYTES);
 
 /** Encodes a resource once for all clients; its version is a hash of `body`, unless part of that is no content. */
@@ -123,14 +126,22 @@ function toClientNode(node: envoy.service.discovery.v3.INode): ClientNode {
   return { id: node.id ?? "", metadata };
 }
 
-/** A response as the parts to send: its own head, then the records that all clients share. */
-export function encodeDeltaResponse(response: DeltaResponse, controlPlane: string): readonly Uint8Array[] {
+/**
+ * A response as the parts to send: its own head, then the records that all clients share. The traces that it goes on with
+ * are in the field that xDS has for debugging: no part of any record, and nothing to whoever does not look for them.
+ */
+export function encodeDeltaResponse(
+  response: DeltaResponse,
+  controlPlane: string,
+  traceparents: readonly string[] = [],
+): readonly Uint8Array[] {
   const { typeUrl, nonce, removed, records } = response;
   const head = discovery.DeltaDiscoveryResponse.encode({
     typeUrl,
     nonce,
     removedResources: [...removed],
     controlPlane: { identifier: controlPlane },
+    ...(traceparents.length === 0 ? {} : { systemVersionInfo: traceparents.join() }),
   });
   return [head.finish(), ...records];
 }
@@ -208,8 +219,16 @@ export function decodeDeltaResponse(bytes: Uint8Array, entriesMax = Infinity): D
       body: resource?.value ?? new Uint8Array(),
     })),
     removed: response.removedResources,
+    ...(response.systemVersionInfo === "" ? {} : { traceparents: traceparentsIn(response.systemVersionInfo) }),
   };
 }
+
+/** What another wrote there is bounded, and counts only if it is one. */
+const traceparentsIn = (text: string): readonly string[] =>
+  text
+    .slice(0, TRACEPARENTS_CHARACTERS_MAX)
+    .split(",")
+    .filter((each) => TRACEPARENT.test(each));
 
 /** An entry of two bytes becomes an object of a hundred: they are counted before any is made. */
 function checkEntries(bytes: Uint8Array, entriesMax: number): void {

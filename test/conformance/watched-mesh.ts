@@ -6,6 +6,7 @@ import { once } from "../../src/commands/once.ts";
 import { type RunningPlane, startPlane } from "../../src/commands/running-plane.ts";
 import { nodeOf } from "../../src/commands/watch.ts";
 import { type Config, loadConfig } from "../../src/config.ts";
+import type { TraceConfig } from "../../src/trace-config.ts";
 import { DeltaClient } from "../../src/xds/delta-client.ts";
 import { dialXds } from "../../src/xds/dial.ts";
 import { ADDRESS_TYPE, AUTHORIZATION_TYPE } from "../../src/xds/resource.ts";
@@ -19,13 +20,17 @@ export class WatchedMesh {
   readonly planes = new Map<string, RunningPlane & { readonly config: Config }>();
   readonly #leaving = new AbortController();
 
-  private constructor(folder: string, root: TestAuthority) {
+  private constructor(
+    folder: string,
+    root: TestAuthority,
+    readonly traces: TraceConfig | undefined,
+  ) {
     this.#folder = folder;
     this.#root = root;
   }
 
-  static async start(folder: string): Promise<WatchedMesh> {
-    const mesh = new WatchedMesh(folder, await TestAuthority.create("CN=root"));
+  static async start(folder: string, traces?: TraceConfig): Promise<WatchedMesh> {
+    const mesh = new WatchedMesh(folder, await TestAuthority.create("CN=root"), traces);
     for (const name of ["east", "west"]) await mesh.#startPlane(name);
     mesh.#link("east", "west");
     mesh.#link("west", "east");
@@ -66,7 +71,7 @@ export class WatchedMesh {
     const flags = { cluster: name, manifests: [at("manifests")], cacerts: at("cacerts"), state: at("state") };
     const options = { ...flags, ...ports, log_output_level: "none" };
     const config = loadConfig(options, {}, { listenAddress: "127.0.0.1", stateDir: "" });
-    this.planes.set(name, { ...(await startPlane({ config, openToAll: true })), config });
+    this.planes.set(name, { ...(await startPlane({ config, openToAll: true, traces: this.traces })), config });
   }
 
   #link(name: string, peer: string): void {

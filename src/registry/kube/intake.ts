@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { ChangeWatch } from "../../change-watch.ts";
 import { clusterPrefix, objectKey, type ClusterId, type ObjectKey } from "../../names.ts";
 import type { Source } from "../collection/source.ts";
 import type { Problem } from "../model/problem.ts";
@@ -33,6 +34,7 @@ export class Intake implements ObjectSink {
     held = false,
     /** Where control planes keep what they generate. */
     readonly systemNamespace = "istio-system",
+    readonly changes?: Pick<ChangeWatch, "arrived">,
   ) {
     this.#held = held ? new HeldObjects() : undefined;
     this.#kinds = new Map(kindsOf(objects).map((kind) => [kind.kind, kind]));
@@ -51,6 +53,7 @@ export class Intake implements ObjectSink {
       checkVersion(kind, object.apiVersion);
       const metadata = metadataOf(object.metadata, this.cluster, origin, kind.clusterWide);
       const key = objectKey(this.cluster, metadata.namespace, metadata.name);
+      this.#noteArrival(kind, metadata, false);
       const revision = metadata.labels.map.get("istio.io/rev");
       const ours = !kind.revisioned || revision === undefined || revision === this.revision;
       const apart = this.#setApart(kind, key, metadata, object);
@@ -68,12 +71,18 @@ export class Intake implements ObjectSink {
     const kind = this.#kindOf(kindName, apiVersion);
     const place = placeOf(metadata, kind?.clusterWide ?? false);
     if (!kind || !place) return;
+    this.#noteArrival(kind, place, true);
     const problem = this.#problemKey(kind, place);
     const key = objectKey(this.cluster, place.namespace, bookName(place.name));
     this.#write(kind.source, key, undefined);
     if (kind.generated) this.#write(kind.generated as AnySource, key, undefined);
     this.#readBefore.delete(problem);
     this.#settle(problem);
+  }
+
+  #noteArrival({ kind }: Kind, { namespace, name }: Place, deleted: boolean): void {
+    if (this.#held !== undefined || this.changes === undefined) return;
+    this.changes.arrived({ cluster: this.cluster, kind, name: `${namespace}/${name}`, deleted });
   }
 
   /** Makes what was read so far the cluster's objects, in place of all that was there; changes pass from then on. */
@@ -191,6 +200,7 @@ export class Intake implements ObjectSink {
 
 const NAMELESS_MAX = 100;
 
+type Place = { readonly namespace: string; readonly name: string };
 type AnySource = Source<ObjectKey, unknown>;
 
 /** @throws FieldError for a version that is not read. */
