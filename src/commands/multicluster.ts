@@ -1,6 +1,8 @@
 import type { CommandGroup } from "../command.ts";
 import { systemClock } from "../system-host.ts";
+import { openContexts } from "./contexts.ts";
 import { explainCommand } from "./explain.ts";
+import { multiclusterCheckCommand } from "./multicluster-check.ts";
 import { diffCommand } from "./multicluster-diff.ts";
 import { exposeCommand } from "./multicluster-expose.ts";
 import { linkCommand } from "./multicluster-link.ts";
@@ -10,5 +12,12 @@ import { topologyCommand } from "./multicluster-topology.ts";
 export const multiclusterCommands: CommandGroup = {
   name: "multicluster",
   summary: "join clusters, check that they are joined, and take them apart",
-  commands: [exposeCommand(), linkCommand(), explainCommand, diffCommand(systemClock), topologyCommand],
+  commands: [
+    exposeCommand(),
+    linkCommand(),
+    multiclusterCheckCommand({ clock: systemClock, open: openContexts }),
+    explainCommand,
+    diffCommand(systemClock),
+    topologyCommand,
+  ],
 };

@@ -37,6 +37,7 @@ export function peerView(peer: PeerView, roots?: BundleAgreement): unknown {
     services: peer.services,
     records: peer.records,
     bytes: peer.bytes,
+    contents: peer.contents,
     denied: denials.length,
     denials: denials.slice(0, DENIALS_SHOWN_MAX),
   };

@@ -16,6 +16,7 @@ import { type ClientNode, FSDS_TYPE } from "../xds/resource.ts";
 import { snapshotEnd } from "../xds/types/snapshot-end.ts";
 import type { ExportLease, ExportLogs, ExportScope } from "./export.ts";
 import { isNamedBy } from "./grants.ts";
+import { contentsOf, type LinkContents } from "./link-contents.ts";
 import { servicesGauge } from "./metrics.ts";
 import { peerProof } from "./peer-proof.ts";
 import { RefusalBook } from "./refusal-book.ts";
@@ -59,6 +60,7 @@ export interface ServedPeer {
   readonly remoteAddress: string;
   readonly since: EpochMs;
   readonly granted: ExportScope["granted"];
+  readonly contents: LinkContents;
 }
 
 interface Guest {
@@ -112,13 +114,14 @@ export class PeerAdmission implements PeerGate {
   }
 
   served(): readonly ServedPeer[] {
-    return [...this.#guests].map(({ cluster, proof, node, since, scope }) => ({
+    return [...this.#guests].map(({ cluster, proof, node, since, scope, lease }) => ({
       cluster,
       identity: formatServiceAccountId(proof.identity),
       node: node.id.split("~")[2] ?? "",
       remoteAddress: proof.remoteAddress,
       since,
       granted: scope.granted,
+      contents: contentsOf(lease.logs),
     }));
   }
 

@@ -4,13 +4,13 @@ import { printable } from "../printable.ts";
 import type { FederatedService } from "../registry/model/federated-service.ts";
 import type { ClusterFacts, ImportDenial } from "../registry/model/peer.ts";
 import type { Workload } from "../registry/model/workload.ts";
-import { ContentDigest } from "../xds/content-digest.ts";
 import type { ReceivedResource } from "../xds/delta-client.ts";
-import { ADDRESS_TYPE, FSDS_TYPE, SGDS_TYPE, type TypeUrl } from "../xds/resource.ts";
+import { ADDRESS_TYPE, FSDS_TYPE, SGDS_TYPE, TYPE_NAMES, type TypeUrl } from "../xds/resource.ts";
 import { decodeWorkload } from "../xds/types/address.ts";
 import { decodeClusterFacts } from "../xds/types/cluster-facts.ts";
 import { decodeFederatedService } from "../xds/types/federated-service.ts";
 import { type PeerQuota, Tally } from "./allowance.ts";
+import type { LinkContents } from "./link-contents.ts";
 import type { Writes } from "./paced-writes.ts";
 import { ImportedRecords, type SavedRecord } from "./imported-records.ts";
 import {
@@ -134,10 +134,14 @@ export class PeerImport {
   }
   /** As the peer has it of what it says; undefined while something of that was not taken. */
   digestOf(typeUrl: TypeUrl): string | undefined {
-    if (this.#of(typeUrl).denials.size > 0) return undefined;
-    const digest = new ContentDigest();
-    for (const [name, version] of this.versions(typeUrl)) digest.add(name, version);
-    return digest.toString();
+    const { denials, digest } = this.#of(typeUrl);
+    return denials.size > 0 ? undefined : digest;
+  }
+  /** What is held of each type, to be compared with what the peer says that it shares. */
+  get contents(): LinkContents {
+    return Object.fromEntries(
+      Array.from(this.#byType, ([typeUrl, { size, digest }]) => [TYPE_NAMES.get(typeUrl), { records: size, digest }]),
+    );
   }
   /** Versions by name, to resume with. */
   versions(typeUrl: TypeUrl): ReadonlyMap<string, string> {

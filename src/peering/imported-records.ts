@@ -1,6 +1,7 @@
 import { messageOf } from "../errors.ts";
 import type { Clock } from "../host.ts";
 import type { ImportDenial } from "../registry/model/peer.ts";
+import { ContentDigest } from "../xds/content-digest.ts";
 import type { ReceivedResource } from "../xds/delta-client.ts";
 import type { Tally } from "./allowance.ts";
 import type { Writes } from "./paced-writes.ts";
@@ -56,6 +57,7 @@ export class ImportedRecords<K extends string, V> {
   readonly #denials = new Map<string, Denial>();
   /** Those that were withdrawn, and still show. */
   readonly #draining = new Map<K, Disposable>();
+  readonly #digest = new ContentDigest();
   #shown = false;
 
   constructor(clock: Clock, kind: RecordKind<K, V>, tally: Tally, onDenied: (reason: DenialReason) => void) {
@@ -67,6 +69,10 @@ export class ImportedRecords<K extends string, V> {
 
   get size(): number {
     return this.#held.size;
+  }
+  /** Over every name and version that is held: equal to the exporter's if all that it shares with us is. */
+  get digest(): string {
+    return this.#digest.toString();
   }
   /** By name; what they would have replaced is still held. */
   get denials(): ReadonlyMap<string, Denial> {
@@ -152,7 +158,10 @@ export class ImportedRecords<K extends string, V> {
     const denied = this.#kind.check(key, held.value) ?? this.#full(key, held.bytes);
     if (denied !== undefined) return this.#deny(key, denied);
     this.#forgive(key);
+    const before = this.#held.get(key);
+    if (before !== undefined) this.#digest.remove(key, before.version);
     this.#held.set(key, held);
+    this.#digest.add(key, held.version);
     this.#endDrain(key);
     if (this.#shown) this.#kind.source.set(key, this.#kind.present(held.value));
   }
@@ -167,6 +176,7 @@ export class ImportedRecords<K extends string, V> {
     if (held === undefined) return;
     this.#tally.remove(held.bytes);
     this.#held.delete(key);
+    this.#digest.remove(key, held.version);
     if (this.#shown) this.#kind.source.delete(key);
   }
 

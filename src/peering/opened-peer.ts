@@ -8,6 +8,7 @@ import type { PeerQuota } from "./allowance.ts";
 import { DataPlane } from "./data-plane.ts";
 import { type PeerIntake, PeerImport } from "./import.ts";
 import { Link } from "./link.ts";
+import type { LinkContents } from "./link-contents.ts";
 import type { LinkMetrics } from "./metrics.ts";
 import type { PeerTarget } from "./peer.ts";
 import type { DialTurns } from "./dial-turns.ts";
@@ -58,6 +59,8 @@ export interface PeerView extends PeerStatus {
   readonly services: number;
   readonly records: number;
   readonly bytes: number;
+  /** What is held of it. */
+  readonly contents: LinkContents;
   readonly denials: readonly (Denial & { readonly name: string })[];
 }
 
@@ -185,10 +188,11 @@ export class OpenedPeer {
 
   view(): PeerView {
     const { target, heardAt, ageMs, epoch, skewMs } = this.#link;
-    const { facts, records, bytes, denials } = this.#records;
+    const { facts, records, bytes, denials, contents } = this.#records;
     return {
       ...this.#status(),
       ...{ target, addresses: this.#addresses.ips, heardAt, ageMs, epoch, skewMs, facts, records, bytes, denials },
+      contents,
       services: this.#records.count(FSDS_TYPE),
     };
   }

@@ -21,7 +21,17 @@ const peer = (name: string, more: Partial<PeerView> = {}): PeerView => ({
     lastError: undefined,
   },
   ...{ sinceMs: NOW - 60_000, dataPlane: "open", staleness: "fresh", addresses: ["10.0.0.1"], heardAt: NOW - 1_000 },
-  ...{ ageMs: 0, epoch: "1", skewMs: 40, facts: undefined, services: 2, records: 3, bytes: 500, denials: [] },
+  ...{
+    ageMs: 0,
+    epoch: "1",
+    skewMs: 40,
+    facts: undefined,
+    services: 2,
+    records: 3,
+    bytes: 500,
+    denials: [],
+    contents: {},
+  },
   target: {
     ...{
       cluster: clusterId(name),
@@ -37,7 +47,14 @@ const peer = (name: string, more: Partial<PeerView> = {}): PeerView => ({
 
 const reader = (name: string, more: Partial<Reader> = {}): Reader => ({
   ...{ cluster: clusterId(name), identity: `spiffe://cluster.local/ns/istio-system/sa/${name}`, node: "istiod-1" },
-  ...{ remoteAddress: "10.0.0.2:4000", since: NOW - 30_000, granted: [], backlog: 0, unackedSince: undefined },
+  ...{
+    remoteAddress: "10.0.0.2:4000",
+    since: NOW - 30_000,
+    granted: [],
+    contents: {},
+    backlog: 0,
+    unackedSince: undefined,
+  },
   ...more,
 });
 

@@ -1,0 +1,180 @@
+import {
+  type Command,
+  type CommandCall,
+  type ExitCode,
+  type Flag,
+  listOption,
+  textOption,
+  UsageError,
+} from "../command.ts";
+import { parseDurationMs } from "../duration.ts";
+import type { Clock } from "../host.ts";
+import { TOKEN_AGE_MAX_MS } from "../inspect/check/check-options.ts";
+import { checkMesh, findingsOf, type MeshReport } from "../inspect/check/check-mesh.ts";
+import { checkText } from "../inspect/check/check-text.ts";
+import { checkPageOf } from "../inspect/check/checks.ts";
+import type { ClusterAccess } from "../inspect/cluster-access.ts";
+import type { ClusterFacts } from "../inspect/cluster-facts.ts";
+import { readFacts } from "../inspect/facts-folder.ts";
+import { readClusters } from "../inspect/read-cluster.ts";
+import { findingsText, type FindingsFormat, hasFailed } from "../inspect/report/findings-report.ts";
+import { timeLimit } from "../time-limit.ts";
+import { untilAborted } from "../until-aborted.ts";
+import { CONTEXT_FLAGS } from "./contexts.ts";
+
+const FLAGS: readonly Flag[] = [
+  ...CONTEXT_FLAGS,
+  { flags: "-p, --precheck", description: "only what has to be so before clusters are linked" },
+  { flags: "-v, --verbose", description: "the details of each check, too" },
+  {
+    flags: "--directory <dir>",
+    description: "instead of a cluster: a bug report, or manifests as kubectl get -o yaml prints them; may be repeated",
+    repeated: true,
+  },
+  {
+    flags: "-i, --istioNamespace <name>",
+    description: "taken for istioctl's sake: parts are found by their labels in all namespaces",
+  },
+  { flags: "--wait <duration>", description: "check again until nothing is wrong, or for this long, as 5m" },
+  { flags: "--strict", description: "warnings count as failures, too" },
+  { flags: "--token-age <duration>", description: "how old tokens of remote secrets may be; 2160h by default" },
+  {
+    flags: "-o, --output <format>",
+    description: "how to print",
+    choices: ["text", "json", "yaml", "junit"],
+    default: "text",
+  },
+];
+const COMMAND = "multicluster check";
+/** For one look at all clusters; --timeout can make it less. */
+const LIMIT_MS = 120_000;
+/** Between two looks. */
+const AGAIN_MS = 3_000;
+/** Two clusters are read one after the other: what changed in between looks like a difference. */
+const DIFFERS = "CWY0701";
+const DIFFERENCE_MS = 1_500;
+
+export interface CheckTools {
+  readonly clock: Clock;
+  /** @throws UsageError or MeshError, naming the context. */
+  open(call: CommandCall): Promise<readonly ClusterAccess[]>;
+}
+
+/** `causeway multicluster check` (contract peering.md 4.3): 1 if something is wrong, 2 if nothing could be looked at. */
+export const multiclusterCheckCommand = (tools: CheckTools): Command => ({
+  name: "check",
+  summary: "whether clusters are ready to be linked, or well linked; exit code 1 if something is wrong",
+  flags: FLAGS,
+  endless: true,
+  examples: [
+    "causeway multicluster check --precheck --contexts east,west",
+    "causeway multicluster check --contexts east,west --verbose",
+    "causeway multicluster check --contexts east,west --wait 5m",
+    "causeway multicluster check --directory bug-report -o junit",
+  ],
+  async run(call) {
+    const wanted = wishOf(call);
+    const limitMs = wanted.waitMs === 0 ? LIMIT_MS : wanted.waitMs + LIMIT_MS;
+    using limit = timeLimit(tools.clock, limitMs, call.signal);
+    const source = await sourceOf(call, tools, limit.signal);
+    try {
+      return printed(call, wanted, await untilGood(call, tools.clock, wanted, source, limit.signal));
+    } finally {
+      await source.close();
+    }
+  },
+});
+
+interface Looked {
+  readonly mesh: readonly ClusterFacts[];
+  readonly report: MeshReport;
+}
+
+function printed({ printer, terminal }: CommandCall, wanted: Wish, { mesh, report }: Looked): ExitCode {
+  const whole = { command: COMMAND, findings: findingsOf(report), strict: wanted.strict, pageOf: checkPageOf };
+  if (wanted.format !== "text") printer.out(findingsText(whole, wanted.format));
+  else printer.out(checkText(report, { verbose: wanted.verbose, colour: terminal.colour }));
+  if (!hasFailed(whole)) return 0;
+  printer.err("Error: multicluster check found issues\n");
+  return mesh.every(({ unread }) => unread !== undefined) ? 2 : 1;
+}
+
+interface Wish {
+  readonly precheck: boolean;
+  readonly verbose: boolean;
+  readonly strict: boolean;
+  readonly tokenAgeMaxMs: number;
+  readonly waitMs: number;
+  readonly format: "text" | FindingsFormat;
+}
+
+/** @throws UsageError */
+function wishOf({ options }: CommandCall): Wish {
+  const directories = listOption(options, "directory");
+  const live = options["contexts"] !== undefined || options["context"] !== undefined;
+  if (directories.length > 0 && live)
+    throw new UsageError("--directory reads folders, and --contexts asks clusters: give one of them");
+  if (directories.length > 0 && options["wait"] !== undefined)
+    throw new UsageError(
+      "--wait has nothing to wait for: a folder does not change; leave one of --wait and --directory out",
+    );
+  return {
+    precheck: options["precheck"] === true,
+    verbose: options["verbose"] === true,
+    strict: options["strict"] === true,
+    tokenAgeMaxMs: durationOf(options, "tokenAge", "--token-age") ?? TOKEN_AGE_MAX_MS,
+    waitMs: durationOf(options, "wait", "--wait") ?? 0,
+    format: (textOption(options, "output") ?? "text") as Wish["format"],
+  };
+}
+
+function durationOf(options: CommandCall["options"], name: string, flag: string): number | undefined {
+  const text = textOption(options, name);
+  if (text === undefined) return undefined;
+  const ms = parseDurationMs(text);
+  if (ms === undefined) throw new UsageError(`${flag} is "${text}": give a duration above 0, as 30s, 5m or 2160h`);
+  return ms;
+}
+
+/** What is looked at, as often as it is asked for. */
+interface Source {
+  read(): Promise<readonly ClusterFacts[]>;
+  close(): Promise<void>;
+}
+
+/** @throws UsageError or MeshError */
+async function sourceOf(call: CommandCall, tools: CheckTools, signal: AbortSignal): Promise<Source> {
+  const directories = listOption(call.options, "directory");
+  if (directories.length > 0)
+    return { read: async () => (await Promise.all(directories.map(readFacts))).flat(), close: async () => {} };
+  const accesses = await tools.open(call);
+  return {
+    read: () => readClusters(tools.clock, accesses, { signal, progress: call.progress }),
+    close: async () => void (await Promise.all(accesses.map((access) => access.close()))),
+  };
+}
+
+/** Looks again while something is wrong and there is time to wait; what only differs gets a second look anyway. */
+async function untilGood(
+  call: CommandCall,
+  clock: Clock,
+  wanted: Wish,
+  source: Source,
+  signal: AbortSignal,
+): Promise<Looked> {
+  const endMs = clock.elapsedMs() + wanted.waitMs;
+  for (let looks = 1; ; looks += 1) {
+    const mesh = await source.read();
+    const report = checkMesh(mesh, wanted);
+    const wrong = findingsOf(report).filter((finding) => hasFailed({ findings: [finding], strict: wanted.strict }));
+    const differs = looks === 1 && wrong.some(({ code }) => code === DIFFERS) && mesh.every(isLive);
+    const pauseMs = differs ? DIFFERENCE_MS : AGAIN_MS;
+    if (wrong.length === 0 || signal.aborted || (!differs && clock.elapsedMs() + pauseMs > endMs))
+      return { mesh, report };
+    call.progress(`${wrong.length} to mend, as ${wrong[0]!.code} ${wrong[0]!.object}; checking again`);
+    using pause = timeLimit(clock, pauseMs, signal);
+    await untilAborted(pause.signal);
+  }
+}
+
+const isLive = ({ source }: ClusterFacts): boolean => !source.startsWith("folder ");

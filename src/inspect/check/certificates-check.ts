@@ -1,0 +1,69 @@
+import type { ClusterFacts } from "../cluster-facts.ts";
+import { CHECKS } from "./checks.ts";
+import { certificatesOf, type ClusterCertificates, nameOf, sumOf, whyIncompatible } from "./cluster-certificates.ts";
+import { systemNamespaces } from "./mesh-parts.ts";
+import { CheckNotes, kubectl, type Outcome } from "./outcome.ts";
+
+/** What signs leaves is to be replaced before this. */
+const EXPIRES_SOON_MS = 30 * 24 * 3_600_000;
+
+/** Whether each cluster's roots verify what signs in each other one; of a single cluster, in itself. */
+export function certificatesCheck(mesh: readonly ClusterFacts[]): Outcome {
+  const notes = new CheckNotes(CHECKS.certificates);
+  const all = mesh.map((facts) => ({ facts, certificates: certificatesOf(facts) }));
+  for (const { facts, certificates } of all) published(notes, facts, certificates);
+  for (const { facts, certificates } of all) expiry(notes, facts, certificates);
+  for (const [at, here] of all.entries())
+    for (const [other, there] of all.entries()) if (all.length === 1 || at !== other) compare(notes, here, there);
+  if (all.length === 1)
+    return notes.outcome("the cluster's own intermediate certificate is compatible with its root", undefined);
+  return notes.outcome("all clusters have compatible intermediate certificates", undefined);
+}
+
+interface Held {
+  readonly facts: ClusterFacts;
+  readonly certificates: ClusterCertificates;
+}
+
+function published(notes: CheckNotes, facts: ClusterFacts, { roots }: ClusterCertificates): void {
+  for (const root of roots) notes.named(`cluster ${facts.cluster} root certificate SHA256 sum: ${sumOf(root)}`, "info");
+  if (roots.length > 0) return;
+  const [namespace] = systemNamespaces(facts);
+  notes.error("01", facts.cluster, {
+    ...{ object: `ConfigMap ${namespace}/istio-ca-root-cert`, field: "data[root-cert.pem]" },
+    evidence: `cluster ${facts.cluster} publishes no root certificate`,
+    fix: `${kubectl(facts)} -n ${namespace} logs deployment/istiod, as the control plane writes istio-ca-root-cert`,
+  });
+}
+
+function expiry(notes: CheckNotes, facts: ClusterFacts, { chain, roots }: ClusterCertificates): void {
+  const [namespace] = systemNamespaces(facts);
+  for (const certificate of [...chain.slice(0, 1), ...roots]) {
+    const leftMs = Date.parse(certificate.validTo) - facts.readAt;
+    if (leftMs > EXPIRES_SOON_MS) continue;
+    const when = new Date(certificate.validTo).toISOString();
+    notes.note(leftMs <= 0 ? "error" : "warning", leftMs <= 0 ? "04" : "03", facts.cluster, {
+      object: roots.includes(certificate) ? `ConfigMap ${namespace}/istio-ca-root-cert` : `Secret ${namespace}/cacerts`,
+      evidence: `${nameOf(certificate)} of cluster ${facts.cluster} ${leftMs <= 0 ? "expired" : "expires"} at ${when}`,
+      fix: "causeway ca rotate, and put what it writes into the Secret cacerts",
+    });
+  }
+}
+
+function compare(notes: CheckNotes, here: Held, there: Held): void {
+  const [from, to] = [here.facts.cluster, there.facts.cluster];
+  // That there is no root is said above.
+  if (here.certificates.roots.length === 0 || there.certificates.roots.length === 0) return;
+  const why = whyIncompatible(here.certificates, there.certificates, here.facts.readAt);
+  if (why === undefined) {
+    const itself = here === there ? "itself" : `cluster ${to}`;
+    return notes.named(`cluster ${from} has compatible intermediate certificates with ${itself}`, "ok");
+  }
+  notes.named(`cluster ${from} has no compatible intermediate certificates with cluster ${to}`, "error");
+  const [namespace] = systemNamespaces(there.facts);
+  notes.error("02", from, {
+    ...{ object: `Secret ${namespace}/cacerts`, field: "data[ca-cert.pem]" },
+    evidence: `cluster ${from} does not verify what cluster ${to} signs: ${why}`,
+    fix: `causeway ca issue ${to} under the root of ${from}; then replace the Secret cacerts: ${kubectl(there.facts)} -n ${namespace} get secret cacerts`,
+  });
+}

@@ -1,0 +1,66 @@
+import type { ClusterFacts } from "../cluster-facts.ts";
+import { variableOf } from "../mesh-pods.ts";
+import { CHECKS } from "./checks.ts";
+import { controlPlanePods, objectName } from "./mesh-parts.ts";
+import { CheckNotes, kubectl, type Outcome } from "./outcome.ts";
+
+const SELECT = "K8S_SELECT_WORKLOAD_ENTRIES";
+const PEERING = "ENABLE_PEERING_DISCOVERY";
+const TRUTHS: readonly string[] = ["", "true", "false", "1", "0"];
+
+/** Variables of the control plane that peering depends on. */
+export function environmentCheck(facts: ClusterFacts): Outcome {
+  const notes = new CheckNotes(CHECKS.environment);
+  const values = { [SELECT]: valuesOf(facts, SELECT), [PEERING]: valuesOf(facts, PEERING) };
+  for (const [name, said] of Object.entries(values)) {
+    const [value = ""] = said;
+    const isRight = TRUTHS.includes(value.toLowerCase()) && !(name === PEERING && isOff(value));
+    if (said.length > 1) mixed(notes, facts, name, said);
+    else if (isRight) notes.named(`${name} is valid (${JSON.stringify(value)})`, "ok");
+    else if (name === PEERING) peeringOff(notes, facts, value);
+    else unknownValue(notes, facts, name, value);
+  }
+  return notes.outcome("all relevant environment variables are valid", facts.cluster);
+}
+
+const isOff = (value: string): boolean => ["false", "0"].includes(value.toLowerCase());
+
+const valuesOf = (facts: ClusterFacts, name: string): readonly string[] => [
+  ...new Set(controlPlanePods(facts).map((pod) => variableOf(pod["spec"], name) ?? "")),
+];
+
+function planeOf(facts: ClusterFacts): { readonly object: string; readonly command: string } {
+  const [pod] = controlPlanePods(facts);
+  const namespace = pod?.metadata.namespace ?? "istio-system";
+  return {
+    object: pod === undefined ? "istiod" : objectName(pod),
+    command: `${kubectl(facts)} -n ${namespace} set env deployment/istiod`,
+  };
+}
+
+function peeringOff(notes: CheckNotes, facts: ClusterFacts, value: string): void {
+  const { object, command } = planeOf(facts);
+  notes.error("01", facts.cluster, {
+    ...{ object, field: PEERING },
+    evidence: `${PEERING} is invalid (${JSON.stringify(value)}), so no link is opened and nothing is shared`,
+    fix: `${command} ${PEERING}=true`,
+  });
+}
+
+function unknownValue(notes: CheckNotes, facts: ClusterFacts, name: string, value: string): void {
+  const { object, command } = planeOf(facts);
+  notes.error("02", facts.cluster, {
+    ...{ object, field: name },
+    evidence: `${name} is invalid (${JSON.stringify(value)}): it is true, false or absent`,
+    fix: `${command} ${name}-`,
+  });
+}
+
+function mixed(notes: CheckNotes, facts: ClusterFacts, name: string, said: readonly string[]): void {
+  const { object, command } = planeOf(facts);
+  notes.warn("03", facts.cluster, {
+    ...{ object, field: name },
+    evidence: `replicas of the control plane disagree on ${name}: ${said.map((value) => JSON.stringify(value)).join(" and ")}`,
+    fix: `${command} ${name}=true, and wait until all replicas are of one kind`,
+  });
+}

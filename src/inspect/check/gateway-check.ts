@@ -1,0 +1,54 @@
+import type { KubeObject } from "../../kube/object.ts";
+import { GATEWAYS } from "../../kube/resource-types.ts";
+import { type ClusterFacts, whyUnknown } from "../cluster-facts.ts";
+import type { CheckOptions } from "./check-options.ts";
+import { CHECKS } from "./checks.ts";
+import { addressesOf, conditionOf, eastWestGateways, objectName } from "./mesh-parts.ts";
+import { CheckNotes, contextFlag, kubectl, type Outcome } from "./outcome.ts";
+
+/** Whether the ways into a cluster are there, and have addresses. */
+export function gatewayCheck(facts: ClusterFacts, { precheck }: CheckOptions): Outcome {
+  const notes = new CheckNotes(CHECKS.gateways);
+  const gateways = eastWestGateways(facts);
+  const why = whyUnknown(facts, GATEWAYS);
+  if (why !== undefined)
+    notes.error("04", facts.cluster, {
+      ...{ object: "gateways.gateway.networking.k8s.io", evidence: `Gateways are not known: ${why}` },
+      fix: `${kubectl(facts)} auth can-i list gateways.gateway.networking.k8s.io -A`,
+    });
+  else if (gateways.length === 0)
+    notes.note(precheck ? "warning" : "error", "01", facts.cluster, {
+      ...{ object: "Gateway istio-eastwest/istio-eastwest", evidence: "no configured eastwest gateways" },
+      fix: `causeway multicluster expose --namespace istio-eastwest${contextFlag(facts)}`,
+    });
+  for (const gateway of gateways) lookAt(notes, facts, gateway);
+  return notes.outcome("all eastwest gateways programmed", facts.cluster);
+}
+
+function lookAt(notes: CheckNotes, facts: ClusterFacts, gateway: KubeObject): void {
+  const addresses = addressesOf(gateway, "status");
+  const programmed = conditionOf(gateway, "Programmed");
+  const isProgrammed = programmed?.status === "True";
+  notes.line(`Gateway: ${gateway.metadata.name}`);
+  notes.line("Addresses:");
+  for (const address of addresses) notes.line(`- ${address}`);
+  notes.line(
+    `Status: ${isProgrammed ? "programmed ✅" : `not programmed (${programmed?.reason || "no controller said anything"}) ❌`}`,
+  );
+  const object = objectName(gateway);
+  const { namespace, name } = gateway.metadata;
+  if (!isProgrammed)
+    notes.error("02", facts.cluster, {
+      ...{ object, field: "status.conditions[Programmed]" },
+      evidence: `eastwest gateway ${namespace}/${name} is not programmed${programmed?.message ? `: ${unended(programmed.message)}` : ""}`,
+      fix: `${kubectl(facts)} -n ${namespace} describe gateway ${name}; ${kubectl(facts)} -n ${namespace} get svc,pods`,
+    });
+  else if (addresses.length === 0)
+    notes.error("03", facts.cluster, {
+      ...{ object, field: "status.addresses" },
+      evidence: `eastwest gateway ${namespace}/${name} has no address`,
+      fix: `${kubectl(facts)} -n ${namespace} get svc ${name}, and see whether the cloud gives it one`,
+    });
+}
+
+export const unended = (text: string): string => text.replace(/\.$/, "");
