@@ -3,6 +3,7 @@ import type { Finding } from "../finding.ts";
 import { callerFindings } from "./callers.ts";
 import { fileFindings } from "./files.ts";
 import { grantFindings } from "./grants.ts";
+import { isDoubtful } from "./hidden-kinds.ts";
 import { carryAll, linksBetween } from "./linked-sites.ts";
 import { linkFindings } from "./links.ts";
 import { modeFindings } from "./modes.ts";
@@ -16,11 +17,12 @@ import { wordFindings } from "./words.ts";
 
 /**
  * What is wrong with the objects of clusters, each by itself and all together, whether they were read live or are
- * manifests (contract operations.md 1.1, 1.6; peering.md 5, 6 no. 4). Never throws, whatever they hold; in an order that
- * does not depend on theirs.
+ * manifests (contract operations.md 1.1, 1.6; peering.md 5, 6 no. 4). Of what could not be read nothing is concluded.
+ * Never throws, whatever they hold; in an order that does not depend on theirs.
  */
 export function analyze(all: readonly ClusterFacts[], options: SiteOptions): readonly Finding[] {
   const sites = all
+    .filter(({ unread }) => unread === undefined)
     .toSorted((a, b) => byText(a.cluster, b.cluster) || byText(a.source, b.source))
     .map((facts, at) => siteOf(facts, at, options));
   const links = linksBetween(sites);
@@ -37,7 +39,8 @@ export function analyze(all: readonly ClusterFacts[], options: SiteOptions): rea
     ...policyFindings(sites, shared),
     ...grantFindings(sites),
   ];
-  const distinct = new Map(found.map((finding) => [JSON.stringify(finding), finding]));
+  const certain = found.filter((finding) => !isDoubtful(finding, all));
+  const distinct = new Map(certain.map((finding) => [JSON.stringify(finding), finding]));
   return [...distinct.values()].sort(inOrder);
 }
 

@@ -1,6 +1,7 @@
 import * as types from "../../kube/resource-types.ts";
 import type { ResourceType } from "../../kube/api.ts";
 import { nearestName } from "../../nearest-name.ts";
+import type { ClusterFacts } from "../cluster-facts.ts";
 import type { Finding } from "../finding.ts";
 import { analysed } from "./codes.ts";
 import type { Site } from "./site.ts";
@@ -22,18 +23,7 @@ const KNOWN = Object.values(types)
 
 /** Kinds that somebody expects something of, and what could not be read. Others' kinds are none of our business. */
 export function fileFindings({ facts }: Site): readonly Finding[] {
-  // Of a cluster that did not answer at all, whoever read it says so.
-  const unread = (facts.unread === undefined ? [...facts.kinds] : []).flatMap(([object, kind]) =>
-    "why" in kind && !kind.absent
-      ? [
-          analysed(
-            "CWY2010",
-            { cluster: facts.cluster, object },
-            `they could not be read, so nothing is said of them: ${kind.why}`,
-          ),
-        ]
-      : [],
-  );
+  const unread = unreadFindings(facts);
   const unknown = (facts.files?.unknownKinds ?? []).flatMap(({ apiVersion, kind, origin }) => {
     const subject = { cluster: facts.cluster, object: `${kind} (${apiVersion})`, field: "kind", origin };
     const instead = OURS.test(groupOf(apiVersion)) ? OF_SIDECARS.get(kind) : undefined;
@@ -55,5 +45,27 @@ export function fileFindings({ facts }: Site): readonly Finding[] {
   });
   return [...unread, ...unknown];
 }
+
+/** What may not be listed is said once, with what allows it: it is one mistake, and mostly of many kinds. */
+function unreadFindings({ kinds, cluster, context }: ClusterFacts): readonly Finding[] {
+  const hidden = [...kinds].flatMap(([kind, known]) =>
+    "why" in known && !known.absent ? [{ kind, why: known.why }] : [],
+  );
+  const denied = hidden.filter(({ why }) => DENIED.test(why));
+  const others = hidden
+    .filter(({ why }) => !DENIED.test(why))
+    .map(({ kind, why }) =>
+      analysed("CWY2010", { cluster, object: kind }, `they could not be read, so nothing is said of them: ${why}`),
+    );
+  if (denied.length === 0) return others;
+  const names = denied.map(({ kind }) => kind).sort();
+  const who = /User "([^"]+)"/.exec(denied[0]!.why)?.[1] ?? "the reader";
+  const kubectl = context === undefined ? "kubectl" : `kubectl --context ${context}`;
+  const fix = `${kubectl} create clusterrole causeway-reader --verb=list --resource=${names.join(",")}, and bind it to ${who}`;
+  const evidence = `${who} may not list ${names.join(", ")}: nothing is said of what depends on them`;
+  return [analysed("CWY2010", { cluster, object: "the right to list" }, evidence, { fix }), ...others];
+}
+
+const DENIED = / 403 Forbidden/;
 
 const groupOf = (apiVersion: string): string => (apiVersion.includes("/") ? apiVersion.split("/")[0]! : "");
