@@ -1,8 +1,7 @@
-import { stringify } from "yaml";
 import { type Command, type CommandCall, type ExitCode, listOption, textOption, UsageError } from "../command.ts";
 import type { Clock } from "../host.ts";
 import { analyze } from "../inspect/analyze/analysis.ts";
-import { analysisText, findingsDocument, junitText } from "../inspect/analyze/analysis-text.ts";
+import { analysisText } from "../inspect/analyze/analysis-text.ts";
 import {
   reaches,
   type Suppression,
@@ -10,7 +9,8 @@ import {
   type Threshold,
   unsuppressed,
 } from "../inspect/analyze/suppressed.ts";
-import type { Finding } from "../inspect/finding.ts";
+import type { ClusterFacts } from "../inspect/cluster-facts.ts";
+import { findingsText, type FindingsFormat, type FindingsReport } from "../inspect/report/findings-report.ts";
 import { readSources, sayUnread, SOURCE_FLAGS, systemNamespaceOf } from "./cluster-sources.ts";
 
 /** `causeway analyze`: what is wrong with the objects of clusters, before or after they are applied. */
@@ -54,24 +54,41 @@ async function run(clock: Clock, call: CommandCall): Promise<ExitCode> {
   const facts = await readSources(clock, call, args);
   const found = analyze(facts, { systemNamespace: systemNamespaceOf(call) });
   const findings = unsuppressed(found, suppressions);
-  const fails = (finding: Finding): boolean => reaches(finding, threshold);
-  const clusters = [...new Set(facts.map(({ cluster }) => cluster))].sort();
-  call.printer.out(formatted(textOption(options, "output") ?? "text", clusters, findings, fails));
+  const report = reportOf(facts, findings, threshold);
+  call.printer.out(formatted((textOption(options, "output") ?? "text") as Format, report));
   if (sayUnread(call, facts)) return 2;
-  return findings.some(fails) ? 1 : 0;
+  return findings.some(report.fails) ? 1 : 0;
 }
 
-function formatted(
-  format: string,
-  clusters: readonly string[],
-  findings: readonly Finding[],
-  fails: (finding: Finding) => boolean,
-): string {
-  if (format === "junit") return junitText(clusters, findings, fails);
-  const document = findingsDocument(clusters, findings);
-  if (format === "json") return `${JSON.stringify(document, undefined, 2)}\n`;
-  return format === "yaml" ? stringify(document, { aliasDuplicateObjects: false }) : analysisText(clusters, findings);
+type Format = "text" | FindingsFormat;
+
+interface AnalysisReport extends FindingsReport {
+  readonly more: {
+    readonly clusters: readonly string[];
+    /** Nothing is said of these, and why. */
+    readonly unread: readonly { readonly source: string; readonly why: string | undefined }[];
+  };
 }
+
+function reportOf(
+  facts: readonly ClusterFacts[],
+  findings: AnalysisReport["findings"],
+  threshold: Threshold,
+): AnalysisReport {
+  const read = facts.filter(({ unread }) => unread === undefined);
+  const silent = facts.filter(({ unread }) => unread !== undefined);
+  return {
+    ...{ command: "analyze", findings, pageOf: () => "analysis" },
+    fails: (finding) => reaches(finding, threshold),
+    more: {
+      clusters: [...new Set(read.map(({ cluster }) => cluster))].sort(),
+      unread: silent.map(({ source, unread }) => ({ source, why: unread })),
+    },
+  };
+}
+
+const formatted = (format: Format, report: AnalysisReport): string =>
+  format === "text" ? analysisText(report.more.clusters, report.findings) : findingsText(report, format);
 
 /** @throws UsageError for what names no code: a finding that was to be left out must not be left in by a slip. */
 const suppressionsOf = ({ options }: CommandCall): readonly Suppression[] =>

@@ -15,9 +15,9 @@ import { checkText } from "../inspect/check/check-text.ts";
 import { checkPageOf } from "../inspect/check/checks.ts";
 import type { ClusterAccess } from "../inspect/cluster-access.ts";
 import type { ClusterFacts } from "../inspect/cluster-facts.ts";
-import { readFacts } from "../inspect/facts-folder.ts";
+import { namedFolder, readClusterFolder } from "../inspect/cluster-folders.ts";
 import { readClusters } from "../inspect/read-cluster.ts";
-import { findingsText, type FindingsFormat, hasFailed } from "../inspect/report/findings-report.ts";
+import { failsBy, findingsText, type FindingsFormat } from "../inspect/report/findings-report.ts";
 import { timeLimit } from "../time-limit.ts";
 import { untilAborted } from "../until-aborted.ts";
 import { CONTEXT_FLAGS } from "./contexts.ts";
@@ -91,10 +91,10 @@ interface Looked {
 }
 
 function printed({ printer, terminal }: CommandCall, wanted: Wish, { mesh, report }: Looked): ExitCode {
-  const whole = { command: COMMAND, findings: findingsOf(report), strict: wanted.strict, pageOf: checkPageOf };
+  const whole = { command: COMMAND, findings: findingsOf(report), fails: failsBy(wanted.strict), pageOf: checkPageOf };
   if (wanted.format !== "text") printer.out(findingsText(whole, wanted.format));
   else printer.out(checkText(report, { verbose: wanted.verbose, colour: terminal.colour }));
-  if (!hasFailed(whole)) return 0;
+  if (!whole.findings.some(whole.fails)) return 0;
   printer.err("Error: multicluster check found issues\n");
   return mesh.every(({ unread }) => unread !== undefined) ? 2 : 1;
 }
@@ -145,14 +145,16 @@ interface Source {
 /** @throws UsageError or MeshError */
 async function sourceOf(call: CommandCall, tools: CheckTools, signal: AbortSignal): Promise<Source> {
   const directories = listOption(call.options, "directory");
-  if (directories.length > 0)
-    return { read: async () => (await Promise.all(directories.map(readFacts))).flat(), close: async () => {} };
+  if (directories.length > 0) return { read: () => readFolders(directories), close: async () => {} };
   const accesses = await tools.open(call);
   return {
     read: () => readClusters(tools.clock, accesses, { signal, progress: call.progress }),
     close: async () => void (await Promise.all(accesses.map((access) => access.close()))),
   };
 }
+
+const readFolders = async (directories: readonly string[]): Promise<readonly ClusterFacts[]> =>
+  (await Promise.all(directories.map((folder) => readClusterFolder(namedFolder(folder))))).flat();
 
 /** Looks again while something is wrong and there is time to wait; what only differs gets a second look anyway. */
 async function untilGood(
@@ -166,7 +168,7 @@ async function untilGood(
   for (let looks = 1; ; looks += 1) {
     const mesh = await source.read();
     const report = checkMesh(mesh, wanted);
-    const wrong = findingsOf(report).filter((finding) => hasFailed({ findings: [finding], strict: wanted.strict }));
+    const wrong = findingsOf(report).filter(failsBy(wanted.strict));
     const differs = looks === 1 && wrong.some(({ code }) => code === DIFFERS) && mesh.every(isLive);
     const pauseMs = differs ? DIFFERENCE_MS : AGAIN_MS;
     if (wrong.length === 0 || signal.aborted || (!differs && clock.elapsedMs() + pauseMs > endMs))

@@ -112,8 +112,8 @@ test("analyze in JUnit has a case for each finding, and fails those that reach t
     "-o",
     "junit",
   ]);
-  assert.match(out, /<testcase name="CWY2301 Service shop\/cart" classname="all clusters"><failure type="CWY2301"/);
-  assert.match(out, /<testsuite name="east" tests="1" failures="0">/);
+  assert.match(out, /<testcase classname="mesh" name="CWY2301 Service shop\/cart">\n *<failure type="warning"/);
+  assert.match(out, /<testsuite name="analyze" tests="2" failures="1">/);
 });
 
 test("a folder without manifests, one that is not there, and a code that there is not end with 2 or 64", async () => {

@@ -10,10 +10,12 @@ export interface FindingsReport {
   /** What was run, as `multicluster check`. */
   readonly command: string;
   readonly findings: readonly Finding[];
-  /** Whether warnings count as failures, too. */
-  readonly strict: boolean;
+  /** Which of them make the command end with 1. */
+  fails(finding: Finding): boolean;
   /** The page of the documentation that explains a code, as `checks/peers`; undefined if none does. */
   pageOf(code: string): string | undefined;
+  /** What this command says besides, for JSON and YAML, as the changes that it would make. */
+  readonly more?: Readonly<Record<string, unknown>>;
 }
 
 /** Findings for machines, whichever command found them. */
@@ -24,13 +26,16 @@ export function findingsText(report: FindingsReport, format: FindingsFormat): st
   return `${JSON.stringify(document, undefined, 2)}\n`;
 }
 
-export const hasFailed = ({ findings, strict }: Pick<FindingsReport, "findings" | "strict">): boolean =>
-  findings.some(({ level }) => level === "error" || (strict && level === "warning"));
+/** What fails by default: errors, and warnings if they count as such. */
+export const failsBy =
+  (strict: boolean) =>
+  ({ level }: Finding): boolean =>
+    level === "error" || (strict && level === "warning");
 
 function findingsDocument(report: FindingsReport): unknown {
-  const { command, findings } = report;
+  const { command, findings, fails, more } = report;
   return {
-    ...{ schema: FINDINGS_SCHEMA, command, success: !hasFailed(report) },
+    ...{ schema: FINDINGS_SCHEMA, command, success: !findings.some(fails), ...more },
     findings: findings.map((finding) => ({ ...finding, documentation: documentationFor(report, finding) })),
   };
 }
@@ -42,10 +47,12 @@ function documentationFor({ pageOf }: FindingsReport, finding: Finding): string 
 
 /** Each finding is a test case: what is so has passed. */
 function junitText(report: FindingsReport): string {
-  const { command, findings, strict } = report;
-  const failed = findings.filter((finding) => hasFailed({ findings: [finding], strict })).length;
-  const cases = findings.map((finding) => caseText(report, finding));
-  const counts = `tests="${findings.length}" failures="${failed}"`;
+  const { command, findings, fails } = report;
+  const failed = findings.filter(fails).length;
+  // Of no cases at all some who show them make a failure.
+  const none = `    <testcase classname="mesh" name="nothing was found"/>`;
+  const cases = findings.length === 0 ? [none] : findings.map((finding) => caseText(report, finding));
+  const counts = `tests="${cases.length}" failures="${failed}"`;
   return [
     '<?xml version="1.0" encoding="UTF-8"?>',
     `<testsuites name="causeway ${escaped(command)}" ${counts}>`,
@@ -58,15 +65,14 @@ function junitText(report: FindingsReport): string {
 }
 
 function caseText(report: FindingsReport, finding: Finding): string {
-  const { code, cluster, object, evidence, fix, level } = finding;
+  const { code, cluster, object, field, origin = "", evidence, fix, level } = finding;
   const head = `    <testcase classname="${escaped(cluster ?? "mesh")}" name="${escaped(`${code} ${object}`)}"`;
-  const see = documentationFor(report, finding);
-  const more = [evidence, ...(fix === "" ? [] : [`fix: ${fix}`]), ...(see === undefined ? [] : [`see: ${see}`])].join(
-    "\n",
-  );
-  if (hasFailed({ findings: [finding], strict: report.strict }))
-    return `${head}>\n      <failure type="${level}" message="${escaped(evidence)}">${escaped(more)}</failure>\n    </testcase>`;
-  return level === "ok" ? `${head}/>` : `${head}>\n      <system-out>${escaped(more)}</system-out>\n    </testcase>`;
+  const see = documentationFor(report, finding) ?? "";
+  const more = [evidence, field, origin, fix && `fix: ${fix}`, see && `see: ${see}`].filter((part) => part !== "");
+  const body = escaped(more.join("\n"));
+  if (report.fails(finding))
+    return `${head}>\n      <failure type="${level}" message="${escaped(evidence)}">${body}</failure>\n    </testcase>`;
+  return level === "ok" ? `${head}/>` : `${head}>\n      <system-out>${body}</system-out>\n    </testcase>`;
 }
 
 /** What XML may not hold at all is replaced. */
