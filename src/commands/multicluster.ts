@@ -6,7 +6,9 @@ import { multiclusterCheckCommand } from "./multicluster-check.ts";
 import { diffCommand } from "./multicluster-diff.ts";
 import { exposeCommand } from "./multicluster-expose.ts";
 import { linkCommand } from "./multicluster-link.ts";
+import { repairCommand } from "./multicluster-repair.ts";
 import { topologyCommand } from "./multicluster-topology.ts";
+import { unlinkCommand } from "./multicluster-unlink.ts";
 
 /** `causeway multicluster`: clusters joined, looked at and taken apart (contract peering.md 4). */
 export const multiclusterCommands: CommandGroup = {
@@ -15,6 +17,8 @@ export const multiclusterCommands: CommandGroup = {
   commands: [
     exposeCommand(),
     linkCommand(),
+    unlinkCommand(),
+    repairCommand(),
     multiclusterCheckCommand({ clock: systemClock, open: openContexts }),
     explainCommand,
     diffCommand(systemClock),
