@@ -121,6 +121,11 @@ const live = (plane: ControlPlane, name: string): Promise<void> => until(() => p
 /** What a plane knows of its peers' services. */
 const imported = (plane: ControlPlane): readonly string[] =>
   Array.from(plane.registry.peers.federated.entries(), ([key, { ready }]) => `${key} ${ready}`).sort();
+/** What `plane` holds of a peer, and what that one says that it shares with it. */
+const bothEnds = (plane: ControlPlane, own: string, peer: ControlPlane, name: string) => ({
+  held: peerOf(plane, name)?.contents,
+  shared: peer.peerClients().served.find(({ cluster }) => cluster === clusterId(own))?.contents,
+});
 /** What ztunnels are told of a global host: endpoints by cluster. */
 const endpoints = (plane: ControlPlane, host: string): readonly string[] =>
   plane.registry.workloadsByService
@@ -139,10 +144,18 @@ test("two control planes of two trust domains under one root read each other, an
   await Promise.all([live(east, "west"), live(west, "east")]);
   await until(() => imported(west).length === 1 && imported(east).length === 1);
   assert.deepEqual([imported(east), imported(west)], [["west/bank/payments 2"], ["east/bank/shop 1"]]);
+  for (const { held, shared } of [bothEnds(east, "east", west, "west"), bothEnds(west, "west", east, "east")]) {
+    assert.deepEqual(held, shared);
+    assert.deepEqual([held?.["FSDS"]?.records, held?.["SGDS"]?.records], [1, 1]);
+  }
+  const before = bothEnds(east, "east", west, "west").held?.["FSDS"]?.digest;
   await until(() => endpoints(east, "payments").length === 1);
   assert.deepEqual(endpoints(east, "payments"), ["west 2"]);
   share("west", "payments", 3);
   await until(() => endpoints(east, "payments")[0] === "west 3");
+  const after = bothEnds(east, "east", west, "west");
+  assert.deepEqual(after.held, after.shared);
+  assert.notEqual(after.held?.["FSDS"]?.digest, before);
   rmSync(join(folder, "west", "manifests", "payments.yaml"));
   await until(() => imported(east)[0] === "west/bank/payments 0");
 });

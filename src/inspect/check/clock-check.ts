@@ -13,7 +13,11 @@ export function clockCheck(facts: ClusterFacts): Outcome {
   const { clockSkewMs } = facts.measured;
   if (clockSkewMs === undefined) {
     notes.line("not measured", "info");
-    notes.info("03", facts.cluster, { object: "API server", evidence: "its clock was not measured", fix: "" });
+    notes.unknown("03", facts.cluster, {
+      object: "API server",
+      evidence: "the clock of the API server was not measured",
+      fix: "",
+    });
   } else {
     const seconds = Math.round(clockSkewMs / 1000);
     notes.line(`API server: ${Math.abs(seconds)} s ${seconds < 0 ? "behind" : "ahead of"} ours`);

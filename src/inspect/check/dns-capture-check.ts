@@ -46,5 +46,6 @@ function notFound(notes: CheckNotes, facts: ClusterFacts): void {
       evidence: "no CNI agent was found in any namespace, so no pod is part of the mesh",
       fix: "install the istio-cni chart with ambient.dnsCapture=true",
     });
-  else notes.info("03", facts.cluster, { object: "DaemonSet istio-cni-node", evidence: `not known: ${why}`, fix: "" });
+  else
+    notes.unknown("03", facts.cluster, { object: "DaemonSet istio-cni-node", evidence: `not known: ${why}`, fix: "" });
 }

@@ -16,10 +16,12 @@ export function environmentCheck(facts: ClusterFacts): Outcome {
     const [value = ""] = said;
     const isRight = TRUTHS.includes(value.toLowerCase()) && !(name === PEERING && isOff(value));
     if (said.length > 1) mixed(notes, facts, name, said);
+    else if (said.length === 0) notes.named(`${name} is not known`, "info");
     else if (isRight) notes.named(`${name} is valid (${JSON.stringify(value)})`, "ok");
     else if (name === PEERING) peeringOff(notes, facts, value);
     else unknownValue(notes, facts, name, value);
   }
+  if (controlPlanePods(facts).length === 0) return notes.outcome("no control plane to look at", facts.cluster, "info");
   return notes.outcome("all relevant environment variables are valid", facts.cluster);
 }
 

@@ -32,7 +32,7 @@ function notKnown(notes: CheckNotes, { cluster, planes }: ClusterFacts): void {
     const page = pages.get("configz");
     return page !== undefined && "why" in page ? [page.why] : [];
   });
-  notes.info("02", cluster, {
+  notes.unknown("02", cluster, {
     ...{ object: "configz", fix: "" },
     evidence: `what is turned on is not known: ${whys[0] ?? "no control plane was asked for its pages"}`,
   });

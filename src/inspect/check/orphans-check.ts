@@ -1,6 +1,6 @@
 import type { KubeObject } from "../../kube/object.ts";
-import { PEER_STATUSES, SERVICE_ENTRIES, WORKLOAD_ENTRIES } from "../../kube/resource-types.ts";
-import { type ClusterFacts, objectsOf } from "../cluster-facts.ts";
+import { GATEWAYS, PEER_STATUSES, SERVICE_ENTRIES, WORKLOAD_ENTRIES } from "../../kube/resource-types.ts";
+import { type ClusterFacts, objectsOf, whyUnknown } from "../cluster-facts.ts";
 import { CHECKS } from "./checks.ts";
 import { labelOf, leadsTo, objectName, placeOf, remoteGateways } from "./mesh-parts.ts";
 import { CheckNotes, kubectl, type Outcome } from "./outcome.ts";
@@ -11,6 +11,15 @@ const MANAGED_BY = "app.kubernetes.io/managed-by";
 /** What was made for peers to which no Gateway leads any more. */
 export function orphansCheck(facts: ClusterFacts): Outcome {
   const notes = new CheckNotes(CHECKS.orphans);
+  const why = [GATEWAYS, SERVICE_ENTRIES].map((type) => whyUnknown(facts, type)).find((known) => known !== undefined);
+  if (why !== undefined) {
+    notes.unknown("03", facts.cluster, {
+      object: "gateways",
+      evidence: `what is left of peers is not known: ${why}`,
+      fix: "",
+    });
+    return notes.outcome("", facts.cluster);
+  }
   const linked = new Set([facts.cluster, ...remoteGateways(facts).map(leadsTo)]);
   const entries = [...objectsOf(facts, SERVICE_ENTRIES), ...objectsOf(facts, WORKLOAD_ENTRIES)].filter(isGenerated);
   for (const entry of entries) {

@@ -38,6 +38,7 @@ export class CheckNotes {
   readonly #title: string;
   readonly #details: DetailLine[] = [];
   readonly #findings: Finding[] = [];
+  #unknown: string | undefined;
 
   /** @param part of what it looks at, as `istiod`. */
   constructor(check: CheckName, part?: string) {
@@ -72,6 +73,12 @@ export class CheckNotes {
     this.#note("info", code, cluster, problem);
   }
 
+  /** What could not be looked at: nothing wrong, and no reason to say that all is well. */
+  unknown(code: string, cluster: string | undefined, problem: Problem): void {
+    this.#unknown ??= problem.evidence;
+    this.#note("info", code, cluster, problem);
+  }
+
   /** Errors where they count, else warnings: a cluster that is about to be linked need not be yet. */
   note(level: "error" | "warning" | "info", code: string, cluster: string | undefined, problem: Problem): void {
     this.#note(level, code, cluster, problem);
@@ -84,15 +91,20 @@ export class CheckNotes {
   outcome(passed: string, cluster: string | undefined, mark?: FindingLevel): Outcome {
     const problems = this.#findings.filter(({ level }) => level === "error" || level === "warning");
     const level = worst(problems) ?? mark ?? "ok";
+    if (problems.length === 0 && this.#unknown !== undefined)
+      return this.#outcome("info", this.#unknown, this.#findings);
     const [first] = problems.filter((problem) => problem.level === level);
     const errors = problems.filter((problem) => problem.level === "error").length;
     const counted = errors > 0 ? plural(errors, "problem") : plural(problems.length, "warning");
     const summary = first === undefined ? passed : problems.length === 1 ? first.evidence : `${counted} found`;
-    const { codes, page: _ } = this.#check;
     const good: Finding = {
-      ...{ code: `${codes}00`, level: "ok", cluster, object: this.#title, field: "", evidence: passed, fix: "" },
+      ...{ code: `${this.#check.codes}00`, level: mark === "info" ? "info" : "ok", cluster, object: this.#title },
+      ...{ field: "", evidence: passed, fix: "" },
     };
-    const findings = problems.length === 0 ? [...this.#findings, good] : this.#findings;
+    return this.#outcome(level, summary, problems.length === 0 ? [...this.#findings, good] : this.#findings);
+  }
+
+  #outcome(level: FindingLevel, summary: string, findings: readonly Finding[]): Outcome {
     return { check: this.#check, title: this.#title, details: this.#details, findings, level, summary };
   }
 

@@ -21,7 +21,11 @@ export function remoteSecretsCheck(facts: ClusterFacts, options: CheckOptions): 
       });
   const why = whyUnknown(facts, SECRETS);
   if (why !== undefined)
-    notes.info("04", facts.cluster, { object: "secrets", evidence: `remote secrets are not known: ${why}`, fix: "" });
+    notes.unknown("04", facts.cluster, {
+      object: "secrets",
+      evidence: `remote secrets are not known: ${why}`,
+      fix: "",
+    });
   return notes.outcome(secrets.length === 0 ? "no remote secrets" : "all remote secrets are good", facts.cluster);
 }
 

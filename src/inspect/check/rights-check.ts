@@ -18,7 +18,7 @@ export function rightsCheck(facts: ClusterFacts): Outcome {
   else {
     const why = rightsUnknown ?? "no control plane was found whose account could be asked about";
     notes.line(`not known: ${why}`, "info");
-    notes.info("02", facts.cluster, {
+    notes.unknown("02", facts.cluster, {
       object: "SubjectAccessReview",
       evidence: `rights are not known: ${why}`,
       fix: "",

@@ -19,7 +19,7 @@ export function sharedServicesCheck(mesh: readonly ClusterFacts[]): Outcome {
       if (exporter !== undefined) compare(notes, reader, peer, exporter);
     }
     if (reader.planes.length === 0)
-      notes.info("02", reader.cluster, {
+      notes.unknown("02", reader.cluster, {
         ...{ object: `cluster ${reader.cluster}`, fix: "" },
         evidence: `what ${reader.cluster} holds of its peers is not known: no control plane was asked for its pages`,
       });
@@ -65,7 +65,7 @@ function unknown(notes: CheckNotes, reader: ClusterFacts, exporter: ClusterFacts
   const who = there ? exporter.cluster : reader.cluster;
   const evidence = `whether ${reader.cluster} holds what ${exporter.cluster} shares is not known: the pages of ${who} do not say`;
   notes.line(evidence, "info");
-  notes.info("02", reader.cluster, { object: `peer ${exporter.cluster}`, evidence, fix: "" });
+  notes.unknown("02", reader.cluster, { object: `peer ${exporter.cluster}`, evidence, fix: "" });
 }
 
 /** What a cluster says that it shares with another one; any of its replicas may serve it. */

@@ -27,7 +27,7 @@ function lookAt(notes: CheckNotes, facts: ClusterFacts, entry: KubeObject, mesh:
   const { name, namespace } = entry.metadata;
   if (source === undefined || whyUnknown(source, PODS) !== undefined) {
     const evidence = `whether workload entry ${name} has a pod is not known: its cluster is not among those that were read`;
-    return notes.info("02", facts.cluster, { object: objectName(entry), evidence, fix: "" });
+    return notes.unknown("02", facts.cluster, { object: objectName(entry), evidence, fix: "" });
   }
   if (objectsOf(source, PODS).some((pod) => isOf(pod, entry, source.cluster))) return;
   notes.error("01", facts.cluster, {

@@ -21,6 +21,7 @@ export function versionsCheck(mesh: readonly ClusterFacts[]): Outcome {
     notes,
     versions.filter(({ said }) => said.length === 1).map(({ facts, said }) => [facts.cluster, said[0]!]),
   );
+  if (versions.every(({ said }) => said.length === 0)) return notes.outcome("no version is known", undefined, "info");
   return notes.outcome("all control planes are of one version", undefined);
 }
 
