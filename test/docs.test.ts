@@ -6,6 +6,7 @@ import { CaMetrics } from "../src/ca/ca-metrics.ts";
 import { runCli } from "../src/cli.ts";
 import { type Command, type CommandGroup, NO_TERMINAL } from "../src/command.ts";
 import { calledCommands } from "../src/commands/called.ts";
+import { referencePage } from "../src/commands/reference.ts";
 import { debugPages } from "../src/commands/debug-pages.ts";
 import { CONFIG_FLAGS } from "../src/config.ts";
 import type { Metrics } from "../src/host.ts";
@@ -106,6 +107,10 @@ test("every command of ours on a page is one that there is, with flags and value
     }
   assert.ok(calls > 40, `only ${calls} calls were found`);
   assert.deepEqual(wrong, []);
+});
+
+test("reference.md is what the code makes of its commands: npm run reference", async () => {
+  assert.equal(read("docs", "reference.md"), referencePage(await calledCommands([], 1)));
 });
 
 test("every block of commands on a page is run by a test, or the page says why it is not", () => {

@@ -168,6 +168,7 @@ function welcome({ plane, admin }: RunningPlane, config: Config, client: DemoCli
       ["AT", ""],
       [
         ["discovery and certificates", `https://${client.address}`],
+        ["the mesh as a page", `http://${config.listenAddress}:${admin.adminPort}/topology`],
         ["metrics, debug pages", `http://${config.listenAddress}:${admin.adminPort}/debug`],
         ["health", `http://${config.listenAddress}:${admin.healthPort}/ready`],
         ["roots to trust", plane.rootCertificateFile],

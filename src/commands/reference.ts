@@ -8,6 +8,8 @@ const HEAD = `# Every command and flag
 
 Made from the code by \`npm run reference\`; [cli.md](cli.md) says what they are for. Each command also has \`--timeout <duration>\`
 and \`--help\`.
+
+<!-- commands: not run: these are examples; the pages that explain them have them run, or say why not -->
 `;
 
 function sectionsOf(entry: Command | CommandGroup): readonly string[] {

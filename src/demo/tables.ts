@@ -6,14 +6,19 @@ import type { DemoMesh } from "./mesh.ts";
 /** Each cluster's links, and where each control plane is. */
 export function linkTable(mesh: DemoMesh, convergence: Convergence): string {
   return table(
-    ["CLUSTER", "DISCOVERY", "METRICS, DEBUG PAGES", "LINKS"],
+    ["CLUSTER", "DISCOVERY", "THE MESH AS A PAGE", "LINKS"],
     mesh.configs.map(({ cluster, config }) => {
       const running = mesh.planes.get(cluster);
       if (running === undefined) return [cluster, "stopped", "", ""];
       const { plane, admin } = running;
       const links = convergence.peers(cluster).map((peer) => `${peer.cluster} ${peer.state}`);
       const at = config.listenAddress;
-      return [cluster, `https://${at}:${plane.ports.xds}`, `http://${at}:${admin.adminPort}/debug`, links.join(", ")];
+      return [
+        cluster,
+        `https://${at}:${plane.ports.xds}`,
+        `http://${at}:${admin.adminPort}/topology`,
+        links.join(", "),
+      ];
     }),
   );
 }
