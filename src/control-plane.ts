@@ -15,6 +15,7 @@ import type { ClusterContext, Clusters } from "./plane/clusters.ts";
 import { EmbeddedClusters } from "./plane/embedded-clusters.ts";
 import { localAuthority } from "./plane/local-authority.ts";
 import type { BundleAgreement } from "./plane/bundle-drift.ts";
+import { startDrills } from "./plane/drills.ts";
 import { Federation } from "./plane/federation.ts";
 import { type MeshIdentities, MeshTrust } from "./plane/mesh-trust.ts";
 import { PlaneGateways } from "./plane/gateways.ts";
@@ -303,7 +304,7 @@ export class ControlPlane {
     this.#noteProblems();
     // Before anybody is served: who comes back would lose what peers share.
     await this.#peers?.start();
-    this.graph.flush();
+    this.#closing.push(startDrills(this.#host, this));
   }
 
   #servedParts(): ServedParts {

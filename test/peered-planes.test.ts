@@ -74,7 +74,7 @@ spec:
 const gatewayFile = (name: string): string => join(folder, name, "manifests", "peers.yaml");
 
 /** Has `name` read the peer that listens on `port`. */
-function link(name: string, peer: string, port: number, trustDomain = "cluster.local"): void {
+function link(name: string, peer: string, port: number, trustDomain = "cluster.local", drainUntil = ""): void {
   writeFileSync(
     gatewayFile(name),
     `
@@ -84,7 +84,9 @@ metadata:
   name: istio-remote-peer-${peer}
   namespace: istio-eastwest
   labels: { topology.istio.io/network: ${peer}-net, topology.istio.io/cluster: ${peer} }
-  annotations: { gateway.istio.io/trust-domain: ${trustDomain} }
+  annotations:
+    gateway.istio.io/trust-domain: ${trustDomain}
+${drainUntil === "" ? "" : `    peering.causeway.dev/drain-until: ${drainUntil}`}
 spec:
   gatewayClassName: istio-remote
   addresses: [{ type: IPAddress, value: 127.0.0.1 }]
@@ -224,6 +226,30 @@ test("a peer that is gone takes nothing with it, nor does a restart meanwhile; i
   rmSync(gatewayFile("east"));
   await until(() => east.peers().length === 0);
   await until(() => imported(east).length === 0 && endpoints(east, "payments").length === 0);
+});
+
+test("a peer that is drained when we start is drained before anybody is served, and is called again once that is taken back", async () => {
+  for (const name of ["east", "west"]) await cluster(name);
+  for (const name of ["east", "west"]) share(name, "payments", 2);
+  const west = await start("west");
+  link("east", "west", west.ports.xds);
+  const before = await start("east");
+  await until(() => imported(before).length === 1);
+  await stop(before);
+
+  const drainUntil = new Date(Date.now() + 3_600_000).toISOString();
+  link("east", "west", west.ports.xds, "cluster.local", drainUntil);
+  const east = await start("east");
+  const healthOfWest = (): readonly boolean[] =>
+    east.registry.workloadsByService
+      .get("bank/payments.bank.mesh.internal")
+      .flatMap(({ cluster, healthy }) => (cluster === clusterId("west") ? [healthy] : []));
+  assert.deepEqual(healthOfWest(), [false]);
+  assert.ok(east.problems().some(({ message }) => message.includes("is drained until")));
+  await live(east, "west");
+  assert.deepEqual(healthOfWest(), [false], "the link is what it was");
+  link("east", "west", west.ports.xds);
+  await until(() => healthOfWest()[0] === true);
 });
 
 test("under two roots both ends name the cause", async () => {

@@ -24,6 +24,7 @@ import { clusterView } from "./cluster-view.ts";
 import { peerClientsView, peerClusterView, peerView } from "./peer-view.ts";
 import { policyView, serviceView, workloadView } from "./mesh-view.ts";
 import { gatewayView, type GatewaysViewed } from "./gateway-view.ts";
+import { drillView } from "./drill-view.ts";
 import { explainView } from "./explain-view.ts";
 import { endpointShards } from "./shard-view.ts";
 import { spireFacts, type SpireViewed } from "./spire-facts.ts";
@@ -116,13 +117,21 @@ function clientPages(viewed: Viewed, page: Page): readonly DebugPage[] {
 
 function ownPages(viewed: Viewed, page: Page): readonly DebugPage[] {
   const { graph, registry, config, scopes, controlPlane } = viewed;
+  const { standings } = registry.globalCandidates.inputs.paths;
   return [
     page("clusterz", "The clusters that are read, peers among them, and whether all of each is known", () => [
       ...viewed.clusters().map((status) => clusterView(status, controlPlane)),
       ...viewed.peers().map((peer) => peerClusterView(peer, controlPlane)),
     ]),
     page("peerz", "Each peer: its link, how old what it said is, what of it is refused and why", () =>
-      viewed.peers().map((peer) => peerView(peer, viewed.bundleAgreement(peer.cluster))),
+      viewed
+        .peers()
+        .map((peer) =>
+          peerView(peer, viewed.bundleAgreement(peer.cluster), standings.get(peer.cluster)?.drainedUntilMs),
+        ),
+    ),
+    page("drainz", "What is drained until when, and who takes the calls: ?peer=west or ?service=shop/cart", (query) =>
+      drillView(registry, query),
     ),
     page("peerclientz", "Peers that read what is shared here, and those that may not, with the reason", () =>
       peerClientsView(viewed.peerClients()),

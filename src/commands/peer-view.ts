@@ -8,7 +8,7 @@ import { timeText } from "./sync-view.ts";
 const DENIALS_SHOWN_MAX = 100;
 
 /** What peerz says of a peer (contract operations.md 1.2). */
-export function peerView(peer: PeerView, roots?: BundleAgreement): unknown {
+export function peerView(peer: PeerView, roots?: BundleAgreement, drainedUntilMs?: number): unknown {
   const { target, heardAt, ageMs, epoch, skewMs, facts, denials } = peer;
   return {
     cluster: peer.cluster,
@@ -27,6 +27,7 @@ export function peerView(peer: PeerView, roots?: BundleAgreement): unknown {
     ageSeconds: ageMs / 1000,
     staleness: peer.staleness,
     dataPlane: peer.dataPlane,
+    drainedUntil: drainedUntilMs === undefined ? "" : timeText(drainedUntilMs),
     epoch: epoch ?? "",
     // With the time that its word was under way.
     clockSkewSeconds: skewMs === undefined ? undefined : skewMs / 1000,

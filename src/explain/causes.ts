@@ -2,6 +2,7 @@ import { parseServiceAccountId } from "../spiffe.ts";
 import { recordKey, type Candidate, type Exclusion, type ExclusionReason } from "../registry/global-candidate.ts";
 import { SCOPE_LABEL } from "../registry/kube/scope-labels.ts";
 import { SEGMENT_LABEL } from "../registry/kube/segment.ts";
+import { drainPlace } from "./drain-causes.ts";
 import type { Cause, ExplainFacts, Place } from "./explanation.ts";
 import { whyDenied, whyUnheard } from "./denied.ts";
 import { atGateway, linkPlace, networkPlace, trustDomainPlace } from "./gateway-place.ts";
@@ -70,6 +71,7 @@ const PLACES: Readonly<Record<Placed, Locate>> = {
   "no door": noDoor,
   "SAN refused": sanRefused,
   "no ready pods": noReadyPods,
+  drained: ({ cluster, via }, question, facts) => drainPlace(via === "peer" ? cluster : undefined, question, facts),
   "port mismatch": ({ cluster }, question) => ({
     ...{ object: serviceOf(question), cluster, field: "spec.ports" },
     fix: `spec: {ports: [{port: ${question.port}, …}]}, or call one that it has`,

@@ -1,6 +1,7 @@
 import { clusterId, objectKey } from "../names.ts";
 import { hostText } from "../registry/network-gateways.ts";
 import type { Cause, Contribution, ExplainFacts, PolicyView, SharingView, WaypointView } from "./explanation.ts";
+import { drainWarnings } from "./drain-causes.ts";
 import { atGateway } from "./gateway-place.ts";
 import { kubectl, labelService } from "./kubectl.ts";
 import { remedyOfGateway } from "./link-causes.ts";
@@ -19,6 +20,7 @@ export function warningsOf(question: Question, found: Findings, facts: ExplainFa
   return [
     ...localName(question, found, facts),
     ...closedDoors(found.contributions, facts),
+    ...drainWarnings(question, found.contributions, facts),
     ...namelessGateways(facts),
     ...waypointRefused(question, found.waypoint, facts),
     ...policiesElsewhere(found, facts),

@@ -26,6 +26,8 @@ export interface AggregateInputs {
   readonly standings: Collection<ClusterId, PeerStanding>;
   readonly gateways: Collection<NetworkId, readonly NetworkGateway[]>;
   readonly owners: Collection<ServiceName, string>;
+  /** What keeps its calls though its peer is drained. */
+  readonly spared: Collection<ObjectKey, true>;
 }
 
 /**
@@ -34,7 +36,7 @@ export interface AggregateInputs {
  */
 export function aggregateWorkloads(
   graph: Graph,
-  { federated, members, standings, gateways, owners }: AggregateInputs,
+  { federated, members, standings, gateways, owners, spared }: AggregateInputs,
   { localCluster }: RegistryOptions,
 ): Collection<WorkloadUid, Workload> {
   const bindings = new SharedBindings();
@@ -42,7 +44,7 @@ export function aggregateWorkloads(
     name: "aggregate-workloads",
     distinct: true,
     from: federated,
-    reads: { members, standings, gateways, owners },
+    reads: { members, standings, gateways, owners, spared },
     to: (record, reads, key) => {
       const member = reads.members.get(key);
       const standing = reads.standings.get(record.cluster);
@@ -53,8 +55,10 @@ export function aggregateWorkloads(
       );
       if (owned.length === 0) return [];
       const services = bindings.of(owned.length === member.names.length ? member.names : owned, member.ports);
+      const drained = standing.drainedUntilMs !== undefined && reads.spared.get(key) === undefined;
+      const state = drained ? "away" : standing.state;
       return sharesOf(record, standing, reads.gateways.get(standing.network) ?? []).map((share) => {
-        const workload = aggregated(record, standing, share, services);
+        const workload = aggregated(record, { ...standing, state }, share, services);
         return [workload.uid, workload] as const;
       });
     },

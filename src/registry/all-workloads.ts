@@ -5,6 +5,7 @@ import type { Attachment } from "./attachments.ts";
 import { coalescedWorkloads } from "./coalesced-workloads.ts";
 import type { Collection } from "./collection/collection.ts";
 import type { Graph } from "./collection/graph.ts";
+import type { Drains } from "./drains.ts";
 import { endpointTallies, remoteIdentities, type Tally } from "./endpoint-tallies.ts";
 import { serviceEntryWorkloads, workloadEntryWorkloads } from "./entry-workloads.ts";
 import type { Objects } from "./kube/objects.ts";
@@ -32,6 +33,7 @@ export interface AllWorkloadsInputs {
   readonly offers: AllOffers;
   readonly winners: Collection<ServiceName, Offer>;
   readonly peers: PeerSources;
+  readonly drains: Drains;
 }
 
 /** Everything that sends or receives traffic: one by one on our network, and coalesced on others. */
@@ -46,7 +48,7 @@ export interface AllWorkloads {
 export function allWorkloads(
   graph: Graph,
   objects: Objects,
-  { paths, attachments, names, offers, winners, peers }: AllWorkloadsInputs,
+  { paths, attachments, names, offers, winners, peers, drains }: AllWorkloadsInputs,
   options: RegistryOptions,
 ): AllWorkloads {
   const { networks, gateways, standings } = paths;
@@ -56,7 +58,7 @@ export function allWorkloads(
     workloadEntryWorkloads(graph, objects, entryInputs, options),
     serviceEntryWorkloads(graph, objects, entryInputs, options),
   ]);
-  const shared = { members: offers.federated, hosts: offers.hosts, owners };
+  const shared = { members: offers.federated, hosts: offers.hosts, owners, spared: drains.spared };
   const targets = podTargets(graph, objects, names, options);
   const remote = remoteEndpoints(graph, objects, attachments, targets, options);
   const tallies = endpointTallies(graph, remote);

@@ -3,6 +3,7 @@ import type { Collection } from "./collection/collection.ts";
 import { derive } from "./collection/derive.ts";
 import type { Graph } from "./collection/graph.ts";
 import { Index } from "./collection/index-by.ts";
+import type { Drain, DrainKey } from "./drains.ts";
 import type { CompiledPolicy } from "./authorization-policies.ts";
 import { selects, type Placement, type Selector } from "./kube/labels.ts";
 import type { Objects } from "./kube/objects.ts";
@@ -16,7 +17,7 @@ import type { NetworkPaths } from "./network-paths.ts";
 import type { RegistryOptions } from "./options.ts";
 import { isShadowed } from "./global-members.ts";
 import type { GlobalService } from "./global-services.ts";
-import { namesServed, type NameReads } from "./service-names.ts";
+import { endpointNames, type EndpointNameReads } from "./service-names.ts";
 import type { SharedService } from "./shared-services.ts";
 import { waypointFor, type OfferedWaypoint } from "./waypoints.ts";
 import { DEFAULT_NETWORK } from "./workload-shape.ts";
@@ -53,6 +54,7 @@ export interface AttachmentInputs {
   readonly owners: Collection<ServiceName, string>;
   readonly globals: Collection<ObjectKey, GlobalService>;
   readonly shared: Collection<ObjectKey, SharedService>;
+  readonly drains: Collection<DrainKey, Drain>;
 }
 
 type Selecting = { readonly selector: Selector | undefined };
@@ -82,6 +84,7 @@ export function attachments(
       owners: inputs.owners,
       globals: inputs.globals,
       shared: inputs.shared,
+      drains: inputs.drains,
       standings: inputs.paths.standings,
       trustDomains: inputs.paths.trustDomains,
       services: new Index(graph, objects.services, "selector", (service) => buckets(home(service.id), service)),
@@ -135,9 +138,13 @@ export function attachments(
   });
 }
 
-function selectedService(service: KubeService, reads: NameReads, options: RegistryOptions): readonly SelectedService[] {
+function selectedService(
+  service: KubeService,
+  reads: EndpointNameReads,
+  options: RegistryOptions,
+): readonly SelectedService[] {
   if (service.external) return [];
-  return namesServed(service, reads, options).map((name) => ({
+  return endpointNames(service, reads, options).map((name) => ({
     service: name,
     rules: "service",
     ports: service.ports,

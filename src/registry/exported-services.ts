@@ -3,6 +3,7 @@ import { formatServiceAccountId } from "../spiffe.ts";
 import { byCodeUnit, type Collection } from "./collection/collection.ts";
 import { derive } from "./collection/derive.ts";
 import type { Graph } from "./collection/graph.ts";
+import type { Drain, DrainKey } from "./drains.ts";
 import type { EndpointCount } from "./export-counts.ts";
 import type { Objects } from "./kube/objects.ts";
 import type { SegmentAlias } from "./kube/segment.ts";
@@ -23,13 +24,14 @@ export interface ExportedServiceInputs {
   readonly counts: Collection<ServiceName, EndpointCount>;
   readonly waypoints: Collection<ObjectKey, OfferedWaypoint>;
   readonly segments: Segments;
+  readonly drains: Collection<DrainKey, Drain>;
 }
 
 /** What the local cluster says to its peers of each service that it shares; one without endpoints has none of them. */
 export function exportedServices(
   graph: Graph,
   { namespaces }: Objects,
-  { shared, counts, waypoints, segments }: ExportedServiceInputs,
+  { shared, counts, waypoints, segments, drains }: ExportedServiceInputs,
   options: RegistryOptions,
 ): Collection<ObjectKey, FederatedService> {
   const { mesh, localCluster } = options;
@@ -37,11 +39,13 @@ export function exportedServices(
     name: "exported-services",
     distinct: true,
     from: shared,
-    reads: { namespaces, counts, waypoints, segments: segments.ofCluster },
+    reads: { namespaces, counts, waypoints, segments: segments.ofCluster, drains },
     to: (service, reads, key) => {
       const { kube, scope, segment, takeover, waypointPolicy } = service;
       const { cluster, namespace, name, createdMs } = kube.id;
-      const count = reads.counts.get(localName(kube, options)) ?? NOTHING;
+      const counted = reads.counts.get(localName(kube, options)) ?? NOTHING;
+      const drain = kube.drain && reads.drains.get(`Service ${key}`);
+      const count = isLeft(drain) ? { ...counted, ready: 0, localities: [] } : counted;
       const home = reads.namespaces.get(objectKey(cluster, "", namespace));
       const { aliases } = reads.segments.get(localCluster) ?? NO_SEGMENT;
       const distribution = kube.distribution ?? home?.distribution;
@@ -68,6 +72,9 @@ export function exportedServices(
     },
   });
 }
+
+/** Nobody is to call it: peers hear that none of it is ready, and keep what they know of it. */
+export const isLeft = (drain: Drain | undefined): boolean => drain?.state === "leaving" || drain?.state === "drained";
 
 const NOTHING: EndpointCount = { ready: 0, total: 0, identities: [], localities: [], targets: [] };
 

@@ -1,4 +1,5 @@
 import {
+  objectKey,
   serviceName,
   type ClusterId,
   type NetworkId,
@@ -10,7 +11,9 @@ import { isDeepStrictEqual } from "node:util";
 import type { Collection } from "./collection/collection.ts";
 import { CollectionNode, type Graph, rankAbove } from "./collection/graph.ts";
 import type { Index } from "./collection/index-by.ts";
+import type { Drain, DrainKey } from "./drains.ts";
 import { servesHere } from "./export-counts.ts";
+import { isLeft } from "./exported-services.ts";
 import type { PeerGateway } from "./model/peer.ts";
 import type { Workload } from "./model/workload.ts";
 import type { RegistryOptions } from "./options.ts";
@@ -24,6 +27,7 @@ export interface ExportedWorkloadInputs {
   readonly shared: Collection<ServiceName, SharedService>;
   readonly networks: Collection<ClusterId, NetworkId>;
   readonly peerGateways: Collection<ObjectKey, PeerGateway>;
+  readonly drains: Collection<DrainKey, Drain>;
 }
 
 /**
@@ -86,11 +90,14 @@ class ExportedWorkloads extends CollectionNode<WorkloadUid, Workload> {
 
   #stale(): Iterable<WorkloadUid> {
     if (!this.#flat) return [];
-    const { workloads, shared, byService } = this.#inputs;
+    const { workloads, shared, byService, drains } = this.#inputs;
     const stale = new Set<WorkloadUid>();
     for (const { key, before, after } of workloads.batch)
       if ((after ?? before)!.cluster === this.#cluster) stale.add(key);
     for (const { key } of shared.batch) for (const { uid } of byService.get(key)) stale.add(uid);
+    if (drains.batch.length > 0)
+      for (const [service, { kube }] of shared.entries())
+        if (kube.drain !== undefined) for (const { uid } of byService.get(service)) stale.add(uid);
     return stale;
   }
 
@@ -100,6 +107,7 @@ class ExportedWorkloads extends CollectionNode<WorkloadUid, Workload> {
     const services = workload.services
       .flatMap(({ service, ports }) => {
         const shared = this.#inputs.shared.get(service);
+        if (shared?.kube.drain !== undefined && this.#isLeft(shared)) return [];
         return (shared?.hosts ?? []).map(({ host }) => ({
           service: serviceName(shared!.kube.id.namespace, host),
           ports,
@@ -108,5 +116,9 @@ class ExportedWorkloads extends CollectionNode<WorkloadUid, Workload> {
       .sort((a, b) => (a.service < b.service ? -1 : 1));
     if (services.length === 0) return undefined;
     return { ...workload, services, waypoint: undefined, networkGateway: undefined, policies: [] };
+  }
+
+  #isLeft({ kube: { id } }: SharedService): boolean {
+    return isLeft(this.#inputs.drains.get(`Service ${objectKey(id.cluster, id.namespace, id.name)}`));
   }
 }

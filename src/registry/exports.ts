@@ -5,6 +5,7 @@ import { filter } from "./collection/filter.ts";
 import type { Graph } from "./collection/graph.ts";
 import type { Index } from "./collection/index-by.ts";
 import type { Source } from "./collection/source.ts";
+import type { Drains } from "./drains.ts";
 import { doubtProblems } from "./doubts.ts";
 import { exportCounts } from "./export-counts.ts";
 import { exportedDoors } from "./export-doors.ts";
@@ -55,10 +56,12 @@ export interface PeeringInputs {
   readonly waypoints: Collection<ObjectKey, OfferedWaypoint>;
   readonly workloads: Collection<WorkloadUid, Workload>;
   readonly workloadsByService: Index<WorkloadUid, Workload>;
+  readonly drains: Drains;
 }
 
 export function peering(graph: Graph, objects: Objects, inputs: PeeringInputs, options: RegistryOptions): Peering {
   const { shared, links: gateways, networks, waypoints, workloads, workloadsByService } = inputs;
+  const drains = inputs.drains.states;
   const { segments } = shared;
   const own = filter(graph, "own-shared-services", shared.all, ({ kube }) => kube.id.cluster === options.localCluster);
   const byName = derive(graph, {
@@ -78,10 +81,11 @@ export function peering(graph: Graph, objects: Objects, inputs: PeeringInputs, o
     shared: byName,
     networks,
     peerGateways: gateways.all,
+    drains,
   };
   return {
     exports: {
-      services: exportedServices(graph, objects, { shared: own, counts, waypoints, segments }, options),
+      services: exportedServices(graph, objects, { shared: own, counts, waypoints, segments, drains }, options),
       facts,
       workloads: exportedWorkloads(graph, forWorkloads, options),
     },

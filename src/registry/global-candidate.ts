@@ -2,6 +2,7 @@ import { objectKey, type ClusterId, type Hostname, type ObjectKey, type ServiceN
 import type { AllOffers } from "./all-offers.ts";
 import type { Collection } from "./collection/collection.ts";
 import type { Index } from "./collection/index-by.ts";
+import type { Drains } from "./drains.ts";
 import type { Tally } from "./endpoint-tallies.ts";
 import type { GlobalId } from "./global-members.ts";
 import type { Objects } from "./kube/objects.ts";
@@ -48,6 +49,7 @@ export type ExclusionReason =
   | "no door"
   | "SAN refused"
   | "no ready pods"
+  | "drained"
   | "port mismatch"
   | "shadowed";
 
@@ -66,6 +68,7 @@ export interface CandidateInputs {
   readonly shared: SharedServices;
   readonly offers: AllOffers;
   readonly owners: Collection<ServiceName, string>;
+  readonly drains: Drains;
   readonly tallies: Collection<string, Tally>;
   readonly workloadsByService: Index<Workload["uid"], Workload>;
   readonly options: RegistryOptions;

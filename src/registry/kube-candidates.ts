@@ -8,6 +8,7 @@ import {
   type CandidateQuestion,
   type Exclusion,
 } from "./global-candidate.ts";
+import { timeOfDrain } from "./drains.ts";
 import { isMembersName, isShadowed } from "./global-members.ts";
 import { kubePorts } from "./global-ports.ts";
 import type { KubeService } from "./kube/service.ts";
@@ -110,6 +111,12 @@ function notReached(
     return excluded(
       "port mismatch",
       `${what} has the ports ${ports.join(", ") || "none"}, and not ${port}; add it there.`,
+    );
+  const drain = kube.drain && inputs.drains.states.get(`Service ${objectKey(cluster, namespace, name)}`);
+  if (drain?.state === "drained" && cluster === options.localCluster && endpoints === 0)
+    return excluded(
+      "drained",
+      `${what} is drained until ${timeOfDrain(drain.untilMs)}: under this name its endpoints get no new calls.`,
     );
   if (healthy > 0) return undefined;
   return excluded(

@@ -1,6 +1,7 @@
 import type { ClusterId, NetworkId, ObjectKey } from "../names.ts";
 import type { Collection } from "./collection/collection.ts";
 import type { Graph } from "./collection/graph.ts";
+import type { Drain, DrainKey } from "./drains.ts";
 import type { Objects } from "./kube/objects.ts";
 import type { GatewayAddress } from "./model/address.ts";
 import type { PeerGateway } from "./model/peer.ts";
@@ -38,11 +39,21 @@ export interface NetworkPaths {
 export function networkPaths(
   graph: Graph,
   objects: Objects,
-  peering: { readonly sources: PeerSources; readonly gateways: Collection<ObjectKey, PeerGateway> },
+  peering: {
+    readonly sources: PeerSources;
+    readonly gateways: Collection<ObjectKey, PeerGateway>;
+    readonly drains: Collection<DrainKey, Drain>;
+  },
   options: RegistryOptions,
 ): NetworkPaths {
   const networks = clusterNetworks(graph, objects, options);
-  const standings = peerStandings(graph, peering.gateways, peering.sources, networks, options);
+  const standings = peerStandings(
+    graph,
+    peering.gateways,
+    peering.sources,
+    { networks, drains: peering.drains },
+    options,
+  );
   const doors = peerDoors(graph, standings, peering.gateways, peering.sources);
   const addresses = union(graph, "all-network-gateways", [
     networkGateways(graph, objects, networks, peering.gateways, options),

@@ -1,5 +1,6 @@
 import type { ClusterId } from "../names.ts";
 import { sharesOf } from "./aggregate-workloads.ts";
+import { timeOfDrain } from "./drains.ts";
 import { segmentsFor, whyExcluded, type FederatedExclusion } from "./federated-members.ts";
 import {
   excluded,
@@ -35,6 +36,19 @@ export function peerCandidate(question: CandidateQuestion, cluster: ClusterId, i
           ? withoutRecord(question, standing, inputs)
           : withRecord(question, record, standing, pods.length, inputs),
   };
+}
+
+function drained(
+  question: CandidateQuestion,
+  { cluster, gateway, drainedUntilMs }: PeerStanding,
+  { drains, peerGateways }: CandidateInputs,
+): Exclusion | undefined {
+  if (drainedUntilMs === undefined || drains.spared.get(recordKey(cluster, question)) === true) return undefined;
+  const { namespace, name } = peerGateways.get(gateway)!;
+  return excluded(
+    "drained",
+    `Cluster ${cluster} is drained here until ${timeOfDrain(drainedUntilMs)}, so it gets no new calls; Gateway ${namespace}/${name} says so.`,
+  );
 }
 
 function withoutLink(cluster: ClusterId, { peerGateways, options }: CandidateInputs): Exclusion {
@@ -85,7 +99,8 @@ function withRecord(
   return (
     withoutName(question, member, inputs) ??
     withoutWay(record, member, standing, pods, inputs) ??
-    withoutPort(question, member)
+    withoutPort(question, member) ??
+    drained(question, standing, inputs)
   );
 }
 

@@ -3,6 +3,8 @@ import type { Collection } from "./collection/collection.ts";
 import { derive } from "./collection/derive.ts";
 import { filter } from "./collection/filter.ts";
 import type { Graph } from "./collection/graph.ts";
+import { drainProblems } from "./drain-problems.ts";
+import type { Drains } from "./drains.ts";
 import { isReserved } from "./federated-members.ts";
 import { DEFAULT_GLOBAL_DOMAIN } from "./model/peer.ts";
 import { isShadowed } from "./global-members.ts";
@@ -26,6 +28,7 @@ export interface PeerProblemInputs {
   readonly peers: PeerSources;
   readonly paths: NetworkPaths;
   readonly shared: SharedServices;
+  readonly drains: Drains;
   readonly offers: Pick<AllOffers, "federated" | "hosts" | "named">;
 }
 
@@ -44,6 +47,7 @@ export function peerProblems(
     shadowProblems(graph, objects, inputs, options),
     doorProblems(graph, inputs.paths.doors),
     memberProblems(graph, inputs),
+    drainProblems(graph, inputs.drains, options),
     hostProblems(graph, inputs.offers.hosts),
     foreignWriterProblems(graph, objects, inputs.offers.hosts, options),
     addressProblems(graph, inputs.offers.named, options),

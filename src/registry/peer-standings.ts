@@ -2,6 +2,7 @@ import type { ClusterId, NetworkId, ObjectKey } from "../names.ts";
 import type { Collection } from "./collection/collection.ts";
 import { derive } from "./collection/derive.ts";
 import type { Graph } from "./collection/graph.ts";
+import type { Drain, DrainKey } from "./drains.ts";
 import type { Locality } from "./model/address.ts";
 import type { PeerGateway, PeerStatus } from "./model/peer.ts";
 import type { RegistryOptions } from "./options.ts";
@@ -27,8 +28,15 @@ export interface PeerStanding {
   readonly locality: Locality | undefined;
   /** `away`: what it said is kept, and not used; `gone`: nothing of it counts (contract peering.md 2.13). */
   readonly state: "present" | "away" | "gone";
+  /** It gets no new calls until then, where others could take them; undefined if it is not drained. */
+  readonly drainedUntilMs: number | undefined;
   /** True once a whole snapshot of it was there. */
   readonly everSynced: boolean;
+}
+
+export interface StandingInputs {
+  readonly networks: Collection<ClusterId, NetworkId>;
+  readonly drains: Collection<DrainKey, Drain>;
 }
 
 /** Peers that a Gateway which counts leads to, by cluster. */
@@ -36,17 +44,18 @@ export function peerStandings(
   graph: Graph,
   gateways: Collection<ObjectKey, PeerGateway>,
   peers: PeerSources,
-  networks: Collection<ClusterId, NetworkId>,
+  { networks, drains }: StandingInputs,
   { localCluster, peeringDiscovery }: RegistryOptions,
 ): Collection<ClusterId, PeerStanding> {
   return derive(graph, {
     name: "peer-standings",
     from: gateways,
-    reads: { facts: peers.facts, statuses: peers.statuses, networks },
+    reads: { facts: peers.facts, statuses: peers.statuses, networks, drains },
     to: ({ cluster, refused, gateway, network, trustDomain, locality }, reads) => {
       if (!peeringDiscovery || cluster === undefined || refused !== undefined) return [];
       const facts = reads.facts.get(cluster);
       const status = reads.statuses.get(cluster);
+      const drain = reads.drains.get(`Gateway ${gateway}`);
       const standing: PeerStanding = {
         cluster,
         gateway,
@@ -59,6 +68,7 @@ export function peerStandings(
         aliasesDigest: facts?.aliasesDigest ?? "",
         locality,
         state: stateOf(status),
+        drainedUntilMs: drain?.state === "drained" ? drain.untilMs : undefined,
         everSynced: status?.everSynced ?? false,
       };
       return [[cluster, standing] as const];

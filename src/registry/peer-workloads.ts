@@ -16,6 +16,8 @@ export interface PeerWorkloadInputs {
   readonly members: Collection<ObjectKey, GlobalMember>;
   readonly hosts: Collection<ServiceName, GlobalHost>;
   readonly owners: Collection<ServiceName, string>;
+  /** What keeps its calls though its peer is drained. */
+  readonly spared: Collection<ObjectKey, true>;
   /** Those of workloads of our own. */
   readonly taken: Collection<string, true>;
 }
@@ -30,12 +32,12 @@ export function peerWorkloads(
   inputs: PeerWorkloadInputs,
   options: RegistryOptions,
 ): Collection<WorkloadUid, Workload> {
-  const { workloads, standings, members, hosts, owners, taken } = inputs;
+  const { workloads, standings, members, hosts, owners, spared, taken } = inputs;
   return derive(graph, {
     name: "flat-workloads",
     distinct: true,
     from: workloads,
-    reads: { standings, members, hosts, owners, taken },
+    reads: { standings, members, hosts, owners, spared, taken },
     to: (workload, reads, key) => {
       const standing = reads.standings.get(workload.cluster);
       if (standing === undefined || !isFlat(standing, options) || standing.state !== "present") return [];
@@ -46,12 +48,15 @@ export function peerWorkloads(
         .sort((a, b) => byCodeUnit(a.service, b.service));
       if (services.length === 0 || workload.addresses.length === 0) return [];
       if (workload.addresses.some((address) => reads.taken.get(address))) return [];
+      const drained =
+        standing.drainedUntilMs !== undefined && !services.some(({ service }) => isSpared(workload, service, reads));
       const uid = flatUid(workload.cluster, key);
       const flat: Workload = {
         ...workload,
         uid,
         name: flatName(workload, services),
         services,
+        healthy: workload.healthy && !drained,
         locality: workload.locality ?? standing.locality,
         hostname: "",
         waypoint: undefined,
@@ -84,6 +89,16 @@ export function takenAddressProblems(
       return [[`Peer ${key}#address`, { object, origin: "", field: "status.podIPs", message, severity: "warning" }]];
     },
   });
+}
+
+/** It is healthy, or not, for all that it serves. */
+function isSpared(
+  { cluster }: Workload,
+  service: ServiceName,
+  { hosts, spared }: Reads & { readonly spared: { get(key: ObjectKey): true | undefined } },
+): boolean {
+  const host = hosts.get(service);
+  return host !== undefined && spared.get(objectKey(cluster, host.namespace, host.name)) === true;
 }
 
 interface Reads {

@@ -7,7 +7,7 @@ import type { Pod } from "./kube/pod.ts";
 import type { ServiceBinding } from "./model/workload.ts";
 import type { RegistryOptions } from "./options.ts";
 import { portsOnSlice } from "./ports.ts";
-import { namesServed, type ServedNames } from "./service-names.ts";
+import { endpointNames, type ServedNames } from "./service-names.ts";
 
 /** A pod that a slice names, of a service that has no selector to find it by. */
 export interface PodTarget {
@@ -32,7 +32,7 @@ export function podTargets(
       const service = reads.services.get(objectKey(id.cluster, id.namespace, name));
       if (!service || service.external || service.selector) return [];
       const named = new Map(ports.map((port) => [port.name, port.port]));
-      const bindings = namesServed(service, reads, options).map((name) => ({
+      const bindings = endpointNames(service, reads, options).map((name) => ({
         service: name,
         ports: portsOnSlice(service.ports, named),
       }));

@@ -7,6 +7,7 @@ import type { Collection } from "./collection/collection.ts";
 import type { Graph } from "./collection/graph.ts";
 import { Index } from "./collection/index-by.ts";
 import { Source } from "./collection/source.ts";
+import { drains, type Drains } from "./drains.ts";
 import { endpointProblems, placementOfEntry, placementsOfServiceEntry } from "./entry-workloads.ts";
 import type { OwnRoots } from "./export-facts.ts";
 import { peering, type Exports, type Peering } from "./exports.ts";
@@ -58,6 +59,8 @@ export class Registry {
   readonly meshConfig: Source<"mesh", MeshConfig>;
   /** Written by links to peers. */
   readonly peers: PeerSources;
+  /** Peers and services that are to get no new calls for a while. */
+  readonly drains: Drains;
   /** What clusters share under global names. */
   readonly shared: Collection<ObjectKey, SharedService>;
   /** What the local cluster tells its peers, and who these are. */
@@ -106,13 +109,14 @@ export class Registry {
       { placements, paths, waypoints: offered, policies: compiled, mutualTls, ...names },
       options,
     );
-    const all = allWorkloads(graph, objects, { paths, attachments: attached, names, offers, winners, peers }, options);
+    const all = allWorkloads(graph, objects, { ...found, attachments: attached }, options);
     this.#options = options;
     this.objects = objects;
     this.policyInputs = policyInputs(graph, objects, found.owners, options);
     const verdicts = waypointVerdicts(graph, objects, { ...found, policies: this.policyInputs }, options);
     this.meshConfig = meshConfig;
     this.peers = peers;
+    this.drains = found.drains;
     this.shared = shared.all;
     this.networks = paths.networks;
     this.networkGateways = paths.addresses;
@@ -130,13 +134,8 @@ export class Registry {
       workload.services.map(({ service }) => service),
     );
     const { workloads, workloadsByService, networks } = this;
-    this.peering = peering(
-      graph,
-      objects,
-      { shared, links, networks, waypoints: offered, workloads, workloadsByService },
-      options,
-    );
     const seen = { ...found, objects, options, services: this.services, workloads, workloadsByService };
+    this.peering = peering(graph, objects, { ...seen, waypoints: offered, networks }, options);
     this.globalCandidates = new GlobalCandidates({ ...seen, peerGateways: links.all, tallies: all.tallies });
     this.peeringViewInputs = { ...seen, ...this.peering };
     this.gatewayInputs = { ...seen, ...this.policyInputs, routes: this.routes };
@@ -224,7 +223,8 @@ function foundations(
 ) {
   const peers = peerSources(graph);
   const links = peerGateways(graph, objects, options);
-  const paths = networkPaths(graph, objects, { sources: peers, gateways: links.all }, options);
+  const drained = drains(graph, objects, options);
+  const paths = networkPaths(graph, objects, { sources: peers, gateways: links.all, drains: drained.states }, options);
   const offered = waypoints(graph, objects, paths.networks);
   const shared = sharedServices(graph, objects, meshConfig, options);
   const { segments } = shared;
@@ -237,8 +237,9 @@ function foundations(
   const winners = nameWinners(graph, offers.all);
   const owners = nameOwners(graph, winners);
   const addresses = addressOwners(graph, winners);
-  const names = { globals: offers.globals, shared: shared.all, owners, standings: paths.standings };
-  return { peers, links, paths, offered, shared, offers, winners, owners, addresses, names };
+  const { standings } = paths;
+  const names = { globals: offers.globals, shared: shared.all, owners, standings, drains: drained.states };
+  return { drains: drained, peers, links, paths, offered, shared, offers, winners, owners, addresses, names };
 }
 
 function waypointVerdicts(

@@ -1,5 +1,6 @@
 import { objectKey, serviceName, type ClusterId, type ObjectKey, type ServiceName } from "../names.ts";
 import type { Collection } from "./collection/collection.ts";
+import type { Drain, DrainKey } from "./drains.ts";
 import { globalOwner, isShadowed } from "./global-members.ts";
 import { isShared, type GlobalService } from "./global-services.ts";
 import type { KubeService } from "./kube/service.ts";
@@ -14,6 +15,7 @@ export interface ServedNames {
   /** Which object a service's name belongs to. */
   readonly owners: Collection<ServiceName, string>;
   readonly standings: Collection<ClusterId, PeerStanding>;
+  readonly drains: Collection<DrainKey, Drain>;
 }
 
 /** The same, asked from within a derivation. */
@@ -22,6 +24,27 @@ export interface NameReads {
   readonly shared: { get(key: ObjectKey): SharedService | undefined };
   readonly owners: { get(name: ServiceName): string | undefined };
   readonly standings: { get(cluster: ClusterId): PeerStanding | undefined };
+}
+
+export interface EndpointNameReads extends NameReads {
+  readonly drains: { get(key: DrainKey): Drain | undefined };
+}
+
+/**
+ * What clients are told that endpoints of a Service serve. ztunnel knows one health of an endpoint, whatever it is called
+ * by, so one that is drained under the global names is none behind those, and stays what it was behind its own
+ * (contract ztunnel.md 6.5).
+ */
+export function endpointNames(
+  kube: KubeService,
+  reads: EndpointNameReads,
+  options: Pick<RegistryOptions, "localCluster" | "mesh">,
+): readonly ServiceName[] {
+  const names = namesServed(kube, reads, options);
+  const { cluster, namespace, name } = kube.id;
+  if (kube.drain === undefined || cluster !== options.localCluster) return names;
+  const drain = reads.drains.get(`Service ${objectKey(cluster, namespace, name)}`);
+  return drain?.state === "drained" ? names.slice(0, 1) : names;
 }
 
 /**

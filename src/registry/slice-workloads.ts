@@ -6,7 +6,7 @@ import type { Objects } from "./kube/objects.ts";
 import type { Workload } from "./model/workload.ts";
 import type { RegistryOptions } from "./options.ts";
 import { portsOnSlice } from "./ports.ts";
-import { namesServed, type ServedNames } from "./service-names.ts";
+import { endpointNames, type ServedNames } from "./service-names.ts";
 import { bareWorkload, DEFAULT_NETWORK } from "./workload-shape.ts";
 
 /**
@@ -34,7 +34,7 @@ export function sliceWorkloads(
       const network = networks.get(cluster) ?? DEFAULT_NETWORK;
       // On another network they could not end the tunnel that leads there: they have no identity.
       const reachable = () => network === (networks.get(localCluster) ?? DEFAULT_NETWORK);
-      const served = cluster === localCluster || reachable() ? namesServed(service, reads, options) : [];
+      const served = cluster === localCluster || reachable() ? endpointNames(service, reads, options) : [];
       if (served.length === 0) return [];
       const named = new Map(ports.map((port) => [port.name, port.port]));
       const bindings = served

@@ -4,6 +4,7 @@ import { parseIp } from "../ip.ts";
 import { FieldError, fieldsOf, integerOf, isFields, listOf, textOf, type Fields } from "./fields.ts";
 import { labelSelectorOf, type LabelSelector } from "./labels.ts";
 import { idOf, type Metadata, type ObjectId } from "./metadata.ts";
+import { drainWishOf, type DrainWish } from "./peering-annotations.ts";
 import { localityOf } from "./namespace.ts";
 import {
   readGatewayDeployment,
@@ -40,6 +41,7 @@ export interface KubeGateway {
   readonly preferredServiceType: string | undefined;
   /** What a cluster's own east-west gateway offers; likewise. */
   readonly serviceType: string | undefined;
+  readonly drain: DrainWish | undefined;
   /** The port at which an east-west gateway leads to the control plane; undefined if it does not (contract peering.md 1.2, B03). */
   readonly exposedIstiod: number | undefined;
   /** Counts changes of the spec; 0 if it does not say. */
@@ -84,6 +86,7 @@ export function readGateway(metadata: Metadata, object: Fields): KubeGateway {
     locality: localityOf(metadata.labels),
     preferredServiceType: metadata.annotations("peering.solo.io/preferred-data-plane-service-type"),
     serviceType: metadata.annotations("peering.solo.io/data-plane-service-type"),
+    drain: drainWishOf(metadata.annotations),
     exposedIstiod: portOfLabel(metadata.labels.map.get("istio.io/expose-istiod")),
     generation: metadata.generation,
     uid: metadata.uid,

@@ -1,5 +1,5 @@
 import type { WaypointPolicy } from "../model/federated-service.ts";
-import { isFields, type Fields } from "./fields.ts";
+import { FieldError, isFields, type Fields } from "./fields.ts";
 import { intern, type Annotations } from "./metadata.ts";
 import type { Doubt } from "./traffic-labels.ts";
 
@@ -18,6 +18,36 @@ export function waypointPolicyDoubts(annotations: Annotations): readonly Doubt[]
   if (text === undefined || WAYPOINT_POLICIES.includes(text)) return [];
   const message = `is ${JSON.stringify(text.slice(0, 80))}, and counts as once; use ${WAYPOINT_POLICIES.join(", ")}`;
   return [{ field: `metadata.annotations[${WAYPOINT_POLICY}]`, message }];
+}
+
+/** Ours: until when a peer, or a service, is to get no new calls (contract peering.md 6, row 9). */
+export const DRAIN_UNTIL = "peering.causeway.dev/drain-until";
+export const DRAIN_UNTIL_FIELD = `metadata.annotations[${DRAIN_UNTIL}]`;
+/** RFC 3339. */
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i;
+
+export interface DrainWish {
+  /** As written. */
+  readonly text: string;
+  /** Milliseconds since the Unix epoch; undefined if `text` is no time. */
+  readonly untilMs: number | undefined;
+}
+
+/** Undefined if nothing is said. What is no text is a problem of the drain alone: what has it must not be lost for it. */
+export function drainWishOf(annotations: Annotations): DrainWish | undefined {
+  const text = textOr(() => annotations(DRAIN_UNTIL), "what is no text");
+  if (text === undefined) return undefined;
+  const ms = TIME.test(text) ? Date.parse(text) : NaN;
+  return { text, untilMs: Number.isFinite(ms) ? ms : undefined };
+}
+
+function textOr(read: () => string | undefined, otherwise: string): string | undefined {
+  try {
+    return read();
+  } catch (thrown) {
+    if (thrown instanceof FieldError) return otherwise;
+    throw thrown;
+  }
 }
 
 const NONE: ReadonlyMap<string, string> = new Map();

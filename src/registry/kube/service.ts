@@ -2,7 +2,13 @@ import type { WaypointPolicy } from "../model/federated-service.ts";
 import { parseIp } from "../ip.ts";
 import { FieldError, fieldsOf, integerOf, listOf, portOf, textOf, textsOf, truthOf, type Fields } from "./fields.ts";
 import { selectorOf, type LabelSet, type Selector } from "./labels.ts";
-import { aliasAnnotations, waypointPolicyDoubts, waypointPolicyOf } from "./peering-annotations.ts";
+import {
+  aliasAnnotations,
+  drainWishOf,
+  type DrainWish,
+  waypointPolicyDoubts,
+  waypointPolicyOf,
+} from "./peering-annotations.ts";
 import { idOf, type Metadata, type ObjectId } from "./metadata.ts";
 import { readStatus, type ObjectStatus } from "./object-status.ts";
 import { serviceScopeOf, type ServiceScope } from "./scope-labels.ts";
@@ -35,6 +41,7 @@ export interface KubeService {
   /** Those that could be part of a host name, which a segment's aliases may ask for. */
   readonly annotations: ReadonlyMap<string, string>;
   readonly waypointPolicy: WaypointPolicy | undefined;
+  readonly drain: DrainWish | undefined;
   /** Its nodes take traffic of node ports only for endpoints of their own. */
   readonly nodePortsLocal: boolean;
   /** What it says that nobody knows. */
@@ -83,6 +90,7 @@ export function readService(metadata: Metadata, object: Fields): KubeService {
     scope: serviceScopeOf(metadata.labels),
     annotations: aliasAnnotations(object),
     waypointPolicy: waypointPolicyOf(metadata.annotations),
+    drain: drainWishOf(metadata.annotations),
     nodePortsLocal: spec["externalTrafficPolicy"] === "Local",
     doubts: [...distributionDoubts(metadata.annotations, distribution), ...waypointPolicyDoubts(metadata.annotations)],
     ofGateway: GATEWAY_CONTROLLERS.includes(metadata.labels.map.get("gateway.istio.io/managed")),
