@@ -4,65 +4,18 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
 import { parse } from "yaml";
-import { eastWestGateway, remoteGateway } from "../../src/linking/gateways.ts";
+import { exposeCommand } from "../../src/commands/multicluster-expose.ts";
+import { linkCommand } from "../../src/commands/multicluster-link.ts";
+import { remoteGateway } from "../../src/linking/gateways.ts";
+import { type Ran, run } from "../commands/served-mesh.ts";
+import { TestAuthority } from "../kits/tls.ts";
+import { LinkedLab } from "../linking/linked-lab.ts";
 import { chartTools, type ChartTools, TOOLS_MS } from "./chart-tools.ts";
+import { EVERYTHING, GUIDE, MATRIX } from "./chart-values.ts";
 import { skipWithout } from "./machine.ts";
-import { CHARTS, type ChartObject, Helm, shown, type Values } from "./rendered-chart.ts";
+import { CHARTS, type ChartObject, Helm, objectsIn, shown, type Values } from "./rendered-chart.ts";
 
-const run = promisify(execFile);
-
-/** Of guide 002, but for the hub and the tag, which are of other images. */
-const GUIDE = {
-  env: {
-    PILOT_ENABLE_IP_AUTOALLOCATE: "true",
-    PILOT_SKIP_VALIDATE_TRUST_DOMAIN: "true",
-    DISABLE_LEGACY_MULTICLUSTER: "true",
-  },
-  global: {
-    multiCluster: { clusterName: "cluster1" },
-    network: "cluster1",
-    proxy: { clusterDomain: "cluster.local" },
-  },
-  meshConfig: {
-    accessLogFile: "/dev/stdout",
-    defaultConfig: { proxyMetadata: { ISTIO_META_DNS_AUTO_ALLOCATE: "true", ISTIO_META_DNS_CAPTURE: "true" } },
-    trustDomain: "cluster1",
-  },
-  gateways: { spire: { workloads: true } },
-  pilot: { cni: { namespace: "istio-system", enabled: true } },
-  platforms: { peering: { enabled: true } },
-  profile: "ambient",
-  license: { value: "key" },
-};
-
-const EVERYTHING = {
-  causeway: {
-    peeringObjects: "full",
-    clusterTrustBundle: true,
-    trustManager: "trust.example:9977",
-    identity: "spire",
-    spire: { server: "unix:///run/spire/server/private/api.sock", agent: "csi", cluster: "east", register: true },
-    serviceAliases: ["istiod-gloo"],
-    servingNames: ["istiod.example"],
-  },
-  global: { imagePullSecrets: ["pull"], logAsJson: true, priorityClassName: "system-cluster-critical" },
-  podLabels: { team: "mesh" },
-};
-
-const MATRIX: Readonly<Record<string, Values>> = {
-  "as it comes": {},
-  "as in guide 002": GUIDE,
-  "with everything on": EVERYTHING,
-  "as a revision with a tag": { revision: "canary", revisionTags: ["prod"] },
-  "with as little as possible": {
-    autoscaleEnabled: false,
-    causeway: { gatewayController: false, remoteReader: false, preStopSleepSeconds: 0 },
-    global: { networkPolicy: { enabled: false }, defaultPodDisruptionBudget: { enabled: false } },
-    platforms: { peering: { enabled: false } },
-    configMap: false,
-  },
-  "with SPIRE's socket on the node": { causeway: { identity: "external", spire: { agent: "/run/spire/sockets" } } },
-};
+const start = promisify(execFile);
 
 interface Deployment extends ChartObject {
   readonly spec: {
@@ -206,7 +159,7 @@ suite("The charts, as Helm renders them", () => {
     const texts = [ha, ...(await Promise.all(Object.values(scored).map((values) => helm.text("causeway", values))))];
     for (const [at, text] of texts.entries()) {
       const file = helm.write(`scored-${at}.yaml`, text);
-      const { stdout } = await run(tools.kubeScore, ["score", file, "--output-format", "ci"]);
+      const { stdout } = await start(tools.kubeScore, ["score", file, "--output-format", "ci"]);
       const lines = stdout.split("\n");
       assert.ok(lines.filter((line) => line.startsWith("[OK]")).length > 15, stdout);
       assert.deepEqual(
@@ -216,53 +169,81 @@ suite("The charts, as Helm renders them", () => {
     }
   });
 
-  test("the chart peering renders what `multicluster expose` and `link` make", async () => {
-    const eastwest = {
-      ...{
-        create: true,
-        cluster: "trustusbank-bank",
-        network: "trustusbank-bank",
-        dataplaneServiceTypes: ["nodeport"],
-      },
-      service: {
-        spec: {
-          type: "NodePort",
-          ports: [
-            { name: "tls-hbone", port: 15008, nodePort: 30015, protocol: "TCP" },
-            { name: "tls-xds", port: 15012, nodePort: 30016, protocol: "TCP" },
-          ],
-        },
-      },
-    };
-    const named = { cluster: "trustusbank-bank", network: "trustusbank-bank" };
-    const render = (values: Values) => helm.objects("peering", values, "istio-eastwest");
-    assert.deepEqual(await render({ eastwest, remote: { create: false } }), [
-      eastWestGateway({ ...named, serviceTypes: ["nodeport"], hboneNodePort: 30015, xdsNodePort: 30016 }),
-    ]);
-    assert.deepEqual(await render({ eastwest: { create: true, ...named } }), [eastWestGateway(named)]);
-    const upstream = {
-      className: "istio-east-west",
-      service: { metadata: { annotations: { "lb.example/internal": "y" } } },
-    };
-    assert.deepEqual(await render({ eastwest: { create: true, ...named, ...upstream } }), [
-      eastWestGateway({ ...named, className: "istio-east-west", serviceAnnotations: { "lb.example/internal": "y" } }),
-    ]);
-    const edge = { cluster: "trustusbank-edge", network: "trustusbank-edge", trustDomain: "cluster.local" };
-    const vendor = { cluster: "vendor", network: "vendor", region: "eu" };
-    const items = [
-      {
-        ...{ name: "peer-trustusbank-edge", ...edge, address: "172.22.0.3", addressType: "IPAddress" },
-        ...{ preferredDataplaneServiceType: "nodeport", nodeport: 30016 },
-      },
-      { ...vendor, address: "vendor.example", addressType: "Hostname" },
+  /** Of the chart `peering`, and of what a command printed but for the namespace, which is the release's. */
+  const peering = (values: Values) => helm.objects("peering", values, "istio-eastwest");
+  const gatewaysIn = ({ code, out, err }: Ran): readonly ChartObject[] => {
+    assert.equal(code, 0, err);
+    return objectsIn(out).filter(({ kind }) => kind !== "Namespace");
+  };
+
+  test("the chart peering renders what `multicluster expose --generate` prints", async () => {
+    const named = { create: true, cluster: "bank", network: "net-bank" };
+    const nodePorts = [
+      { name: "tls-hbone", port: 15008, nodePort: 30015, protocol: "TCP" },
+      { name: "tls-xds", port: 15012, nodePort: 30016, protocol: "TCP" },
     ];
-    assert.deepEqual(await render({ eastwest: { create: false }, remote: { create: true, items } }), [
-      remoteGateway({
-        ...{ name: "peer-trustusbank-edge", ...edge, addresses: ["172.22.0.3"], preferred: "nodeport", xdsPort: 30016 },
-      }),
-      remoteGateway({ ...vendor, addresses: ["vendor.example"] }),
+    const alike: readonly (readonly [flags: string, eastwest: Values])[] = [
+      ["", {}],
+      [
+        "--service-type nodeport --hbone-node-port 30015 --xds-node-port 30016",
+        { dataplaneServiceTypes: ["nodeport"], service: { spec: { type: "NodePort", ports: nodePorts } } },
+      ],
+      [
+        "--class istio-east-west --annotation lb.example/internal=y --name door",
+        {
+          ...{ className: "istio-east-west", name: "door" },
+          service: { metadata: { annotations: { "lb.example/internal": "y" } } },
+        },
+      ],
+    ];
+    for (const [flags, eastwest] of alike) {
+      const words = `--generate --cluster bank --network net-bank ${flags}`.trim().split(" ");
+      const printed = gatewaysIn(await run(exposeCommand(), ...words));
+      assert.equal(printed.length, 1);
+      assert.deepEqual(await peering({ eastwest: { ...named, ...eastwest } }), printed, flags);
+    }
+    // How many there are stands in a ConfigMap, as text.
+    const parsed = (objects: readonly ChartObject[]) =>
+      objects.map(({ data, ...rest }) => [
+        rest,
+        Object.entries((data ?? {}) as Record<string, string>).map(([key, text]) => [key, parse(text) as unknown]),
+      ]);
+    const printed = gatewaysIn(
+      await run(exposeCommand(), "--generate", "--cluster", "bank", "--network", "net-bank", "--replicas", "2"),
+    );
+    const { deployment, podDisruptionBudget } = printed[0]!["data"] as Record<string, string>;
+    const laidOver = { deployment: parse(deployment!), podDisruptionBudget: parse(podDisruptionBudget!) };
+    assert.deepEqual(parsed(await peering({ eastwest: { ...named, ...laidOver } })), parsed(printed));
+  });
+
+  test("the chart peering renders what `multicluster link --generate` prints", async () => {
+    const authority = await TestAuthority.create("CN=root");
+    const lab = new LinkedLab();
+    for (const name of ["bank", "edge"]) lab.cluster(name, authority);
+    await lab.run(exposeCommand, "--contexts", "bank,edge");
+    lab.program("edge", "192.0.2.3");
+    const edge = { cluster: "edge", network: "net-edge" };
+    const alike: readonly (readonly [flags: string, item: Values])[] = [
+      ["", { ...edge, address: "192.0.2.3", addressType: "IPAddress", hbonePort: 15008 }],
+      ["--address edge=gw.example:30016:30015", { ...edge, address: "gw.example", nodeport: 30016, hbonePort: 30015 }],
+      [
+        "--address edge=[2001:db8::1]:15443 --locality edge=eu/eu-1",
+        { ...edge, address: "2001:db8::1", nodeport: 15443, hbonePort: 15008, region: "eu", zone: "eu-1" },
+      ],
+    ];
+    for (const [flags, item] of alike) {
+      const words = `--generate --from bank --to edge --one-way ${flags}`.trim().split(" ");
+      const printed = gatewaysIn(await lab.run(linkCommand, ...words));
+      assert.equal(printed.length, 1);
+      assert.deepEqual(await peering({ remote: { create: true, items: [item] } }), printed, flags);
+    }
+    // What else can be said of a peer follows from its cluster, and has no flag.
+    const said = { ...edge, trustDomain: "edge.example", serviceAccount: "door" };
+    const item = { ...said, address: "192.0.2.3", nodeport: 30016, preferredDataplaneServiceType: "nodeport" };
+    assert.deepEqual(await peering({ remote: { create: true, items: [item] } }), [
+      remoteGateway({ ...said, addresses: ["192.0.2.3"], xdsPort: 30016, preferred: "nodeport" }),
     ]);
-    assert.deepEqual(await render({ remote: { create: false, items } }), []);
+    assert.deepEqual(await peering({ remote: { create: false, items: [item] } }), []);
   });
 
   test("every combination of values renders objects that each have a name, and one namespace", async () => {
