@@ -61,7 +61,7 @@ function unreadFindings({ kinds, cluster, context }: ClusterFacts): readonly Fin
   const names = denied.map(({ kind }) => kind).sort();
   const who = /User "([^"]+)"/.exec(denied[0]!.why)?.[1] ?? "the reader";
   const kubectl = context === undefined ? "kubectl" : `kubectl --context ${context}`;
-  const fix = `${kubectl} create clusterrole causeway-reader --verb=list --resource=${names.join(",")}, and bind it to ${who}`;
+  const fix = `give ${who} a ClusterRole with the verb list on these; ${kubectl} auth can-i --list says what it may`;
   const evidence = `${who} may not list ${names.join(", ")}: nothing is said of what depends on them`;
   return [analysed("CWY2010", { cluster, object: "the right to list" }, evidence, { fix }), ...others];
 }
