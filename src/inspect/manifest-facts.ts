@@ -21,11 +21,15 @@ export async function readManifestFolder(folder: string): Promise<ClusterFacts> 
   const gathered = new Gathered();
   let readAt: EpochMs = 0;
   for (const path of files) {
-    const { mtimeMs, size } = await stat(join(folder, path));
-    readAt = Math.max(readAt, Math.floor(mtimeMs));
     const at = `${basename(resolve(folder))}/${path.split(sep).join("/")}`;
-    if (size > FILE_BYTES_MAX) gathered.fault(at, "", "", `it is larger than ${FILE_BYTES_MAX >> 20} MiB; split it`);
-    else gathered.take(at, await readFile(join(folder, path), "utf8"));
+    try {
+      const { mtimeMs, size } = await stat(join(folder, path));
+      readAt = Math.max(readAt, Math.floor(mtimeMs));
+      if (size > FILE_BYTES_MAX) gathered.fault(at, "", "", `it is larger than ${FILE_BYTES_MAX >> 20} MiB; split it`);
+      else gathered.take(at, await readFile(join(folder, path), "utf8"));
+    } catch (thrown) {
+      gathered.fault(at, "", "", `it cannot be read: ${messageOf(thrown)}`);
+    }
   }
   if (gathered.isEmpty)
     throw new MeshError(
@@ -111,6 +115,12 @@ const kindOf = ({ apiVersion, kind }: KubeObject): string =>
 const MANIFEST_KINDS: readonly ResourceType[] = [...FACT_KINDS, STATEFUL_SETS, REPLICA_SETS, JOBS];
 const KINDS: ReadonlySet<string> = new Set(MANIFEST_KINDS.map(({ group, kind }) => `${group}/${kind}`));
 
+const ARCHIVE = /\.(tgz|tar\.gz)$/;
+const FILE_FIXES = [
+  "name the folder that it is in",
+  "unpack it (tar xzf), and name the folder that comes of it",
+] as const;
+
 /** Relative to the folder, in order; links are not followed, and hidden files are no manifests. */
 async function manifestFiles(folder: string): Promise<readonly string[]> {
   try {
@@ -121,9 +131,10 @@ async function manifestFiles(folder: string): Promise<readonly string[]> {
       .filter((path) => !path.split(sep).some((part) => part.startsWith(".")));
     return files.sort().slice(0, FILES_MAX);
   } catch (thrown) {
-    const isAbsent =
-      thrown instanceof Error && "code" in thrown && (thrown.code === "ENOENT" || thrown.code === "ENOTDIR");
-    if (isAbsent) throw new MeshError("absent", `there is no folder ${folder}`);
+    const code = thrown instanceof Error && "code" in thrown ? thrown.code : undefined;
+    if (code === "ENOENT") throw new MeshError("absent", `there is no folder ${folder}`);
+    if (code === "ENOTDIR")
+      throw new MeshError("invalid", `${folder} is a file: ${FILE_FIXES[Number(ARCHIVE.test(folder))]}`);
     throw new MeshError("unavailable", `the folder ${folder} cannot be read: ${messageOf(thrown)}`);
   }
 }

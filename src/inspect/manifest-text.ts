@@ -17,15 +17,18 @@ const isLongJson = (text: string): boolean =>
 function objectsInJson(text: string): Pick<Manifest, "objects" | "faults"> | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    const items =
-      isFields(value) && value["kind"] === "List" && Array.isArray(value["items"]) ? value["items"] : [value];
-    const objects = (items as readonly unknown[]).map((item): ManifestObject => ({
+    const objects = itemsOf(value).map((item): ManifestObject => ({
       object: readObject(item),
       line: 1,
     }));
     return { objects, faults: [] };
   } catch (thrown) {
-    if (thrown instanceof SyntaxError || thrown instanceof Unreadable) return undefined;
+    if ([SyntaxError, RangeError, Unreadable].some((known) => thrown instanceof known)) return undefined;
     throw thrown;
   }
 }
+
+const itemsOf = (value: unknown): readonly unknown[] =>
+  isFields(value) && value["kind"] === "List" && Array.isArray(value["items"])
+    ? (value["items"] as readonly unknown[]).flatMap(itemsOf)
+    : [value];

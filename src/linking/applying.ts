@@ -1,5 +1,5 @@
 import { MeshError, messageOf } from "../errors.ts";
-import type { KubeApi } from "../kube/api.ts";
+import { ApiError, type KubeApi } from "../kube/api.ts";
 import { apply, changeOf, objectName, type Change, type Manifest, type Ownership } from "./changes.ts";
 
 /** What is to be in one cluster. */
@@ -54,7 +54,11 @@ export async function carryOut(
 function halfDone(due: readonly PlannedChange[], at: number, thrown: unknown): MeshError {
   const names = (some: readonly PlannedChange[]): string =>
     some.map(({ wish, change }) => `${objectName(change.manifest)} in ${wish.where}`).join(", ") || "nothing";
-  const done = `Applied before: ${names(due.slice(0, at))}. Not applied: ${names(due.slice(at))}`;
+  // Without an answer it may have been done all the same, as after Ctrl-C.
+  const unsure = thrown instanceof ApiError && thrown.status === 0;
+  const open = unsure ? ` Not known, as no answer came: ${names(due.slice(at, at + 1))}.` : "";
+  const left = names(due.slice(unsure ? at + 1 : at));
+  const done = `Applied before: ${names(due.slice(0, at))}.${open} Not applied: ${left}`;
   const why = `${names(due.slice(at, at + 1))} could not be applied: ${messageOf(thrown)}`;
   return new MeshError(MeshError.from(thrown).code, `${why}. ${done}. Mend that and run it again: what is there stays`);
 }

@@ -1,7 +1,7 @@
 import { MeshError, messageOf } from "../errors.ts";
 import type { Clock } from "../host.ts";
 import type { ClusterAccess } from "../inspect/cluster-access.ts";
-import { type ClusterFacts, type KindFacts, kindName } from "../inspect/cluster-facts.ts";
+import { type ClusterFacts, type KindFacts, kindName, whyUnknown } from "../inspect/cluster-facts.ts";
 import { inTurns } from "../inspect/in-turns.ts";
 import { ApiError, type KubeApi, pathOf, type ResourceType } from "../kube/api.ts";
 import { isFields, type Fields } from "../kube/fields.ts";
@@ -59,7 +59,7 @@ export const nameOfContext = (context: string): string =>
 /**
  * Reads all clusters before anything is done to one. A kind that may not be read, or that a server does not have, is
  * known as such.
- * @throws MeshError naming the context of a cluster that does not answer.
+ * @throws MeshError naming the context of a cluster that does not answer, or that does not show what all else rests on.
  */
 export async function readSides(
   clock: Clock,
@@ -72,12 +72,30 @@ export async function readSides(
     const kinds = await readKinds(api, selections, limit.signal).catch((thrown: unknown) => {
       const late = limit.signal.aborted && !signal.aborted ? ` within ${CLUSTER_MS / 1000} s` : "";
       const why = `the cluster of ${nameOfContext(context)} cannot be read${late}: ${messageOf(thrown)}`;
-      throw new MeshError(MeshError.from(thrown).code, `${why}. Nothing was changed, in no cluster`);
+      throw new MeshError(MeshError.from(thrown).code, `${why}${/[.?!]$/.test(why) ? "" : "."} ${UNCHANGED}`);
     });
+    requireSeen(nameOfContext(context), kinds);
     const measured = { clockSkewMs: undefined, rights: undefined };
     const head = { cluster: "", source: nameOfContext(context), context: context || undefined };
     return { ...head, readAt: clock.now(), kinds, planes: [], measured };
   });
+}
+
+const UNCHANGED = "Nothing was changed, in no cluster";
+/** Of a cluster that hides these it would be said that it is not linked, has no way in and no network. */
+const REQUIRED = [types.GATEWAYS, types.NAMESPACES];
+
+/** @throws MeshError `denied`, with each right that is missing. */
+function requireSeen(context: string, kinds: ReadonlyMap<string, KindFacts>): void {
+  const hidden = REQUIRED.filter((type) => kinds.has(kindName(type)) && whyUnknown({ kinds }, type) !== undefined);
+  const [first] = hidden;
+  if (first === undefined) return;
+  const rights = hidden.map((type) => `list ${kindName(type)}`).join(" and ");
+  const why = `with ${context} one may not ${rights}, so nothing can be said of the cluster: ${whyUnknown({ kinds }, first)}`;
+  throw new MeshError(
+    "denied",
+    `${why}. Ask for these rights in all namespaces, or take another context. ${UNCHANGED}`,
+  );
 }
 
 async function readKinds(

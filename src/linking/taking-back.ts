@@ -55,12 +55,20 @@ export function lossesOf(reader: Side, leaving: ReadonlySet<string>, others: rea
   );
   const services = [...new Set([...ofPeers, ...ofEntries])].filter((key) => !answered(key)).sort();
   const unread = [...leaving].filter((cluster) => others.every((side) => side.cluster !== cluster));
+  const hidden = others.filter(({ cluster = "" }) => leaving.has(cluster)).flatMap(whyNotTold)[0];
+  if (hidden !== undefined) return { services, unknown: hidden };
   const unknown =
     unread.length === 0 || entries.size > 0
       ? undefined
       : `what ${unread.join(", ")} shares is not known: ` +
         (whyUnknown(reader.facts, types.SERVICE_ENTRIES) ?? "no generated ServiceEntry says it, and it was not read");
   return { services, unknown };
+}
+
+/** Of Services that may not be listed nobody can say that they go on without the link. */
+function whyNotTold({ facts, cluster = "" }: Side): readonly string[] {
+  const why = whyUnknown(facts, types.SERVICES);
+  return why === undefined ? [] : [`what ${cluster} shares is not known: ${why}`];
 }
 
 /** By `namespace/name` of a service, the clusters that share it, as the control plane has written it. */

@@ -7,7 +7,7 @@ import { type ClusterFacts, objectsOf, pageOf, whyUnknown } from "../../src/insp
 import { readFacts, writeFacts } from "../../src/inspect/facts-folder.ts";
 import { readCluster, readClusters } from "../../src/inspect/read-cluster.ts";
 import { remotesOf, secretText } from "../../src/inspect/secret-facts.ts";
-import { CONFIG_MAPS, PODS, SECRETS, SEGMENTS } from "../../src/kube/resource-types.ts";
+import { CONFIG_MAPS, PODS, SECRETS, SEGMENTS, SERVICES } from "../../src/kube/resource-types.ts";
 import { FakeApiServer } from "../kits/fake-api-server.ts";
 import { folderOf } from "../kits/folder.ts";
 import { TestHost } from "../kits/test-host.ts";
@@ -250,6 +250,24 @@ test("a folder that is not there, or holds no manifest, is named, with what woul
   await using folder = await folderOf({ "readme.md": "hello" });
   await assert.rejects(readFacts(folder.path), /holds no manifest of a kind that is read: give it/);
   await assert.rejects(readFacts(folder.at("nowhere")), /there is no folder .*nowhere/);
+  await assert.rejects(readFacts(folder.at("readme.md")), /readme\.md is a file: name the folder that it is in/);
+});
+
+test("an archive that was not unpacked is told from a folder", async () => {
+  await using folder = await folderOf({ "report.tar.gz": "" });
+  await assert.rejects(readFacts(folder.at("report.tar.gz")), /is a file: unpack it \(tar xzf\), and name the folder/);
+});
+
+test("lists within lists, in YAML and in JSON, are the objects of all of them", async () => {
+  const service = (name: string): string => `{"apiVersion":"v1","kind":"Service","metadata":{"name":"${name}"}}`;
+  const list = (...items: readonly string[]): string =>
+    `{"apiVersion":"v1","kind":"List","items":[${items.join(",")}]}`;
+  const deep = list(list(service("a"), list(service("b"))), service("c"));
+  const files = { "long.json": deep, "short.yaml": ` ${deep.replaceAll('"a"', '"d"').replace(/"[bc]"/g, '"e"')}` };
+  await using folder = await folderOf(files);
+  const [facts] = await readFacts(folder.path);
+  const names = objectsOf(facts!, SERVICES).map(({ metadata }) => metadata.name);
+  assert.deepEqual(names.sort(), ["a", "b", "c", "d", "e"]);
 });
 
 test("clusters whose names cannot be folders, or are the same, each get a folder of their own", async () => {

@@ -282,6 +282,21 @@ test("a failure half-way says what was applied and what was not", async () => {
   );
 });
 
+test("what was asked for and never answered is neither applied nor not applied", async () => {
+  const lab = await exposed();
+  lab.servers.get("east")!.faults.tamper = (answer, { method, path }) => {
+    // East has its own now, and west is next.
+    if (method === "PATCH" && !path.includes("dryRun")) lab.servers.get("west")!.faults.silent = true;
+    return answer;
+  };
+  const { code, err } = await both(lab);
+  assert.equal(code, 2);
+  assert.match(
+    err,
+    /Applied before: Gateway [^ ]+-west in cluster east\. Not known, as no answer came: Gateway [^ ]+-east in cluster west\. Not applied: nothing/,
+  );
+});
+
 test("an address behind NAT is taken as it is given, with its ports", async () => {
   const lab = await exposed();
   const { code, err } = await both(lab, "--address", "west=gw.example:443:15443");

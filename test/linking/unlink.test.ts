@@ -138,3 +138,30 @@ test("repair removes nothing where it may not read which clusters are read", asy
   assert.match(err, /whom this cluster reads is not known/);
   assert.ok(lab.servers.get("east")!.get(SERVICE_ENTRIES, SYSTEM, "autogen.shop.gone"));
 });
+
+for (const [what, command, words] of [
+  ["link", linkCommand, ["--contexts", "east,west"]],
+  ["unlink", unlinkCommand, ["--contexts", "east,west"]],
+  ["repair", repairCommand, ["--orphans", "--contexts", "east,west"]],
+] as const)
+  test(`${what} says which rights are missing, and takes nothing hidden for nothing there`, async () => {
+    const lab = await linked();
+    lab.servers.get("west")!.faults.forbidden = ({ resource }) => ["gateways", "namespaces"].includes(resource);
+    const { code, out, err } = await lab.run(command, ...words);
+    assert.deepEqual([code, out], [2, ""]);
+    assert.match(err, /context west one may not list gateways\.gateway\.networking\.k8s\.io and list namespaces/);
+    assert.match(err, /Nothing was changed, in no cluster/);
+    assert.ok(remote(lab, "east", "west"));
+  });
+
+test("unlink is refused where it may not see what the peer shares, unless it is forced", async () => {
+  const lab = await linked();
+  lab.service("west", "books");
+  lab.servers.get("west")!.faults.forbidden = ({ resource }) => resource === "services";
+  const { code, err } = await lab.run(unlinkCommand, "--contexts", "east,west");
+  assert.equal(code, 1);
+  assert.match(err, /cluster east: what west shares is not known: services is forbidden/);
+  assert.ok(remote(lab, "east", "west"));
+  assert.equal((await lab.run(unlinkCommand, "--contexts", "east,west", "--force")).code, 0);
+  assert.equal(remote(lab, "east", "west"), undefined);
+});

@@ -111,6 +111,11 @@ function readDocument(document: Document, found: Found, fail: Fail): void {
   const value: unknown = document.toJS({ maxAliasCount: ALIASES_MAX });
   // Between two `---` there may be nothing, or only a comment.
   if (value === null) return;
+  readValue(value, contents, at, found, fail);
+}
+
+/** Lists of lists, too, as whoever joins outputs of kubectl makes them; how deep is bounded by the parser. */
+function readValue(value: unknown, contents: unknown, at: number, found: Found, fail: Fail): void {
   if (!isFields(value) || !isList(value)) return readOne(value, at, found, fail);
   const nodes = isMap(contents) ? contents.get("items", true) : undefined;
   for (const [index, item] of value.items.entries()) {
@@ -118,7 +123,7 @@ function readDocument(document: Document, found: Found, fail: Fail): void {
     const itemAt = isMap(node) ? (node.range?.[0] ?? at) : at;
     // The items of a typed list, as PodList, may leave out what the list already says.
     const defaults = value.kind === "List" ? {} : { apiVersion: value["apiVersion"], kind: value.kind.slice(0, -4) };
-    readOne(isFields(item) ? { ...defaults, ...item } : item, itemAt, found, fail);
+    readValue(isFields(item) ? { ...defaults, ...item } : item, node, itemAt, found, fail);
   }
 }
 
