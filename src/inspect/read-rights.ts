@@ -7,7 +7,7 @@ import type { Measurements, PlaneFacts, Right } from "./cluster-facts.ts";
 import { pageOf } from "./cluster-facts.ts";
 import { inTurns } from "./in-turns.ts";
 import { isControlPlanePod } from "./mesh-pods.ts";
-import { NEEDED_RIGHTS, type NeededRight } from "./needed-rights.ts";
+import { NEEDED_RIGHTS, type NeededRights } from "../registry/kube/rights.ts";
 import type { Bounds } from "./read-list.ts";
 
 const ASKED_AT_ONCE = 8;
@@ -23,10 +23,15 @@ export async function readRights(
   planes: readonly PlaneFacts[],
   bounds: Bounds,
 ): Promise<RightsFacts> {
-  const needed = NEEDED_RIGHTS.filter(({ feature }) => feature === undefined || usesFeature(planes, feature));
-  const asked = accountsOf(pods).flatMap(({ namespace, user }) =>
-    needed.flatMap((right) => questions(right, user, namespace)),
+  const needed = NEEDED_RIGHTS.filter(
+    ({ feature }) =>
+      feature === "mesh" || ((feature === "peering" || feature === "gateways") && usesFeature(planes, feature)),
   );
+  const questions = accountsOf(pods).flatMap(({ namespace, user }) =>
+    needed.flatMap((right) => questionsOf(right, user, namespace)),
+  );
+  // Two features may need the same.
+  const asked = [...new Map(questions.map((right) => [JSON.stringify(right), right])).values()];
   if (asked.length === 0) return { rights: undefined };
   try {
     return { rights: await inTurns(asked, ASKED_AT_ONCE, (right) => review(api, right, bounds)) };
@@ -53,11 +58,15 @@ function accountsOf(pods: readonly KubeObject[]): readonly { readonly namespace:
   return [...accounts.values()].slice(0, ACCOUNTS_MAX);
 }
 
-const questions = ({ group, resource, verbs, where, name }: NeededRight, user: string, own: string): readonly Asked[] =>
-  verbs.map((verb) => ({
-    ...{ user, verb, group, resource, namespace: where === "own" ? own : "" },
-    ...(name !== undefined && { name }),
-  }));
+function questionsOf(right: NeededRights, user: string, own: string): readonly Asked[] {
+  const { group, resources, verbs, where, names = [undefined] } = right;
+  const namespace = where === "own" ? own : "";
+  return resources.flatMap((resource) =>
+    names.flatMap((name) =>
+      verbs.map((verb) => ({ user, verb, group, resource, namespace, ...(name !== undefined && { name }) })),
+    ),
+  );
+}
 
 /** @throws ApiError */
 async function review(api: KubeApi, right: Asked, { signal, callMs }: Bounds): Promise<Right> {
