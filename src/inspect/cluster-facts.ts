@@ -94,6 +94,12 @@ export function whyUnknown(facts: Pick<ClusterFacts, "kinds">, type: ResourceTyp
   return "objects" in known || known.absent ? undefined : known.why;
 }
 
+/** Why objects that may well be there were not shown to us; undefined also for a kind that nobody asked for. */
+export function whyHidden({ kinds }: Pick<ClusterFacts, "kinds">, type: ResourceType): string | undefined {
+  const known = kinds.get(kindName(type));
+  return known !== undefined && "why" in known && !known.absent ? known.why : undefined;
+}
+
 /** What a page of the control plane said, from the first of its pods that answered. */
 export function pageOf({ planes }: Pick<ClusterFacts, "planes">, name: string): unknown {
   for (const { pages } of planes) {

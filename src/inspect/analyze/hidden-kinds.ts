@@ -1,6 +1,6 @@
 import type { ResourceType } from "../../kube/api.ts";
 import * as types from "../../kube/resource-types.ts";
-import { type ClusterFacts, kindName } from "../cluster-facts.ts";
+import { type ClusterFacts, whyHidden } from "../cluster-facts.ts";
 import type { Finding } from "../finding.ts";
 import type { AnalysisCodeName } from "./codes.ts";
 
@@ -60,11 +60,7 @@ export function isDoubtful({ code, cluster }: Finding, all: readonly ClusterFact
   if (extent === undefined) return false;
   const read = extent === "all" ? all : all.filter(({ unread }) => unread === undefined);
   const about = extent === "own" && cluster !== undefined ? read.filter((each) => each.cluster === cluster) : read;
-  return about.some((facts) => grounds.some((type) => isHidden(facts, type)));
-}
-
-function isHidden({ kinds, unread }: ClusterFacts, type: ResourceType): boolean {
-  if (unread !== undefined) return true;
-  const known = kinds.get(kindName(type));
-  return known !== undefined && "why" in known && !known.absent;
+  return about.some((facts) =>
+    grounds.some((type) => facts.unread !== undefined || whyHidden(facts, type) !== undefined),
+  );
 }

@@ -1,4 +1,5 @@
-import type { ClusterFacts } from "../cluster-facts.ts";
+import { CONFIG_MAPS } from "../../kube/resource-types.ts";
+import { type ClusterFacts, whyHidden } from "../cluster-facts.ts";
 import { CHECKS } from "./checks.ts";
 import { certificatesOf, type ClusterCertificates, nameOf, sumOf, whyIncompatible } from "./cluster-certificates.ts";
 import { systemNamespaces } from "./mesh-parts.ts";
@@ -29,6 +30,13 @@ function published(notes: CheckNotes, facts: ClusterFacts, { roots }: ClusterCer
   for (const root of roots) notes.named(`cluster ${facts.cluster} root certificate SHA256 sum: ${sumOf(root)}`, "info");
   if (roots.length > 0) return;
   const [namespace] = systemNamespaces(facts);
+  const hidden = whyHidden(facts, CONFIG_MAPS);
+  if (hidden !== undefined)
+    return notes.warn("05", facts.cluster, {
+      ...{ object: `ConfigMap ${namespace}/istio-ca-root-cert`, field: "data[root-cert.pem]" },
+      evidence: `the root certificates of cluster ${facts.cluster} are not known: ${hidden}`,
+      fix: `${kubectl(facts)} auth can-i list configmaps -A; take a context that may`,
+    });
   notes.error("01", facts.cluster, {
     ...{ object: `ConfigMap ${namespace}/istio-ca-root-cert`, field: "data[root-cert.pem]" },
     evidence: `cluster ${facts.cluster} publishes no root certificate`,

@@ -9,10 +9,16 @@ const FAULTS_SHOWN_MAX = 10;
 export function clusterCheck(facts: ClusterFacts, mesh: readonly ClusterFacts[]): Outcome {
   const notes = new CheckNotes(CHECKS.cluster);
   const { cluster, unread, files } = facts;
+  const refused = unread !== undefined && / answered with 401/.test(unread);
   if (unread !== undefined)
     notes.error("01", cluster, {
-      ...{ object: `cluster ${cluster}`, evidence: `the API server of ${cluster} does not answer: ${unread}` },
-      fix: `${kubectl(facts)} version; check the server of the context, and the network on the way there`,
+      ...{
+        object: `cluster ${cluster}`,
+        evidence: `the API server of ${cluster} ${refused ? "refuses this context" : "does not answer"}: ${unread}`,
+      },
+      fix: refused
+        ? `log in again, until ${kubectl(facts)} auth whoami says who you are`
+        : `${kubectl(facts)} version; check the server of the context, and the network on the way there`,
     });
   else if (files === undefined) forbidden(notes, facts);
   const twin = mesh.find((other) => other !== facts && other.cluster === cluster);

@@ -1,6 +1,6 @@
 import type { KubeObject } from "../../kube/object.ts";
-import { DAEMON_SETS, PODS } from "../../kube/resource-types.ts";
-import { type ClusterFacts, objectsOf, pageOf } from "../cluster-facts.ts";
+import { DAEMON_SETS, NAMESPACES, PODS } from "../../kube/resource-types.ts";
+import { type ClusterFacts, objectsOf, pageOf, whyHidden } from "../cluster-facts.ts";
 import { isZtunnelPod, variableOf } from "../mesh-pods.ts";
 import { CHECKS } from "./checks.ts";
 import {
@@ -30,6 +30,13 @@ export function networksCheck(mesh: readonly ClusterFacts[]): Outcome {
 }
 
 function ownNetwork(notes: CheckNotes, facts: ClusterFacts): void {
+  const hidden = whyHidden(facts, NAMESPACES);
+  if (hidden !== undefined)
+    return notes.warn("08", facts.cluster, {
+      ...{ object: "namespaces", field: `metadata.labels[${NETWORK_LABEL}]` },
+      evidence: `the network of cluster ${facts.cluster} is not known: ${hidden}`,
+      fix: `${kubectl(facts)} auth can-i list namespaces; take a context that may`,
+    });
   const network = networkOf(facts);
   const unlabelled = systemNamespaces(facts).filter(
     (name) => (namespaceOf(facts, name)?.metadata.labels?.[NETWORK_LABEL] ?? "") === "",

@@ -1,0 +1,33 @@
+import assert from "node:assert/strict";
+import { test } from "mocha";
+import { checkMesh, findingsOf } from "../../src/inspect/check/check-mesh.ts";
+import { TOKEN_AGE_MAX_MS } from "../../src/inspect/check/check-options.ts";
+import { type ClusterFacts, kindName } from "../../src/inspect/cluster-facts.ts";
+import { FACT_KINDS } from "../../src/inspect/facts-kinds.ts";
+
+const nothingShown = (cluster: string): ClusterFacts => ({
+  ...{ cluster, source: `context ${cluster}`, context: cluster, readAt: 0, planes: [] },
+  kinds: new Map(FACT_KINDS.map((type) => [kindName(type), { why: "403 Forbidden", absent: false }])),
+  measured: { clockSkewMs: 0, rights: undefined },
+});
+
+test("of clusters that show nothing no check says that something is missing: it is not known", () => {
+  const options = { precheck: false, tokenAgeMaxMs: TOKEN_AGE_MAX_MS };
+  const findings = findingsOf(checkMesh([nothingShown("east"), nothingShown("west")], options));
+  const wrong = findings.filter(({ level }) => level === "error" || level === "warning");
+  for (const code of ["CWY0407", "CWY0504", "CWY0805", "CWY0908"]) assert.ok(wrong.some((one) => one.code === code));
+  assert.deepEqual(
+    wrong.filter(({ evidence }) => !/not known|could not be read/.test(evidence)),
+    [],
+  );
+});
+
+test("a cluster that refuses the token is told from one that is silent, and each has its own remedy", () => {
+  const unread = (why: string) => {
+    const facts = { ...nothingShown("east"), unread: why };
+    const [finding] = findingsOf(checkMesh([facts], { precheck: true, tokenAgeMaxMs: TOKEN_AGE_MAX_MS }));
+    return `${finding!.code} ${finding!.evidence}; ${finding!.fix}`;
+  };
+  assert.match(unread("GET /version was answered with 401 Unauthorized"), /CWY0001 .* refuses .* log in again/s);
+  assert.match(unread("GET /version failed: no connection in 4 s"), /CWY0001 .* does not answer: .* check the server/s);
+});
