@@ -4,6 +4,7 @@ import { openContexts } from "./contexts.ts";
 import { explainCommand } from "./explain.ts";
 import { multiclusterCheckCommand } from "./multicluster-check.ts";
 import { diffCommand } from "./multicluster-diff.ts";
+import { drillCommand } from "./multicluster-drill.ts";
 import { exposeCommand } from "./multicluster-expose.ts";
 import { linkCommand } from "./multicluster-link.ts";
 import { repairCommand } from "./multicluster-repair.ts";
@@ -22,6 +23,7 @@ export const multiclusterCommands: CommandGroup = {
     multiclusterCheckCommand({ clock: systemClock, open: openContexts }),
     explainCommand,
     diffCommand(systemClock),
+    drillCommand(),
     topologyCommand,
   ],
 };

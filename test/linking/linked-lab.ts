@@ -1,5 +1,5 @@
 import { type ClusterAccess } from "../../src/inspect/cluster-access.ts";
-import { type Command, UsageError } from "../../src/command.ts";
+import { type Command, type CommandCall, type ExitCode, UsageError } from "../../src/command.ts";
 import { namedContexts } from "../../src/commands/contexts.ts";
 import type { LinkTools } from "../../src/commands/link-tools.ts";
 import type { KubeObject } from "../../src/kube/object.ts";
@@ -16,6 +16,8 @@ export const NAMESPACE = "istio-eastwest";
 export class LinkedLab {
   readonly host = new TestHost();
   readonly servers = new Map<string, FakeApiServer>();
+  /** What control planes say, by cluster and path. */
+  page: ((cluster: string, path: string) => unknown) | undefined;
 
   /** With a control plane that says its name, on a network of its own, under an authority. */
   cluster(
@@ -64,8 +66,18 @@ export class LinkedLab {
   /** Runs a command as a user does, while time goes on. */
   async run(make: (tools: LinkTools) => Command, ...words: readonly string[]): Promise<Ran> {
     const open: LinkTools["open"] = async (call) => namedContexts(call).map((context) => this.#access(context));
+    return this.#whileTimeGoesOn(run(make({ clock: this.host.clock, open }), ...words));
+  }
+
+  /** As `run`, for what a user does meanwhile. */
+  runCall(make: (tools: LinkTools) => Command, call: CommandCall): Promise<ExitCode> {
+    const open: LinkTools["open"] = async (call) => namedContexts(call).map((context) => this.#access(context));
+    return this.#whileTimeGoesOn(make({ clock: this.host.clock, open }).run(call));
+  }
+
+  async #whileTimeGoesOn<T>(work: Promise<T>): Promise<T> {
     let done = false;
-    const running = run(make({ clock: this.host.clock, open }), ...words).finally(() => (done = true));
+    const running = work.finally(() => (done = true));
     while (!done) await this.host.clock.pass(50);
     return running;
   }
@@ -78,7 +90,10 @@ export class LinkedLab {
     return {
       context: context ?? "",
       api,
-      page: () => Promise.reject(new Error("nobody asks pods here")),
+      page: (_pod: unknown, path: string) =>
+        this.page === undefined
+          ? Promise.reject(new Error("nobody asks pods here"))
+          : Promise.resolve(JSON.stringify(this.page(context ?? first!, path))),
       close: () => api.close(),
     } as unknown as ClusterAccess;
   }
