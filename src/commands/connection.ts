@@ -1,4 +1,5 @@
-import { readFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { MeshError, messageOf } from "../errors.ts";
 import { writeWhole } from "../whole-file.ts";
@@ -31,12 +32,12 @@ export async function writeConnection(stateDir: string, connection: Connection):
 /** @throws MeshError `absent` if no control plane has left one, `invalid` if it is none; both say what to do. */
 export async function readConnection(stateDir: string): Promise<Connection> {
   const file = fileIn(stateDir);
-  const text = await readFile(file, "utf8").catch((thrown: unknown) => {
+  const text = await readFile(file, "utf8").catch(async (thrown: unknown) => {
     const absent = thrown instanceof Error && "code" in thrown && thrown.code === "ENOENT";
     throw new MeshError(
       absent ? "absent" : "unavailable",
       absent
-        ? `no control plane has left ${file}: start one with "causeway demo", or say where one is with --admin <url>`
+        ? `no control plane has left ${file}: ${await whatElse(stateDir)}`
         : `${file} cannot be read (${messageOf(thrown)}): make it readable, or use --admin <url>`,
     );
   });
@@ -46,6 +47,14 @@ export async function readConnection(stateDir: string): Promise<Connection> {
     "invalid",
     `${file} is damaged: restart the control plane, which writes it, or use --admin <url>`,
   );
+}
+
+/** The demo keeps a folder for each of its control planes. */
+async function whatElse(stateDir: string): Promise<string> {
+  const names = await readdir(stateDir).catch(() => []);
+  const within = names.map((name) => join(stateDir, name)).filter((folder) => existsSync(fileIn(folder)));
+  if (within.length > 0) return `there is one in each of ${within.sort().join(", ")}: name it with --state <dir>`;
+  return 'start one with "causeway demo", or say where one is with --admin <url>';
 }
 
 /**

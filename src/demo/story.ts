@@ -181,7 +181,7 @@ What stands in for what: clusters are the folders of examples/, and the way betw
 passes TLS through, as an east-west gateway does. No workload runs, so no traffic crosses.
 
 TRY, in another terminal
-  npx causeway services --state ${state("edge")}        what edge's ztunnels hold, mesh.internal names among it
+  npx causeway services --state ${state("edge")}        what edge's ztunnels hold; VIPs 240.240.… are of mesh.internal names
   npx causeway explain agent.accounts.mesh.internal --from assistant/chatbot --state ${state("edge")} --peer-state ${state("bank")}
                                              why the name has its endpoints, which way calls go, and who enforces what
   npx causeway explain ledger.ledger --state ${state("edge")} --peer-state ${state("vendor")}

@@ -3,9 +3,20 @@ import { basename, join } from "node:path";
 import { MeshError, messageOf } from "../errors.ts";
 import { isFields } from "../kube/fields.ts";
 import type { KubeObject } from "../kube/object.ts";
-import type { ClusterFacts, KindFacts, Measurements, PageFacts, PlaneFacts, Right } from "./cluster-facts.ts";
+import type {
+  ClusterFacts,
+  FileFacts,
+  KindFacts,
+  Measurements,
+  PageFacts,
+  PlaneFacts,
+  Right,
+} from "./cluster-facts.ts";
 import { objectsInText } from "./manifest-text.ts";
 import { reducedObject, withoutSecrets } from "./reduced-object.ts";
+
+/** A control plane on this machine served manifests: nothing in their objects says which addresses they got. */
+const DECLARED: FileFacts = { origins: new Map(), faults: [], unknownKinds: [], declared: true };
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -24,6 +35,7 @@ export async function readArchivedCluster(folder: string): Promise<ClusterFacts>
     planes: await readPlanes(join(folder, "planes"), fieldsOf(head["unreadPages"])),
     measured: measurementsOf(fieldsOf(head["measured"])),
     unread: textOf(head["unread"]),
+    ...(head["declared"] === true ? { files: DECLARED } : {}),
   };
 }
 

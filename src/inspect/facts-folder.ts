@@ -2,7 +2,7 @@ import { mkdir, readdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { MeshError, messageOf } from "../errors.ts";
 import { readArchivedCluster } from "./archived-cluster.ts";
-import type { ClusterFacts, KindFacts, PlaneFacts } from "./cluster-facts.ts";
+import { type ClusterFacts, type KindFacts, pageOf, type PlaneFacts } from "./cluster-facts.ts";
 import { readManifestFolder } from "./manifest-facts.ts";
 
 const CLUSTERS = "clusters";
@@ -39,16 +39,25 @@ export async function readFacts(folder: string): Promise<readonly ClusterFacts[]
     const place = join(folder, CLUSTERS, name);
     if (await exists(join(place, CLUSTER_FILE))) archived.push(place);
   }
-  if (archived.length > 0) return Promise.all(archived.map(readArchivedCluster));
+  if (archived.length > 0) {
+    const all = await Promise.all(archived.map(readArchivedCluster));
+    const clusters = all.filter((facts) => !isTrustManagerAlone(facts));
+    return clusters.length > 0 ? clusters : all;
+  }
   return [await readManifestFolder(folder)];
 }
 
+/** It has pages, and no cluster of which anything could be judged. */
+const isTrustManagerAlone = (facts: ClusterFacts): boolean =>
+  facts.kinds.size === 0 && pageOf(facts, "trustz") !== undefined;
+
 async function writeCluster(place: string, facts: ClusterFacts): Promise<void> {
   await mkdir(join(place, "objects"), { recursive: true });
-  const { cluster, context, source, readAt, measured, unread } = facts;
+  const { cluster, context, source, readAt, measured, unread, files } = facts;
   const head = {
     ...{ schema: FACTS_SCHEMA, cluster, context, source, readAt: new Date(readAt).toISOString(), measured, unread },
     ...{ unreadKinds: unreadKinds(facts), unreadPages: unreadPages(facts.planes) },
+    declared: files?.declared,
   };
   await writeFile(join(place, CLUSTER_FILE), `${JSON.stringify(head, undefined, 2)}\n`);
   for (const [kind, known] of facts.kinds)

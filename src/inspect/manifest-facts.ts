@@ -18,6 +18,7 @@ const FILES_MAX = 20_000;
 /** One cluster, of which somebody wrote down objects. @throws MeshError if `folder` is none, or holds no manifest. */
 export async function readManifestFolder(folder: string): Promise<ClusterFacts> {
   const files = await manifestFiles(folder);
+  refuseStateFolder(folder, files);
   const gathered = new Gathered();
   let readAt: EpochMs = 0;
   for (const path of files) {
@@ -37,6 +38,15 @@ export async function readManifestFolder(folder: string): Promise<ClusterFacts> 
       `${folder} holds no manifest of a kind that is read: give it a bug report, or what kubectl get -o yaml prints`,
     );
   return gathered.facts(folder, readAt);
+}
+
+/** Its files are JSON, and no manifests: each would be a fault. @throws MeshError saying what to read in its place. */
+function refuseStateFolder(folder: string, files: readonly string[]): void {
+  if (!files.some((path) => basename(path) === "connection.json")) return;
+  throw new MeshError(
+    "invalid",
+    `${folder} holds the state of a control plane, not manifests: name the folder of its manifests, or what causeway bug-report --state ${folder} makes, unpacked`,
+  );
 }
 
 /** What the files of one folder say together. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -112,6 +112,11 @@ test("without a control plane there is one sentence that says what to do, and ex
     absent.err,
     /^causeway: no control plane has left .*nothing\/connection\.json: start one with "causeway demo", or .*--admin <url>\n$/,
   );
+
+  await mkdir(join(folder, "demo", "edge"), { recursive: true });
+  await writeFile(join(folder, "demo", "edge", "connection.json"), "{}");
+  const within = await run(workloadsCommand, "--state", join(folder, "demo"));
+  assert.match(within.err, /there is one in each of \S+demo\/edge: name it with --state <dir>\n$/);
 
   const gone = await serve(viewedMesh([]));
   const url = `http://127.0.0.1:${gone.adminPort}`;

@@ -270,6 +270,24 @@ test("lists within lists, in YAML and in JSON, are the objects of all of them", 
   assert.deepEqual(names.sort(), ["a", "b", "c", "d", "e"]);
 });
 
+test("the state of a control plane is no folder of manifests, and what to do is said", async () => {
+  await using files = await folderOf({ "state/bank/connection.json": "{}" });
+  await assert.rejects(readFacts(files.at("state")), /state holds the state of a control plane, .*bug-report --state /);
+});
+
+test("a trust manager in an archive is no cluster to be judged", async () => {
+  await using files = await folderOf({
+    "clusters/east/cluster.json": '{"cluster":"east","readAt":"2026-01-31T12:00:00Z"}',
+    "clusters/trust-manager/cluster.json": '{"cluster":"trust-manager","readAt":"2026-01-31T12:00:00Z"}',
+    "clusters/trust-manager/planes/istio-system_istiod/trustz.json": "{}",
+  });
+  const all = await readFacts(files.path);
+  assert.deepEqual(
+    all.map(({ cluster }) => cluster),
+    ["east"],
+  );
+});
+
 test("clusters whose names cannot be folders, or are the same, each get a folder of their own", async () => {
   const { host, access } = await lab();
   const facts = await read(host, access);

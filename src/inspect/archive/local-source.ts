@@ -3,7 +3,7 @@ import { join, relative, sep } from "node:path";
 import { messageOf } from "../../errors.ts";
 import type { Clock } from "../../host.ts";
 import { isFields } from "../../kube/fields.ts";
-import type { ClusterFacts, PageFacts } from "../cluster-facts.ts";
+import type { ClusterFacts, FileFacts, PageFacts } from "../cluster-facts.ts";
 import { readFacts } from "../facts-folder.ts";
 import { inTurns } from "../in-turns.ts";
 import { bounded, pageNames, type PlaneAsked, planePieces } from "./plane-pages.ts";
@@ -21,6 +21,9 @@ export interface LocalPlane {
   readonly clock: Clock;
   ask(path: string, signal: AbortSignal): Promise<string>;
 }
+
+/** Its cluster is what people wrote, and what its own controllers made of that is on its pages. */
+const WRITTEN: FileFacts = { origins: new Map(), faults: [], unknownKinds: [], declared: true };
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -59,8 +62,9 @@ async function localFacts(plane: LocalPlane, asked: PlaneAsked): Promise<Cluster
     const name =
       localCluster(clusters) ?? text(config["clusterId"]) ?? (names.includes("trustz") ? "trust-manager" : "cluster");
     const pod = `${text(config["systemNamespace"]) ?? "istio-system"}/${text(config["podName"]) ?? "istiod"}`;
-    const kinds = await objectsIn(manifestsOf(config)[0]?.folders ?? []);
-    return { ...head, cluster: name, kinds, planes: [{ pod, pages: new Map(pages) }], measured };
+    const folders = manifestsOf(config)[0]?.folders ?? [];
+    const [kinds, planes] = [await objectsIn(folders), [{ pod, pages: new Map(pages) }]];
+    return { ...head, cluster: name, kinds, planes, measured, ...(folders.length > 0 ? { files: WRITTEN } : {}) };
   } catch (thrown) {
     return { ...head, cluster: "unknown", kinds: new Map(), planes: [], measured, unread: messageOf(thrown) };
   }

@@ -7,6 +7,7 @@ import { stringify } from "yaml";
 import { bugReportCommand } from "../../../src/commands/bug-report.ts";
 import { type RunningPlane, startPlane } from "../../../src/commands/running-plane.ts";
 import { loadConfig } from "../../../src/config.ts";
+import { siteOf } from "../../../src/inspect/analyze/site.ts";
 import { unpackArchive } from "../../../src/inspect/archive/archive-file.ts";
 import { readFacts } from "../../../src/inspect/facts-folder.ts";
 import { systemClock } from "../../../src/system-host.ts";
@@ -121,6 +122,16 @@ test("the archive of a running mesh has its pages and manifests, and none of the
   const [facts] = await readFacts(place);
   assert.equal(facts!.cluster, "east");
   assert.ok(facts!.planes[0]!.pages.has("problemz") && facts!.planes[0]!.pages.has("ambientz"));
+});
+
+test("a Service without a cluster IP in manifests is no headless one in the archive of what served them", async () => {
+  const file = folder.at("services.tar.gz");
+  await report({ file });
+  await mkdir(folder.at("services"));
+  const [facts] = await readFacts(await unpackArchive(file, folder.at("services")));
+  const { registry } = siteOf(facts!, 0, { systemNamespace: "istio-system" });
+  const found = [...registry.objects.services.entries()].map(([, { id, clusterIps }]) => [id.name, clusterIps.length]);
+  assert.deepEqual(found, [["cart", 1]]);
 });
 
 test("the manifest of an archive says what is in it, with digests that hold, and what is not", async () => {
