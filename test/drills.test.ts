@@ -19,6 +19,34 @@ test("a peer that is drained gets no new calls from here until its time is over,
   assert.deepEqual(sites.problems("east"), []);
 });
 
+test("on a flat network, where each pod is known, drains take calls away all the same", () => {
+  const sites = new DrilledSites({ east: 1, west: 3 }, undefined, true).start();
+  assert.deepEqual(sites.calls("east"), { east: 25, west: 75 });
+  sites.drainPeer("east", "west", sites.in(10 * MINUTE_MS));
+  assert.deepEqual(sites.calls("east"), { east: 100 });
+  sites.drainPeer("east", "west", undefined);
+  sites.drainCart("east", sites.in(10 * MINUTE_MS));
+  assert.deepEqual(sites.calls("west"), { west: 100 });
+  sites.pass(10 * MINUTE_MS);
+  assert.deepEqual(sites.calls("west"), { east: 25, west: 75 });
+});
+
+test("whoever asks why a cluster gets no calls is told that it is drained, and until when", () => {
+  const sites = new DrilledSites({ east: 1, west: 1 }).start();
+  const why = (): readonly string[] =>
+    sites.all
+      .site("east")
+      .registry.globalCandidates.of("cart.shop.mesh.internal")
+      .map(({ cluster, excluded }) => `${cluster} ${excluded?.reason ?? "is called"} ${excluded?.message ?? ""}`);
+  sites.drainPeer("east", "west", sites.in(10 * MINUTE_MS));
+  assert.match(why()[1]!, /^west drained Cluster west is drained here until 2023-11-14T22:23:20Z/);
+  sites.drainPeer("east", "west", undefined);
+  sites.drainCart("east", sites.in(10 * MINUTE_MS));
+  sites.pass(5_000);
+  assert.match(why()[0]!, /^east drained Service shop\/cart of cluster east is drained until 2023-11-14T22:23:20Z/);
+  assert.equal(why()[1], "west is called ");
+});
+
 test("a drain that is taken back ends at once", () => {
   const sites = new DrilledSites({ east: 1, west: 1 }).start();
   sites.drainPeer("east", "west", sites.in(10 * MINUTE_MS));

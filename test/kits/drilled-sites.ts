@@ -8,9 +8,9 @@ import { TestHost } from "./test-host.ts";
 
 export const DRAIN = "peering.causeway.dev/drain-until";
 
-export const pods = (count: number): readonly KubeObject[] =>
+export const pods = (count: number, site = 0): readonly KubeObject[] =>
   Array.from({ length: count }, (_each, at) =>
-    pod(`cart-${at}`, `10.0.0.${at + 1}`, { app: "cart" }, { serviceAccountName: "cart" }),
+    pod(`cart-${at}`, `10.0.${site}.${at + 1}`, { app: "cart" }, { serviceAccountName: "cart" }),
   );
 
 /** Clusters that hear each other and share `cart`, each with its drills and all with one time. */
@@ -20,15 +20,16 @@ export class DrilledSites {
   readonly #counts: Readonly<Record<string, number>>;
   #drills: readonly Drills[] = [];
 
-  constructor(counts: Readonly<Record<string, number>>, host = new TestHost()) {
+  constructor(counts: Readonly<Record<string, number>>, host = new TestHost(), flat = false) {
     this.host = host;
     const sites = Object.keys(counts).map((name, at) => [
       name,
-      { network: `net-${name}`, doors: [`192.0.2.${at + 1}`] },
+      { network: flat ? "net" : `net-${name}`, doors: [`192.0.2.${at + 1}`] },
     ]);
     this.all = new PeeredRegistries(Object.fromEntries(sites));
     this.#counts = counts;
-    for (const [name, count] of Object.entries(counts)) this.all.site(name).apply(this.#cart(), ...pods(count));
+    for (const [at, [name, count]] of Object.entries(counts).entries())
+      this.all.site(name).apply(this.#cart(), ...pods(count, flat ? at : 0));
     this.all.linkAll();
   }
 
