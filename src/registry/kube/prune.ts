@@ -27,6 +27,7 @@ const ANNOTATIONS: readonly string[] = [
   "peering.solo.io/data-plane-service-type",
   "peering.solo.io/preferred-data-plane-service-type",
   "peering.causeway.dev/waypoint-policy",
+  "peering.causeway.dev/drain-until",
 ];
 const METADATA_FIELDS = {
   ...scalars("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "generateName"),
