@@ -77,7 +77,7 @@ async function readPlanes(folder: string, unreadPages: Fields): Promise<readonly
   return Promise.all(
     pods.map(async (pod) => {
       const unread = Object.entries(fieldsOf(unreadPages[pod])).map(
-        ([name, why]) => [name, { why: String(why) }] as const,
+        ([name, known]) => [name, pageNotRead(known)] as const,
       );
       const pages = new Map<string, PageFacts>(unread);
       const place = join(folder, pod.replace("/", "_"));
@@ -87,6 +87,11 @@ async function readPlanes(folder: string, unreadPages: Fields): Promise<readonly
     }),
   );
 }
+
+const pageNotRead = (known: unknown): PageFacts =>
+  isFields(known)
+    ? { why: textOf(known["why"]) ?? "it was not read", denied: known["denied"] === true }
+    : { why: String(known) };
 
 async function readPage(path: string): Promise<PageFacts> {
   try {

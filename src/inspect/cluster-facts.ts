@@ -52,7 +52,8 @@ export interface PlaneFacts {
   readonly pages: ReadonlyMap<string, PageFacts>;
 }
 
-export type PageFacts = { readonly body: unknown } | { readonly why: string };
+/** What a page said, or why it is not known; `denied` if only whoever asked may not: the control plane may well be there. */
+export type PageFacts = { readonly body: unknown } | { readonly why: string; readonly denied?: boolean };
 
 /** What no object says; undefined where it was not measured. */
 export interface Measurements {

@@ -84,7 +84,9 @@ const unreadPages = (planes: readonly PlaneFacts[]): unknown =>
   Object.fromEntries(
     planes.map(({ pod, pages }) => [
       pod,
-      Object.fromEntries([...pages].flatMap(([name, page]) => ("why" in page ? [[name, page.why]] : []))),
+      Object.fromEntries(
+        [...pages].flatMap(([name, page]) => ("why" in page ? [[name, page.denied === true ? page : page.why]] : [])),
+      ),
     ]),
   );
 

@@ -1,4 +1,4 @@
-import { messageOf } from "../errors.ts";
+import { MeshError, messageOf } from "../errors.ts";
 import type { Clock } from "../host.ts";
 import { isFields } from "../kube/fields.ts";
 import type { KubeObject } from "../kube/object.ts";
@@ -74,7 +74,8 @@ async function readPage(
     return { body: withoutSecrets(JSON.parse(text)) };
   } catch (thrown) {
     if (limit.signal.aborted) return { why: `it did not come within ${callMs / 1000} s` };
-    return { why: messageOf(thrown) };
+    const denied = thrown instanceof MeshError && thrown.code === "denied";
+    return { why: messageOf(thrown), ...(denied && { denied }) };
   }
 }
 

@@ -57,7 +57,7 @@ const template = (app: string, container: string) => ({
 const ownedBy = ({ apiVersion, kind, metadata }: KubeObject) => [
   { apiVersion, kind, name: metadata.name, uid: metadata.uid!, controller: true },
 ];
-const running = (ip: string, container: string) => ({
+export const running = (ip: string, container: string) => ({
   phase: "Running",
   podIP: ip,
   podIPs: [{ ip }],
@@ -67,10 +67,14 @@ const running = (ip: string, container: string) => ({
   ],
 });
 
+/** What `kubectl logs` shows of that pod. */
+export const controlPlaneLog = (lab: KubeLab, { name }: KubeCluster): string =>
+  join(lab.folder, `discovery-${name}.log`);
+
 /** The pod of a control plane that runs on this machine, with all that the chart gives it as far as tools look at it. */
 export async function writeControlPlanePod(lab: KubeLab, cluster: KubeCluster, plane: Causeway): Promise<void> {
   const { client } = cluster;
-  const log = join(lab.folder, "discovery.log");
+  const log = controlPlaneLog(lab, cluster);
   writeFileSync(log, plane.log);
   const port = (url: string): string => `127.0.0.1:${new URL(url).port}`;
   const { admin, xds, health } = plane.connection!;
@@ -85,6 +89,7 @@ export async function writeControlPlanePod(lab: KubeLab, cluster: KubeCluster, p
     [`${ANNOTATIONS}/exec.discovery`]: JSON.stringify({ "pilot-discovery": ["sh", "-c", request, "pilot-discovery"] }),
     [`${ANNOTATIONS}/log.discovery`]: log,
   };
+  const env = [{ name: "CLUSTER_ID", value: cluster.name }];
   const metadata = { namespace: SYSTEM, labels: labels("istiod") };
   const spec = template("istiod", "discovery");
   const deployment = await client.put(DEPLOYMENTS, { metadata: { ...metadata, name: "istiod" }, spec });
@@ -92,7 +97,7 @@ export async function writeControlPlanePod(lab: KubeLab, cluster: KubeCluster, p
   const replicas = await client.put(REPLICA_SETS, { metadata: set, spec });
   await client.put(PODS, {
     metadata: { ...metadata, name: "istiod-1", annotations, ownerReferences: ownedBy(replicas) },
-    spec: { serviceAccountName: "istiod", containers: [{ name: "discovery", image: "causeway:0.1.0" }] },
+    spec: { serviceAccountName: "istiod", containers: [{ name: "discovery", image: "causeway:0.1.0", env }] },
     status: running("10.0.0.9", "discovery"),
   });
 }

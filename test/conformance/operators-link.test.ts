@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
-import { parse, stringify } from "yaml";
+import { stringify } from "yaml";
 import { multiclusterCommands } from "../../src/commands/multicluster.ts";
 import { CONFIG_MAPS, GATEWAYS, NAMESPACES, SERVICES } from "../../src/kube/resource-types.ts";
 import { type Ran, run } from "../commands/served-mesh.ts";
 import { TestAuthority } from "../kits/tls.ts";
 import { type KubeCluster, KubeLab } from "./kube-lab.ts";
+import { writeMergedKubeconfig } from "./merged-kubeconfig.ts";
 
 const SYSTEM = "istio-system";
 const NAMESPACE = "istio-eastwest";
@@ -31,8 +31,7 @@ suite("Clusters linked from the command line, on real API servers", () => {
     const root = await TestAuthority.create("CN=root");
     for (const name of ["east", "west", "fresh"]) await open(name, root);
     kubeconfig = join(lab.folder, "contexts.yaml");
-    const configs = [...clusters].map(([name, { api }]) => contextOf(name, api.kubeconfig));
-    writeFileSync(kubeconfig, stringify(merged(await Promise.all(configs))));
+    writeMergedKubeconfig(kubeconfig, [...clusters.values()]);
   });
   after(() => lab?.close());
 
@@ -118,25 +117,4 @@ suite("Clusters linked from the command line, on real API servers", () => {
     await assert.rejects(gateway("west", "istio-remote-peer-east"));
     await assert.doesNotReject(gateway("east", "istio-eastwest"));
   });
-});
-
-interface Kubeconfig {
-  readonly clusters: readonly { name: string; cluster: object }[];
-  readonly users: readonly { name: string; user: object }[];
-}
-
-async function contextOf(name: string, path: string): Promise<Kubeconfig> {
-  const { clusters, users } = parse(await readFile(path, "utf8")) as Kubeconfig;
-  return { clusters: [{ ...clusters[0]!, name }], users: [{ ...users[0]!, name }] };
-}
-
-const merged = (configs: readonly Kubeconfig[]): object => ({
-  apiVersion: "v1",
-  kind: "Config",
-  clusters: configs.flatMap(({ clusters }) => clusters),
-  users: configs.flatMap(({ users }) => users),
-  contexts: configs.flatMap(({ clusters }) =>
-    clusters.map(({ name }) => ({ name, context: { cluster: name, user: name } })),
-  ),
-  "current-context": "east",
 });

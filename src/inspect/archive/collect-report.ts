@@ -76,7 +76,7 @@ export function redactFacts(facts: ClusterFacts, redactor: Redactor): ClusterFac
     pages: new Map(
       Array.from(pages, ([name, page]): [string, PageFacts] => [
         name,
-        "body" in page ? { body: redactor.value(page.body) } : { why: redactor.text(page.why) },
+        "body" in page ? { body: redactor.value(page.body) } : { ...page, why: redactor.text(page.why) },
       ]),
     ),
   }));

@@ -4,6 +4,7 @@ import { CHECKS } from "./checks.ts";
 import { certificatesOf, type ClusterCertificates, nameOf, sumOf, whyIncompatible } from "./cluster-certificates.ts";
 import { systemNamespaces } from "./mesh-parts.ts";
 import { CheckNotes, kubectl, type Outcome } from "./outcome.ts";
+import { planeWords } from "./workload-names.ts";
 
 /** What signs leaves is to be replaced before this. */
 const EXPIRES_SOON_MS = 30 * 24 * 3_600_000;
@@ -37,10 +38,11 @@ function published(notes: CheckNotes, facts: ClusterFacts, { roots }: ClusterCer
       evidence: `the root certificates of cluster ${facts.cluster} are not known: ${hidden}`,
       fix: `${kubectl(facts)} auth can-i list configmaps -A; take a context that may`,
     });
+  const plane = planeWords(facts);
   notes.error("01", facts.cluster, {
     ...{ object: `ConfigMap ${namespace}/istio-ca-root-cert`, field: "data[root-cert.pem]" },
     evidence: `cluster ${facts.cluster} publishes no root certificate`,
-    fix: `${kubectl(facts)} -n ${namespace} logs deployment/istiod, as the control plane writes istio-ca-root-cert`,
+    fix: `${plane.kubectl} logs ${plane.deployment}, as the control plane writes istio-ca-root-cert`,
   });
 }
 

@@ -5,6 +5,7 @@ import { isCniPod, variableOf } from "../mesh-pods.ts";
 import { CHECKS } from "./checks.ts";
 import { fieldsOf, labelOf, objectName, specOf, textOf } from "./mesh-parts.ts";
 import { CheckNotes, kubectl, type Outcome } from "./outcome.ts";
+import { daemonSetWord } from "./workload-names.ts";
 
 const VARIABLE = "AMBIENT_DNS_CAPTURE";
 
@@ -23,7 +24,7 @@ export function dnsCaptureCheck(facts: ClusterFacts): Outcome {
       object: config === undefined ? objectName(agents[0]!) : objectName(config),
       field: VARIABLE,
       evidence: `${VARIABLE} is ${JSON.stringify(said ?? "")}, so pods cannot resolve names under mesh.internal`,
-      fix: `set ambient.dnsCapture=true for the CNI agent, then ${kubectl(facts)} -n ${(config ?? agents[0])!.metadata.namespace} rollout restart daemonset/istio-cni-node`,
+      fix: `set ambient.dnsCapture=true for the CNI agent, then ${kubectl(facts)} -n ${(agents[0] ?? config)!.metadata.namespace} rollout restart ${daemonSetWord(agents[0], "istio-cni-node")}`,
     });
   return notes.outcome("DNS capture is on", facts.cluster);
 }

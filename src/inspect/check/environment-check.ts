@@ -2,7 +2,8 @@ import type { ClusterFacts } from "../cluster-facts.ts";
 import { variableOf } from "../mesh-pods.ts";
 import { CHECKS } from "./checks.ts";
 import { controlPlanePods, objectName } from "./mesh-parts.ts";
-import { CheckNotes, kubectl, type Outcome } from "./outcome.ts";
+import { CheckNotes, type Outcome } from "./outcome.ts";
+import { planeWords } from "./workload-names.ts";
 
 const SELECT = "K8S_SELECT_WORKLOAD_ENTRIES";
 const PEERING = "ENABLE_PEERING_DISCOVERY";
@@ -33,10 +34,10 @@ const valuesOf = (facts: ClusterFacts, name: string): readonly string[] => [
 
 function planeOf(facts: ClusterFacts): { readonly object: string; readonly command: string } {
   const [pod] = controlPlanePods(facts);
-  const namespace = pod?.metadata.namespace ?? "istio-system";
+  const { kubectl, deployment } = planeWords(facts);
   return {
     object: pod === undefined ? "istiod" : objectName(pod),
-    command: `${kubectl(facts)} -n ${namespace} set env deployment/istiod`,
+    command: `${kubectl} set env ${deployment}`,
   };
 }
 

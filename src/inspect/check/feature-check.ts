@@ -1,7 +1,8 @@
 import { type ClusterFacts, pageOf } from "../cluster-facts.ts";
 import { CHECKS } from "./checks.ts";
-import { fieldsOf, systemNamespaces, textOf } from "./mesh-parts.ts";
-import { CheckNotes, kubectl, type Outcome } from "./outcome.ts";
+import { fieldsOf, textOf } from "./mesh-parts.ts";
+import { CheckNotes, type Outcome } from "./outcome.ts";
+import { planeWords } from "./workload-names.ts";
 
 /** What of a multicluster mesh is turned on; nothing here takes a license. */
 export function featureCheck(facts: ClusterFacts): Outcome {
@@ -19,11 +20,12 @@ function known(notes: CheckNotes, facts: ClusterFacts, config: Readonly<Record<s
   notes.line(`served peers: ${textOf(peering["served"]) || "any"}`);
   notes.line(`flat networks: ${textOf(peering["flatPeering"]) || "auto"}`);
   notes.line(`gateways deployed here: ${onOff(gateways["enabled"])}`);
+  const plane = planeWords(facts);
   if (peering["enabled"] === false)
     notes.error("01", facts.cluster, {
       ...{ object: "configz", field: "peering.enabled" },
       evidence: "peering is turned off in this control plane",
-      fix: `${kubectl(facts)} -n ${systemNamespaces(facts)[0]} set env deployment/istiod ENABLE_PEERING_DISCOVERY=true`,
+      fix: `${plane.kubectl} set env ${plane.deployment} ENABLE_PEERING_DISCOVERY=true`,
     });
 }
 

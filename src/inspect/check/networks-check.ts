@@ -19,6 +19,7 @@ import {
   textOf,
 } from "./mesh-parts.ts";
 import { CheckNotes, kubectl, type Outcome } from "./outcome.ts";
+import { daemonSetWord } from "./workload-names.ts";
 
 /** Whether all say the same of which cluster is on which network, and no two that are apart are on one. */
 export function networksCheck(mesh: readonly ClusterFacts[]): Outcome {
@@ -87,7 +88,7 @@ function ztunnelNetwork(notes: CheckNotes, facts: ClusterFacts, network: string)
   notes.error("05", facts.cluster, {
     ...{ object: objectName(wrong.object), field: "NETWORK" },
     evidence: `ztunnel of ${facts.cluster} has NETWORK=${variableOf(wrong.spec, "NETWORK")}, and the cluster is on ${network}`,
-    fix: `${kubectl(facts)} -n ${namespace} set env daemonset/ztunnel NETWORK=${network}`,
+    fix: `${kubectl(facts)} -n ${namespace} set env ${daemonSetWord(wrong.object, "ztunnel")} NETWORK=${network}`,
   });
 }
 

@@ -15,9 +15,11 @@ import {
   leadsTo,
   objectName,
   remoteGateways,
+  specOf,
   textOf,
 } from "./mesh-parts.ts";
 import { CheckNotes, contextFlag, kubectl, type Outcome } from "./outcome.ts";
+import { planeWords } from "./workload-names.ts";
 
 /** What was heard longer ago than this is not confirmed, however connected the link says it is. */
 const SILENT_S = 90;
@@ -87,17 +89,32 @@ function noteProblems(notes: CheckNotes, facts: ClusterFacts, gateway: KubeObjec
     });
     return;
   }
-  const age = Number(peer?.["ageSeconds"] ?? 0);
-  const staleness = textOf(peer?.["staleness"]) || "fresh";
-  if (
-    peer !== undefined &&
-    (peer["state"] !== "live" || staleness !== "fresh" || age > SILENT_S || heardAgo(facts, peer) > SILENT_S)
-  )
+  if (peer === undefined) return unconfirmed(notes, facts, gateway);
+  const age = Number(peer["ageSeconds"] ?? 0);
+  const staleness = textOf(peer["staleness"]) || "fresh";
+  if (peer["state"] !== "live" || staleness !== "fresh" || age > SILENT_S || heardAgo(facts, peer) > SILENT_S)
     notes.error("05", facts.cluster, {
       ...{ object, field: "peerz" },
       evidence: `cluster ${to} is connected but stale: the control plane says ${textOf(peer["state"])}, and heard of it last ${heardAgo(facts, peer)} s ago`,
       fix: `${kubectl(facts)} -n ${namespace} describe gateway ${name}; causeway multicluster check --verbose${contextFlag(facts)}`,
     });
+}
+
+/** Conditions stay as they were when whoever wrote them has died. */
+function unconfirmed(notes: CheckNotes, facts: ClusterFacts, gateway: KubeObject): void {
+  const pages = facts.planes.flatMap(({ pages }) => pages.get("peerz") ?? []);
+  const [silent] = pages.flatMap((page) => ("why" in page ? [page] : []));
+  if (silent === undefined || pages.some((page) => "body" in page)) return;
+  const object = objectName(gateway);
+  const evidence = `cluster ${leadsTo(gateway)} is connected but stale: no control plane of ${facts.cluster} confirms what its Gateway says: ${silent.why}`;
+  if (silent.denied === true)
+    return notes.unknown("13", facts.cluster, {
+      ...{ object, fix: "" },
+      evidence: `whether cluster ${leadsTo(gateway)} is connected is only known of its Gateway: ${silent.why}`,
+    });
+  const plane = planeWords(facts);
+  const fix = `${plane.kubectl} logs ${plane.deployment}; ${plane.kubectl} rollout restart ${plane.deployment}`;
+  notes.error("05", facts.cluster, { object, field: "peerz", evidence, fix });
 }
 
 function heardAgo({ readAt }: ClusterFacts, peer: NonNullable<Page>): number {
@@ -111,6 +128,10 @@ interface Broken {
   fix(facts: ClusterFacts, gateway: KubeObject): string;
 }
 
+/** Behind a load balancer it is the usual one; a node port, or what a firewall makes of it, is another. */
+const portOf = (gateway: KubeObject, protocol: string): unknown =>
+  fieldsIn(specOf(gateway)["listeners"]).find((listener) => listener["protocol"] === protocol)?.["port"];
+
 const describe = (facts: ClusterFacts, { metadata }: KubeObject): string =>
   `${kubectl(facts)} -n ${metadata.namespace} describe gateway ${metadata.name}`;
 
@@ -120,13 +141,13 @@ const BROKEN: readonly Broken[] = [
   {
     ...{ type: "PeerConnected", code: "03" },
     fix: (facts, gateway) =>
-      `${describe(facts, gateway)}; see that port 15012 of ${addressesOf(gateway, "spec").join(", ") || "its address"} is open from this cluster`,
+      `${describe(facts, gateway)}; see that port ${portOf(gateway, "TLS") ?? 15_012} of ${addressesOf(gateway, "spec").join(", ") || "its address"} is open from this cluster`,
   },
   { type: "PeeringSucceeded", code: "04", fix: describe },
   {
     ...{ type: "PeerDataPlaneProgrammed", code: "06" },
     fix: (facts, gateway) =>
-      `${describe(facts, gateway)}; see that port 15008 of ${addressesOf(gateway, "spec").join(", ") || "its address"} is open from this cluster`,
+      `${describe(facts, gateway)}; see that port ${portOf(gateway, "HBONE") ?? 15_008} of ${addressesOf(gateway, "spec").join(", ") || "its address"} is open from this cluster`,
   },
 ];
 

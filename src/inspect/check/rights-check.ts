@@ -1,3 +1,4 @@
+import { NEEDED_RIGHTS } from "../../registry/kube/rights.ts";
 import type { ClusterFacts, Right } from "../cluster-facts.ts";
 import { CHECKS } from "./checks.ts";
 import { CheckNotes, kubectl, type Outcome, plural } from "./outcome.ts";
@@ -28,16 +29,47 @@ export function rightsCheck(facts: ClusterFacts): Outcome {
   return notes.outcome(passed, facts.cluster, rights === undefined ? "info" : undefined);
 }
 
-const whatOf = ({ user, group, resource, namespace }: Right): string => [user, group, resource, namespace].join(" ");
+const whatOf = ({ user, group, resource, name, namespace }: Right): string =>
+  [user, group, resource, name, namespace].join(" ");
+
+/** The files of deploy/rbac are for one account; others were made by a chart. */
+function grantOf(facts: ClusterFacts, right: Right): string {
+  if (right.user === "system:serviceaccount:istio-system:istiod")
+    return `${kubectl(facts)} apply -f deploy/rbac/${fileOf(right)}`;
+  const [, , namespace] = right.user.split(":");
+  return `upgrade the causeway chart in namespace ${namespace}, which grants what deploy/rbac/${fileOf(right)} does`;
+}
+
+/** The file that grants it: what is granted for one feature must not grant another. */
+function fileOf({ group, resource, verb, name, namespace }: Right): string {
+  const needed = NEEDED_RIGHTS.findLast(
+    (each) =>
+      each.group === group &&
+      each.resources.includes(resource) &&
+      each.verbs.includes(verb) &&
+      (each.where === "everywhere") === (namespace === "") &&
+      (each.names === undefined ? name === undefined : name !== undefined && each.names.includes(name)),
+  );
+  return `${needed === undefined || needed.feature === "mesh" ? "causeway" : needed.feature}.yaml`;
+}
+
+/** As `kubectl auth can-i` takes it. */
+function askedAs({ user, verb, group, resource, name, namespace }: Right): string {
+  const [plural, subresource] = resource.split("/");
+  const kind = group === "" ? plural : `${plural}.${group}`;
+  const of = `${kind}${name === undefined ? "" : `/${name}`}${subresource === undefined ? "" : ` --subresource=${subresource}`}`;
+  return `${verb} ${of} --as=${user}${namespace === "" ? " -A" : ` -n ${namespace}`}`;
+}
 
 function lacking(notes: CheckNotes, facts: ClusterFacts, rights: readonly Right[]): void {
-  const [{ user, group, resource, namespace, verb }] = rights as readonly [Right, ...Right[]];
+  const [first] = rights as readonly [Right, ...Right[]];
+  const { user, group, resource, name, namespace } = first;
   const kind = group === "" ? resource : `${resource}.${group}`;
   const where = namespace === "" ? "in all namespaces" : `in namespace ${namespace}`;
   notes.error("01", facts.cluster, {
     object: user,
     field: kind,
-    evidence: `${user} may not ${rights.map((right) => right.verb).join(", ")} ${kind} ${where}`,
-    fix: `${kubectl(facts)} apply -f deploy/rbac, then ${kubectl(facts)} auth can-i ${verb} ${kind} --as=${user}${namespace === "" ? " -A" : ` -n ${namespace}`}`,
+    evidence: `${user} may not ${rights.map((right) => right.verb).join(", ")} ${kind}${name === undefined ? "" : ` ${name}`} ${where}`,
+    fix: `${grantOf(facts, first)}, then ${kubectl(facts)} auth can-i ${askedAs(first)}`,
   });
 }

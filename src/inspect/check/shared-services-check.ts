@@ -2,6 +2,7 @@ import type { ClusterFacts } from "../cluster-facts.ts";
 import { CHECKS } from "./checks.ts";
 import { entriesOfPage, fieldsIn, fieldsOf, textOf } from "./mesh-parts.ts";
 import { CheckNotes, kubectl, plural, type Outcome } from "./outcome.ts";
+import { planeWords } from "./workload-names.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -53,11 +54,12 @@ function compare(notes: CheckNotes, reader: ClusterFacts, peer: Fields, exporter
       differing.length === 0 ? "ok" : "warning",
     );
   notes.line(`${reader.cluster} holds ${counts} of ${exporter.cluster}, and not as they are there`, "error");
+  const plane = planeWords(reader);
   notes.error("01", reader.cluster, {
     object: `peer ${exporter.cluster}`,
     field: differing.join(","),
     evidence: `what ${reader.cluster} holds of ${exporter.cluster} is not what ${exporter.cluster} shares (${differing.map((type) => `${type} ${digestOf(held[type])} here, ${digestOf(served[type])} there`).join("; ")})`,
-    fix: `run the check again; if it stays so, ${kubectl(reader)} -n istio-system rollout restart deployment/istiod, and report it`,
+    fix: `run the check again; if it stays so, ${plane.kubectl} rollout restart ${plane.deployment}, and report it`,
   });
 }
 

@@ -2,7 +2,8 @@ import type { KubeObject } from "../../kube/object.ts";
 import type { ClusterFacts } from "../cluster-facts.ts";
 import { CHECKS } from "./checks.ts";
 import { controlPlanePods, entriesOfPage, fieldsIn, specOf, textOf } from "./mesh-parts.ts";
-import { CheckNotes, kubectl, type Outcome } from "./outcome.ts";
+import { CheckNotes, type Outcome } from "./outcome.ts";
+import { planeWords } from "./workload-names.ts";
 
 /** Whether control planes are of one version, within a cluster and between clusters. */
 export function versionsCheck(mesh: readonly ClusterFacts[]): Outcome {
@@ -10,11 +11,12 @@ export function versionsCheck(mesh: readonly ClusterFacts[]): Outcome {
   const versions = mesh.map((facts) => ({ facts, said: versionsOf(facts, mesh) }));
   for (const { facts, said } of versions) {
     notes.line(`Cluster ${facts.cluster}: ${said.join(", ") || "not known"}`);
+    const plane = planeWords(facts);
     if (said.length > 1)
       notes.warn("01", facts.cluster, {
-        object: "Deployment istiod",
+        object: plane.deployment.replace("deployment/", "Deployment "),
         evidence: `control planes of ${facts.cluster} are of several versions: ${said.join(", ")}`,
-        fix: `${kubectl(facts)} -n ${controlPlanePods(facts)[0]?.metadata.namespace ?? "istio-system"} rollout status deployment/istiod`,
+        fix: `${plane.kubectl} rollout status ${plane.deployment}`,
       });
   }
   between(
