@@ -72,7 +72,7 @@ function demoConfig(options: Options, cluster: DemoCluster, at: number): DemoCon
   };
   // Variables name one cluster, and there are three.
   const config = loadConfig({ ...options, ...Object.fromEntries(ports), ...own }, {}, { ...DEFAULTS, stateDir: state });
-  const linksDir = join(state, "links");
+  const linksDir = resolve(state, "links");
   const manifests = config.manifests.map((manifest) => ({ ...manifest, furtherFolders: [linksDir] }));
   const { xds } = config.ports;
   const [relayPort, doorPort] = xds === 0 ? [0, 0] : [xds + RELAY_STEP, xds + DOOR_STEP];

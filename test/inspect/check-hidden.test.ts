@@ -4,6 +4,7 @@ import { checkMesh, findingsOf } from "../../src/inspect/check/check-mesh.ts";
 import { TOKEN_AGE_MAX_MS } from "../../src/inspect/check/check-options.ts";
 import { type ClusterFacts, kindName } from "../../src/inspect/cluster-facts.ts";
 import { FACT_KINDS } from "../../src/inspect/facts-kinds.ts";
+import { GATEWAYS } from "../../src/kube/resource-types.ts";
 
 const nothingShown = (cluster: string): ClusterFacts => ({
   ...{ cluster, source: `context ${cluster}`, context: cluster, readAt: 0, planes: [] },
@@ -30,4 +31,31 @@ test("a cluster that refuses the token is told from one that is silent, and each
   };
   assert.match(unread("GET /version was answered with 401 Unauthorized"), /CWY0001 .* refuses .* log in again/s);
   assert.match(unread("GET /version failed: no connection in 4 s"), /CWY0001 .* does not answer: .* check the server/s);
+});
+
+test("of manifests that no API server has told a check says what is not known, and takes a control plane's word", () => {
+  const gateway = {
+    ...{ apiVersion: "gateway.networking.k8s.io/v1", kind: "Gateway" },
+    metadata: {
+      ...{ name: "istio-remote-peer-west", namespace: "istio-eastwest" },
+      labels: { "topology.istio.io/cluster": "west", "topology.istio.io/network": "west" },
+    },
+    spec: { gatewayClassName: "istio-remote", listeners: [{ name: "xds-tls", port: 15012, protocol: "TLS" }] },
+  };
+  const checked = (state: string | undefined) => {
+    const peer = { gateway: "istio-eastwest/istio-remote-peer-west", cluster: "west", state, ageSeconds: 0 };
+    const pages = new Map([["peerz", { body: state === undefined ? [] : [peer] }]]);
+    const facts: ClusterFacts = {
+      ...nothingShown("east"),
+      kinds: new Map([[kindName(GATEWAYS), { objects: [gateway] }]]),
+      planes: [{ pod: "istio-system/istiod", pages }],
+      files: { origins: new Map(), faults: [], unknownKinds: [], declared: true },
+    };
+    const found = findingsOf(checkMesh([facts], { precheck: false, tokenAgeMaxMs: TOKEN_AGE_MAX_MS }));
+    return found.filter(({ code }) => /^CWY0[46]/.test(code)).map(({ code, level }) => `${code} ${level}`);
+  };
+  assert.ok(checked("live").includes("CWY0408 info"));
+  assert.ok(!checked("live").some((one) => one.includes("error")), checked("live").join());
+  assert.ok(checked(undefined).includes("CWY0610 info"));
+  assert.ok(checked("stale").includes("CWY0605 error"));
 });

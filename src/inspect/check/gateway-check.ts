@@ -3,7 +3,7 @@ import { GATEWAYS } from "../../kube/resource-types.ts";
 import { type ClusterFacts, whyUnknown } from "../cluster-facts.ts";
 import type { CheckOptions } from "./check-options.ts";
 import { CHECKS } from "./checks.ts";
-import { addressesOf, conditionOf, eastWestGateways, objectName } from "./mesh-parts.ts";
+import { addressesOf, conditionOf, eastWestGateways, isDeclared, objectName } from "./mesh-parts.ts";
 import { CheckNotes, contextFlag, kubectl, type Outcome } from "./outcome.ts";
 
 /** Whether the ways into a cluster are there, and have addresses. */
@@ -37,7 +37,11 @@ function lookAt(notes: CheckNotes, facts: ClusterFacts, gateway: KubeObject): vo
   );
   const object = objectName(gateway);
   const { namespace, name } = gateway.metadata;
-  if (!isProgrammed)
+  if (programmed === undefined && isDeclared(facts))
+    notes.unknown("05", facts.cluster, {
+      ...{ object, evidence: "whether gateways are programmed is not known of manifests", fix: "" },
+    });
+  else if (!isProgrammed)
     notes.error("02", facts.cluster, {
       ...{ object, field: "status.conditions[Programmed]" },
       evidence: `eastwest gateway ${namespace}/${name} is not programmed${programmed?.message ? `: ${unended(programmed.message)}` : ""}`,

@@ -10,6 +10,9 @@ const EAST_WEST_CLASSES: readonly unknown[] = ["istio-eastwest", "istio-east-wes
 
 type Fields = Readonly<Record<string, unknown>>;
 
+/** True of manifests that no API server has told: nothing writes a status into them, and their pods are made elsewhere. */
+export const isDeclared = ({ files }: Pick<ClusterFacts, "files">): boolean => files?.declared === true;
+
 /** As `istio-eastwest/istio-eastwest`. */
 export const placeOf = ({ metadata }: KubeObject): string =>
   metadata.namespace === undefined ? metadata.name : `${metadata.namespace}/${metadata.name}`;

@@ -11,6 +11,7 @@ import {
   entriesOfPage,
   fieldsIn,
   fieldsOf,
+  isDeclared,
   labelOf,
   leadsTo,
   objectName,
@@ -76,7 +77,12 @@ function noteProblems(notes: CheckNotes, facts: ClusterFacts, gateway: KubeObjec
       evidence: `remote gateway ${namespace}/${name} has no label ${CLUSTER_LABEL}`,
       fix: `${kubectl(facts)} -n ${namespace} label gateway ${name} ${CLUSTER_LABEL}=<the peer's cluster ID>`,
     });
-  const broken = BROKEN.find(({ type }) => conditionOf(gateway, type)?.status !== "True");
+  const unwritten = isDeclared(facts) && conditionsOf(gateway).length === 0;
+  if (unwritten && peer === undefined)
+    return notes.unknown("10", facts.cluster, {
+      ...{ object, evidence: "whether peers are connected is not known of manifests", fix: "" },
+    });
+  const broken = unwritten ? undefined : BROKEN.find(({ type }) => conditionOf(gateway, type)?.status !== "True");
   if (broken !== undefined) {
     const condition = conditionOf(gateway, broken.type);
     const said =

@@ -3,7 +3,17 @@ import { PODS } from "../../kube/resource-types.ts";
 import { type ClusterFacts, objectsOf, whyUnknown } from "../cluster-facts.ts";
 import { gatewayOfPod, isControlPlanePod, isZtunnelPod } from "../mesh-pods.ts";
 import { CHECKS } from "./checks.ts";
-import { ageText, eastWestGateways, fieldsIn, fieldsOf, objectName, specOf, statusOf, textOf } from "./mesh-parts.ts";
+import {
+  ageText,
+  eastWestGateways,
+  fieldsIn,
+  fieldsOf,
+  isDeclared,
+  objectName,
+  specOf,
+  statusOf,
+  textOf,
+} from "./mesh-parts.ts";
 import { CheckNotes, kubectl, type Outcome } from "./outcome.ts";
 
 interface Part {
@@ -42,7 +52,9 @@ function podCheck(facts: ClusterFacts, part: Part): Outcome {
   const why = whyUnknown(facts, PODS);
   const install = part.install(facts);
   for (const line of podTable(pods, facts.readAt)) notes.line(line);
-  if (why !== undefined)
+  if (why !== undefined && isDeclared(facts))
+    notes.unknown("08", facts.cluster, { object: "pods", evidence: "pods are not known of manifests", fix: "" });
+  else if (why !== undefined)
     notes.error("07", facts.cluster, {
       ...{ object: "pods", evidence: `pods are not known: ${why}` },
       fix: `${kubectl(facts)} auth can-i list pods -A`,
