@@ -52,7 +52,9 @@ export function diffService(asked: string, all: readonly ClusterFacts[], options
     clusters: sites.map(({ facts }) => facts.cluster),
     rows: ASPECTS.map(({ aspect, matters, of }) => {
       const values = sides.map((side) => (side === undefined ? ABSENT : of(side)));
-      return { aspect, values, differs: new Set(values).size > 1, matters };
+      // A cluster without the Service says nothing of it, so it contradicts nobody.
+      const said = values.filter((_, at) => sides[at] !== undefined);
+      return { aspect, values, differs: new Set(said).size > 1, matters };
     }),
   };
 }
