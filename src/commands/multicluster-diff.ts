@@ -1,6 +1,6 @@
 import type { Command, CommandCall, ExitCode } from "../command.ts";
 import type { Clock } from "../host.ts";
-import { diffService } from "../inspect/diff/service-diff.ts";
+import { diffService, type ServiceDiff } from "../inspect/diff/service-diff.ts";
 import { readSources, sayUnread, SOURCE_FLAGS, systemNamespaceOf } from "./cluster-sources.ts";
 import { OUTPUT_FLAG, print } from "./output.ts";
 
@@ -17,6 +17,14 @@ export const diffCommand = (clock: Clock): Command => ({
   run: (call) => run(clock, call),
 });
 
+function agreement({ service, clusters, without }: ServiceDiff): string {
+  const having = clusters.filter((cluster) => !without.includes(cluster));
+  const alone = having.length === 1;
+  const lack = without.length === 0 ? "" : `; ${without.join(", ")} ${without.length === 1 ? "has" : "have"} none`;
+  const said = alone ? `only ${having[0]} has Service ${service}` : `${having.join(", ")} agree on Service ${service}`;
+  return `${said}${lack}; --all shows ${alone ? "it" : "on what"}\n`;
+}
+
 /** 1 if they differ in what callers notice; 2 if a cluster could not be read, as nobody knows then. */
 async function run(clock: Clock, call: CommandCall): Promise<ExitCode> {
   const facts = await readSources(clock, call);
@@ -24,8 +32,7 @@ async function run(clock: Clock, call: CommandCall): Promise<ExitCode> {
   const diff = diffService(call.args[0]!, facts, { systemNamespace: systemNamespaceOf(call) });
   const shown = diff.rows.filter(({ differs }) => differs || call.options["all"] === true);
   const document = { schema: "causeway.dev/diff/v1", ...diff, rows: shown };
-  if (shown.length === 0 && call.options["output"] === "table")
-    call.printer.out(`${diff.clusters.join(", ")} agree on Service ${diff.service}; --all shows on what\n`);
+  if (shown.length === 0 && call.options["output"] === "table") call.printer.out(agreement(diff));
   else
     print(call, document, ["", ...diff.clusters], () =>
       shown.map(({ aspect, values, differs, matters }) => [`${differs && matters ? "! " : "  "}${aspect}`, ...values]),

@@ -22,6 +22,8 @@ export interface ServiceDiff {
   /** As `shop/cart`. */
   readonly service: string;
   readonly clusters: readonly string[];
+  /** Those of them that have no such Service; what others share is called there all the same. */
+  readonly without: readonly string[];
   readonly rows: readonly DiffRow[];
 }
 
@@ -50,6 +52,7 @@ export function diffService(asked: string, all: readonly ClusterFacts[], options
   return {
     service: `${namespace}/${name}`,
     clusters: sites.map(({ facts }) => facts.cluster),
+    without: sites.filter((_, at) => sides[at] === undefined).map(({ facts }) => facts.cluster),
     rows: ASPECTS.map(({ aspect, matters, of }) => {
       const values = sides.map((side) => (side === undefined ? ABSENT : of(side)));
       // A cluster without the Service says nothing of it, so it contradicts nobody.
@@ -59,7 +62,7 @@ export function diffService(asked: string, all: readonly ClusterFacts[], options
   };
 }
 
-/** A cluster without the Service: what others share is called there all the same. */
+/** In the column of a cluster without the Service. */
 const ABSENT = "-";
 
 /** @throws MeshError */
