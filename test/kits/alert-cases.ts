@@ -144,7 +144,7 @@ export const ALERT_CASES: readonly AlertCase[] = [
   counter("CausewaySpireServerFails", 'spire_server_calls_total{method="ListEntries",result="timeout"}', 12),
   gauge("CausewaySpireIdentitiesWithoutEntry", "spire_identities_without_entry", 1, 0),
   gauge("CausewaySpireRegistrationStuck", 'spire_registration_entries{state="held"}', 1, 0),
-  gauge("CausewaySpireAuthorityEnds", `spire_downstream_ca_expiry_timestamp_seconds{${AT}}`, 9_000, 90_000),
+  gauge("CausewaySpireAuthorityEnds", `spire_downstream_ca_expiry_timestamp_seconds{${AT}}`, 4_000, 90_000),
   gauge("CausewayTrustManagerAway", "relay_connected", 0, 1),
   gauge("CausewayRelayCertificateEnds", "relay_client_certificate_expiry_timestamp_seconds", 500_000, 900_000, "62m"),
   counter("CausewayRelayTokenUsedTwice", 'relay_refusals_total{reason="TokenUsed"}', 1),
