@@ -2,7 +2,7 @@ import { CONFIG_MAPS } from "../../kube/resource-types.ts";
 import { type ClusterFacts, whyHidden } from "../cluster-facts.ts";
 import { CHECKS } from "./checks.ts";
 import { certificatesOf, type ClusterCertificates, nameOf, sumOf, whyIncompatible } from "./cluster-certificates.ts";
-import { systemNamespaces } from "./mesh-parts.ts";
+import { isDeclared, systemNamespaces } from "./mesh-parts.ts";
 import { CheckNotes, kubectl, type Outcome } from "./outcome.ts";
 import { planeWords } from "./workload-names.ts";
 
@@ -31,6 +31,11 @@ function published(notes: CheckNotes, facts: ClusterFacts, { roots }: ClusterCer
   for (const root of roots) notes.named(`cluster ${facts.cluster} root certificate SHA256 sum: ${sumOf(root)}`, "info");
   if (roots.length > 0) return;
   const [namespace] = systemNamespaces(facts);
+  if (isDeclared(facts))
+    return notes.unknown("06", facts.cluster, {
+      ...{ object: `ConfigMap ${namespace}/istio-ca-root-cert`, fix: "" },
+      evidence: "roots are not known of manifests; causeway check trust asks control planes for theirs",
+    });
   const hidden = whyHidden(facts, CONFIG_MAPS);
   if (hidden !== undefined)
     return notes.warn("05", facts.cluster, {
