@@ -4,6 +4,8 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { stringify } from "yaml";
+import type { Series } from "../kits/dashboard-picture.ts";
+import type { Span } from "../kits/line-chart.ts";
 
 const run = promisify(execFile);
 const CACHE = join(import.meta.dirname, "..", "..", "..", "node_modules", ".cache", "prometheus");
@@ -89,6 +91,12 @@ export class RealPrometheus {
   async query(expression: string): Promise<readonly Sample[]> {
     const { result } = await this.#ask<{ readonly result: readonly Sample[] }>("query", { query: expression });
     return result;
+  }
+
+  /** The same over time, at each step. */
+  async queryRange(expression: string, { from, to, stepSeconds }: Span): Promise<readonly Series[]> {
+    const asked = { query: expression, start: `${from}`, end: `${to}`, step: `${stepSeconds}` };
+    return (await this.#ask<{ readonly result: readonly Series[] }>("query_range", asked)).result;
   }
 
   async targets(): Promise<readonly Target[]> {

@@ -18,6 +18,7 @@ export class WatchedMesh {
   readonly #folder: string;
   readonly #root: TestAuthority;
   readonly planes = new Map<string, RunningPlane & { readonly config: Config }>();
+  readonly #ports = new Map<string, { readonly xdsPort: string; readonly adminPort: string }>();
   readonly #leaving = new AbortController();
 
   private constructor(
@@ -31,7 +32,7 @@ export class WatchedMesh {
 
   static async start(folder: string, traces?: TraceConfig): Promise<WatchedMesh> {
     const mesh = new WatchedMesh(folder, await TestAuthority.create("CN=root"), traces);
-    for (const name of ["east", "west"]) await mesh.#startPlane(name);
+    for (const name of ["east", "west"]) await mesh.#addPlane(name);
     mesh.#link("east", "west");
     mesh.#link("west", "east");
     for (const plane of mesh.planes.values()) await mesh.#follow(plane);
@@ -53,25 +54,37 @@ export class WatchedMesh {
     this.planes.delete(name);
   }
 
+  /** Again, on the ports that it had: there its peer and Prometheus look for it. */
+  async regain(name: string): Promise<void> {
+    await this.#follow(await this.#startPlane(name));
+  }
+
   async close(): Promise<void> {
     this.#leaving.abort();
     for (const name of [...this.planes.keys()]) await this.stop(name);
   }
 
-  async #startPlane(name: string): Promise<void> {
+  async #addPlane(name: string): Promise<void> {
     this.#write(name, "system.yaml", SYSTEM.replace("NETWORK", `${name}-net`));
     this.share(name, 1);
-    const at = (part: string): string => join(this.#folder, name, part);
     writeCacerts(
-      at("cacerts"),
+      join(this.#folder, name, "cacerts"),
       await TestAuthority.create({ name: `CN=${name}`, pathLength: 0 }, this.#root),
       this.#root,
     );
-    const ports = { xdsPort: "0", adminPort: "0", healthPort: "0" };
+    const { plane, admin } = await this.#startPlane(name);
+    this.#ports.set(name, { xdsPort: `${plane.ports.xds}`, adminPort: `${admin.adminPort}` });
+  }
+
+  async #startPlane(name: string): Promise<RunningPlane & { readonly config: Config }> {
+    const at = (part: string): string => join(this.#folder, name, part);
+    const ports = { xdsPort: "0", adminPort: "0", healthPort: "0", ...this.#ports.get(name) };
     const flags = { cluster: name, manifests: [at("manifests")], cacerts: at("cacerts"), state: at("state") };
     const options = { ...flags, ...ports, log_output_level: "none" };
     const config = loadConfig(options, {}, { listenAddress: "127.0.0.1", stateDir: "" });
-    this.planes.set(name, { ...(await startPlane({ config, openToAll: true, traces: this.traces })), config });
+    const running = { ...(await startPlane({ config, openToAll: true, traces: this.traces })), config };
+    this.planes.set(name, running);
+    return running;
   }
 
   #link(name: string, peer: string): void {
