@@ -1,22 +1,22 @@
 import { messageOf } from "../errors.ts";
 import type { Clock } from "../host.ts";
 import { ApiError, type KubeApi } from "../kube/api.ts";
-import type { KubeObject } from "../kube/object.ts";
+import { type Bounds, listObjects } from "../kube/list-objects.ts";
+import type { Selection } from "../kube/list-paths.ts";
 import { PODS } from "../kube/resource-types.ts";
 import { timeLimit } from "../time-limit.ts";
 import type { ClusterAccess } from "./cluster-access.ts";
 import { type ClusterFacts, type KindFacts, kindName, objectsOf } from "./cluster-facts.ts";
 import { clusterNameOf } from "./cluster-name.ts";
 import { FACT_KINDS, FACT_SELECTIONS } from "./facts-kinds.ts";
-import { inTurns } from "./in-turns.ts";
-import { type Bounds, readList } from "./read-list.ts";
+import { readKinds } from "./read-kinds.ts";
 import { readPlanes } from "./read-pages.ts";
 import { readRights } from "./read-rights.ts";
+import { reducedObject } from "./reduced-object.ts";
 
 /** For each answer, and for all of a cluster: a cluster that is slow keeps no other waiting for longer. */
 const CALL_MS = 5_000;
 const CLUSTER_MS = 30_000;
-const LISTS_AT_ONCE = 6;
 
 export interface ReadingOptions {
   readonly signal: AbortSignal;
@@ -45,7 +45,7 @@ export async function readCluster(clock: Clock, access: ClusterAccess, options: 
   const bounds = { signal: limit.signal, callMs };
   const unread = await whySilent(access.api, bounds);
   if (unread !== undefined) return unreadCluster(head, unread);
-  const kinds = await readKinds(access.api, bounds);
+  const kinds = await readKinds(FACT_SELECTIONS, (selection) => readList(access.api, selection, bounds));
   const pods = objectsOf({ kinds }, PODS);
   const planes = await readPlanes(clock, access, pods, bounds);
   const rights = await readRights(access.api, pods, planes, bounds);
@@ -71,22 +71,15 @@ async function whySilent(api: KubeApi, { signal, callMs }: Bounds): Promise<stri
   }
 }
 
-async function readKinds(api: KubeApi, bounds: Bounds): Promise<ReadonlyMap<string, KindFacts>> {
-  const lists = await inTurns(FACT_SELECTIONS, LISTS_AT_ONCE, (selection) => readList(api, selection, bounds));
-  const kinds = new Map<string, KindFacts>();
-  for (const [at, { type }] of FACT_SELECTIONS.entries()) {
-    const known = kinds.get(kindName(type));
-    kinds.set(kindName(type), known === undefined ? lists[at]! : joined(known, lists[at]!));
+/** All objects of a selection, reduced; or why not. Never throws. */
+async function readList(api: KubeApi, selection: Selection, bounds: Bounds): Promise<KindFacts> {
+  const { group, plural } = selection.type;
+  try {
+    const objects = await listObjects(api, selection, bounds, reducedObject);
+    // Every server has the core: one that says otherwise is none.
+    const absent = { why: `${api.server} serves no ${plural} of ${group || "the core"}`, absent: group !== "" };
+    return objects === undefined ? absent : { objects };
+  } catch (thrown) {
+    return { why: messageOf(thrown), absent: false };
   }
-  return kinds;
 }
-
-/** Two selections of one kind: what is known of both, or why one of them is not. */
-function joined(one: KindFacts, other: KindFacts): KindFacts {
-  if (!("objects" in one)) return one;
-  if (!("objects" in other)) return other;
-  const byName = new Map([...one.objects, ...other.objects].map((object) => [nameOf(object), object]));
-  return { objects: [...byName.values()] };
-}
-
-const nameOf = ({ metadata }: KubeObject): string => `${metadata.namespace ?? ""}/${metadata.name}`;

@@ -1,13 +1,13 @@
 import { MeshError, messageOf } from "../errors.ts";
 import type { Clock } from "../host.ts";
 import { isFields } from "../kube/fields.ts";
+import type { Bounds } from "../kube/list-objects.ts";
 import type { KubeObject } from "../kube/object.ts";
 import { timeLimit } from "../time-limit.ts";
 import type { ClusterAccess, PodPort } from "./cluster-access.ts";
 import type { PageFacts, PlaneFacts } from "./cluster-facts.ts";
 import { inTurns } from "./in-turns.ts";
 import { isControlPlanePod } from "./mesh-pods.ts";
-import type { Bounds } from "./read-list.ts";
 import { withoutSecrets } from "./reduced-object.ts";
 
 /** The debug pages of a control plane that facts hold (contract operations.md 1.2). */

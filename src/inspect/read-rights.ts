@@ -1,6 +1,7 @@
 import { messageOf } from "../errors.ts";
 import { ApiError, type KubeApi, pathOf } from "../kube/api.ts";
 import { isFields } from "../kube/fields.ts";
+import type { Bounds } from "../kube/list-objects.ts";
 import type { KubeObject } from "../kube/object.ts";
 import { SUBJECT_ACCESS_REVIEWS } from "../kube/resource-types.ts";
 import type { Measurements, PlaneFacts, Right } from "./cluster-facts.ts";
@@ -8,7 +9,6 @@ import { pageOf } from "./cluster-facts.ts";
 import { inTurns } from "./in-turns.ts";
 import { isControlPlanePod } from "./mesh-pods.ts";
 import { NEEDED_RIGHTS, type NeededRights } from "../registry/kube/rights.ts";
-import type { Bounds } from "./read-list.ts";
 
 const ASKED_AT_ONCE = 8;
 const ACCOUNTS_MAX = 4;

@@ -3,8 +3,10 @@ import type { Clock } from "../host.ts";
 import type { ClusterAccess } from "../inspect/cluster-access.ts";
 import { type ClusterFacts, type KindFacts, kindName, whyUnknown } from "../inspect/cluster-facts.ts";
 import { inTurns } from "../inspect/in-turns.ts";
-import { ApiError, type KubeApi, pathOf, type ResourceType } from "../kube/api.ts";
-import { isFields, type Fields } from "../kube/fields.ts";
+import { readKinds } from "../inspect/read-kinds.ts";
+import { ApiError, type KubeApi } from "../kube/api.ts";
+import { isFields } from "../kube/fields.ts";
+import { listObjects } from "../kube/list-objects.ts";
 import type { Selection } from "../kube/list-paths.ts";
 import type { KubeObject } from "../kube/object.ts";
 import * as types from "../kube/resource-types.ts";
@@ -14,7 +16,6 @@ import { timeLimit } from "../time-limit.ts";
 /** For each answer, and for all of a cluster: one that is slow must not take the whole time of a command. */
 const CALL_MS = 5_000;
 const CLUSTER_MS = 20_000;
-const PAGES_MAX = 1_000;
 const AT_ONCE = 6;
 
 const GATEWAY_PODS = "gateway.networking.k8s.io/gateway-name";
@@ -69,7 +70,7 @@ export async function readSides(
 ): Promise<readonly ClusterFacts[]> {
   return inTurns(accesses, AT_ONCE, async ({ context, api }) => {
     using limit = timeLimit(clock, CLUSTER_MS, signal);
-    const kinds = await readKinds(api, selections, limit.signal).catch((thrown: unknown) => {
+    const kinds = await readReachable(api, selections, limit.signal).catch((thrown: unknown) => {
       const late = limit.signal.aborted && !signal.aborted ? ` within ${CLUSTER_MS / 1000} s` : "";
       const why = `the cluster of ${nameOfContext(context)} cannot be read${late}: ${messageOf(thrown)}`;
       throw new MeshError(MeshError.from(thrown).code, `${why}${/[.?!]$/.test(why) ? "" : "."} ${UNCHANGED}`);
@@ -98,82 +99,36 @@ function requireSeen(context: string, kinds: ReadonlyMap<string, KindFacts>): vo
   );
 }
 
-async function readKinds(
+async function readReachable(
   api: KubeApi,
   selections: readonly Selection[],
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, KindFacts>> {
   // Who cannot be reached at all says so once, and not for each kind.
   await api.call({ method: "GET", path: "/version", deadlineMs: CALL_MS }, signal).catch(unlessAnswered);
-  const lists = await inTurns(selections, AT_ONCE, (selection) => readList(api, selection, signal));
-  const kinds = new Map<string, KindFacts>();
-  for (const [at, { type }] of selections.entries()) {
-    const known = kinds.get(kindName(type));
-    kinds.set(kindName(type), known === undefined ? lists[at]! : joined(known, lists[at]!));
-  }
-  return kinds;
+  return readKinds(selections, (selection) => readList(api, selection, signal));
 }
 
 function unlessAnswered(thrown: unknown): void {
   if (!(thrown instanceof ApiError) || ![403, 404].includes(thrown.status)) throw thrown;
 }
 
-/** Two selections of one kind: what is known of both; or why one of them is not. */
-function joined(one: KindFacts, other: KindFacts): KindFacts {
-  if (!("objects" in one)) return one;
-  if (!("objects" in other)) return other;
-  const nameOf = ({ metadata }: KubeObject): string => `${metadata.namespace ?? ""}/${metadata.name}`;
-  return { objects: [...new Map([...one.objects, ...other.objects].map((each) => [nameOf(each), each])).values()] };
-}
-
 /** @throws ApiError if there is no answer. */
 async function readList(api: KubeApi, selection: Selection, signal: AbortSignal): Promise<KindFacts> {
-  const { type } = selection;
-  for (const version of type.versions) {
-    try {
-      return { objects: await listOf(api, selection, version, signal) };
-    } catch (thrown) {
-      if (!(thrown instanceof ApiError) || ![401, 403, 404].includes(thrown.status)) throw thrown;
-      if (thrown.status !== 404) return { why: messageOf(thrown), absent: false };
-    }
+  try {
+    const objects = await listObjects(api, selection, { signal, callMs: CALL_MS }, withoutKeys);
+    if (objects === undefined) return { why: `${api.server} serves no ${kindName(selection.type)}`, absent: true };
+    return { objects };
+  } catch (thrown) {
+    if (!(thrown instanceof ApiError) || ![401, 403].includes(thrown.status)) throw thrown;
+    return { why: messageOf(thrown), absent: false };
   }
-  return { why: `${api.server} serves no ${kindName(type)}`, absent: true };
-}
-
-async function listOf(
-  api: KubeApi,
-  { type, namespace, labelSelector, fieldSelector }: Selection,
-  version: string,
-  signal: AbortSignal,
-): Promise<readonly KubeObject[]> {
-  const query = new URLSearchParams({ limit: `${type.pageObjects ?? 500}` });
-  if (labelSelector !== undefined) query.set("labelSelector", labelSelector);
-  if (fieldSelector !== undefined) query.set("fieldSelector", fieldSelector);
-  const objects: KubeObject[] = [];
-  for (let page = 0; page < PAGES_MAX; page += 1) {
-    const path = `${pathOf(type, version, namespace)}?${query.toString()}`;
-    const answer = await api.call({ method: "GET", path, deadlineMs: CALL_MS }, signal);
-    if (!isFields(answer) || !Array.isArray(answer["items"])) throw noList(api, path);
-    for (const item of answer["items"] as readonly unknown[])
-      if (isFields(item) && isFields(item["metadata"])) objects.push(reduced(type, version, item));
-    const next = isFields(answer["metadata"]) ? answer["metadata"]["continue"] : undefined;
-    if (typeof next !== "string" || next === "") return objects;
-    query.set("continue", next);
-  }
-  throw new ApiError("exhausted", `${api.server} has more than ${PAGES_MAX} pages of ${type.plural}`, 0, "");
-}
-
-const noList = (api: KubeApi, path: string): ApiError =>
-  new ApiError("unavailable", `GET ${path} at ${api.server} did not answer with a list`, 0, "");
-
-function reduced(type: ResourceType, version: string, item: Fields): KubeObject {
-  const apiVersion = type.group === "" ? version : `${type.group}/${version}`;
-  const object = { ...item, apiVersion, kind: type.kind } as unknown as KubeObject;
-  return type.kind === "Secret" ? withoutKeys(object) : object;
 }
 
 /** Which clusters a remote secret is for, and which certificates are in another one: no key, no token. */
-function withoutKeys({ data, ...secret }: KubeObject): KubeObject {
+function withoutKeys(object: KubeObject): KubeObject {
+  if (object.kind !== "Secret") return object;
+  const { data, ...secret } = object;
   const entries = Object.entries(isFields(data) ? data : {});
   const kept = entries.map(([key, value]): readonly [string, string] => {
     const text = typeof value === "string" ? Buffer.from(value, "base64").toString() : "";

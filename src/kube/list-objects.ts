@@ -1,10 +1,7 @@
-import { messageOf } from "../errors.ts";
-import { ApiError, type KubeApi, pathOf } from "../kube/api.ts";
-import { isFields } from "../kube/fields.ts";
-import type { Selection } from "../kube/list-paths.ts";
-import type { KubeObject } from "../kube/object.ts";
-import type { KindFacts } from "./cluster-facts.ts";
-import { reducedObject } from "./reduced-object.ts";
+import { ApiError, type KubeApi, pathOf } from "./api.ts";
+import { isFields } from "./fields.ts";
+import type { Selection } from "./list-paths.ts";
+import type { KubeObject } from "./object.ts";
 
 const PAGE_OBJECTS = 500;
 /** Half a million objects: what takes longer is cut short by the time that a cluster has. */
@@ -12,42 +9,49 @@ const PAGES_MAX = 1_000;
 
 export interface Bounds {
   readonly signal: AbortSignal;
-  /** For each answer of an API server. */
+  /** For each answer of an API server, in milliseconds. */
   readonly callMs: number;
 }
 
-/** All objects of a selection, page by page and reduced; or why not. Never throws. */
-export async function readList(api: KubeApi, selection: Selection, bounds: Bounds): Promise<KindFacts> {
-  const { type } = selection;
-  for (const version of type.versions) {
-    try {
-      return { objects: await listOf(api, selection, version, bounds) };
-    } catch (thrown) {
-      if (!(thrown instanceof ApiError) || thrown.status !== 404) return { why: messageOf(thrown), absent: false };
-    }
-  }
-  const why = `${api.server} serves no ${type.plural} of ${type.group || "the core"}`;
-  return { why, absent: type.group !== "" };
-}
-
-/** @throws ApiError */
-async function listOf(
+/**
+ * Reads a selection once, page by page, in the best version of its kind that the server has; what `reduce` leaves of each
+ * object is kept. What is to be followed is for a reflector.
+ * @returns undefined if the server has no such kind.
+ * @throws ApiError if there is no answer, or one that is no list.
+ */
+export async function listObjects(
   api: KubeApi,
   selection: Selection,
+  bounds: Bounds,
+  reduce: (object: KubeObject) => KubeObject,
+): Promise<readonly KubeObject[] | undefined> {
+  for (const version of selection.type.versions) {
+    try {
+      return await listVersion(api, selection, version, bounds, reduce);
+    } catch (thrown) {
+      if (!(thrown instanceof ApiError) || thrown.status !== 404) throw thrown;
+    }
+  }
+  return undefined;
+}
+
+async function listVersion(
+  api: KubeApi,
+  { type, namespace, labelSelector, fieldSelector }: Selection,
   version: string,
   { signal, callMs }: Bounds,
+  reduce: (object: KubeObject) => KubeObject,
 ): Promise<readonly KubeObject[]> {
-  const { type, labelSelector, fieldSelector } = selection;
-  const objects: KubeObject[] = [];
   const query = new URLSearchParams({ limit: `${type.pageObjects ?? PAGE_OBJECTS}` });
   if (labelSelector !== undefined) query.set("labelSelector", labelSelector);
   if (fieldSelector !== undefined) query.set("fieldSelector", fieldSelector);
+  // The items of a list say neither.
   const apiVersion = type.group === "" ? version : `${type.group}/${version}`;
+  const objects: KubeObject[] = [];
   for (let page = 0; page < PAGES_MAX; page += 1) {
-    const path = `${pathOf(type, version)}?${query.toString()}`;
-    const answer = await api.call({ method: "GET", path, deadlineMs: callMs }, signal);
-    const { items, next } = pageOf(api, path, answer);
-    for (const item of items) if (hasName(item)) objects.push(reducedObject({ ...item, apiVersion, kind: type.kind }));
+    const path = `${pathOf(type, version, namespace)}?${query.toString()}`;
+    const { items, next } = pageOf(api, path, await api.call({ method: "GET", path, deadlineMs: callMs }, signal));
+    for (const item of items) if (hasName(item)) objects.push(reduce({ ...item, apiVersion, kind: type.kind }));
     if (next === "") return objects;
     query.set("continue", next);
   }
