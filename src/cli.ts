@@ -106,6 +106,7 @@ async function runCommand(cli: Cli, command: Command, args: readonly string[], o
   using progress = new Progress(clock, cli.printer, terminal);
   const printer = unmixed(cli.printer, progress);
   const call = { args, options, environment, printer, terminal, progress: progress.at.bind(progress), signal };
+  let waitedFor = "";
   const graceMs = command.stopMs ?? (command.endless === true ? ENDLESS_GRACE_MS : GRACE_MS);
   try {
     const running = command.run(call);
@@ -115,14 +116,21 @@ async function runCommand(cli: Cli, command: Command, args: readonly string[], o
   } catch (thrown) {
     if (!signal.aborted || thrown instanceof UsageError) throw thrown;
     if (interrupted.aborted) return 2;
+    waitedFor = waitedForIn(thrown);
   } finally {
     timer?.[Symbol.dispose]();
   }
   throw new MeshError(
     "timeout",
-    `${command.name} did not finish within ${limit}; give it longer with --timeout, or look at what it waits for`,
+    `${command.name} did not finish within ${limit}${waitedFor}; give it longer with --timeout, or look at what it waits for`,
   );
 }
+
+/** What a command that waits for something still lacked. */
+const waitedForIn = (thrown: unknown): string =>
+  thrown instanceof MeshError && typeof thrown.detail["waitedFor"] === "string"
+    ? `: ${thrown.detail["waitedFor"]}`
+    : "";
 
 /** Results and errors never share a line with what is being done. */
 const unmixed = (printer: Printer, progress: Progress): Printer => ({

@@ -164,6 +164,19 @@ test("a time limit holds even if the command ignores it, or answers as if nothin
   }
 });
 
+test("a command that waits for something says what it still lacked when its time was up", async () => {
+  const waits = ({ signal }: CommandCall): Promise<ExitCode> =>
+    new Promise((_, reject) =>
+      signal.addEventListener("abort", () =>
+        reject(new MeshError("timeout", "x", { waitedFor: "Gateway a has no address" })),
+      ),
+    );
+  const ran = cli(["workloads", "--timeout", "2s"], [command(waits)]);
+  await ran.clock.pass(2_000);
+  assert.equal(await ran.code, 2);
+  assert.match(ran.err.join(""), /did not finish within 2s: Gateway a has no address; give it longer with --timeout/);
+});
+
 test("an endless command has no limit but the one that is asked for, and reaching that one is a good end", async () => {
   const stopsWell = command((call) => untilAborted(call).catch((): ExitCode => 0), { endless: true });
   const endless = cli(["workloads"], [stopsWell]);

@@ -13,7 +13,7 @@ import { EAST_WEST, NETWORK_LABEL } from "../linking/gateways.ts";
 import { exposedObjects, type Exposure, manifestsYaml } from "../linking/exposure.ts";
 import { exposeSelections } from "../linking/read.ts";
 import { kubectl, nameOf, type Side } from "../linking/side.ts";
-import { lackOf, waitUntil } from "../linking/waiting.ts";
+import { type Awaited, waitForAll } from "../linking/waiting.ts";
 import { CONTEXT_FLAGS, namedContexts } from "./contexts.ts";
 import {
   APPLY_FLAGS,
@@ -113,17 +113,12 @@ async function exposeSides(
   await carryOut(planned, ownership, (done) => printer.out(changeLine(done, false)), signal);
   if (options["wait"] !== true) return 0;
   const { namespace, name } = asked;
-  for (const { api, where } of wishes) {
-    progress(`waiting for Gateway ${namespace}/${name} of ${where}`);
-    const awaited = { api, where, namespace, name, conditions: ["Programmed"], address: true };
-    await waitUntil(
-      clock,
-      () => lackOf(awaited, signal),
-      (lack) => printer.err(`${lack}\n`),
-      signal,
-    );
+  const awaited = { namespace, name, conditions: ["Programmed"], address: true };
+  const programmed = ({ where }: Awaited): void =>
     printer.out(`${where}: Gateway ${namespace}/${name} is programmed, and has an address\n`);
-  }
+  progress(`waiting for Gateway ${namespace}/${name}`);
+  const all = wishes.map(({ api, where }) => ({ ...awaited, api, where }));
+  await waitForAll(clock, all, programmed, (text) => printer.err(text), signal);
   return 0;
 }
 

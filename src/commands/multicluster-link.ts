@@ -5,7 +5,7 @@ import { manifestsYaml, namespaceObject } from "../linking/exposure.ts";
 import { planPair, type LinkOptions, type PairPlan } from "../linking/pairs.ts";
 import { linkSelections } from "../linking/read.ts";
 import { nameOf } from "../linking/side.ts";
-import { waitUntil, lackOf } from "../linking/waiting.ts";
+import { type Awaited, waitForAll, waitUntil } from "../linking/waiting.ts";
 import { CONTEXT_FLAGS } from "./contexts.ts";
 import { LINK_OUTPUT_FLAG, printPreview } from "./link-preview.ts";
 import { DIRECTION_FLAGS, directionsOf, LINK_FLAGS, linkOptions, type Directions } from "./link-request.ts";
@@ -75,6 +75,9 @@ function sayWarnings({ printer }: CommandCall, plans: readonly PairPlan[]): void
   for (const text of new Set(said.map(sentenceOf))) printer.err(text);
 }
 
+/** For one look at all clusters, each of which has its own limit. */
+const READ_MS = 25_000;
+
 /** With `--wait` what only lacks an address is read again until it has one. */
 async function settledPlans(
   tools: LinkTools,
@@ -92,14 +95,14 @@ async function settledPlans(
   if (!waits || !plans.some(({ pending }) => pending !== undefined)) return { open, plans };
   const accesses = opened.map(({ access }) => access);
   let first = true;
-  const lacking = async (): Promise<string | undefined> => {
-    if (!first) open = await readOpen(tools, call, accesses, linkSelections(system));
+  const lacking = async (limit: AbortSignal): Promise<string | undefined> => {
+    if (!first) open = await readOpen(tools, { ...call, signal: limit }, accesses, linkSelections(system));
     first = false;
     plans = planned(open);
     const lacks = plans.flatMap(({ findings }) => findings).filter(({ code }) => code === "CWY3005");
     return lacks.length === 0 ? undefined : [...new Set(lacks.map(({ evidence }) => evidence))].join("; ");
   };
-  await waitUntil(tools.clock, lacking, (lack) => printer.err(`waiting: ${lack}\n`), signal);
+  await waitUntil(tools.clock, lacking, (text) => printer.err(text), signal, READ_MS);
   return { open, plans };
 }
 
@@ -124,15 +127,14 @@ async function applyAll(call: CommandCall, wishes: readonly Wish[]): Promise<voi
 
 async function awaitLinks({ clock }: LinkTools, call: CommandCall, wishes: readonly Wish[]): Promise<void> {
   const { printer, progress, signal } = call;
-  for (const { api, where, manifests } of wishes)
-    for (const { kind, metadata } of manifests) {
-      if (kind !== "Gateway") continue;
-      const { namespace = "", name } = metadata;
-      progress(`waiting for Gateway ${namespace}/${name} of ${where}`);
-      const conditions = ["PeerConnected", "PeeringSucceeded"];
-      const awaited = { api, where, namespace, name, conditions, address: false };
-      const say = (lack: string): void => printer.err(`waiting: ${lack}\n`);
-      await waitUntil(clock, () => lackOf(awaited, signal), say, signal);
-      printer.out(`${where}: Gateway ${namespace}/${name} is connected, and has read all of its peer\n`);
-    }
+  const conditions = ["PeerConnected", "PeeringSucceeded"];
+  const all = wishes.flatMap(({ api, where, manifests }) =>
+    manifests.flatMap(({ kind, metadata: { namespace = "", name } }): readonly Awaited[] =>
+      kind === "Gateway" ? [{ api, where, namespace, name, conditions, address: false }] : [],
+    ),
+  );
+  progress(`waiting for ${all.length === 1 ? "a link" : `${all.length} links`}`);
+  const connected = ({ where, namespace, name }: Awaited): void =>
+    printer.out(`${where}: Gateway ${namespace}/${name} is connected, and has read all of its peer\n`);
+  await waitForAll(clock, all, connected, (text) => printer.err(text), signal);
 }
