@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
+import { drillView } from "../src/commands/drill-view.ts";
 import { DrilledSites, pods } from "./kits/drilled-sites.ts";
 import { LOCAL_CART } from "./registry/peers.ts";
 
@@ -138,4 +139,28 @@ test("a time that is none, one that is over and one of more than a day drain not
   sites.drainPeer("east", "west", "soon");
   assert.deepEqual(sites.calls("east"), { east: 50, west: 50 });
   assert.match(sites.problems("east").join(), /warning: Gateway \S+ has \S+ "soon", which is no time/);
+});
+
+test("the page of drains is about what is drained, and about anything else only when it is asked", () => {
+  const sites = new DrilledSites({ east: 1, west: 1 }).start();
+  const page = (query = "") => drillView(sites.all.site("east").registry, new URLSearchParams(query));
+  assert.deepEqual(page().services, []);
+  for (const query of ["service=shop/cart", "peer=west"])
+    assert.deepEqual(
+      page(query).services.map(({ service }) => service),
+      ["shop/cart"],
+    );
+  assert.deepEqual([page("service=shop/other").services, page("peer=north").services], [[], []]);
+  sites.drainPeer("east", "west", sites.in(10 * MINUTE_MS));
+  const [cart] = page().services;
+  assert.deepEqual(cart?.clusters, [
+    { cluster: "east", ready: 1, called: true, reason: "" },
+    { cluster: "west", ready: 1, called: false, reason: "drained" },
+  ]);
+  sites.drainPeer("east", "west", undefined);
+  sites.drainCart("east", sites.in(10 * MINUTE_MS));
+  assert.deepEqual(
+    page().services.map(({ service }) => service),
+    ["shop/cart"],
+  );
 });

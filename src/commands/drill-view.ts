@@ -1,13 +1,18 @@
-import { clusterId, objectKey } from "../names.ts";
+import { type ClusterId, clusterId, objectKey } from "../names.ts";
 import type { Candidate } from "../registry/global-candidate.ts";
 import { drainedObject, type Drain, timeOfDrain } from "../registry/drains.ts";
 import type { Registry } from "../registry/registry.ts";
+
+/** A page without a question is read with all others, for reports. */
+const UNASKED_MAX = 500;
 
 /** What drainz says: the drains of one cluster, and who takes the calls of each service that they are about. */
 export interface DrillView {
   readonly cluster: string;
   readonly drains: readonly DrainView[];
   readonly services: readonly ServiceShares[];
+  /** Of those that nobody asked for by name, how many more there are. */
+  readonly servicesLeftOut: number;
 }
 
 export interface DrainView {
@@ -33,7 +38,10 @@ export interface ClusterShare {
   readonly reason: string;
 }
 
-/** Who calls may ask for what one peer shares, `?peer=west`, or for one service, `?service=shop/cart`. */
+/**
+ * Who calls may ask for what one peer shares, `?peer=west`, or for one service, `?service=shop/cart`; otherwise it is about
+ * the services that the drains are about.
+ */
 export function drillView(registry: Registry, query: URLSearchParams): DrillView {
   const { options } = registry.globalCandidates.inputs;
   const { wanted, states } = registry.drains;
@@ -44,19 +52,42 @@ export function drillView(registry: Registry, query: URLSearchParams): DrillView
       until: untilMs === undefined ? text : timeOfDrain(untilMs),
       state: untilMs === undefined ? "unreadable" : (states.get(key)?.state ?? "ended"),
     })),
-    services: servicesOf(registry, query),
+    ...servicesOf(registry, query),
   };
 }
 
-function servicesOf({ globalCandidates }: Registry, query: URLSearchParams): readonly ServiceShares[] {
+function servicesOf(registry: Registry, query: URLSearchParams): Pick<DrillView, "services" | "servicesLeftOut"> {
+  const { globalCandidates } = registry;
+  const isAbout = aboutOf(registry, query);
+  const names = [...globalCandidates.inputs.offers.hosts.entries()].filter(
+    ([, host]) => host.kind === "global" && isAbout(host),
+  );
+  const shown = query.has("peer") || query.has("service") ? names : names.slice(0, UNASKED_MAX);
+  return {
+    services: shown.map(([key, { host, namespace, name }]) => {
+      return { service: `${namespace}/${name}`, host, clusters: globalCandidates.ofName(key).flatMap(shareOf) };
+    }),
+    servicesLeftOut: names.length - shown.length,
+  };
+}
+
+type IsAbout = (service: { readonly namespace: string; readonly name: string }) => boolean;
+
+function aboutOf({ drains, globalCandidates }: Registry, query: URLSearchParams): IsAbout {
+  const { offers, options, paths } = globalCandidates.inputs;
   const [peer, asked] = [query.get("peer"), query.get("service")];
-  const { offers } = globalCandidates.inputs;
-  return Array.from(offers.hosts.entries(), ([, host]) => host).flatMap(({ kind, host, namespace, name }) => {
-    const service = `${namespace}/${name}`;
-    if (kind !== "global" || (asked !== null && asked !== service)) return [];
-    if (peer !== null && offers.federated.get(objectKey(clusterId(peer), namespace, name)) === undefined) return [];
-    return [{ service, host, clusters: globalCandidates.of(host).flatMap(shareOf) }];
-  });
+  const isOf =
+    (cluster: ClusterId): IsAbout =>
+    ({ namespace, name }) =>
+      offers.federated.get(objectKey(cluster, namespace, name)) !== undefined;
+  if (asked !== null) return ({ namespace, name }) => asked === `${namespace}/${name}`;
+  if (peer !== null) return isOf(clusterId(peer));
+  const drained = [...paths.standings.entries()].flatMap(([cluster, { drainedUntilMs }]) =>
+    drainedUntilMs === undefined ? [] : [isOf(cluster)],
+  );
+  return (service) =>
+    drains.states.get(`Service ${objectKey(options.localCluster, service.namespace, service.name)}`) !== undefined ||
+    drained.some((isOfPeer) => isOfPeer(service));
 }
 
 const shareOf = ({ cluster, healthy, endpoints, excluded }: Candidate): readonly ClusterShare[] =>

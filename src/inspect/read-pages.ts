@@ -26,6 +26,7 @@ export const FACT_PAGES = [
   "relayz",
   "spirez",
   "gatewayz",
+  "drainz",
 ] as const;
 
 /** Of an istiod that nobody configured otherwise. */

@@ -1,5 +1,7 @@
 import { isFields } from "../kube/fields.ts";
 import type { KubeMetadata, KubeObject } from "../kube/object.ts";
+import { DRAIN_UNTIL } from "../registry/kube/peering-annotations.ts";
+import { writersOf } from "./annotation-writer.ts";
 import { isMeshPod } from "./mesh-pods.ts";
 import { reducedSecret } from "./secret-facts.ts";
 
@@ -30,11 +32,12 @@ export function withoutSecretText(text: string): string {
 }
 
 function reducedMetadata(metadata: KubeMetadata): KubeMetadata {
-  const { managedFields: _, annotations, ...rest } = metadata;
+  const { managedFields, annotations, ...rest } = metadata;
   if (annotations === undefined) return rest as KubeMetadata;
   // It repeats the object, a Secret's data included.
-  const { [LAST_APPLIED]: __, ...others } = annotations;
-  return { ...(rest as KubeMetadata), annotations: others };
+  const { [LAST_APPLIED]: _, ...others } = annotations;
+  const writers = others[DRAIN_UNTIL] === undefined ? undefined : writersOf(managedFields, DRAIN_UNTIL);
+  return { ...(rest as KubeMetadata), annotations: others, ...(writers && { managedFields: writers }) };
 }
 
 function reducedBody(object: KubeObject): KubeObject {

@@ -1,12 +1,10 @@
 import type { EpochMs, Host } from "../host.ts";
 import { objectKey, serviceName, type ClusterId, type ObjectKey, type ServiceName } from "../names.ts";
 import type { Graph } from "../registry/collection/graph.ts";
-import type { Drain, DrainKey } from "../registry/drains.ts";
+import { DRAIN_AHEAD_MAX_MS, type Drain, type DrainKey } from "../registry/drains.ts";
 import type { Workload } from "../registry/model/workload.ts";
 import type { Registry } from "../registry/registry.ts";
 
-/** What ends later is not meant; with some for the clock of whoever wrote it. */
-const AHEAD_MAX_MS = 24 * 3_600_000 + 5 * 60_000;
 /** For wall time that jumps: no end is missed by more. */
 const LOOK_MS = 60_000;
 /** Until what peers had begun before they heard has come here (contract peering.md 2.13, the last rows of its table). */
@@ -63,7 +61,7 @@ export class Drills {
     for (const [key] of states.entries()) if (wanted.get(key) === undefined) this.#end(key);
     for (const [key, { untilMs }] of wanted.entries()) {
       if (untilMs === undefined || untilMs <= now) this.#end(key);
-      else if (untilMs - now > AHEAD_MAX_MS) states.set(key, { untilMs, state: "far" });
+      else if (untilMs - now > DRAIN_AHEAD_MAX_MS) states.set(key, { untilMs, state: "far" });
       else if (isOfGateway(key)) states.set(key, { untilMs, state: "drained" });
       else this.#stepService(key, untilMs, starting);
     }
@@ -150,7 +148,7 @@ export class Drills {
   }
 
   #isInTime = (untilMs: EpochMs | undefined, now: EpochMs): boolean =>
-    untilMs !== undefined && untilMs > now && untilMs - now <= AHEAD_MAX_MS;
+    untilMs !== undefined && untilMs > now && untilMs - now <= DRAIN_AHEAD_MAX_MS;
 
   /** True if nobody could take the calls of what a drained peer shares. */
   #isNeeded(record: ObjectKey): boolean {
@@ -188,7 +186,9 @@ export class Drills {
     const now = clock.now();
     const ends = Array.from(this.#registry.drains.wanted.entries(), ([, { untilMs = 0 }]) => untilMs - now);
     const waits = [
-      ...ends.flatMap((leftMs) => (leftMs > AHEAD_MAX_MS ? [leftMs - AHEAD_MAX_MS] : leftMs > 0 ? [leftMs] : [])),
+      ...ends.flatMap((leftMs) =>
+        leftMs > DRAIN_AHEAD_MAX_MS ? [leftMs - DRAIN_AHEAD_MAX_MS] : leftMs > 0 ? [leftMs] : [],
+      ),
       ...Array.from(this.#stepsMs.values(), (dueMs) => Math.max(0, dueMs - clock.elapsedMs())),
     ];
     if (waits.length === 0) return;

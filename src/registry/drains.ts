@@ -12,6 +12,9 @@ import type { DrainWish } from "./kube/peering-annotations.ts";
 import type { RegistryOptions } from "./options.ts";
 import { union } from "./union.ts";
 
+/** What ends later is not meant; with some for the clock of whoever wrote it. */
+export const DRAIN_AHEAD_MAX_MS = 24 * 3_600_000 + 5 * 60_000;
+
 /** What asks to be drained: a Gateway that leads to a peer, or a Service of the local cluster. */
 export type DrainKey = `${"Gateway" | "Service"} ${ObjectKey}`;
 

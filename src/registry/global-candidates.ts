@@ -26,7 +26,18 @@ export class GlobalCandidates {
    * `service.namespace.domain`. With `port` also whether each cluster has that port of the service.
    */
   of(host: string, port?: number): readonly Candidate[] {
-    const question = this.#questionOf(hostname(host.toLowerCase()), port);
+    return this.#answer(this.#questionOf(hostname(host.toLowerCase()), port));
+  }
+
+  /** The same of a name that there is, without looking for it; nobody of one that there is not. */
+  ofName(key: ServiceName): readonly Candidate[] {
+    const global = this.inputs.offers.hosts.get(key);
+    if (global === undefined) return [];
+    const { host, namespace, name } = global;
+    return this.#answer({ key, host, name, namespace, port: undefined });
+  }
+
+  #answer(question: CandidateQuestion): readonly Candidate[] {
     const { localCluster } = this.inputs.options;
     const remote = this.#remoteClusters();
     const peers = this.#peers();

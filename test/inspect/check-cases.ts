@@ -28,6 +28,20 @@ const entry = (kind: string, name: string, cluster: string) => ({
   },
   spec: { address: "10.2.0.9" },
 });
+/** As `kubectl annotate` and `drill start` leave it. */
+const drainedUntil = (until: string, manager: string, now: number) => {
+  const field = { "f:peering.causeway.dev/drain-until": {} };
+  const entry = { manager, operation: "Update", fieldsType: "FieldsV1", time: new Date(now - 60_000).toISOString() };
+  return {
+    metadata: {
+      annotations: { "peering.causeway.dev/drain-until": until },
+      managedFields: [
+        { ...entry, manager: "helm", fieldsV1: { "f:spec": {} } },
+        { ...entry, fieldsV1: { "f:metadata": { "f:annotations": { ...field, "f:other": {} } } } },
+      ],
+    },
+  };
+};
 const container = (env: readonly object[], image = "causeway/discovery:1.0.0") => ({
   spec: { containers: [{ name: "discovery", image, env }] },
 });
@@ -148,6 +162,20 @@ export const CASES: Readonly<Record<string, Edit>> = {
         "causeway/discovery:1.1.0",
       ),
     ),
+  "17-drains": (east, west, now) => {
+    const at = (ms: number): string => new Date(now + ms).toISOString();
+    const until = at(10 * 60_000);
+    change(east, "Gateway", "istio-remote-peer-west", drainedUntil(until, "causeway-link", now));
+    change(east, "Service", "istio-eastwest", drainedUntil(until, "kubectl-annotate", now));
+    east.pages["drainz"] = {
+      drains: [
+        { object: "Gateway istio-eastwest/istio-remote-peer-west", until, state: "drained" },
+        { object: "Service istio-eastwest/istio-eastwest", until, state: "spared" },
+      ],
+    };
+    change(west, "Gateway", "istio-remote-peer-east", drainedUntil(at(2 * DAY_MS), "kubectl-annotate", now));
+    change(west, "Service", "istio-eastwest", drainedUntil("in ten minutes", "kubectl-annotate", now));
+  },
   "16-remote-secrets": (east, _, now) => {
     const claims = (age: number) =>
       Buffer.from(JSON.stringify({ iat: (now - age) / 1000, exp: (now + DAY_MS) / 1000 })).toString("base64url");

@@ -5,6 +5,7 @@ import type { CheckOptions } from "./check-options.ts";
 import { clockCheck } from "./clock-check.ts";
 import { clusterCheck } from "./cluster-check.ts";
 import { dnsCaptureCheck } from "./dns-capture-check.ts";
+import { drainsCheck } from "./drains-check.ts";
 import { environmentCheck } from "./environment-check.ts";
 import { featureCheck } from "./feature-check.ts";
 import { gatewayCheck } from "./gateway-check.ts";
@@ -58,6 +59,7 @@ function clusterOutcomes(
     portsCheck(facts),
     orphansCheck(facts),
     remoteSecretsCheck(facts, options),
+    ...(options.precheck ? [] : [drainsCheck(facts)]),
   ];
 }
 

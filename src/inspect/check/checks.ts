@@ -21,6 +21,7 @@ export const CHECKS = {
   orphans: check("14", "Orphans Check", "orphans"),
   versions: check("15", "Versions Check", "versions"),
   remoteSecrets: check("16", "Remote Secrets Check", "remote-secrets"),
+  drains: check("17", "Drains Check", "drains"),
 } as const satisfies Readonly<Record<string, CheckName>>;
 
 /** The page of the documentation that explains a code, as `checks/peers`; undefined for codes that are not ours. */
