@@ -102,3 +102,37 @@ export const PEERING: Readonly<Record<string, Values>> = {
     },
   },
 };
+
+/** The same, of the chart `trust-manager`. */
+export const TRUST: Readonly<Record<string, Values>> = {
+  "as it comes": {},
+  "with everything on": {
+    certManager: { enabled: true },
+    vault: { audience: "https://vault.example" },
+    secrets: [
+      { namespace: "pki", name: "mesh-root" },
+      { namespace: "pki", name: "former-root" },
+      { namespace: "vaults", name: "token" },
+    ],
+    relay: {
+      names: ["trust.example", "192.0.2.7", "2001:db8::7"],
+      service: {
+        ...{ type: "LoadBalancer", port: 443, nodePort: 30900, annotations: { "lb.example/internal": "y" } },
+        ...{ loadBalancerClass: "lb.example/internal", loadBalancerSourceRanges: ["192.0.2.0/24"] },
+        ...{ externalTrafficPolicy: "Local", ipFamilyPolicy: "PreferDualStack", ipFamilies: ["IPv4", "IPv6"] },
+      },
+    },
+    global: { hub: "registry.example/mesh", tag: 1, imagePullSecrets: ["pull"], logAsJson: true },
+    env: { NODE_EXTRA_CA_CERTS: "/etc/more/ca.crt" },
+    volumes: [{ name: "more", configMap: { name: "more" } }],
+    volumeMounts: [{ name: "more", mountPath: "/etc/more", readOnly: true }],
+    tolerations: [{ key: "control-plane", operator: "Exists" }],
+    serviceAccountAnnotations: { "iam.example/role": "trust" },
+    podLabels: { team: "mesh" },
+  },
+  "at rest, without limits": {
+    replicaCount: 0,
+    resources: { limits: { memory: null } },
+    global: { networkPolicy: { enabled: false } },
+  },
+};

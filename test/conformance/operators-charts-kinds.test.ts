@@ -5,7 +5,7 @@ import { promisify } from "node:util";
 import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
 import { stringify } from "yaml";
 import { chartTools, type ChartTools, TOOLS_MS } from "./chart-tools.ts";
-import { MATRIX, PEERING } from "./chart-values.ts";
+import { MATRIX, PEERING, TRUST } from "./chart-values.ts";
 import { KindSchemas } from "./kind-schemas.ts";
 import { type KubeCluster, CRDS, KubeLab } from "./kube-lab.ts";
 import { skipWithout } from "./machine.ts";
@@ -46,6 +46,7 @@ suite("The charts, by the definitions of all kinds that they render", () => {
     const texts = [await helm.text("causeway", {}, undefined, "--values", ha)];
     for (const values of Object.values(MATRIX)) texts.push(await helm.text("causeway", values));
     for (const values of Object.values(PEERING)) texts.push(await helm.text("peering", values, EAST_WEST));
+    for (const values of Object.values(TRUST)) texts.push(await helm.text("trust-manager", values, "gloo-mesh"));
     return texts.join("\n---\n");
   }
 

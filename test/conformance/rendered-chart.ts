@@ -40,9 +40,9 @@ export class Helm {
   }
 
   /** What Helm says when it refuses these values; undefined if it takes them. */
-  async refusal(chart: string, values: Values): Promise<string | undefined> {
+  async refusal(chart: string, values: Values, namespace?: string): Promise<string | undefined> {
     try {
-      await this.text(chart, values);
+      await this.text(chart, values, namespace);
       return undefined;
     } catch (thrown) {
       return (thrown as { stderr: string }).stderr;
@@ -50,8 +50,8 @@ export class Helm {
   }
 
   /** What is shown after an installation. */
-  async notes(chart: string, values: Values): Promise<string> {
-    const args = ["install", "release", join(CHARTS, chart), "--namespace", "istio-system", "--dry-run=client"];
+  async notes(chart: string, values: Values, namespace = "istio-system"): Promise<string> {
+    const args = ["install", "release", join(CHARTS, chart), "--namespace", namespace, "--dry-run=client"];
     const { stdout } = await this.#run([...args, "--values", this.#file(values)]);
     return stdout.slice(stdout.indexOf("NOTES:"));
   }

@@ -37,10 +37,19 @@ export class Management {
   }
 
   /** @param crds undefined: they come later. */
-  static async open(lab: KubeLab, { crds }: Pick<KubeapiOptions, "crds"> = { crds: TRUST_CRDS }): Promise<Management> {
-    const cluster = await lab.cluster("mgmt", { crds });
+  static async open(lab: KubeLab, options: Pick<KubeapiOptions, "crds"> = { crds: TRUST_CRDS }): Promise<Management> {
+    const management = await Management.without(lab, options);
+    await management.cluster.client.kubectl("apply", "-f", join(DEPLOY, "rbac", "trust-manager.yaml"));
+    return management;
+  }
+
+  /** The same, where the account is made by somebody else. */
+  static async without(
+    lab: KubeLab,
+    options: Pick<KubeapiOptions, "crds"> = { crds: TRUST_CRDS },
+  ): Promise<Management> {
+    const cluster = await lab.cluster("mgmt", options);
     await cluster.client.put(NAMESPACES, { metadata: { name: NAMESPACE } });
-    await cluster.client.kubectl("apply", "-f", join(DEPLOY, "rbac", "trust-manager.yaml"));
     return new Management(lab, cluster);
   }
 
@@ -64,8 +73,12 @@ export class Management {
   }
 
   /** The same, without waiting. */
-  async beginManager(flags: readonly string[] = [], shape?: KubeconfigShape): Promise<TrustManagerProcess> {
-    const manager = TrustManagerProcess.begin(["--kubeconfig", await this.kubeconfig(shape), ...flags]);
+  async beginManager(
+    flags: readonly string[] = [],
+    shape?: KubeconfigShape,
+    environment?: Readonly<Record<string, string>>,
+  ): Promise<TrustManagerProcess> {
+    const manager = TrustManagerProcess.begin(["--kubeconfig", await this.kubeconfig(shape), ...flags], environment);
     this.#lab.with({ close: () => manager.stop() });
     return manager;
   }

@@ -12,18 +12,21 @@ export class TrustManagerProcess {
   #log = "";
   #ended = false;
 
-  private constructor(flags: readonly string[]) {
+  private constructor(flags: readonly string[], environment: Readonly<Record<string, string>>) {
     const ports = ["--relay-port", "0", "--admin-port", "0", "--health-port", "0", "--listen", "127.0.0.1"];
     const words = ["--enable-source-maps", PROGRAM, "trust", "serve", ...ports, ...flags];
-    this.#process = spawn(process.execPath, words, { env: ownEnvironment(), stdio: ["ignore", "ignore", "pipe"] });
+    this.#process = spawn(process.execPath, words, {
+      env: { ...ownEnvironment(), ...environment },
+      stdio: ["ignore", "ignore", "pipe"],
+    });
     endWithUs(this.#process);
     this.#process.stderr!.on("data", (bytes: Buffer) => (this.#log += bytes.toString()));
     this.#process.once("exit", () => (this.#ended = true));
   }
 
   /** Does not wait. */
-  static begin(flags: readonly string[]): TrustManagerProcess {
-    return new TrustManagerProcess(flags);
+  static begin(flags: readonly string[], environment: Readonly<Record<string, string>> = {}): TrustManagerProcess {
+    return new TrustManagerProcess(flags, environment);
   }
 
   /** Resolves once it says that it is ready. */

@@ -4,7 +4,7 @@ import { MeshError } from "../../errors.ts";
 export const refusedCall = (what: string, words: string): MeshError =>
   new MeshError(
     "invalid",
-    `${what}: the trust manager's service account has not the right to it; apply deploy/rbac/trust-cert-manager.yaml (${words})`,
+    `${what}: the trust manager's service account has not the right to it; set certManager.enabled of its chart, or apply deploy/rbac/trust-cert-manager.yaml (${words})`,
   );
 
 export const absentGroup = (server: string): MeshError =>

@@ -60,7 +60,7 @@ export class KubernetesObjects implements ObjectFeed {
       return found === undefined ? "absent" : secretTexts(found);
     } catch (thrown) {
       if (!(thrown instanceof ApiError) || thrown.status !== 403) throw thrown;
-      const fix = `grant get on secrets in namespace ${namespace}`;
+      const fix = `grant get on secrets in namespace ${namespace}, or name it in secrets of the chart trust-manager`;
       throw new MeshError("denied", `Secret ${namespace}/${name} may not be read; ${fix}`, {}, { cause: thrown });
     }
   }

@@ -19,14 +19,6 @@ What every template begins with. It makes
 istiod{{ with .rev }}-{{ . }}{{ end }}
 {{- end -}}
 
-{{- define "causeway.image" -}}
-{{- $hub := .v.hub | default .v.global.hub -}}
-{{- $tag := .v.tag | default .v.global.tag | default .Chart.AppVersion -}}
-{{- if contains "/" .v.image -}}{{ .v.image }}{{- else -}}
-{{ with $hub }}{{ trimSuffix "/" . }}/{{ end }}{{ .v.image | default "causeway" }}:{{ $tag }}
-{{- end -}}
-{{- end -}}
-
 {{- define "causeway.labels" -}}
 app: istiod
 istio: pilot
@@ -50,28 +42,9 @@ istio: pilot
 {{- end -}}
 {{- end -}}
 
-{{/* Whether objects with (`namespace`) or without one (`cluster`) are this release's. */}}
-{{- define "causeway.scope" -}}
-{{- $scope := .root.v.global.resourceScope -}}
-{{- if or (eq $scope "all") (eq $scope .of) }}true{{ end -}}
-{{- end -}}
-
 {{/* A variable that is set and is neither false nor 0. */}}
 {{- define "causeway.on" -}}
 {{- if not (has (lower (toString .)) (list "" "false" "f" "0" "off")) }}true{{ end -}}
-{{- end -}}
-
-{{/* In MiB: that part of the memory limit that JavaScript's heap may take. Empty without a limit. */}}
-{{- define "causeway.heapMiB" -}}
-{{- $limit := toString (((.v.resources).limits).memory | default "") -}}
-{{- if $limit -}}
-{{- $units := dict "" 1.0 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 -}}
-{{- $unit := regexFind "[A-Za-z]*$" $limit -}}
-{{- if not (hasKey $units $unit) -}}
-{{- fail (printf "resources.limits.memory is %q: give it as 4Gi, 4096Mi or in bytes" $limit) -}}
-{{- end -}}
-{{- divf (mulf (float64 (trimSuffix $unit $limit)) (get $units $unit) (divf .v.causeway.heapPercent 100)) 1048576 | floor | int64 -}}
-{{- end -}}
 {{- end -}}
 
 {{/* What values say in variables. Whoever sets a variable means it: `env` wins. */}}
@@ -101,7 +74,7 @@ istio: pilot
 {{- $register := get (dict "true" "on" "false" "off") (toString $spire.register) | default (toString $spire.register) -}}
 {{- if ne $register "off" }}{{ $_ := set $env "SPIRE_REGISTER" $register }}{{ end -}}
 {{- if .v.gateways.spire.workloads }}{{ $_ := set $env "GATEWAYS_SPIRE_WORKLOADS" "true" }}{{ end -}}
-{{- with include "causeway.heapMiB" . }}{{ $_ := set $env "NODE_OPTIONS" (printf "--max-old-space-size=%s" .) }}{{ end -}}
+{{- with include "causeway.heapMiB" (dict "resources" .v.resources "heapPercent" $c.heapPercent) }}{{ $_ := set $env "NODE_OPTIONS" (printf "--max-old-space-size=%s" .) }}{{ end -}}
 {{- range $name, $value := .v.env }}{{ $_ := set $env $name (toString $value) }}{{ end -}}
 {{- toYaml $env -}}
 {{- end -}}

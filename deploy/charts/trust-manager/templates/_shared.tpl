@@ -1,0 +1,1 @@
+../../causeway/templates/_shared.tpl
