@@ -122,7 +122,7 @@ export class ControlPlane {
       () => this.#registration?.close(),
       () => this.#federation.close(),
     );
-    this.#mesh = meshLogs(this.graph, this.registry, () => this.discovery.changed());
+    this.#mesh = meshLogs(this.graph, this.registry, (...triggers) => this.discovery.changed(...triggers));
     this.discovery = new XdsServer(host, {
       logs: this.#mesh.logs,
       debug: { systemNamespace, page: debugPage },

@@ -23,6 +23,8 @@ const rules = (parse(readFileSync(join(root, "deploy", "alerts", "rules.yaml"), 
   (group) => group.rules,
 );
 const page = readFileSync(join(root, "docs", "alerts.md"), "utf8");
+/** That a scrape may add; one that it does not is empty. */
+const TARGET_LABELS = ["cluster", "namespace", "job", "instance"];
 /** Of Prometheus and of the kubelet. */
 const FOREIGN = /^(up|container_\w+|process_\w+|nodejs_\w+)$/;
 
@@ -49,12 +51,7 @@ test("each alert asks for metrics and labels that there are, and shows labels th
   const wrong = rules.flatMap(({ alert, expr }) => {
     const { metrics, labels } = namedIn(expr);
     const own = metrics.filter((name) => !FOREIGN.test(name));
-    const known = new Set([
-      "job",
-      "instance",
-      "le",
-      ...own.flatMap((name) => documented.get(base(name))?.labels ?? []),
-    ]);
+    const known = new Set([...TARGET_LABELS, "le", ...own.flatMap((name) => documented.get(base(name))?.labels ?? [])]);
     if (metrics.some((name) => name.startsWith("container_")))
       for (const label of ["namespace", "pod", "container"]) known.add(label);
     return [

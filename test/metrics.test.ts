@@ -29,7 +29,11 @@ const UPSTREAM: Readonly<Record<string, readonly [type: string, ...labels: strin
   pilot_inbound_updates: ["counter", "type"],
   pilot_k8s_cfg_events: ["counter", "type", "event"],
   pilot_k8s_reg_events: ["counter", "type", "event"],
-  controller_sync_errors_total: ["counter"],
+  controller_sync_errors_total: ["counter", "cluster"],
+  endpoint_no_pod: ["gauge"],
+  pilot_worker_queue_depth: ["gauge", "queueID"],
+  pilot_worker_queue_latency: ["histogram", "queueID"],
+  pilot_worker_queue_duration: ["histogram", "queueID"],
   istiod_managed_clusters: ["gauge", "cluster_type"],
   istiod_remote_cluster_sync_status: ["gauge", "cluster", "cluster_type", "status"],
   remote_cluster_secret_events_total: ["counter", "event"],
@@ -63,7 +67,7 @@ const UPSTREAM: Readonly<Record<string, readonly [type: string, ...labels: strin
 
 /** What only exists where the feature is on, or in another process: an API server, SPIRE, a trust manager, a gateway. */
 const ELSEWHERE =
-  /^(informer|status_writes|pilot_k8s|spire|relay|gateway|trust_bundle|change_traces|trace_spans|crl|cacerts|token_reviews|remote_cluster)_|^(controller_sync_errors_total|istiod_(managed_clusters|remote_cluster_sync_status)|leader_election_master_status|workload_identities_unsigned|root_cert_expiry_timestamp_seconds|peer_end_to_end_propagation_seconds)$/;
+  /^(informer|status_writes|pilot_k8s|pilot_worker_queue|spire|relay|gateway|trust_bundle|change_traces|trace_spans|crl|cacerts|token_reviews|remote_cluster)_|^(controller_sync_errors_total|istiod_(managed_clusters|remote_cluster_sync_status)|leader_election_master_status|workload_identities_unsigned|root_cert_expiry_timestamp_seconds|peer_end_to_end_propagation_seconds)$/;
 
 const MESH = `
 apiVersion: v1

@@ -1,5 +1,5 @@
 import { MeshError, messageOf } from "../errors.ts";
-import type { Counter, EpochMs, Host, Logger } from "../host.ts";
+import type { Counter, EpochMs, Gauge, Host, Logger } from "../host.ts";
 import type { Authority } from "./authority.ts";
 import { AuthoritySteps } from "./authority-steps.ts";
 import type { AuthorityUse } from "./authority-use.ts";
@@ -37,6 +37,7 @@ export class AuthorityKeeper {
   readonly #options: AuthorityKeeperOptions;
   readonly #log: Logger;
   readonly #refusals: Counter;
+  readonly #unusable: Gauge;
   readonly #steps: AuthoritySteps;
   #authority: Authority;
   #adopted: string | undefined;
@@ -51,6 +52,8 @@ export class AuthorityKeeper {
     this.#options = options;
     this.#log = host.log.scope("ca");
     this.#refusals = refusalsOf(host);
+    this.#unusable = host.metrics.gauge("cacerts_unusable", "1 while what was found last cannot be used, else 0.");
+    this.#unusable.set(0);
     this.#authority = options.authority;
     this.#steps = stepsFrom(options, host.clock.now(), host.clock.elapsedMs());
     this.#remember();
@@ -98,6 +101,7 @@ export class AuthorityKeeper {
       this.#log.error("cacerts changed and cannot be used; what was there before still signs", { why });
     }
     this.#complaint = why;
+    this.#unusable.set(why === "" ? 0 : 1);
   }
 
   /** Empty if it is allowed. */

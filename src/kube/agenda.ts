@@ -1,6 +1,10 @@
-interface Entry {
+/** A key, and when it fell due. */
+export interface Due {
   readonly key: string;
   readonly dueMs: number;
+}
+
+interface Entry extends Due {
   readonly order: number;
 }
 
@@ -33,12 +37,12 @@ export class Agenda {
   }
 
   /** Takes out the first key, if it is due at `nowMs`. */
-  take(nowMs: number): string | undefined {
+  take(nowMs: number): Due | undefined {
     const first = this.#first();
     if (first === undefined || first.dueMs > nowMs) return undefined;
     this.#drop();
     this.#due.delete(first.key);
-    return first.key;
+    return first;
   }
 
   clear(): void {

@@ -13,6 +13,14 @@ export interface ReflectorReportsOptions {
   readonly purpose?: string;
 }
 
+/** What istiod calls these in `pilot_k8s_reg_events`; others go by their kind. */
+const REGISTRY_NAMES: Readonly<Record<string, string>> = {
+  Pod: "Pods",
+  Service: "Services",
+  Node: "Nodes",
+  Namespace: "Namespaces",
+};
+
 /** What one reflector says of itself, in the log (scope `kube`) and in metrics. */
 export class ReflectorReports {
   readonly #log: Logger;
@@ -33,9 +41,10 @@ export class ReflectorReports {
     this.#sparse = new SparseLog(this.#log, host.clock);
     this.#names = { cluster, kind: type.group === "" ? type.kind : `${type.kind}.${type.group}`, server };
     this.#purpose = purpose;
-    this.#kind = type.kind;
+    const builtIn = ["", "discovery.k8s.io"].includes(type.group);
+    this.#kind = builtIn ? (REGISTRY_NAMES[type.kind] ?? type.kind) : type.kind;
     this.#labels = { cluster, resource: type.plural };
-    this.#events = ["", "discovery.k8s.io"].includes(type.group)
+    this.#events = builtIn
       ? metrics.counter("pilot_k8s_reg_events", "Events of built-in kinds", ["type", "event"])
       : metrics.counter("pilot_k8s_cfg_events", "Events of configuration kinds", ["type", "event"]);
     this.#relists = metrics.counter("informer_relists_total", "Lists begun", ["cluster", "resource", "reason"]);
@@ -44,7 +53,8 @@ export class ReflectorReports {
       "resource",
       "reason",
     ]);
-    this.#errors = metrics.counter("controller_sync_errors_total", "Lists and watches that failed");
+    this.#errors = metrics.counter("controller_sync_errors_total", "Lists and watches that failed", ["cluster"]);
+    this.#errors.add(0, { cluster });
     this.#lag = metrics.gauge("informer_lag_seconds", "Since the API server was last heard", ["cluster", "resource"]);
   }
 
@@ -72,7 +82,7 @@ export class ReflectorReports {
 
   /** @param said already, of the server. */
   failed(cause: string, delayMs: number, said: boolean): void {
-    this.#errors.add();
+    this.#countFailure();
     if (said) return;
     this.#sparse.warn("list or watch failed; what was read before stays in force", {
       ...this.#names,
@@ -82,8 +92,12 @@ export class ReflectorReports {
   }
 
   silent(patienceMs: number): void {
-    this.#errors.add();
+    this.#countFailure();
     this.#sparse.warn("watch said nothing for too long and is taken up anew", { ...this.#names, silentMs: patienceMs });
+  }
+
+  #countFailure(): void {
+    this.#errors.add(1, { cluster: this.#labels.cluster });
   }
 
   skipped(reason: "type" | "object" | "version", what: string): void {
@@ -104,7 +118,7 @@ export class ReflectorReports {
   }
 
   forbidden(cause: string, delayMs: number): void {
-    this.#errors.add();
+    this.#countFailure();
     this.#sparse.warn("may not be read; grant get, list and watch to the service account", {
       ...this.#names,
       cause,

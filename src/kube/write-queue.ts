@@ -24,6 +24,8 @@ export interface Write {
   readonly key: string;
   readonly wanted: WantedObject;
   readonly term: number;
+  /** As the clock's `elapsedMs`: since when it waited for its turn. */
+  readonly dueMs: number;
 }
 
 export interface WriteLimits extends PaceLimits {
@@ -139,14 +141,15 @@ export class WriteQueue {
   /** The next write, if one may begin now. */
   take(nowMs: number): Write | undefined {
     while (this.#inFlight.size < this.#limits.inFlightMax && this.#pace.waitMs(nowMs) === 0) {
-      const key = this.#agenda.take(nowMs);
-      if (key === undefined) return undefined;
+      const due = this.#agenda.take(nowMs);
+      if (due === undefined) return undefined;
+      const { key, dueMs } = due;
       this.#again.delete(key);
       const wanted = this.#wanted.get(key);
       if (wanted === undefined || wanted.found === "same") continue;
       this.#inFlight.add(key);
       this.#pace.spend(nowMs);
-      return { key, wanted, term: this.#term };
+      return { key, wanted, term: this.#term, dueMs };
     }
     return undefined;
   }

@@ -1,9 +1,10 @@
 import { MeshError, messageOf } from "../errors.ts";
-import type { Counter, Gauge, Host, Logger } from "../host.ts";
+import type { Host, Logger } from "../host.ts";
 import { ApiError, type KubeApi, type ResourceType } from "./api.ts";
 import { isUnseen, lookedUp } from "./guarded-write.ts";
 import type { Term } from "./leader-election.ts";
 import { applyRequest, type WantedObject, type WantedObjects } from "./wanted-object.ts";
+import { WriteMetrics } from "./write-metrics.ts";
 import { WRITE_LIMITS, WriteQueue, type Write, type WriteLimits, type WriteOutcome } from "./write-queue.ts";
 
 /** Shorter than the time between the end of a term that was not renewed and the begin of a rival's. */
@@ -20,14 +21,12 @@ export interface WriteReport {
 
 /** Makes what is there what is wanted, for as long as this replica leads. */
 export class Writer {
-  readonly #name: string;
   readonly #host: Host;
   readonly #api: KubeApi;
   readonly #queue: WriteQueue;
   readonly #wanted: WantedObjects;
   readonly #log: Logger;
-  readonly #writes: Counter;
-  readonly #pending: Gauge;
+  readonly #metrics: WriteMetrics;
   /** Which of a type's versions the server has, by trial. */
   readonly #versions = new Map<ResourceType, number>();
   readonly #complaints = new Map<string, { readonly atMs: number; count: number }>();
@@ -39,16 +38,12 @@ export class Writer {
 
   /** @param name tells writers of one process apart. */
   constructor(host: Host, api: KubeApi, wanted: WantedObjects, limits: WriteLimits = WRITE_LIMITS, name = "status") {
-    this.#name = name;
     this.#host = host;
     this.#api = api;
     this.#wanted = wanted;
     this.#queue = new WriteQueue(wanted, host.random, limits);
     this.#log = host.log.scope("status");
-    this.#writes = host.metrics.counter("status_writes_total", "Statuses and objects written", ["kind", "result"]);
-    this.#pending = host.metrics.gauge("status_writes_pending", "Statuses and objects that wait to be written", [
-      "writer",
-    ]);
+    this.#metrics = new WriteMetrics(host.metrics, name);
   }
 
   /** We lead while `term` lives: all that is not as wanted is written. */
@@ -66,7 +61,7 @@ export class Writer {
     this.#timer?.[Symbol.dispose]();
     this.#following = this.#timer = this.#term = undefined;
     this.#queue.end();
-    this.#pending.set(0, { writer: this.#name });
+    this.#metrics.pending(0);
   }
 
   #changed(batch: readonly { readonly key: string }[]): void {
@@ -85,15 +80,17 @@ export class Writer {
       void this.#write(write, term);
     const waitMs = this.#queue.waitMs(nowMs);
     if (waitMs !== undefined) this.#timer = this.#host.clock.after(waitMs, () => this.#pump());
-    this.#pending.set(this.#queue.pending, { writer: this.#name });
+    this.#metrics.pending(this.#queue.pending);
   }
 
   async #write(write: Write, term: Term): Promise<void> {
+    const begunMs = this.#host.clock.elapsedMs();
+    this.#metrics.begun(begunMs - write.dueMs);
     const { outcome, error } = await this.#apply(write.wanted, term.signal);
     // What the server did with a write that was cut off nobody knows; who leads next finds out.
     if (!term.lives()) return;
-    this.#writes.add(1, { kind: write.wanted.type.kind, result: outcome });
     const nowMs = this.#host.clock.elapsedMs();
+    this.#metrics.ended(write.wanted.type.kind, outcome, nowMs - begunMs);
     const contested = this.#queue.settled(write, outcome, nowMs, error?.retryAfterMs);
     this.#report(write.wanted, outcome, error, contested);
     this.onWrite({ key: write.key, wanted: write.wanted, outcome, error });

@@ -203,6 +203,11 @@ export class PeerImport {
     for (const records of this.#byType.values()) records.close();
   }
 
+  /** How many records are not taken; of each type up to as many as are remembered. */
+  get denied(): number {
+    return [...this.#byType.values()].reduce((sum, { denials }) => sum + denials.size, 0);
+  }
+
   /** What was not taken, some of it if it is much. */
   get denials(): readonly (Denial & { readonly name: string })[] {
     return [...this.#byType.values()].flatMap(({ denials }) =>

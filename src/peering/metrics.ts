@@ -33,6 +33,7 @@ export class PeeringMetrics {
   readonly #staleServices;
   readonly #mismatches;
   readonly #skew;
+  readonly #untaken;
 
   /** @param source our own cluster. */
   constructor(metrics: Metrics, source: ClusterId) {
@@ -86,6 +87,7 @@ export class PeeringMetrics {
       "How far the clock of a peer is behind ours, with the time that its word was under way.",
       link,
     );
+    this.#untaken = metrics.gauge("peer_records_denied", "Records of a peer that are not taken now.", link);
     this.#mismatches = metrics.counter(
       "peer_digest_mismatch_total",
       "States of a peer, just said in whole, that are not what is held of it.",
@@ -108,6 +110,7 @@ export class PeeringMetrics {
       staleServices: this.#staleServices,
       mismatches: this.#mismatches,
       skew: this.#skew,
+      untaken: this.#untaken,
     });
   }
 }
@@ -126,9 +129,10 @@ interface Instruments {
   readonly staleServices: ReturnType<Metrics["gauge"]>;
   readonly mismatches: ReturnType<Metrics["counter"]>;
   readonly skew: ReturnType<Metrics["gauge"]>;
+  readonly untaken: ReturnType<Metrics["gauge"]>;
 }
 
-type GaugeName = "state" | "age" | "services" | "lag" | "lagEvents" | "staleServices" | "skew";
+type GaugeName = "state" | "age" | "services" | "lag" | "lagEvents" | "staleServices" | "skew" | "untaken";
 
 /** Of one peer; what was counted of one that left is forgotten. */
 export class LinkMetrics {
@@ -143,6 +147,9 @@ export class LinkMetrics {
     this.connected(false);
     this.lag(0, 0);
     this.staleServices(0);
+    this.untaken(0);
+    // The first one is an alert: a series that begins with 1 has not grown.
+    this.#count("mismatches", {}, 0);
   }
 
   connected(is: boolean): void {
@@ -161,6 +168,10 @@ export class LinkMetrics {
   }
   clockSkew(seconds: number): void {
     this.#gauge("skew", {}, seconds);
+  }
+  /** How many records are not taken as things are. */
+  untaken(records: number): void {
+    this.#gauge("untaken", {}, records);
   }
   digestMismatch(): void {
     this.#count("mismatches", {});
@@ -196,9 +207,9 @@ export class LinkMetrics {
     this.#series.set(`${name} ${Object.values(more).join()}`, () => this.#to[name].remove(labels));
   }
 
-  #count(name: "reconnects" | "denied" | "mismatches", more: Readonly<Record<string, string>>): void {
+  #count(name: "reconnects" | "denied" | "mismatches", more: Readonly<Record<string, string>>, by = 1): void {
     const labels = { ...this.#link, ...more };
-    this.#to[name].add(1, labels);
+    this.#to[name].add(by, labels);
     this.#series.set(`${name} ${Object.values(more).join()}`, () => this.#to[name].remove(labels));
   }
 

@@ -178,6 +178,7 @@ export class OpenedPeer {
   #tick(): void {
     this.#ticking = this.#host.clock.after(TICK_MS, () => this.#tick());
     this.#metrics.age(this.#link.ageMs / 1000);
+    this.#metrics.untaken(this.#records.denied);
     this.#noteLag();
     this.#dataPlane.tick(this.target, this.#records.facts, this.connected);
     const nowMs = this.#host.clock.elapsedMs();

@@ -8,6 +8,7 @@ import type { Refused } from "../peering/refusal-book.ts";
 import type { Graph } from "../registry/collection/graph.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { Refusal } from "../xds/publisher.ts";
+import type { XdsServer } from "../xds/server.ts";
 import type { Clusters } from "./clusters.ts";
 import type { MeshTrust } from "./mesh-trust.ts";
 
@@ -17,7 +18,7 @@ export interface ServingPlane {
   /** Not flushed yet. */
   readonly graph: Graph;
   readonly registry: Registry;
-  readonly discovery: { changed(): void };
+  readonly discovery: Pick<XdsServer, "changed">;
   /** A control plane of `cluster` has come, and was let in. */
   peerEntered(cluster: ClusterId): void;
 }
@@ -52,7 +53,7 @@ export class PeerServing {
     this.#plane = plane;
     this.#exports = new ExportLogs(graph, host.clock, registry.exports, () => {
       this.admission.recount();
-      plane.discovery.changed();
+      plane.discovery.changed("peering");
     });
     const whyNotJoined = (): string | undefined => clusters.readiness().flatMap(({ check }) => check() ?? [])[0];
     this.admission = new PeerAdmission(host, {

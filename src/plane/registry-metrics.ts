@@ -3,9 +3,10 @@ import type { Host } from "../host.ts";
 import type { Graph } from "../registry/collection/graph.ts";
 import type { Registry } from "../registry/registry.ts";
 import { type GaugedPlane, MeshGauges } from "./mesh-gauges.ts";
+import { PodlessEndpoints } from "./podless-endpoints.ts";
 
 /** Upstream's buckets (contract operations.md 1.4). */
-const DEBOUNCE_BUCKETS = [0.01, 0.1, 1, 3, 5, 10, 20, 30];
+const DEBOUNCE_BUCKETS = [0.01, 0.1, 0.5, 1, 3, 5, 10, 20, 30];
 
 export interface CountedPlane extends GaugedPlane {
   readonly graph: Graph;
@@ -31,8 +32,8 @@ export function countChanges(host: Host, plane: CountedPlane, onProblems: () => 
     settled.add(1, { type: "registry" });
     if (problems.batch.length > 0) onProblems();
   });
-  const gauges = new MeshGauges(host, plane);
-  return () => gauges[Symbol.dispose]();
+  const looking = [new MeshGauges(host, plane), new PodlessEndpoints(host, plane.registry.objects)];
+  return () => looking.forEach((gauges) => gauges[Symbol.dispose]());
 }
 
 /** Has a graph flush a turn after the first write, so that what comes together settles together; and times that. */

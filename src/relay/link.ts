@@ -112,6 +112,9 @@ export class RelayLink {
     for (const timer of [this.#next, this.#renewal]) timer?.[Symbol.dispose]();
     this.#hangUp();
     await this.#busy;
+    // Another replica has the stream now, and renews the certificate: what was known here grows old.
+    this.#gauges.connected.set(0);
+    for (const gauge of [this.#gauges.heard, this.#gauges.ends]) gauge.remove({});
   }
 
   /** @returns false if no stream is open. */

@@ -1,6 +1,7 @@
 import type { MeshError } from "../errors.ts";
 import type { Counter, Gauge, Host } from "../host.ts";
 import { SparseLog } from "../sparse-log.ts";
+import { RELAY_REFUSALS } from "./methods.ts";
 
 /** What the manager's half of the relay counts (docs/operations.md). */
 export class RelayMetrics {
@@ -15,6 +16,8 @@ export class RelayMetrics {
     this.#refusals = metrics.counter("relay_refusals_total", "Callers of the relay turned away, by reason.", [
       "reason",
     ]);
+    // One is enough for an alert, and a series that begins with 1 has not grown.
+    for (const reason of RELAY_REFUSALS) this.#refusals.add(0, { reason });
     this.#strangers = new SparseLog(log.scope("trust"), clock);
   }
 

@@ -12,6 +12,7 @@ import { ADDRESS_TYPE, AUTHORIZATION_TYPE, type ResourceRelations, type TypeUrl 
 import { ResourceLog } from "./resource-log.ts";
 import { encodeService, encodeWorkload } from "./types/address.ts";
 import { encodePolicy } from "./types/authorization.ts";
+import type { PushTrigger } from "./xds-metrics.ts";
 
 /** What a mesh is made of; the registry has it. */
 export interface MeshCollections {
@@ -31,7 +32,11 @@ export interface MeshLogs {
  * The logs of the types that ztunnel subscribes to, kept up with the mesh. Both take all of one settled state before
  * `onChanged` is called. Call it while the graph is built, before its first flush.
  */
-export function meshLogs(graph: Graph, mesh: MeshCollections, onChanged: () => void): MeshLogs {
+export function meshLogs(
+  graph: Graph,
+  mesh: MeshCollections,
+  onChanged: (...triggers: readonly PushTrigger[]) => void,
+): MeshLogs {
   const addresses = new ResourceLog(addressRelations(graph, mesh));
   const authorizations = new ResourceLog();
   const workloads = new Publisher(mesh.workloads, encodeWorkload);
@@ -41,10 +46,13 @@ export function meshLogs(graph: Graph, mesh: MeshCollections, onChanged: () => v
   const services = new Publisher(mesh.services, encodeService, flips);
   const policies = new Publisher(mesh.policies, encodePolicy);
   graph.onSettled(() => {
-    const heads = addresses.head + authorizations.head;
+    const [addressesHead, authorizationsHead] = [addresses.head, authorizations.head];
     authorizations.append(policies.changes());
     addresses.append([...services.changes(), ...workloads.changes()]);
-    if (addresses.head + authorizations.head !== heads) onChanged();
+    const triggers: PushTrigger[] = [];
+    if (addresses.head !== addressesHead) triggers.push("ambient");
+    if (authorizations.head !== authorizationsHead) triggers.push("config");
+    if (triggers.length > 0) onChanged(...triggers);
   });
   return {
     logs: new Map([

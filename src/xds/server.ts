@@ -14,7 +14,7 @@ import { Pump } from "./pump.ts";
 import type { Holding, TypeUrl } from "./resource.ts";
 import type { ResourceLog } from "./resource-log.ts";
 import { decodeDiscoveryRequest, encodeDebugAnswer } from "./wire.ts";
-import { XdsMetrics } from "./xds-metrics.ts";
+import { type PushTrigger, XdsMetrics } from "./xds-metrics.ts";
 
 const SERVICE = "/envoy.service.discovery.v3.AggregatedDiscoveryService";
 
@@ -93,9 +93,9 @@ export class XdsServer {
     ];
   }
 
-  /** Says that the logs have changed; clients are told as soon as they can take it. */
-  changed(): void {
-    this.#shared.metrics.triggered();
+  /** Says that the logs have changed, and which; clients are told as soon as they can take it. */
+  changed(...triggers: readonly PushTrigger[]): void {
+    for (const trigger of triggers) this.#shared.metrics.triggered(trigger);
     for (const session of this.#sessions) session.changed();
   }
 

@@ -3,8 +3,12 @@ import { type ClientNode, TYPE_NAMES, type TypeUrl } from "./resource.ts";
 
 /** Upstream's names and buckets, so that upstream's dashboards show them (contract operations.md 1.4). */
 const CONVERGENCE_BUCKETS = [0.1, 0.5, 1, 3, 5, 10, 20, 30];
-const PUSH_BUCKETS = [0.01, 0.1, 1, 3, 5, 10, 20, 30];
+const PUSH_BUCKETS = [0.01, 0.1, 0.5, 1, 3, 5, 10, 20, 30];
+const SEND_BUCKETS = [0.01, 0.1, 1, 3, 5, 10, 20, 30];
 const SIZE_BUCKETS = [1, 1e4, 1e6, 4e6, 1e7, 4e7, 1.28e8];
+
+/** Why clients are told something: of the mesh's addresses, of its policies, or of what peers may read. */
+export type PushTrigger = "ambient" | "config" | "peering";
 
 /** The name of a type in metrics and logs: few, whatever clients ask for. */
 export const shortTypeName = (typeUrl: string): string => TYPE_NAMES.get(typeUrl)?.toLowerCase() ?? "other";
@@ -27,6 +31,7 @@ export class XdsMetrics {
   readonly #clients: Gauge;
   readonly #byVersion = new Map<string, number>();
   readonly #byType = new Map<string, number>();
+  readonly #pushedTypes = new Set<string>();
   #largestReceived = 0;
 
   constructor(metrics: Metrics) {
@@ -58,9 +63,11 @@ export class XdsMetrics {
     this.#sent = metrics.histogram(
       "pilot_xds_send_time",
       "Seconds that handing one response to its connection took.",
-      PUSH_BUCKETS,
+      SEND_BUCKETS,
     );
-    this.#triggers = metrics.counter("pilot_push_triggers", "Settled changes that clients are told of.", ["type"]);
+    this.#triggers = metrics.counter("pilot_push_triggers", "Settled changes that clients are told of, by why.", [
+      "type",
+    ]);
     this.#unanswered = metrics.counter("pilot_xds_write_timeout", "Clients let go because they did not answer.");
     this.#internalErrors = metrics.counter("pilot_total_xds_internal_errors", "Streams ended by a defect of ours.");
     this.#shed = metrics.counter("xds_clients_shed_total", "Streams that were ended or refused, by reason.", [
@@ -85,11 +92,14 @@ export class XdsMetrics {
   }
   pushed(typeUrl: TypeUrl, bytes: number): void {
     const type = shortTypeName(typeUrl);
+    // Nobody has refused any yet: a series that begins with 1 has not grown, for who asks how fast it does.
+    if (!this.#pushedTypes.has(type)) this.#rejects.add(0, { type });
+    this.#pushedTypes.add(type);
     this.#pushes.add(1, { type });
     this.#size.observe(bytes, { type });
   }
-  triggered(): void {
-    this.#triggers.add(1, { type: "mesh" });
+  triggered(type: PushTrigger): void {
+    this.#triggers.add(1, { type });
   }
   internalError(): void {
     this.#internalErrors.add();

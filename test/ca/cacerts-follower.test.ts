@@ -102,15 +102,17 @@ test("files that are being written are not judged before they are still", async 
 });
 
 test("what cannot be used changes nothing, and is said once, each time it comes", async () => {
-  const { root, own, settle, changes, complaints, issue } = await lab();
+  const { test: host, root, own, settle, changes, complaints, issue } = await lab();
   const other = await TestAuthority.create("CN=other");
   for (let count = 1; count <= 2; count += 1) {
     writeFileSync(join(folder, "ca-key.pem"), other.key);
     await settle();
     await settle();
     assert.equal(complaints().length, count);
+    assert.equal(host.metric("cacerts_unusable"), 1);
     write(own, root);
     await settle();
+    assert.equal(host.metric("cacerts_unusable"), 0);
   }
   assert.match(complaints()[0]!, /ca-key.pem: it is not the key of ca-cert.pem/);
   assert.equal(changes.length, 0);

@@ -11,7 +11,8 @@ type Series = Readonly<Record<string, string>>;
 
 const LINK = 'source="east",peer="west"';
 const AT = 'job="causeway",instance="a"';
-const INFO = { [`pilot_info{${AT}}`]: "1x100" };
+const BUILD = 'component="causeway",tag="1.0.0"';
+const OURS = { [`istio_build{${AT},${BUILD}}`]: "1x500" };
 
 /** One that fires above a value of a gauge, and one that does not at it. */
 const gauge = (alert: string, series: string, high: number, low: number, after = "20m"): AlertCase => ({
@@ -30,7 +31,20 @@ const counter = (alert: string, series: string, step: number, after = "32m"): Al
 });
 
 export const ALERT_CASES: readonly AlertCase[] = [
-  gauge("CausewayDown", `up{${AT}}`, 0, 1, "6m"),
+  {
+    alert: "CausewayAbsent",
+    fires: { [`up{${AT}}`]: "0x60" },
+    // One that is not ready is there.
+    quiet: { [`control_plane_ready{${AT}}`]: "0x60" },
+    after: "11m",
+  },
+  {
+    alert: "CausewayDown",
+    // Jobs are called as their owners like: it was one of ours an hour ago.
+    fires: { 'up{job="pods",instance="a"}': "1x10 0x60", [`istio_build{job="pods",instance="a",${BUILD}}`]: "1x10" },
+    quiet: { [`up{${AT}}`]: "1x60", 'up{job="pods",instance="b"}': "0x60" },
+    after: "20m",
+  },
   gauge("CausewayNotReady", `control_plane_ready{${AT}}`, 0, 1, "6m"),
   {
     alert: "CausewayDiscoveryRefused",
@@ -56,15 +70,15 @@ export const ALERT_CASES: readonly AlertCase[] = [
   },
   {
     alert: "CausewayEventLoopLag",
-    fires: { [`nodejs_eventloop_lag_p99_seconds{${AT}}`]: "0.3x60", ...INFO },
+    fires: { [`nodejs_eventloop_lag_p99_seconds{${AT}}`]: "0.3x60", ...OURS },
     // Somebody else's process.
-    quiet: { [`nodejs_eventloop_lag_p99_seconds{job="shop",instance="b"}`]: "0.3x60", ...INFO },
+    quiet: { [`nodejs_eventloop_lag_p99_seconds{job="shop",instance="b"}`]: "0.3x60", ...OURS },
     after: "20m",
   },
   {
     alert: "CausewayCpuHigh",
-    fires: { [`process_cpu_seconds_total{${AT}}`]: "0+54x60", ...INFO },
-    quiet: { [`process_cpu_seconds_total{${AT}}`]: "0+30x60", ...INFO },
+    fires: { [`process_cpu_seconds_total{${AT}}`]: "0+54x60", ...OURS },
+    quiet: { [`process_cpu_seconds_total{${AT}}`]: "0+30x60", ...OURS },
     after: "20m",
   },
   {
@@ -82,9 +96,18 @@ export const ALERT_CASES: readonly AlertCase[] = [
   },
   {
     alert: "CausewayMemoryGrows",
-    fires: { [`process_resident_memory_bytes{${AT}}`]: "100000000+120000x100", ...INFO },
-    quiet: { [`process_resident_memory_bytes{${AT}}`]: "100000000+30000x100", ...INFO },
-    after: "70m",
+    fires: {
+      [`process_resident_memory_bytes{${AT}}`]: "100000000+120000x500",
+      [`istiod_uptime_seconds{${AT}}`]: "0+60x500",
+      ...OURS,
+    },
+    // It was started anew at 350m, and fills: that is no leak.
+    quiet: {
+      [`process_resident_memory_bytes{${AT}}`]: "200000000x349 100000000+3000000x100",
+      [`istiod_uptime_seconds{${AT}}`]: "0+60x349 0+60x100",
+      ...OURS,
+    },
+    after: "430m",
   },
   gauge("CausewayInformerLag", `informer_lag_seconds{${AT},cluster="east",resource="pods"}`, 301, 300),
   {
@@ -94,7 +117,19 @@ export const ALERT_CASES: readonly AlertCase[] = [
     after: "10m",
   },
   counter("CausewayWritesRefused", 'status_writes_total{kind="Service",result="denied"}', 1),
-  gauge("CausewayNobodyWrites", 'leader_election_master_status{name="status"}', 0, 1),
+  {
+    alert: "CausewayNobodyWrites",
+    // That somebody writes in another cluster does not help this one.
+    fires: {
+      'leader_election_master_status{cluster="east",instance="a",name="status"}': "0x60",
+      'leader_election_master_status{cluster="west",instance="b",name="status"}': "1x60",
+    },
+    quiet: {
+      'leader_election_master_status{cluster="east",instance="a",name="status"}': "0x60",
+      'leader_election_master_status{cluster="east",instance="b",name="status"}': "1x60",
+    },
+    after: "20m",
+  },
   gauge("CausewayPeerDisconnected", `peer_connection_state{${LINK}}`, 0, 1, "3m"),
   gauge("CausewayPeerDisconnectedLong", `peer_connection_state{${LINK}}`, 0, 1, "11m"),
   gauge("CausewayPeerLag", `peer_lag_seconds{${LINK}}`, 31, 30, "3m"),
@@ -104,7 +139,7 @@ export const ALERT_CASES: readonly AlertCase[] = [
     quiet: { [`peer_digest_mismatch_total{${LINK}}`]: "1x60" },
     after: "10m",
   },
-  counter("CausewayPeerRecordsDenied", `peer_denied_total{${LINK},reason="name"}`, 1),
+  gauge("CausewayPeerRecordsDenied", `peer_records_denied{${LINK}}`, 1, 0),
   counter("CausewayPeerRefused", 'peer_clients_refused_total{reason="UnknownRoot"}', 1),
   gauge("CausewayPeerClockSkew", `peer_clock_skew_seconds{${LINK}}`, -61, 60),
   gauge("CausewayPeerRootsDiffer", `peer_bundle_drift{${LINK}}`, 1, 0, "62m"),
@@ -132,14 +167,19 @@ export const ALERT_CASES: readonly AlertCase[] = [
     quiet: { 'cert_issued_denied_total{reason="entry"}': "0+60x140" },
     after: "82m",
   },
-  {
-    alert: "CausewayAuthorityRefused",
-    fires: { [`cacerts_refused_total{${AT}}`]: "0+1x60" },
-    quiet: { [`cacerts_refused_total{${AT}}`]: "1x60" },
-    after: "30m",
-  },
+  counter("CausewayCertificatesNotSigned", `cert_issued_denied_total{${AT},reason="signing"}`, 1),
+  gauge("CausewayAuthorityRefused", `cacerts_unusable{${AT}}`, 1, 0),
   gauge("CausewayRevocationListOverdue", 'crl_next_update_timestamp_seconds{issuer="CN=root"}', 0, 100_000, "62m"),
-  gauge("CausewayTrustBundleUnread", 'trust_bundle_age_seconds{trust_domain="b",url="u"}', 3601, 3600),
+  {
+    alert: "CausewayTrustBundleUnread",
+    // One that was never read has no age.
+    fires: { 'trust_bundle_reads_total{trust_domain="b",url="u",result="failed"}': "0+1x100" },
+    quiet: {
+      'trust_bundle_reads_total{trust_domain="b",url="u",result="failed"}': "0+1x100",
+      'trust_bundle_age_seconds{trust_domain="b",url="u"}': "3600x100",
+    },
+    after: "20m",
+  },
   gauge("CausewaySpireAgentAway", `spire_agent_connected{${AT},api="workload"}`, 0, 1),
   counter("CausewaySpireServerFails", 'spire_server_calls_total{method="ListEntries",result="timeout"}', 12),
   gauge("CausewaySpireIdentitiesWithoutEntry", "spire_identities_without_entry", 1, 0),
@@ -147,7 +187,13 @@ export const ALERT_CASES: readonly AlertCase[] = [
   gauge("CausewaySpireAuthorityEnds", `spire_downstream_ca_expiry_timestamp_seconds{${AT}}`, 4_000, 90_000),
   gauge("CausewayTrustManagerAway", "relay_connected", 0, 1),
   gauge("CausewayRelayCertificateEnds", "relay_client_certificate_expiry_timestamp_seconds", 500_000, 900_000, "62m"),
-  counter("CausewayRelayTokenUsedTwice", 'relay_refusals_total{reason="TokenUsed"}', 1),
+  {
+    alert: "CausewayRelayTokenUsedTwice",
+    // Once is enough.
+    fires: { 'relay_refusals_total{reason="TokenUsed"}': "0x10 1x60" },
+    quiet: { 'relay_refusals_total{reason="TokenUsed"}': "0x100" },
+    after: "20m",
+  },
 ];
 
 /** The cases as a file for promtool: each alert fires in the first of its two groups, and not in the second. */

@@ -344,6 +344,6 @@ test("what fails again and again is logged once a minute", async () => {
   const lines = lab.host.lines.filter((line) => line.includes("list or watch failed"));
   assert.ok(lines.length >= 5 && lines.length <= 11, `${lines.length} lines in ten minutes`);
   assert.match(lines[0]!, /cluster=east kind=Pod server=https:\/\/fake:6443 cause=.* nextTryMs=\d+/);
-  assert.ok(lab.host.metric("controller_sync_errors_total") > 20);
+  assert.ok(lab.host.metric("controller_sync_errors_total{cluster=east}") > 20);
   await lab.reflector.close();
 });

@@ -53,6 +53,8 @@ test("what differs when a term begins is written, what is the same is not, and t
     ["/api/v1/namespaces/shop/services/cart/status?fieldManager=causeway&force=true"],
   );
   assert.equal(host.metric("status_writes_total{kind=Service,result=written}"), 1);
+  for (const result of ["denied", "refused"])
+    assert.ok(host.series.includes(`status_writes_total{kind=Service,result=${result}}`), "the first one is growth");
   assert.equal(server.requests.length, 1);
 });
 
@@ -86,8 +88,11 @@ test("what cannot be seen is written again about every ten minutes, spread, so a
   for (let at = 0; at < 200; at++) wanted.set(`roots-${at}`, wantedRoots(`ns-${at}`, "PEM"));
   begin();
   assert.ok(host.metric("status_writes_pending{writer=status}") > 150);
+  assert.ok(host.metric("pilot_worker_queue_depth{queueID=status}") > 150);
   await clock.pass(10_000);
   assert.equal(host.metric("status_writes_pending{writer=status}"), 0);
+  for (const name of ["latency", "duration"])
+    assert.equal(host.metric(`pilot_worker_queue_${name}_count{queueID=status}`), 200);
   assert.equal(writes().length, 200);
   assert.deepEqual(server.get(CONFIG_MAPS, "ns-7", "istio-ca-root-cert")?.["data"], { "root-cert.pem": "PEM" });
   const metadata = { name: "istio-ca-root-cert", namespace: "ns-7" };

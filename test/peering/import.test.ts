@@ -71,9 +71,12 @@ test("who asks where a service of a peer is learns why it was refused, until it 
   ]);
   await lab.pass(0);
   assert.deepEqual(denied().sort(), ["west/bank/x trust-domain", "west/bank/y trust-domain"]);
-  lab.call.say(FSDS_TYPE, [record(serviceOf("x"))], ["west/bank/y"]);
-  await lab.pass(0);
+  await lab.pass(5_000);
+  assert.equal(lab.metric("peer_records_denied"), 3);
+  lab.call.say(FSDS_TYPE, [record(serviceOf("x"))], ["west/bank/y", "north/bank/z"]);
+  await lab.pass(5_000);
   assert.deepEqual(denied(), []);
+  assert.equal(lab.metric("peer_records_denied"), 0);
 });
 
 test("a record that may not be there does not replace the good one before it, and is asked for again later", async () => {

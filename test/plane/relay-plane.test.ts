@@ -127,6 +127,8 @@ test("a cluster with nothing but a token gets its authority, serves with it, and
   await until(() => lab.desk.reports.at(-1)!.report.roots.length === 1);
   assert.equal(await issuer(plane), "Root b, 1 roots");
 
+  assert.equal(host.metric("relay_connected"), 1);
+  assert.ok(host.metric("relay_last_heard_timestamp_seconds") > 0);
   const { kept, problems, renewsAt } = plane.relay();
   assert.deepEqual([kept?.owner, problems], ["ours", []]);
   assert.ok(renewsAt !== undefined && renewsAt > Date.now());
@@ -144,6 +146,10 @@ test("a cluster with nothing but a token gets its authority, serves with it, and
     assert.ok(!said.includes(body) && !said.includes("PRIVATE KEY"));
   }
   assert.ok(!said.includes(readFileSync(join(folder, "token"), "utf8").trim()));
+  await plane.close();
+  // Another replica has the stream, and says how it is.
+  assert.equal(host.metric("relay_connected"), 0);
+  assert.equal(host.metric("relay_last_heard_timestamp_seconds"), 0);
 });
 
 test("with the manager away a restart serves as before, and it goes on where it was once the manager is back", async () => {

@@ -16,8 +16,8 @@ import { authorization, object, peerAuthentication, pod, service, serviceEntry, 
 /** The logs of a registry, as clients are fed from them. */
 function published(...objects: readonly KubeObject[]) {
   const mesh = testMesh();
-  let changes = 0;
-  const { logs, refusals } = meshLogs(mesh.graph, mesh.registry, () => (changes += 1));
+  const changes: string[] = [];
+  const { logs, refusals } = meshLogs(mesh.graph, mesh.registry, (...what) => void changes.push(what.join()));
   mesh.apply(...objects);
   const addresses = logs.get(ADDRESS_TYPE)!;
   /** What a client that holds all would be sent because of `change`. */
@@ -26,7 +26,7 @@ function published(...objects: readonly KubeObject[]) {
     change();
     return [...addresses.since(before)].sort();
   };
-  return { ...mesh, logs, refusals, addresses, sentFor, changes: () => changes };
+  return { ...mesh, logs, refusals, addresses, sentFor, changes };
 }
 
 interface Sent {
@@ -91,12 +91,19 @@ test("a Service that changes otherwise comes alone", () => {
 
 test("labels that mean nothing to ztunnel send nothing, and wake nobody", () => {
   const { sentFor, apply, changes } = published(cart(), ...carts);
-  const before = changes();
+  const before = changes.length;
   assert.deepEqual(
     sentFor(() => apply(pod("cart-0", "10.0.0.1", { app: "cart", team: "blue" }))),
     [],
   );
-  assert.equal(changes(), before);
+  assert.equal(changes.length, before);
+});
+
+test("who is woken learns whether it is for addresses, for policies or for both", () => {
+  const { apply, changes } = published(cart(), authorization("open", {}));
+  apply(pod("cart-0", "10.0.0.1", { app: "cart" }));
+  apply(authorization("closed", {}));
+  assert.deepEqual(changes, ["ambient,config", "ambient", "config"]);
 });
 
 test("what cannot be encoded leaves clients what they had, and is shown", () => {

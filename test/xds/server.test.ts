@@ -85,6 +85,7 @@ test("a ztunnel gets policies, then workloads and services, and each change once
   client.ack(addresses!);
   assert.deepEqual(client.read().map(namesOf), [[cartPod]]);
   assert.equal(host.metric("pilot_xds_pushes{type=wds}"), 2);
+  assert.ok(host.series.includes("pilot_total_xds_rejects{type=wds}"), "the first refusal is growth");
   assert.equal(host.metric("pilot_proxy_convergence_time_count"), 1);
   assert.equal(host.metric("pilot_proxy_queue_time_count"), 1);
 });
