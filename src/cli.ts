@@ -1,10 +1,11 @@
-import { Command as Program, CommanderError, Option } from "commander";
-import type { Command, CommandGroup, Environment, ExitCode, Flag, Options, Printer, Terminal } from "./command.ts";
+import { CommanderError } from "commander";
+import type { Command, CommandGroup, Environment, ExitCode, Options, Printer, Terminal } from "./command.ts";
 import { textOption, UsageError } from "./command.ts";
 import { parseDurationMs } from "./duration.ts";
 import { eitherSignal } from "./either-signal.ts";
-import { MeshError, messageOf } from "./errors.ts";
+import { HalfDoneError, MeshError, messageOf } from "./errors.ts";
 import type { Clock } from "./host.ts";
+import { helpOf, meantWords, toProgram } from "./program.ts";
 import { Progress } from "./progress.ts";
 
 /** What `--timeout` is unless given: longer than any command needs on a healthy mesh. */
@@ -13,8 +14,9 @@ const TIMEOUT = "30s";
 const GRACE_MS = 500;
 const ENDLESS_GRACE_MS = 5000;
 
-/** Of help that goes to a file or a pipe. */
-const HELP_COLUMNS = 100;
+/** What can stop us from outside; a shell adds 128 to the number of a signal. */
+export type Interruption = "SIGINT" | "SIGTERM" | "SIGPIPE";
+const STOPPED = { SIGINT: 130, SIGTERM: 143, SIGPIPE: 141 } as const satisfies Record<Interruption, ExitCode>;
 
 export interface Cli {
   readonly commands: readonly (Command | CommandGroup)[];
@@ -23,75 +25,28 @@ export interface Cli {
   readonly printer: Printer;
   readonly terminal: Terminal;
   readonly environment: Environment;
-  /** Aborts when the user wants to stop: the first Ctrl-C. */
+  /** Aborts when the user wants to stop: the first Ctrl-C. Its reason is an `Interruption`. */
   readonly interrupted: AbortSignal;
 }
 
 /** Runs what `words` say: the command line after the program's name. Never throws; every failure is one sentence. */
 export async function runCli(cli: Cli, words: readonly string[]): Promise<ExitCode> {
   let exitCode: ExitCode = 0;
-  const program = toProgram(cli, async (command, args, options) => {
+  let called: string | undefined;
+  const program = toProgram({ ...cli, timeout: TIMEOUT }, async (command, args, options) => {
+    called = command.name;
     exitCode = await runCommand(cli, command, args, options);
   });
   try {
-    await program.parseAsync(words, { from: "user" });
+    await program.parseAsync(meantWords(cli.commands, words), { from: "user" });
     return exitCode;
   } catch (thrown) {
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 64;
     cli.printer.err(`causeway: ${sentenceOf(thrown)}\n`);
-    return thrown instanceof UsageError ? 64 : 2;
+    if (!(thrown instanceof UsageError)) return 2;
+    if (called !== undefined) cli.printer.err(`${helpOf(called)}\n`);
+    return 64;
   }
-}
-
-type Run = (command: Command, args: readonly string[], options: Options) => Promise<void>;
-
-function toProgram({ commands, version, printer, terminal }: Cli, run: Run): Program {
-  const program = new Program("causeway")
-    .description("A control plane for Istio ambient meshes")
-    .version(version, "-V, --version")
-    .option("--timeout <duration>", `give up after this long, as 5s or 2m; ${TIMEOUT} by default`)
-    .showHelpAfterError("(causeway --help lists commands and flags)")
-    .exitOverride()
-    .configureOutput({
-      writeOut: (text) => printer.out(text),
-      writeErr: (text) => printer.err(text),
-      getOutHelpWidth: () => terminal.columns ?? HELP_COLUMNS,
-      outputError: (text, write) => write(text.replace(/^error: /, "causeway: ")),
-    });
-  for (const command of commands) {
-    if (!("commands" in command)) addCommand(program, command, run);
-    else {
-      const group = addWord(program, command);
-      for (const member of command.commands)
-        // Errors call it as the user did.
-        addCommand(group, member, (_, ...call) => run({ ...member, name: `${command.name} ${member.name}` }, ...call));
-    }
-  }
-  return program;
-}
-
-const addWord = (parent: Program, { name, summary }: Command | CommandGroup): Program =>
-  parent.command(name).summary(summary).description(summary);
-
-function addCommand(parent: Program, command: Command, run: Run): void {
-  const word = addWord(parent, command);
-  for (const alias of command.aliases ?? []) word.alias(alias);
-  for (const arg of command.args ?? []) word.argument(arg);
-  for (const flag of command.flags) word.addOption(toOption(flag));
-  if (!command.flags.some(({ flags }) => flags.includes("--timeout")))
-    word.addOption(new Option("--timeout <duration>", "give up after this long, as 5s or 2m"));
-  if (command.examples !== undefined)
-    word.addHelpText("after", `\nExamples:\n${command.examples.map((example) => `  ${example}\n`).join("")}`);
-  word.action(() => run(command, word.args, word.optsWithGlobals<Options>()));
-}
-
-function toOption(flag: Flag): Option {
-  const option = new Option(flag.flags, flag.description);
-  if (flag.default !== undefined) option.default(flag.default);
-  if (flag.choices !== undefined) option.choices(flag.choices);
-  if (flag.repeated === true)
-    option.argParser((value: string, before: readonly string[] | undefined) => [...(before ?? []), value]);
-  return option;
 }
 
 async function runCommand(cli: Cli, command: Command, args: readonly string[], options: Options): Promise<ExitCode> {
@@ -106,31 +61,45 @@ async function runCommand(cli: Cli, command: Command, args: readonly string[], o
   using progress = new Progress(clock, cli.printer, terminal);
   const printer = unmixed(cli.printer, progress);
   const call = { args, options, environment, printer, terminal, progress: progress.at.bind(progress), signal };
-  let waitedFor = "";
   const graceMs = command.stopMs ?? (command.endless === true ? ENDLESS_GRACE_MS : GRACE_MS);
+  let [late, waitedFor, done] = [false, "", ""];
   try {
-    const running = command.run(call);
-    const code = await Promise.race([running, ignoring(clock, signal, graceMs)]);
-    if (code !== undefined && (!timeUp.signal.aborted || command.endless === true)) return code;
-    if (interrupted.aborted) return 2;
+    const code = await Promise.race([command.run(call), ignoring(clock, signal, graceMs)]);
+    // What ends without an end of its own was asked to stop, and did; what else was stopped may have done a part.
+    if (code !== undefined && (!signal.aborted || command.endless === true)) return code;
+    late = code === undefined && command.endless === true;
   } catch (thrown) {
     if (!signal.aborted || thrown instanceof UsageError) throw thrown;
-    if (interrupted.aborted) return 2;
     waitedFor = waitedForIn(thrown);
+    if (thrown instanceof HalfDoneError) done = `. ${thrown.message}`;
   } finally {
     timer?.[Symbol.dispose]();
   }
-  throw new MeshError(
-    "timeout",
-    `${command.name} did not finish within ${limit}${waitedFor}; give it longer with --timeout, or look at what it waits for`,
-  );
+  const doing = (progress.doing === "" ? "" : ` while ${progress.doing}`) + waitedFor;
+  if (!interrupted.aborted) throw outOfTime(command, `${limit}${doing}`, done);
+  const stopped = interruptionOf(interrupted.reason);
+  const how = late
+    ? `, and had not closed all that it has open ${graceMs / 1000} s later`
+    : `${doing}; it is unfinished${done}`;
+  // Of a closed pipe nobody is left who would read it.
+  if (stopped !== "SIGPIPE") printer.err(`causeway: ${command.name} was stopped${how}\n`);
+  return STOPPED[stopped];
 }
+
+const outOfTime = ({ name }: Command, limit: string, done: string): MeshError =>
+  new MeshError(
+    "timeout",
+    `${name} did not finish within ${limit}; give it longer with --timeout, or look at what it waits for${done}`,
+  );
 
 /** What a command that waits for something still lacked. */
 const waitedForIn = (thrown: unknown): string =>
   thrown instanceof MeshError && typeof thrown.detail["waitedFor"] === "string"
     ? `: ${thrown.detail["waitedFor"]}`
     : "";
+
+const interruptionOf = (reason: unknown): Interruption =>
+  reason === "SIGTERM" || reason === "SIGPIPE" ? reason : "SIGINT";
 
 /** Results and errors never share a line with what is being done. */
 const unmixed = (printer: Printer, progress: Progress): Printer => ({

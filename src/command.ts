@@ -1,7 +1,10 @@
 import { MeshError } from "./errors.ts";
 
-/** 0 all is well, 1 the command ran and found something, 2 it could not run, 64 it was called wrongly. */
-export type ExitCode = 0 | 1 | 2 | 64;
+/**
+ * 0 all is well, 1 the command ran and found something, 2 it could not run, 64 it was called wrongly; 130, 141 and 143 it was
+ * stopped before it was done: by Ctrl-C, because nobody reads what it prints any more, or by SIGTERM.
+ */
+export type ExitCode = 0 | 1 | 2 | 64 | 130 | 141 | 143;
 
 /** Where a command writes; results go to `out`, progress and errors to `err`. */
 export interface Printer {
@@ -68,12 +71,12 @@ export interface Terminal {
   readonly columns: number | undefined;
   /** Only for people who can see it and did not set NO_COLOR. */
   readonly colour: boolean;
-  /** True if standard error is a terminal, where a line can be taken back. */
-  readonly progress: boolean;
+  /** How wide standard error is, if it is a terminal where a line can be taken back; else undefined. */
+  readonly progressColumns: number | undefined;
 }
 
 /** A file or a pipe. */
-export const NO_TERMINAL: Terminal = { columns: undefined, colour: false, progress: false };
+export const NO_TERMINAL: Terminal = { columns: undefined, colour: false, progressColumns: undefined };
 
 /** The command line, or a variable, is wrong: exit code 64. The message names what, its value and the fix. */
 export class UsageError extends MeshError {

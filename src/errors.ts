@@ -37,6 +37,9 @@ export class MeshError extends Error {
   }
 }
 
+/** Work that ended half-way: its message says what was done and what was not, and is told whatever ended it, Ctrl-C as well. */
+export class HalfDoneError extends MeshError {}
+
 /** The message of anything thrown. */
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);

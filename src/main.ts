@@ -3,6 +3,7 @@ import { runCli } from "./cli.ts";
 import { calledCommands } from "./commands/called.ts";
 import { whyNotNode } from "./runtime.ts";
 import { systemClock } from "./system-host.ts";
+import { terminalOf } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
 const oldNode = whyNotNode(process.versions.node);
@@ -12,13 +13,16 @@ if (oldNode !== undefined) {
 }
 
 const interrupt = new AbortController();
-for (const name of ["SIGINT", "SIGTERM"] as const)
+for (const [name, code] of [
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const)
   process.on(name, () => {
-    if (interrupt.signal.aborted) process.exit(2);
-    interrupt.abort();
+    if (interrupt.signal.aborted) process.exit(code);
+    interrupt.abort(name);
   });
 // Whoever read our output is gone, as in `causeway watch wds | head`: nothing more to do.
-process.stdout.on("error", () => interrupt.abort());
+process.stdout.on("error", () => interrupt.abort("SIGPIPE"));
 process.stderr.on("error", () => {});
 
 const words = process.argv.slice(2);
@@ -31,11 +35,7 @@ const exitCode = await runCli(
       out: (text) => void process.stdout.write(text),
       err: (text) => void process.stderr.write(text),
     },
-    terminal: {
-      columns: process.stdout.isTTY ? process.stdout.columns : undefined,
-      colour: process.stdout.isTTY && (process.env["NO_COLOR"] ?? "") === "",
-      progress: process.stderr.isTTY,
-    },
+    terminal: terminalOf(process.stdout, process.stderr, process.env),
     environment: process.env,
     interrupted: interrupt.signal,
   },

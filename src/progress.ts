@@ -4,23 +4,30 @@ import type { Clock } from "./host.ts";
 /** What takes longer needs a word, or people think that it hangs. */
 const QUIET_MS = 1000;
 const ERASE_LINE = "\r\u001b[2K";
-const COLUMNS = 80;
 
 /** One line on a terminal that says what is being done, and leaves nothing behind. */
 export class Progress implements Disposable {
   readonly #printer: Pick<Printer, "err">;
   readonly #timer: Disposable | undefined;
+  readonly #columns: number;
   #doing = "";
   #shown = false;
   #due = false;
 
-  constructor(clock: Pick<Clock, "after">, printer: Pick<Printer, "err">, terminal: Terminal) {
+  constructor(
+    clock: Pick<Clock, "after">,
+    printer: Pick<Printer, "err">,
+    { progressColumns }: Pick<Terminal, "progressColumns">,
+  ) {
     this.#printer = printer;
-    this.#timer = terminal.progress ? clock.after(QUIET_MS, () => this.#start()) : undefined;
-    this.#columns = terminal.columns ?? COLUMNS;
+    this.#columns = progressColumns ?? 0;
+    this.#timer = progressColumns === undefined ? undefined : clock.after(QUIET_MS, () => this.#start());
   }
 
-  readonly #columns: number;
+  /** What was said last, as `reading context east`; empty if nothing was. */
+  get doing(): string {
+    return this.#doing;
+  }
 
   at(doing: string): void {
     this.#doing = doing;

@@ -1,5 +1,5 @@
 import { type Environment, type Options, UsageError } from "./command.ts";
-import { given, type Given, matching, refuse, type Setting, setting } from "./settings.ts";
+import { given, hostAndPortOf, matching, type Setting, setting } from "./settings.ts";
 
 /** Where a control plane has its authority from, if that is a trust manager. */
 export interface RelayConfig {
@@ -18,8 +18,6 @@ export const RELAY_SETTINGS = {
   token: setting("--trust-token <file>", "a bootstrap token, until it is used once", "TRUST_TOKEN_FILE"),
 } as const satisfies Readonly<Record<string, Setting>>;
 
-const HOST_AND_PORT = /^(?:[a-z0-9.-]+|\[[0-9a-f:.]+\]):([1-9][0-9]{0,4})$/i;
-
 /** @throws UsageError naming the flag or variable, its value and what would be right. */
 export function loadRelayConfig(options: Options, environment: Environment): RelayConfig {
   const [manager, token] = [RELAY_SETTINGS.manager, RELAY_SETTINGS.token].map((one) =>
@@ -28,13 +26,7 @@ export function loadRelayConfig(options: Options, environment: Environment): Rel
   if (token !== undefined && manager === undefined)
     throw new UsageError(`${token.from} is for a trust manager: name it with --trust-manager (TRUST_MANAGER_ADDRESS)`);
   return {
-    manager: manager && addressOf(manager),
+    manager: manager && hostAndPortOf(manager, "trust-manager.gloo-mesh:9900"),
     tokenFile: token && matching(token, /^[^\0]+$/, "give a file"),
   };
-}
-
-function addressOf(value: Given): string {
-  const [whole, port] = HOST_AND_PORT.exec(value.text) ?? [];
-  if (whole !== undefined && Number(port) <= 65_535) return whole;
-  return refuse(value, "give host and port, as trust-manager.gloo-mesh:9900 or [fd00::1]:9900");
 }

@@ -64,6 +64,14 @@ export function portOf(value: Given): number {
   return port <= 65535 ? port : refuse(value, "give a port from 1 to 65535, or 0 for any that is free");
 }
 
+/** Where something listens; an IPv6 address stands in brackets. @param example as `10.0.0.1:15008`. */
+export function hostAndPortOf(value: Given, example: string): string {
+  const [, port] = /^(?:[a-z0-9._-]+|\[[0-9a-f:.]+\]):([1-9][0-9]{0,4})$/i.exec(value.text) ?? [];
+  if (port !== undefined && Number(port) <= 65_535) return value.text;
+  const port6 = example.slice(example.lastIndexOf(":"));
+  return refuse(value, `give host and port, as ${example} or [fd00::1]${port6}`);
+}
+
 export function ipOf(value: Given): string {
   return isIP(value.text) === 0 ? refuse(value, "give an IP address of this machine, as 127.0.0.1 or ::") : value.text;
 }

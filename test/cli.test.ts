@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { accessSync, constants } from "node:fs";
 import { join } from "node:path";
 import { test } from "mocha";
-import { type Cli, runCli } from "../src/cli.ts";
+import { type Cli, type Interruption, runCli } from "../src/cli.ts";
 import { type Command, type CommandCall, type ExitCode, NO_TERMINAL, UsageError } from "../src/command.ts";
 import { parseDurationMs } from "../src/duration.ts";
-import { MeshError } from "../src/errors.ts";
+import { HalfDoneError, MeshError } from "../src/errors.ts";
 import { VirtualClock } from "./sim/world.ts";
 
 interface Ran {
@@ -13,8 +13,8 @@ interface Ran {
   readonly clock: VirtualClock;
   readonly out: string[];
   readonly err: string[];
-  /** Presses Ctrl-C. */
-  readonly interrupt: () => void;
+  /** Presses Ctrl-C, unless it was something else. */
+  readonly interrupt: (by?: Interruption) => void;
 }
 
 const command = (run: Command["run"], more: Partial<Command> = {}): Command => ({
@@ -45,7 +45,7 @@ function cli(words: readonly string[], commands: Cli["commands"]): Ran {
     },
     words,
   );
-  return { code, clock, out, err, interrupt: () => interruption.abort() };
+  return { code, clock, out, err, interrupt: (by) => interruption.abort(by) };
 }
 
 /** Lets what is already settled run on. */
@@ -80,7 +80,17 @@ test("commands of a group have a first word in common, and errors call them by b
   assert.equal(await ran.code, 2);
   assert.match(ran.err.join(""), /ca wait did not finish within 1s/);
   for (const words of [["ca"], ["ca", "mkae"], ["make"]]) assert.equal(await cli(words, all).code, 64, words.join(" "));
-  assert.match(cli(["ca", "mkae"], all).err.join(""), /unknown command 'mkae'\n\(Did you mean make\?\)/);
+  const pointed = "\\n\\(causeway ca --help lists its commands\\)\\n$";
+  assert.match(
+    cli(["ca", "mkae"], all).err.join(""),
+    new RegExp(`unknown command 'mkae'\\n\\(Did you mean make\\?\\)${pointed}`),
+  );
+  const moved = cli(["make", "--help"], all);
+  assert.equal(await moved.code, 64);
+  assert.match(
+    moved.err.join(""),
+    /unknown command 'make'\n\(Did you mean ca make\?\)\n\(causeway --help lists commands/,
+  );
 });
 
 test("a wrong call exits with 64 and says what is near", async () => {
@@ -101,6 +111,8 @@ test("a wrong call exits with 64 and says what is near", async () => {
     const ran = cli(words, commands);
     assert.equal(await ran.code, 64, words.join(" "));
     assert.match(ran.err.join(""), message);
+    const command = words[0] === "workloads";
+    if (command) assert.match(ran.err.join(""), /\n\(causeway workloads --help lists its flags\)\n$/);
     assert.deepEqual(ran.out, []);
   }
 });
@@ -108,7 +120,10 @@ test("a wrong call exits with 64 and says what is near", async () => {
 test("a wrong value that only the command can see exits with 64 too", async () => {
   const ran = cli(["workloads"], [command(() => Promise.reject(new UsageError("--admin-port is 70000: too large")))]);
   assert.equal(await ran.code, 64);
-  assert.deepEqual(ran.err, ["causeway: --admin-port is 70000: too large\n"]);
+  assert.equal(
+    ran.err.join(""),
+    "causeway: --admin-port is 70000: too large\n(causeway workloads --help lists its flags)\n",
+  );
 });
 
 test("an expected failure is one sentence and exit code 2; an unexpected one also says where", async () => {
@@ -202,19 +217,67 @@ test("an endless command that was told to stop has 5 s for its clients, and then
   await settled();
   assert.equal(await Promise.race([slow.code, Promise.resolve("closes")]), "closes");
   slow.clock.advance(1);
-  assert.equal(await slow.code, 2);
+  assert.equal(await slow.code, 130);
+  assert.match(slow.err.join(""), /workloads was stopped, and had not closed all that it has open 5 s later/);
 });
 
-test("Ctrl-C stops a command, with half a second to close what it has open", async () => {
-  for (const run of [untilAborted, () => never]) {
+test("Ctrl-C stops a command, with half a second to close what it has open, and it says what it was at", async () => {
+  const waits = ({ progress }: CommandCall): Promise<ExitCode> => {
+    progress("reading cluster east");
+    progress("waiting for Gateway istio-eastwest/west");
+    return never;
+  };
+  const answersInPart = (call: CommandCall): Promise<ExitCode> => untilAborted(call).catch((): ExitCode => 0);
+  for (const [run, doing] of [
+    [untilAborted, ""],
+    [answersInPart, ""],
+    [waits, " while waiting for Gateway istio-eastwest/west"],
+  ] as const) {
     const ran = cli(["workloads"], [command(run)]);
     await settled();
     ran.interrupt();
     await settled();
     ran.clock.advance(500);
-    assert.equal(await ran.code, 2);
-    assert.deepEqual(ran.err, []);
+    assert.equal(await ran.code, 130);
+    assert.deepEqual(ran.err, [`causeway: workloads was stopped${doing}; it is unfinished\n`]);
   }
+});
+
+test("what was done half-way is said whatever ended the work", async () => {
+  const why = new HalfDoneError("unavailable", "Applied before: east. Not applied: west");
+  const half = command((call) => untilAborted(call).catch(() => Promise.reject(why)));
+  const late = cli(["workloads", "--timeout", "2s"], [half]);
+  await settled();
+  late.clock.advance(2000);
+  assert.equal(await late.code, 2);
+  assert.match(late.err.join(""), /did not finish within 2s; .*\. Applied before: east\. Not applied: west\n$/);
+  const stopped = cli(["workloads"], [half]);
+  await settled();
+  stopped.interrupt();
+  assert.equal(await stopped.code, 130);
+  assert.match(stopped.err.join(""), /was stopped; it is unfinished\. Applied before: east\. Not applied: west\n$/);
+});
+
+test("SIGTERM and a pipe that nobody reads any more have exit codes of their own, as shells have them", async () => {
+  for (const [by, code, words] of [
+    ["SIGTERM", 143, 1],
+    ["SIGPIPE", 141, 0],
+  ] as const) {
+    const ran = cli(["workloads"], [command(untilAborted)]);
+    await settled();
+    ran.interrupt(by);
+    assert.equal(await ran.code, code);
+    assert.equal(ran.err.length, words, by);
+  }
+});
+
+test("a time limit says what the command was at", async () => {
+  const asks = command((call) => (call.progress("asking cluster east"), untilAborted(call)));
+  const ran = cli(["workloads", "--timeout", "2s"], [asks]);
+  await settled();
+  ran.clock.advance(2000);
+  assert.equal(await ran.code, 2);
+  assert.match(ran.err.join(""), /did not finish within 2s while asking cluster east; give it longer with --timeout/);
 });
 
 test("durations are read in the units that people write", () => {
@@ -238,7 +301,7 @@ test("what takes over a second says so on a terminal, and leaves nothing behind"
     return 0;
   });
   const printer = { out: (text: string) => void out.push(text), err: (text: string) => void err.push(text) };
-  const terminal = { columns: 20, colour: false, progress: true };
+  const terminal = { columns: 20, colour: false, progressColumns: 20 };
   const interrupted = new AbortController().signal;
   const code = runCli({ commands: [asks], version: "1", clock, printer, terminal, environment: {}, interrupted }, [
     "workloads",
@@ -267,6 +330,31 @@ test("a quick command, or one whose errors go to a file, says nothing of what it
   assert.equal(await ran.code, 0);
   ran.clock.advance(5000);
   assert.deepEqual(ran.err, []);
+});
+
+test("help is there for a command in a group, whichever way it is asked for, and never for what does not exist", async () => {
+  const make = command(async () => 0, { name: "make", summary: "makes one", aliases: ["new"] });
+  const all = [{ name: "ca", summary: "authorities", commands: [make] }, command(async () => 0)];
+  for (const words of [
+    ["help", "ca", "make"],
+    ["ca", "help", "make"],
+    ["ca", "make", "--help"],
+    ["ca", "new", "-h"],
+  ]) {
+    const ran = cli(words, all);
+    assert.equal(await ran.code, 0);
+    assert.match(ran.out.join(""), /^Usage: causeway ca make/, words.join(" "));
+  }
+  for (const words of [
+    ["worklods", "--help"],
+    ["ca", "mkae", "--help"],
+    ["help", "ca", "mkae"],
+  ]) {
+    const ran = cli(words, all);
+    assert.equal(await ran.code, 64, words.join(" "));
+    assert.match(ran.err.join(""), /unknown command '.*'\n\(Did you mean .*\?\)/);
+    assert.deepEqual(ran.out, []);
+  }
 });
 
 test("help has a command's examples", async () => {

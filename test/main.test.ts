@@ -45,12 +45,13 @@ test("the program's exit code and streams are the command's", async () => {
   assert.match(unknown.err, /^causeway: unknown command 'worklods'\n\(Did you mean workloads\?\)/);
 });
 
-test("Ctrl-C ends a command that waits, without a word", async () => {
+test("Ctrl-C ends a command that waits, and says that it is unfinished", async () => {
   using server = await silentServer();
   const running = causeway("workloads", "--admin", server.url);
   await server.asked;
   running.process.kill("SIGINT");
-  assert.deepEqual(await running.ended, { code: 2, out: "", err: "" });
+  const err = "causeway: workloads was stopped; it is unfinished\n";
+  assert.deepEqual(await running.ended, { code: 130, out: "", err });
 });
 
 test("a reader of the output that goes away is no crash", async () => {

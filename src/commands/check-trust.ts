@@ -1,9 +1,10 @@
 import { stringify } from "yaml";
-import { type Command, type CommandCall, type Flag, listOption, textOption, UsageError } from "../command.ts";
+import { type Command, type CommandCall, type Flag, listOption, textOption } from "../command.ts";
 import { messageOf } from "../errors.ts";
 import type { Clock } from "../host.ts";
 import { printable } from "../printable.ts";
 import type { RelayView } from "../relay/relay-view.ts";
+import { hostAndPortOf } from "../settings.ts";
 import { checkedAdminUrl, fetchPage } from "./admin-client.ts";
 import { readConnection } from "./connection.ts";
 import { probeGateway } from "./gateway-probe.ts";
@@ -68,7 +69,9 @@ async function factsFor(call: CommandCall, clock: Pick<Clock, "now">): Promise<T
   const admins = listOption(options, "admin").map((url) => checkedAdminUrl("--admin", url));
   const states = listOption(options, "state");
   const folders = admins.length + states.length === 0 ? [".causeway"] : states;
-  const gateways = listOption(options, "gateway").map(checkedAddress);
+  const gateways = listOption(options, "gateway").map((text) =>
+    hostAndPortOf({ text, from: "--gateway" }, "10.0.0.1:15008"),
+  );
   const planes = [
     ...admins.map((url) => planeAt(url, () => Promise.resolve(url), signal)),
     ...folders.map((dir) => planeAt(dir, () => adminIn(dir), signal)),
@@ -103,12 +106,6 @@ async function managerFor({ options, signal }: CommandCall): Promise<ManagerFact
   } catch (thrown) {
     return { where, why: messageOf(thrown) };
   }
-}
-
-function checkedAddress(given: string): string {
-  const [, port] = /^(?:\[[0-9a-fA-F:.]+\]|[^:\s]+):(\d{1,5})$/.exec(given) ?? [];
-  if (port !== undefined && Number(port) > 0 && Number(port) < 65_536) return given;
-  throw new UsageError(`--gateway is "${printable(given, 120)}": give host:port, as 10.0.0.1:15008 or [fd00::1]:15008`);
 }
 
 const isRelayView = (answer: unknown): answer is RelayView =>

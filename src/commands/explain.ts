@@ -1,8 +1,8 @@
 import { stringify } from "yaml";
-import { type Command, textOption, UsageError } from "../command.ts";
+import { type Command, listOption, textOption, UsageError } from "../command.ts";
 import { isAskable } from "../explain/question.ts";
 import { printable } from "../printable.ts";
-import { PLANE_FLAGS } from "./admin-client.ts";
+import { checkedAdminUrl, PLANE_FLAGS } from "./admin-client.ts";
 import { explanationText } from "./explanation-text.ts";
 import { askExplanation, askOtherEnds, explainPath } from "./other-ends.ts";
 
@@ -39,6 +39,7 @@ export const explainCommand: Command = {
       throw new UsageError(`--from is "${from}": give a pod as namespace/name, as shop/web-7d4b-x2`);
     if (!isAskable(host))
       throw new UsageError(`"${printable(host, 120)}" is no host: give one as cart.shop.mesh.internal, or cart.shop`);
+    for (const url of listOption(options, "peerAdmin")) checkedAdminUrl("--peer-admin", url);
     const answer = await askExplanation(call, explainPath(host, from === "" ? {} : { from }));
     const ends = await askOtherEnds(call, answer);
     const format = textOption(options, "output");

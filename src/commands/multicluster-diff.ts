@@ -1,7 +1,8 @@
-import type { Command, CommandCall, ExitCode } from "../command.ts";
+import { type Command, type CommandCall, type ExitCode, listOption, UsageError } from "../command.ts";
 import type { Clock } from "../host.ts";
-import { diffService, type ServiceDiff } from "../inspect/diff/service-diff.ts";
+import { diffService, type ServiceDiff, serviceNamed } from "../inspect/diff/service-diff.ts";
 import { readSources, sayUnread, SOURCE_FLAGS, systemNamespaceOf } from "./cluster-sources.ts";
+import { namedContexts } from "./contexts.ts";
 import { OUTPUT_FLAG, print } from "./output.ts";
 
 /** `causeway multicluster diff`: one service, as each cluster has it. */
@@ -27,9 +28,12 @@ function agreement({ service, clusters, without }: ServiceDiff): string {
 
 /** 1 if they differ in what callers notice; 2 if a cluster could not be read, as nobody knows then. */
 async function run(clock: Clock, call: CommandCall): Promise<ExitCode> {
+  const [service = ""] = call.args;
+  requireCall(call, service);
   const facts = await readSources(clock, call);
+  call.signal.throwIfAborted();
   if (sayUnread(call, facts)) return 2;
-  const diff = diffService(call.args[0]!, facts, { systemNamespace: systemNamespaceOf(call) });
+  const diff = diffService(service, facts, { systemNamespace: systemNamespaceOf(call) });
   const shown = diff.rows.filter(({ differs }) => differs || call.options["all"] === true);
   const document = { schema: "causeway.dev/diff/v1", ...diff, rows: shown };
   if (shown.length === 0 && call.options["output"] === "table") call.printer.out(agreement(diff));
@@ -38,4 +42,12 @@ async function run(clock: Clock, call: CommandCall): Promise<ExitCode> {
       shown.map(({ aspect, values, differs, matters }) => [`${differs && matters ? "! " : "  "}${aspect}`, ...values]),
     );
   return diff.rows.some(({ differs, matters }) => differs && matters) ? 1 : 0;
+}
+
+/** Before any cluster is asked. @throws UsageError */
+function requireCall(call: CommandCall, service: string): void {
+  serviceNamed(service);
+  // A folder may hold several clusters.
+  if (listOption(call.options, "directory").length === 0 && namedContexts(call).length < 2)
+    throw new UsageError("a difference takes two clusters: name them, as --contexts east,west, or with --directory");
 }

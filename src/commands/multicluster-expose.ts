@@ -1,20 +1,13 @@
-import {
-  type Command,
-  type CommandCall,
-  type ExitCode,
-  listOption,
-  type Options,
-  textOption,
-  UsageError,
-} from "../command.ts";
+import { type Command, type CommandCall, type ExitCode, UsageError } from "../command.ts";
 import { MeshError } from "../errors.ts";
 import { carryOut, plannedChanges, type Wish } from "../linking/applying.ts";
-import { EAST_WEST, NETWORK_LABEL } from "../linking/gateways.ts";
-import { exposedObjects, type Exposure, manifestsYaml } from "../linking/exposure.ts";
+import { NETWORK_LABEL } from "../linking/gateways.ts";
+import { exposedObjects, manifestsYaml } from "../linking/exposure.ts";
 import { exposeSelections } from "../linking/read.ts";
 import { kubectl, nameOf, type Side } from "../linking/side.ts";
 import { type Awaited, waitForAll } from "../linking/waiting.ts";
 import { CONTEXT_FLAGS, namedContexts } from "./contexts.ts";
+import { type Asked, askedFor, EXPOSE_FLAGS } from "./expose-request.ts";
 import {
   APPLY_FLAGS,
   changeLine,
@@ -24,7 +17,6 @@ import {
   type OpenSide,
   ownershipOf,
   PLACE_FLAGS,
-  serviceTypeOption,
   withSides,
 } from "./link-tools.ts";
 
@@ -33,33 +25,7 @@ export function exposeCommand(tools: LinkTools = LINK_TOOLS): Command {
   return {
     name: "expose",
     summary: "make the east-west Gateway by which other clusters reach this one",
-    flags: [
-      ...CONTEXT_FLAGS,
-      ...PLACE_FLAGS,
-      ...APPLY_FLAGS,
-      { flags: "--cluster <id>", description: "the cluster's ID; by default what its control plane says" },
-      { flags: "--network <name>", description: "its network; by default the label of its system namespace" },
-      { flags: "--name <name>", description: "what the Gateway is called", default: EAST_WEST },
-      {
-        flags: "--class <name>",
-        description: "its class",
-        choices: ["istio-eastwest", "istio-east-west"],
-        default: EAST_WEST,
-      },
-      {
-        flags: "--service-type <type>",
-        description: "how peers reach it; a load balancer by default",
-        choices: ["loadbalancer", "nodeport"],
-      },
-      { flags: "--hbone-node-port <port>", description: "the node port of 15008, from 30000 to 32767 mostly" },
-      { flags: "--xds-node-port <port>", description: "the node port of 15012" },
-      { flags: "--replicas <count>", description: "how many proxies, on nodes of their own where there are enough" },
-      {
-        flags: "--annotation <key=value>",
-        description: "for the load balancer of your cloud, put on the Service; may be repeated",
-        repeated: true,
-      },
-    ],
+    flags: [...CONTEXT_FLAGS, ...PLACE_FLAGS, ...APPLY_FLAGS, ...EXPOSE_FLAGS],
     examples: [
       "causeway multicluster expose --context east --wait",
       "causeway multicluster expose --contexts east,west --service-type nodeport --hbone-node-port 30015 --xds-node-port 30016",
@@ -82,11 +48,6 @@ async function expose(tools: LinkTools, call: CommandCall): Promise<ExitCode> {
   const { system } = namespacesOf(options);
   return withSides(tools, call, exposeSelections(system), (sides) => exposeSides(tools, call, asked, sides));
 }
-
-type Asked = Omit<Exposure, "cluster" | "network"> & {
-  readonly cluster: string | undefined;
-  readonly network: string | undefined;
-};
 
 async function exposeSides(
   { clock }: LinkTools,
@@ -142,49 +103,4 @@ function identityOf(side: Side, asked: Asked): { readonly cluster: string; reado
       `--network is ${network}, but namespace ${side.system} of ${nameOf(side)} says ${side.network}: both must be the same`,
     );
   return { cluster, network };
-}
-
-function askedFor(options: Options): Asked {
-  const type = serviceTypeOption(options);
-  const [hboneNodePort, xdsNodePort] = ["hboneNodePort", "xdsNodePort"].map((name) => portOption(options, name));
-  if (type !== "nodeport" && (hboneNodePort ?? xdsNodePort) !== undefined)
-    throw new UsageError("--hbone-node-port and --xds-node-port are for --service-type nodeport: add it");
-  if (hboneNodePort !== undefined && hboneNodePort === xdsNodePort)
-    throw new UsageError(`--hbone-node-port and --xds-node-port are both ${xdsNodePort}: give each a port of its own`);
-  return {
-    cluster: textOption(options, "cluster"),
-    network: textOption(options, "network"),
-    namespace: namespacesOf(options).namespace,
-    name: textOption(options, "name") ?? EAST_WEST,
-    className: textOption(options, "class") ?? EAST_WEST,
-    serviceTypes: type === undefined ? [] : [type],
-    hboneNodePort,
-    xdsNodePort,
-    replicas: countOption(options),
-    serviceAnnotations: Object.fromEntries(listOption(options, "annotation").map(annotationOf)),
-  };
-}
-
-function portOption(options: Options, name: string): number | undefined {
-  const text = textOption(options, name);
-  if (text === undefined) return undefined;
-  const port = /^[0-9]{1,5}$/.test(text) ? Number(text) : 0;
-  if (port > 0 && port <= 65_535) return port;
-  const flag = name === "hboneNodePort" ? "--hbone-node-port" : "--xds-node-port";
-  throw new UsageError(`${flag} is "${text}": give a port, as 30015`);
-}
-
-function countOption(options: Options): number | undefined {
-  const text = textOption(options, "replicas");
-  if (text === undefined) return undefined;
-  if (/^[1-9][0-9]{0,2}$/.test(text)) return Number(text);
-  throw new UsageError(`--replicas is "${text}": give a number from 1 to 999`);
-}
-
-function annotationOf(text: string): readonly [string, string] {
-  const [, key, value] = /^([A-Za-z0-9][A-Za-z0-9._/-]*)=(.*)$/s.exec(text) ?? [];
-  if (key !== undefined && value !== undefined) return [key, value];
-  throw new UsageError(
-    `--annotation is "${text}": give key=value, as service.beta.kubernetes.io/aws-load-balancer-scheme=internal`,
-  );
 }

@@ -6,7 +6,7 @@ import { planPair, type LinkOptions, type PairPlan } from "../linking/pairs.ts";
 import { linkSelections } from "../linking/read.ts";
 import { nameOf } from "../linking/side.ts";
 import { type Awaited, waitForAll, waitUntil } from "../linking/waiting.ts";
-import { CONTEXT_FLAGS } from "./contexts.ts";
+import { CONTEXT_FLAGS, namedContexts } from "./contexts.ts";
 import { LINK_OUTPUT_FLAG, printPreview } from "./link-preview.ts";
 import { DIRECTION_FLAGS, directionsOf, LINK_FLAGS, linkOptions, type Directions } from "./link-request.ts";
 import {
@@ -36,18 +36,23 @@ export function linkCommand(tools: LinkTools = LINK_TOOLS): Command {
     run(call) {
       const directions = directionsOf(call);
       const { system } = namespacesOf(call.options);
-      return withSides(tools, directions.call, linkSelections(system), (sides) => link(tools, directions, sides));
+      const contexts = namedContexts(directions.call).map((context) => context ?? "");
+      const wanted = linkOptions(call.options, contexts);
+      return withSides(tools, directions.call, linkSelections(system), (sides) =>
+        link(tools, directions, wanted, sides),
+      );
     },
   };
 }
 
-async function link(tools: LinkTools, directions: Directions, opened: readonly OpenSide[]): Promise<ExitCode> {
+async function link(
+  tools: LinkTools,
+  directions: Directions,
+  wanted: LinkOptions,
+  opened: readonly OpenSide[],
+): Promise<ExitCode> {
   const { call } = directions;
   const { options, printer } = call;
-  const wanted = linkOptions(
-    options,
-    opened.map(({ side }) => side.context),
-  );
   const { open, plans } = await settledPlans(tools, directions, opened, wanted);
   const errors = plans.flatMap(({ findings }) => findings).filter(({ level }) => level === "error");
   if (options["dryRun"] === true) return printPreview(call, wishesOf(open, plans, wanted), plans);

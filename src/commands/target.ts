@@ -1,7 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { decodeJwt } from "jose";
-import { type CommandCall, type Flag, textOption } from "../command.ts";
+import { type CommandCall, type Flag, textOption, UsageError } from "../command.ts";
 import { MeshError, messageOf } from "../errors.ts";
+import { hostAndPortOf } from "../settings.ts";
 import type { XdsTarget } from "../xds/dial.ts";
 import { readConnection } from "./connection.ts";
 
@@ -18,12 +19,13 @@ export const targetFlags: readonly Flag[] = [
   { flags: "--state <dir>", description: "where a running demo says how to reach it", default: ".causeway" },
 ];
 
-/** @throws MeshError `absent` or `invalid`, naming the flag or the file that is missing. */
+/** @throws UsageError, MeshError `absent` or `invalid`, naming the flag or the file that is missing. */
 export async function targetOf({ options }: CommandCall): Promise<XdsTarget> {
   const text = (name: string): string | undefined => textOption(options, name);
-  const address = text("address");
+  const given = text("address");
+  const address = given && hostAndPortOf({ text: given, from: "--address" }, "127.0.0.1:15012");
   if (options["plaintext"] === true) {
-    if (address === undefined) throw new MeshError("invalid", "--plaintext needs --address, as 127.0.0.1:15010");
+    if (address === undefined) throw new UsageError("--plaintext needs --address, as 127.0.0.1:15010");
     return { address, roots: undefined, token: undefined, clusterId: text("cluster") ?? "Kubernetes" };
   }
   const files = { roots: text("rootCert"), token: text("token") };

@@ -4,7 +4,6 @@ import { type Command, type CommandCall, textOption, UsageError } from "../comma
 import { type Config, CONFIG_FLAGS, loadConfig, type ManifestCluster } from "../config.ts";
 import { tokenKeyFile } from "../plane/embedded-clusters.ts";
 import { parseDurationMs } from "../duration.ts";
-import { MeshError } from "../errors.ts";
 import type { Host } from "../host.ts";
 import { parseLogLevels } from "../log-levels.ts";
 import { systemHost } from "../system-host.ts";
@@ -66,6 +65,6 @@ function ttlSecondsOf(duration: unknown): number | undefined {
   if (typeof duration !== "string") return undefined;
   const ms = parseDurationMs(duration);
   if (ms === undefined || ms < 1000) throw new UsageError(`--duration is "${duration}": give 1s to 24h, as 90m or 12h`);
-  if (ms > 86_400_000) throw new MeshError("invalid", `--duration is ${duration}; a token is good for 24h at most`);
+  if (ms > 86_400_000) throw new UsageError(`--duration is ${duration}; a token is good for 24h at most`);
   return Math.floor(ms / 1000);
 }

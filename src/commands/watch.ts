@@ -18,7 +18,7 @@ export function watchCommand(clock: Clock): Command {
   return {
     name: "watch",
     endless: true,
-    summary: "Print what a ztunnel would receive, as it arrives",
+    summary: "print what a ztunnel would receive, as it arrives",
     args: ["<type>"],
     flags: [
       ...targetFlags,

@@ -1,4 +1,4 @@
-import { MeshError, messageOf } from "../errors.ts";
+import { HalfDoneError, MeshError, messageOf } from "../errors.ts";
 import { ApiError, type KubeApi } from "../kube/api.ts";
 import { apply, changeOf, objectName, type Change, type Manifest, type Ownership } from "./changes.ts";
 
@@ -33,7 +33,7 @@ export async function plannedChanges(
   return planned;
 }
 
-/** Tells of each object as it is done. @throws MeshError saying what was done, and what was not. */
+/** Tells of each object as it is done. @throws HalfDoneError saying what was done, and what was not. */
 export async function carryOut(
   planned: readonly PlannedChange[],
   ownership: Ownership,
@@ -51,7 +51,7 @@ export async function carryOut(
   }
 }
 
-function halfDone(due: readonly PlannedChange[], at: number, thrown: unknown): MeshError {
+function halfDone(due: readonly PlannedChange[], at: number, thrown: unknown): HalfDoneError {
   const names = (some: readonly PlannedChange[]): string =>
     some.map(({ wish, change }) => `${objectName(change.manifest)} in ${wish.where}`).join(", ") || "nothing";
   // Without an answer it may have been done all the same, as after Ctrl-C.
@@ -60,5 +60,8 @@ function halfDone(due: readonly PlannedChange[], at: number, thrown: unknown): M
   const left = names(due.slice(unsure ? at + 1 : at));
   const done = `Applied before: ${names(due.slice(0, at))}.${open} Not applied: ${left}`;
   const why = `${names(due.slice(at, at + 1))} could not be applied: ${messageOf(thrown)}`;
-  return new MeshError(MeshError.from(thrown).code, `${why}. ${done}. Mend that and run it again: what is there stays`);
+  return new HalfDoneError(
+    MeshError.from(thrown).code,
+    `${why}. ${done}. Mend that and run it again: what is there stays`,
+  );
 }

@@ -1,4 +1,4 @@
-import { MeshError, messageOf } from "../errors.ts";
+import { HalfDoneError, MeshError, messageOf } from "../errors.ts";
 import { ApiError, type KubeApi, pathOf, type ResourceType } from "../kube/api.ts";
 import type { KubeObject } from "../kube/object.ts";
 
@@ -14,7 +14,7 @@ export interface Deletion {
 export const deletionName = ({ where, object: { kind, metadata } }: Omit<Deletion, "api" | "type">): string =>
   `${where}: ${kind} ${metadata.namespace}/${metadata.name}`;
 
-/** One after the other; what changed since it was judged stays. @throws MeshError saying what was deleted before. */
+/** One after the other; what changed since it was judged stays. @throws HalfDoneError saying what was deleted before. */
 export async function deleteAll(
   deletions: readonly Deletion[],
   onDone: (done: Deletion) => void,
@@ -26,7 +26,7 @@ export async function deleteAll(
     } catch (thrown) {
       const done = deletions.slice(0, at).map(deletionName).join(", ") || "nothing";
       const why = `${deletionName(deletion)} could not be deleted: ${messageOf(thrown)}`;
-      throw new MeshError(MeshError.from(thrown).code, `${why}. Deleted before: ${done}`);
+      throw new HalfDoneError(MeshError.from(thrown).code, `${why}. Deleted before: ${done}`);
     }
     onDone(deletion);
   }

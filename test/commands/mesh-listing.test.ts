@@ -129,7 +129,10 @@ test("without a control plane there is one sentence that says what to do, and ex
   });
   const wrong = await run(workloadsCommand, "--admin", "localhost");
   assert.equal(wrong.code, 64);
-  assert.match(wrong.err, /^causeway: --admin is "localhost": give a URL, as http:\/\/127\.0\.0\.1:15014\n$/);
+  assert.match(
+    wrong.err,
+    /^causeway: --admin is "localhost": give a URL, as http:\/\/127\.0\.0\.1:15014\n\(causeway workloads --help/,
+  );
 });
 
 test("what is not a control plane is told from one", async () => {

@@ -1,6 +1,8 @@
+import { UsageError } from "../../command.ts";
 import { MeshError } from "../../errors.ts";
 import { nearestName } from "../../nearest-name.ts";
 import { objectKey } from "../../names.ts";
+import { printable } from "../../printable.ts";
 import { DISTRIBUTION_NAMES } from "../../registry/kube/traffic-labels.ts";
 import type { KubeService } from "../../registry/kube/service.ts";
 import { carryAll, linksBetween } from "../analyze/linked-sites.ts";
@@ -36,7 +38,7 @@ interface Side {
 /**
  * One service across clusters (contract peering.md 6 no. 8).
  * @param asked as `shop/cart`, `cart.shop` or `cart.shop.mesh.internal`.
- * @throws MeshError `absent` if no cluster has it, `invalid` if there are fewer than two clusters, or it is no name.
+ * @throws UsageError if it is no name, MeshError `absent` if no cluster has it, `invalid` if there are fewer than two clusters.
  */
 export function diffService(asked: string, all: readonly ClusterFacts[], options: SiteOptions): ServiceDiff {
   const [namespace, name] = serviceNamed(asked);
@@ -65,13 +67,13 @@ export function diffService(asked: string, all: readonly ClusterFacts[], options
 /** In the column of a cluster without the Service. */
 const ABSENT = "-";
 
-/** @throws MeshError */
-function serviceNamed(asked: string): readonly [namespace: string, name: string] {
+/** Of a Service, however it is called. @throws UsageError if it is no name of one. */
+export function serviceNamed(asked: string): readonly [namespace: string, name: string] {
   const [, namespace, name] = /^([a-z0-9-]+)\/([a-z0-9-]+)$/.exec(asked) ?? [];
   if (name !== undefined) return [namespace!, name];
   const [, first, second] = /^([a-z0-9-]+)\.([a-z0-9-]+)(?:\..*)?$/.exec(asked) ?? [];
   if (second !== undefined) return [second, first!];
-  throw new MeshError("invalid", `"${asked}" names no service: give it as shop/cart, or cart.shop.mesh.internal`);
+  throw new UsageError(`"${printable(asked, 120)}" names no service: give it as shop/cart, or cart.shop.mesh.internal`);
 }
 
 function unknownService(service: string, sites: readonly Site[]): MeshError {
