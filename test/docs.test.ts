@@ -3,17 +3,15 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { test } from "mocha";
 import { CaMetrics } from "../src/ca/ca-metrics.ts";
-import { runCli } from "../src/cli.ts";
-import { type Command, type CommandGroup, NO_TERMINAL } from "../src/command.ts";
 import { calledCommands } from "../src/commands/called.ts";
 import { referencePage } from "../src/commands/reference.ts";
 import { debugPages } from "../src/commands/debug-pages.ts";
 import { CONFIG_FLAGS } from "../src/config.ts";
 import type { Metrics } from "../src/host.ts";
 import { LOG_SCOPES } from "../src/log-levels.ts";
-import { systemClock } from "../src/system-host.ts";
 import { viewedMesh } from "./commands/served-mesh.ts";
 import { blocksOf, ownCalls, pages, textOfPage } from "./kits/docs-pages.ts";
+import { idleEntry, refusal } from "./kits/idle-commands.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 const read = (...path: string[]): string => readFileSync(join(root, ...path), "utf8");
@@ -70,29 +68,20 @@ test("cli.md names every setting and every command", () => {
     assert.match(text, new RegExp(`causeway .*\\b${command}\\b`));
 });
 
+/** Of kubectl and helm, in what a check says to paste. */
+const OTHERS: ReadonlySet<string> = new Set(["--from-file", "--kube-context", "--create-namespace", "--reuse-values"]);
+
 test("no sentence sends anybody to a flag that there is not", () => {
   // Envoy's flags are its own.
   const own = sources.filter((path) => !/envoy-process|pod-template/.test(path));
   const named = own.flatMap((path) => read("src", path).match(/--[a-z]+(?:-[a-z]+)+/g) ?? []);
   assert.ok(named.length > 50);
   const text = read("docs", "cli.md");
-  const unknown = new Set(named.filter((flag) => !new RegExp(`${flag}(?![a-z-])`).test(text)));
+  const unknown = new Set(
+    named.filter((flag) => !OTHERS.has(flag)).filter((flag) => !new RegExp(`${flag}(?![a-z-])`).test(text)),
+  );
   assert.deepEqual([...unknown], []);
 });
-
-/** The same command, which does nothing. */
-const idle = (command: Command): Command => ({ ...command, run: () => Promise.resolve(0) });
-const idleEntry = (entry: Command | CommandGroup): Command | CommandGroup =>
-  "commands" in entry ? { ...entry, commands: entry.commands.map(idle) } : idle(entry);
-
-/** What the command line says against these words; empty if nothing. */
-async function refusal(commands: readonly (Command | CommandGroup)[], words: readonly string[]): Promise<string> {
-  const err: string[] = [];
-  const printer = { out: () => {}, err: (text: string) => void err.push(text) };
-  const cli = { commands, version: "1", clock: systemClock, printer, terminal: NO_TERMINAL, environment: {} };
-  const code = await runCli({ ...cli, interrupted: new AbortController().signal }, words);
-  return code === 0 ? "" : err.join("").split("\n", 1)[0]!;
-}
 
 test("every command of ours on a page is one that there is, with flags and values that it takes", async () => {
   const commands = (await calledCommands([], 1)).map(idleEntry);

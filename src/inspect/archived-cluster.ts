@@ -35,6 +35,7 @@ export async function readArchivedCluster(folder: string): Promise<ClusterFacts>
     planes: await readPlanes(join(folder, "planes"), fieldsOf(head["unreadPages"])),
     measured: measurementsOf(fieldsOf(head["measured"])),
     unread: textOf(head["unread"]),
+    ...(head["refused"] === true && { refused: true }),
     ...(head["declared"] === true ? { files: DECLARED } : {}),
   };
 }

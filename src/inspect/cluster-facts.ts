@@ -25,6 +25,8 @@ export interface ClusterFacts {
   readonly files?: FileFacts;
   /** Why nothing at all could be read; undefined if something could. */
   readonly unread?: string | undefined;
+  /** Nothing could be read as the API server takes our credentials no more: it answers, and nothing is wrong with the cluster. */
+  readonly refused?: boolean;
 }
 
 /** Where the objects of a cluster were read, if that was in files. */

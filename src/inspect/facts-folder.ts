@@ -53,11 +53,11 @@ const isTrustManagerAlone = (facts: ClusterFacts): boolean =>
 
 async function writeCluster(place: string, facts: ClusterFacts): Promise<void> {
   await mkdir(join(place, "objects"), { recursive: true });
-  const { cluster, context, source, readAt, measured, unread, files } = facts;
+  const { cluster, context, source, readAt, measured, unread, refused, files } = facts;
   const head = {
-    ...{ schema: FACTS_SCHEMA, cluster, context, source, readAt: new Date(readAt).toISOString(), measured, unread },
+    ...{ schema: FACTS_SCHEMA, cluster, context, source, readAt: new Date(readAt).toISOString(), measured },
     ...{ unreadKinds: unreadKinds(facts), unreadPages: unreadPages(facts.planes) },
-    declared: files?.declared,
+    ...{ unread, refused, declared: files?.declared },
   };
   await writeFile(join(place, CLUSTER_FILE), `${JSON.stringify(head, undefined, 2)}\n`);
   for (const [kind, known] of facts.kinds)

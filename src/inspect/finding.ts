@@ -13,7 +13,10 @@ export interface Finding {
   readonly origin?: string;
   /** What was seen: one sentence without a full stop. */
   readonly evidence: string;
-  /** What mends it, best a command that can be pasted; empty if nothing is to be done. */
+  /**
+   * What mends it; empty if nothing is to be done. Its parts stand apart by "; " or ": ", and one that begins with a program
+   * can be pasted as it stands, but for what is in angle brackets.
+   */
   readonly fix: string;
 }
 

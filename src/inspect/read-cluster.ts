@@ -43,8 +43,8 @@ export async function readCluster(clock: Clock, access: ClusterAccess, options: 
   const head = { source: named, context: access.context === "" ? undefined : access.context, readAt: clock.now() };
   using limit = timeLimit(clock, clusterMs, signal);
   const bounds = { signal: limit.signal, callMs };
-  const unread = await whySilent(access.api, bounds);
-  if (unread !== undefined) return unreadCluster(head, unread);
+  const silence = await whySilent(access.api, bounds);
+  if (silence !== undefined) return unreadCluster(head, silence);
   const kinds = await readKinds(FACT_SELECTIONS, (selection) => readList(access.api, selection, bounds));
   const pods = objectsOf({ kinds }, PODS);
   const planes = await readPlanes(clock, access, pods, bounds);
@@ -55,19 +55,24 @@ export async function readCluster(clock: Clock, access: ClusterAccess, options: 
 
 type Head = Pick<ClusterFacts, "source" | "context" | "readAt">;
 
-function unreadCluster(head: Head, unread: string): ClusterFacts {
+function unreadCluster(head: Head, silence: Silence): ClusterFacts {
+  const { unread } = silence;
   const kinds = FACT_KINDS.map((type) => [kindName(type), { why: unread, absent: false }] as const);
   const measured = { clockSkewMs: undefined, rights: undefined };
-  return { ...head, cluster: head.context ?? "current", kinds: new Map(kinds), planes: [], measured, unread };
+  return { ...head, cluster: head.context ?? "current", kinds: new Map(kinds), planes: [], measured, ...silence };
 }
 
+type Silence = { readonly unread: string } & Pick<ClusterFacts, "refused">;
+
 /** Undefined if it answers, be it that it does not say its version to us. */
-async function whySilent(api: KubeApi, { signal, callMs }: Bounds): Promise<string | undefined> {
+async function whySilent(api: KubeApi, { signal, callMs }: Bounds): Promise<Silence | undefined> {
   try {
     await api.call({ method: "GET", path: "/version", deadlineMs: callMs }, signal);
     return undefined;
   } catch (thrown) {
-    return thrown instanceof ApiError && [403, 404].includes(thrown.status) ? undefined : messageOf(thrown);
+    const status = thrown instanceof ApiError ? thrown.status : 0;
+    if (status === 403 || status === 404) return undefined;
+    return { unread: messageOf(thrown), ...(status === 401 && { refused: true }) };
   }
 }
 

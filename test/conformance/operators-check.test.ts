@@ -122,7 +122,7 @@ suite("operators-check: the check and the bug report, on real API servers", () =
     const { code, out } = await check(...BOTH);
     assert.equal(code, 1, out);
     assert.match(out, /^ +CWY1101 system:serviceaccount:istio-system:istiod deployments\.apps$/m);
-    const [apply, canI] = fixOf(out, "CWY1101").split(", then ");
+    const [apply, canI] = fixOf(out, "CWY1101").split("; ");
     await pasted(apply!);
     await pasted(canI!);
     const mended = await check(...BOTH, "--wait", "30s");

@@ -1,8 +1,6 @@
-import { change, changePage, remove, type TestCluster } from "./two-clusters.ts";
+import { change, changePage, type Edit, remove } from "./two-clusters.ts";
 
-type Edit = (east: TestCluster, west: TestCluster, now: number) => void;
-
-const condition = (type: string, status: string, reason: string, message: string) => ({
+export const condition = (type: string, status: string, reason: string, message: string) => ({
   status: {
     conditions: TYPES.map((each) =>
       each.endsWith(type)
@@ -18,7 +16,7 @@ const TYPES = [
   "gloo.solo.io/PeeringSucceeded",
   "gloo.solo.io/PeerDataPlaneProgrammed",
 ];
-const entry = (kind: string, name: string, cluster: string) => ({
+export const entry = (kind: string, name: string, cluster: string) => ({
   ...{ apiVersion: "networking.istio.io/v1", kind },
   metadata: {
     name,
@@ -29,7 +27,7 @@ const entry = (kind: string, name: string, cluster: string) => ({
   spec: { address: "10.2.0.9" },
 });
 /** As `kubectl annotate` and `drill start` leave it. */
-const drainedUntil = (until: string, manager: string, now: number) => {
+export const drainedUntil = (until: string, manager: string, now: number) => {
   const field = { "f:peering.causeway.dev/drain-until": {} };
   const entry = { manager, operation: "Update", fieldsType: "FieldsV1", time: new Date(now - 60_000).toISOString() };
   return {
@@ -42,10 +40,10 @@ const drainedUntil = (until: string, manager: string, now: number) => {
     },
   };
 };
-const container = (env: readonly object[], image = "causeway/discovery:1.0.0") => ({
+export const container = (env: readonly object[], image = "causeway/discovery:1.0.0") => ({
   spec: { containers: [{ name: "discovery", image, env }] },
 });
-const DAY_MS = 24 * 3_600_000;
+export const DAY_MS = 24 * 3_600_000;
 
 /** What is done to two clusters that are well; the name of each is that of its golden file. */
 export const CASES: Readonly<Record<string, Edit>> = {

@@ -3,27 +3,13 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "mocha";
 import { checkPageOf, CHECKS } from "../../src/inspect/check/checks.ts";
+import { checkCodes } from "../kits/check-codes.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 const read = (...path: readonly string[]): string => readFileSync(join(root, ...path), "utf8");
 
-/** The codes that a check can find, as its source has them. */
-function codesIn(): ReadonlySet<string> {
-  const folder = join(root, "src", "inspect", "check");
-  const found = new Set<string>(Object.values(CHECKS).map(({ codes }) => `${codes}00`));
-  for (const file of readdirSync(folder)) {
-    const text = read("src", "inspect", "check", file);
-    const [, key] = /CHECKS\.(\w+)/.exec(text) ?? [];
-    if (key === undefined) continue;
-    const { codes } = CHECKS[key as keyof typeof CHECKS];
-    const literal = /"(\d\d)"/g;
-    for (const [, digits] of text.matchAll(literal)) found.add(`${codes}${digits}`);
-  }
-  return found;
-}
-
 test("every code of a check has a section on the check's page, and no section lacks a code", () => {
-  const codes = codesIn();
+  const codes = checkCodes();
   assert.ok(codes.size > 60, `${codes.size}`);
   const sections = new Set<string>();
   for (const { page, name } of Object.values(CHECKS)) {
@@ -42,5 +28,21 @@ test("the index of checks leads to each page, in their order", () => {
   assert.deepEqual(
     pages,
     Object.values(CHECKS).map(({ page }) => page),
+  );
+});
+
+test("what the pages show of a check is what it prints, word for word", () => {
+  const golden = readdirSync(join(root, "test", "inspect", "golden")).map((name) =>
+    read("test", "inspect", "golden", name),
+  );
+  const blocks = Object.values(CHECKS).flatMap(({ page }) =>
+    [...read("docs", "checks", `${page}.md`).matchAll(/(?:^ {4}.*\n)+/gm)].map(([block]) =>
+      block.replace(/^ {4}/gm, ""),
+    ),
+  );
+  assert.ok(blocks.length > 25, `${blocks.length}`);
+  assert.deepEqual(
+    blocks.filter((block) => !golden.some((text) => text.includes(block))),
+    [],
   );
 });

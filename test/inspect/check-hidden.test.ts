@@ -24,13 +24,16 @@ test("of clusters that show nothing no check says that something is missing: it 
 });
 
 test("a cluster that refuses the token is told from one that is silent, and each has its own remedy", () => {
-  const unread = (why: string) => {
-    const facts = { ...nothingShown("east"), unread: why };
+  const unread = (why: string, refused: boolean) => {
+    const facts = { ...nothingShown("east"), unread: why, refused };
     const [finding] = findingsOf(checkMesh([facts], { precheck: true, tokenAgeMaxMs: TOKEN_AGE_MAX_MS }));
     return `${finding!.code} ${finding!.evidence}; ${finding!.fix}`;
   };
-  assert.match(unread("GET /version was answered with 401 Unauthorized"), /CWY0001 .* refuses .* log in again/s);
-  assert.match(unread("GET /version failed: no connection in 4 s"), /CWY0001 .* does not answer: .* check the server/s);
+  assert.match(unread("GET /version was answered with 401 Unauthorized", true), /CWY0001 .* refuses .* log in again/s);
+  assert.match(
+    unread("GET /version failed: no connection in 4 s", false),
+    /CWY0001 .* does not answer: .* look at the server/s,
+  );
 });
 
 test("of manifests that no API server has told a check says what is not known, and takes a control plane's word", () => {

@@ -2,84 +2,12 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite, test } from "mocha";
-import { NO_TERMINAL, type Options } from "../../src/command.ts";
-import { multiclusterCheckCommand } from "../../src/commands/multicluster-check.ts";
-import type { ClusterAccess } from "../../src/inspect/cluster-access.ts";
-import { writeFacts } from "../../src/inspect/facts-folder.ts";
-import { readClusters } from "../../src/inspect/read-cluster.ts";
-import { FakeApiServer } from "../kits/fake-api-server.ts";
 import { folderOf } from "../kits/folder.ts";
-import { TestHost } from "../kits/test-host.ts";
 import { CASES } from "./check-cases.ts";
-import { change, remove, type TestCluster, twoClusters } from "./two-clusters.ts";
+import { CheckLab, type Ran } from "./check-lab.ts";
+import { change, remove, twoClusters } from "./two-clusters.ts";
 
 const golden = join(import.meta.dirname, "..", "..", "..", "test", "inspect", "golden");
-interface Ran {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-class Lab {
-  readonly host = new TestHost();
-  clusters: readonly TestCluster[] = [];
-  silent: readonly string[] = [];
-
-  static async open(edit: (typeof CASES)[string] = () => {}): Promise<Lab> {
-    const lab = new Lab();
-    const [east, west] = await twoClusters(lab.host.clock.now());
-    edit(east, west, lab.host.clock.now());
-    lab.clusters = [east, west];
-    return lab;
-  }
-
-  access(cluster: TestCluster): ClusterAccess {
-    const server = new FakeApiServer(this.host.clock, { server: `https://${cluster.name}:6443` });
-    for (const object of cluster.objects) server.put(object);
-    server.faults.silent = this.silent.includes(cluster.name);
-    server.answer = ({ path, body }) => {
-      if (!path.endsWith("/subjectaccessreviews")) return undefined;
-      const { verb, resource, subresource } = (body as { spec: { resourceAttributes: Record<string, string> } }).spec
-        .resourceAttributes;
-      const right = `${verb} ${resource}${subresource === undefined ? "" : `/${subresource}`}`;
-      return { ...(body as object), status: { allowed: !cluster.lacks.includes(right) } };
-    };
-    const api = Object.assign(server.connect(), { aheadMs: cluster.aheadMs });
-    const page = async (_: unknown, path: string): Promise<string> => {
-      const body = cluster.pages[path.slice("/debug/".length)];
-      if (body === undefined) throw new Error("no such page");
-      return JSON.stringify(body);
-    };
-    return { context: cluster.name, api, page, logs: async () => "", close: () => api.close() };
-  }
-
-  open = async (): Promise<readonly ClusterAccess[]> => this.clusters.map((cluster) => this.access(cluster));
-
-  async check(options: Options, edit: { readonly colour?: boolean } = {}): Promise<Ran> {
-    const [out, err]: [string[], string[]] = [[], []];
-    const running = multiclusterCheckCommand({ clock: this.host.clock, open: this.open }).run({
-      ...{ args: [], options, environment: {}, signal: new AbortController().signal, progress: () => {} },
-      printer: { out: (text) => void out.push(text), err: (text) => void err.push(text) },
-      terminal: { ...NO_TERMINAL, ...edit },
-    });
-    let code: number | undefined;
-    void running.then((ended) => (code = ended));
-    // Folders are read in real time, and clusters in virtual time.
-    for (let turn = 0; code === undefined && turn < 2_000; turn += 1) {
-      await this.host.clock.pass(500);
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    return { code: await running, out: out.join(""), err: err.join("") };
-  }
-
-  /** What a bug report would hold. */
-  async written(folder: string): Promise<void> {
-    const reading = readClusters(this.host.clock, await this.open(), { signal: new AbortController().signal });
-    await this.host.clock.pass(10_000);
-    await writeFacts(folder, await reading);
-  }
-}
-
 const asGolden = ({ code, out, err }: Ran): string =>
   `${out
     .replace(/\b[0-9a-f]{64}\b/g, "<sha256>")
@@ -95,7 +23,7 @@ function matches(name: string, actual: string): void {
 suite("What multicluster check says (contract peering.md T16)", () => {
   for (const [name, edit] of Object.entries(CASES))
     test(`${name}: the words are those of the golden file, live and from a folder alike`, async () => {
-      const lab = await Lab.open(edit);
+      const lab = await CheckLab.open(edit);
       const live = await lab.check({ verbose: true });
       const short = await lab.check({});
       matches(name, asGolden(live));
@@ -108,7 +36,7 @@ suite("What multicluster check says (contract peering.md T16)", () => {
     });
 
   test("what the guide shows of a healthy mesh stands there word for word", async () => {
-    const lab = await Lab.open();
+    const lab = await CheckLab.open();
     const { code, out, err } = await lab.check({ verbose: true });
     assert.deepEqual([code, err], [0, ""]);
     for (const line of GUIDE) assert.ok(out.includes(`${line}\n`), line);
@@ -118,7 +46,7 @@ suite("What multicluster check says (contract peering.md T16)", () => {
     for (const [name, edit] of Object.entries(CASES)) {
       const [, digits] = /^(\d\d)-/.exec(name) ?? [];
       if (digits === undefined) continue;
-      const { out } = await (await Lab.open(edit)).check({ output: "json" });
+      const { out } = await (await CheckLab.open(edit)).check({ output: "json" });
       const { findings } = JSON.parse(out) as {
         findings: readonly { code: string; level: string; documentation?: string; fix: string }[];
       };
@@ -144,13 +72,13 @@ suite("What multicluster check says (contract peering.md T16)", () => {
     await using folder = await folderOf({
       "one.yaml": "apiVersion: v1\nkind: Namespace\nmetadata: { name: shop }\n",
     });
-    const { out } = await (await Lab.open()).check({ directory: [folder.path] });
+    const { out } = await (await CheckLab.open()).check({ directory: [folder.path] });
     assert.ok(out.includes("ℹ Orphans Check: what is left of peers is not known"), out);
     assert.doesNotMatch(out, /^✅/m);
   });
 
   test("before clusters are linked, the check fails and the precheck does not", async () => {
-    const lab = await Lab.open(CASES["unlinked"]);
+    const lab = await CheckLab.open(CASES["unlinked"]);
     const plain = await lab.check({});
     assert.equal(plain.code, 1);
     assert.match(plain.out, /❌ Gateway Check: no configured eastwest gateways\n/);
@@ -162,7 +90,7 @@ suite("What multicluster check says (contract peering.md T16)", () => {
   });
 
   test("warnings leave the exit code alone, unless --strict is given", async () => {
-    const lab = await Lab.open(CASES["06-peers-half-linked"]);
+    const lab = await CheckLab.open(CASES["06-peers-half-linked"]);
     lab.clusters[1]!.objects.push(
       (await twoClusters(lab.host.clock.now()))[1].objects.find(
         ({ metadata }) => metadata.name === "istio-remote-peer-east",
@@ -174,18 +102,18 @@ suite("What multicluster check says (contract peering.md T16)", () => {
   });
 
   test("a cluster that does not answer is one finding, and the other is checked; without any the exit code is 2", async () => {
-    const lab = await Lab.open();
-    lab.silent = ["west"];
+    const lab = await CheckLab.open();
+    lab.clusters[1]!.silent = true;
     const half = await lab.check({});
     assert.equal(half.code, 1);
     assert.match(half.out, /❌ Cluster Check: the API server of west does not answer/);
     assert.match(half.out, /✅ Pod Check \(istiod\): all pods healthy/);
-    lab.silent = ["east", "west"];
+    lab.clusters[0]!.silent = true;
     assert.equal((await lab.check({})).code, 2);
   });
 
   test("with --wait it passes as soon as what was wrong is mended, and gives up when the time is over", async () => {
-    const lab = await Lab.open(CASES["03-dns-capture"]);
+    const lab = await CheckLab.open(CASES["03-dns-capture"]);
     let opened = lab.access(lab.clusters[0]!);
     lab.open = async () => [opened, lab.access(lab.clusters[1]!)];
     const startMs = lab.host.clock.elapsedMs();
@@ -205,7 +133,7 @@ suite("What multicluster check says (contract peering.md T16)", () => {
   });
 
   test("one cluster alone is held to its own root, and has no heading", async () => {
-    const lab = await Lab.open();
+    const lab = await CheckLab.open();
     lab.clusters = [lab.clusters[0]!];
     const well = await lab.check({ precheck: true });
     assert.equal(well.code, 0, well.out);
@@ -215,7 +143,7 @@ suite("What multicluster check says (contract peering.md T16)", () => {
   });
 
   test("JSON, YAML and JUnit say the same, and are versioned", async () => {
-    const lab = await Lab.open(CASES["13-gateway-ports"]);
+    const lab = await CheckLab.open(CASES["13-gateway-ports"]);
     const json = JSON.parse((await lab.check({ output: "json" })).out) as {
       schema: string;
       success: boolean;
@@ -238,7 +166,7 @@ suite("What multicluster check says (contract peering.md T16)", () => {
   });
 
   test("colour is for terminals that show it, and nothing that clusters say can move a cursor", async () => {
-    const lab = await Lab.open((east) =>
+    const lab = await CheckLab.open((east) =>
       change(east, "Gateway", "istio-remote-peer-west", {
         status: { conditions: [{ type: "Accepted", status: "False", reason: "Bad", message: "\u001b[2J gone" }] },
       }),
@@ -250,7 +178,7 @@ suite("What multicluster check says (contract peering.md T16)", () => {
   });
 
   test("--directory and --contexts together, or --wait for a folder, is a mistake that is named", async () => {
-    const lab = await Lab.open();
+    const lab = await CheckLab.open();
     await assert.rejects(lab.check({ directory: ["x"], contexts: ["east"] }), /give one of them/);
     await assert.rejects(lab.check({ directory: ["x"], wait: "5s" }), /a folder does not change/);
     await assert.rejects(lab.check({ tokenAge: "90 days" }), /--token-age is "90 days"/);

@@ -12,8 +12,27 @@ export interface TestCluster {
   aheadMs: number;
   /** A root that nobody here trusts, in PEM. */
   readonly strangeRoot: string;
+  /** In PEM, under the root of both: an authority that ends within days, and one that has ended; and a root that ends soon. */
+  readonly ending: Ending;
   /** Rights, as `list pods`, that its account lacks. */
   readonly lacks: string[];
+  /** Resources, as `pods`, that whoever looks may not list. */
+  readonly hidden: string[];
+  /** Its API server answers nothing. */
+  silent: boolean;
+  /** Its API server takes our credentials no more. */
+  revoked: boolean;
+  /** What asking for a page of its control plane ends in; undefined if it answers. */
+  closed: Error | undefined;
+}
+
+/** What is done to two clusters that are well. */
+export type Edit = (east: TestCluster, west: TestCluster, now: number) => void;
+
+interface Ending {
+  readonly soon: string;
+  readonly past: string;
+  readonly root: string;
 }
 
 type Texts = Readonly<Record<string, string>>;
@@ -32,6 +51,19 @@ const sharedRoot = (now: number): Promise<TestAuthority> =>
   (root ??= TestAuthority.create({ name: "CN=root", usages: SIGNS_LISTS, ...life(now) }));
 const life = (now: number) => ({ notBeforeMs: now - 24 * HOUR_MS, notAfterMs: now + 2_000 * HOUR_MS });
 
+let endings: Promise<Ending> | undefined;
+const sharedEndings = (now: number): Promise<Ending> => (endings ??= endingsOf(now));
+async function endingsOf(now: number): Promise<Ending> {
+  const until = (hours: number) => ({ notBeforeMs: now - 24 * HOUR_MS, notAfterMs: now + hours * HOUR_MS });
+  const common = await sharedRoot(now);
+  const [soon, past] = await Promise.all([
+    TestAuthority.create({ name: "CN=soon", ...until(240) }, common),
+    TestAuthority.create({ name: "CN=past", ...until(-1) }, common),
+  ]);
+  const root = await TestAuthority.create({ name: "CN=old root", ...until(240) });
+  return { soon: soon.root, past: past.root, root: root.root };
+}
+
 /** `east` and `west`, linked both ways under one root, each installed over three namespaces. */
 export async function twoClusters(now: number): Promise<readonly [east: TestCluster, west: TestCluster]> {
   return [await testCluster("east", "west", now), await testCluster("west", "east", now)];
@@ -41,6 +73,7 @@ async function testCluster(name: string, peer: string, now: number): Promise<Tes
   const common = await sharedRoot(now);
   const own = await TestAuthority.create({ name: `CN=${name}`, ...life(now) }, common);
   const strange = await TestAuthority.create({ name: "CN=strange", ...life(now) });
+  const ending = await sharedEndings(now);
   const created = new Date(now - HOUR_MS / 6).toISOString();
   const object = (
     apiVersion: string,
@@ -182,7 +215,19 @@ async function testCluster(name: string, peer: string, now: number): Promise<Tes
     clusterz: [{ id: name, secretName: "", syncStatus: "synced" }],
     certz: { trusted: {} },
   };
-  return { name, objects, pages, aheadMs: 400, lacks: [], strangeRoot: strange.root };
+  return {
+    name,
+    objects,
+    pages,
+    aheadMs: 400,
+    lacks: [],
+    hidden: [],
+    silent: false,
+    revoked: false,
+    closed: undefined,
+    strangeRoot: strange.root,
+    ending,
+  };
 }
 
 /** Changes the one object of a kind that has this name: what `over` says replaces what is there, map by map. */

@@ -3,8 +3,9 @@ import { type ClusterFacts, whyHidden } from "../cluster-facts.ts";
 import { CHECKS } from "./checks.ts";
 import { certificatesOf, type ClusterCertificates, nameOf, sumOf, whyIncompatible } from "./cluster-certificates.ts";
 import { isDeclared, systemNamespaces } from "./mesh-parts.ts";
-import { CheckNotes, kubectl, type Outcome } from "./outcome.ts";
-import { planeWords } from "./workload-names.ts";
+import { kubectl, permitted } from "./fixes.ts";
+import { CheckNotes, type Outcome } from "./outcome.ts";
+import { planeLogs } from "./plane-fixes.ts";
 
 /** What signs leaves is to be replaced before this. */
 const EXPIRES_SOON_MS = 30 * 24 * 3_600_000;
@@ -41,13 +42,12 @@ function published(notes: CheckNotes, facts: ClusterFacts, { roots }: ClusterCer
     return notes.warn("05", facts.cluster, {
       ...{ object: `ConfigMap ${namespace}/istio-ca-root-cert`, field: "data[root-cert.pem]" },
       evidence: `the root certificates of cluster ${facts.cluster} are not known: ${hidden}`,
-      fix: `${kubectl(facts)} auth can-i list configmaps -A; take a context that may`,
+      fix: permitted(facts, "configmaps"),
     });
-  const plane = planeWords(facts);
   notes.error("01", facts.cluster, {
     ...{ object: `ConfigMap ${namespace}/istio-ca-root-cert`, field: "data[root-cert.pem]" },
     evidence: `cluster ${facts.cluster} publishes no root certificate`,
-    fix: `${plane.kubectl} logs ${plane.deployment}, as the control plane writes istio-ca-root-cert`,
+    fix: `${planeLogs(facts)}; it says why it does not write istio-ca-root-cert`,
   });
 }
 
@@ -57,12 +57,27 @@ function expiry(notes: CheckNotes, facts: ClusterFacts, { chain, roots }: Cluste
     const leftMs = Date.parse(certificate.validTo) - facts.readAt;
     if (leftMs > EXPIRES_SOON_MS) continue;
     const when = new Date(certificate.validTo).toISOString();
+    const isRoot = roots.includes(certificate);
     notes.note(leftMs <= 0 ? "error" : "warning", leftMs <= 0 ? "04" : "03", facts.cluster, {
-      object: roots.includes(certificate) ? `ConfigMap ${namespace}/istio-ca-root-cert` : `Secret ${namespace}/cacerts`,
+      object: isRoot ? `ConfigMap ${namespace}/istio-ca-root-cert` : `Secret ${namespace}/cacerts`,
+      field: isRoot ? "data[root-cert.pem]" : "data[ca-cert.pem]",
       evidence: `${nameOf(certificate)} of cluster ${facts.cluster} ${leftMs <= 0 ? "expired" : "expires"} at ${when}`,
-      fix: "causeway ca rotate, and put what it writes into the Secret cacerts",
+      fix: isRoot
+        ? OTHER_ROOT
+        : `causeway ca rotate --root root --dir ${facts.cluster} --step renew; ${installed(facts)}`,
     });
   }
+}
+
+/** Only a root that is trusted beside the old one for a while can take its place. */
+const OTHER_ROOT =
+  "causeway ca rotate --root root --to new-root --dir <folder of each cluster> --plan; docs/certificates.md has the steps";
+
+/** What `causeway ca` wrote into the folder that has the cluster's name. */
+function installed(facts: ClusterFacts): string {
+  const [namespace] = systemNamespaces(facts);
+  const from = `--from-file=${facts.cluster}/`;
+  return `${kubectl(facts)} -n ${namespace} create secret generic cacerts ${from} --dry-run=client -o yaml | ${kubectl(facts)} apply -f -`;
 }
 
 function compare(notes: CheckNotes, here: Held, there: Held): void {
@@ -79,6 +94,6 @@ function compare(notes: CheckNotes, here: Held, there: Held): void {
   notes.error("02", from, {
     ...{ object: `Secret ${namespace}/cacerts`, field: "data[ca-cert.pem]" },
     evidence: `cluster ${from} does not verify what cluster ${to} signs: ${why}`,
-    fix: `causeway ca issue ${to} under the root of ${from}; then replace the Secret cacerts: ${kubectl(there.facts)} -n ${namespace} get secret cacerts`,
+    fix: `causeway ca issue --root root --cluster ${to} --dir ${to}; ${installed(there.facts)}; root is the folder of the root of ${from}`,
   });
 }

@@ -47,7 +47,7 @@ function clusterOutcomes(
   const whole = clusterCheck(facts, mesh);
   if (facts.unread !== undefined) return [whole];
   return [
-    ...(whole.level === "ok" ? [] : [whole]),
+    whole,
     environmentCheck(facts),
     featureCheck(facts),
     dnsCaptureCheck(facts),
@@ -58,7 +58,7 @@ function clusterOutcomes(
     clockCheck(facts),
     portsCheck(facts),
     orphansCheck(facts),
-    remoteSecretsCheck(facts, options),
+    remoteSecretsCheck(facts, mesh, options),
     ...(options.precheck ? [] : [drainsCheck(facts)]),
   ];
 }

@@ -2,6 +2,7 @@ import { printable } from "../../printable.ts";
 import { type Finding, type FindingLevel, documentationOf } from "../finding.ts";
 import type { MeshReport } from "./check-mesh.ts";
 import { checkPageOf } from "./checks.ts";
+import { isWorthALine } from "./cluster-check.ts";
 import type { DetailLine, Outcome } from "./outcome.ts";
 
 export interface TextOptions {
@@ -19,7 +20,7 @@ const LINE_CHARACTERS_MAX = 2_000;
 export function checkText({ clusters, across }: MeshReport, options: TextOptions): string {
   const blocks = clusters.flatMap(({ cluster, outcomes }) => [
     ...(clusters.length > 1 ? [`=== Cluster: ${cluster} ===`] : []),
-    ...outcomes.flatMap((outcome) => outcomeLines(outcome, options)),
+    ...outcomes.filter(isWorthALine).flatMap((outcome) => outcomeLines(outcome, options)),
     ...(clusters.length > 1 ? ["======", ""] : []),
   ]);
   const lines = [...blocks, ...across.flatMap((outcome) => outcomeLines(outcome, options))];

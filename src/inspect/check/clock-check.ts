@@ -41,7 +41,7 @@ function judge(
   if (Math.abs(seconds) < NOTICED_S) return;
   notes.note(Math.abs(seconds) >= BROKEN_S ? "error" : "warning", code, facts.cluster, {
     object,
-    evidence: `the clock of ${object} is ${Math.abs(seconds)} s ${seconds < 0 ? "behind" : "ahead of"} that ${whose}`,
+    evidence: `the clock of ${object === "API server" ? "the API server" : object} is ${Math.abs(seconds)} s ${seconds < 0 ? "behind" : "ahead of"} that ${whose}`,
     fix: "set both by NTP: on each machine, timedatectl show -p NTPSynchronized says whether it is",
   });
 }

@@ -1,15 +1,20 @@
 import { type ClusterFacts, kindName, whyUnknown } from "../cluster-facts.ts";
 import { FACT_KINDS } from "../facts-kinds.ts";
 import { CHECKS } from "./checks.ts";
-import { CheckNotes, kubectl, type Outcome } from "./outcome.ts";
+import { kubectl, permitted } from "./fixes.ts";
+import { CheckNotes, type Outcome } from "./outcome.ts";
+import { planeVariable } from "./plane-fixes.ts";
 
 const FAULTS_SHOWN_MAX = 10;
+
+/** The guide has no line for a cluster that could be read. */
+export const isWorthALine = ({ check, level }: Outcome): boolean => check !== CHECKS.cluster || level !== "ok";
 
 /** Whether a cluster could be read at all; shown only where something was in the way. */
 export function clusterCheck(facts: ClusterFacts, mesh: readonly ClusterFacts[]): Outcome {
   const notes = new CheckNotes(CHECKS.cluster);
   const { cluster, unread, files } = facts;
-  const refused = unread !== undefined && / answered with 401/.test(unread);
+  const refused = facts.refused === true;
   if (unread !== undefined)
     notes.error("01", cluster, {
       ...{
@@ -17,8 +22,8 @@ export function clusterCheck(facts: ClusterFacts, mesh: readonly ClusterFacts[])
         evidence: `the API server of ${cluster} ${refused ? "refuses this context" : "does not answer"}: ${unread}`,
       },
       fix: refused
-        ? `log in again, until ${kubectl(facts)} auth whoami says who you are`
-        : `${kubectl(facts)} version; check the server of the context, and the network on the way there`,
+        ? `log in again; ${kubectl(facts)} auth whoami`
+        : `${kubectl(facts)} version; look at the server of the context, and at the network on the way there`,
     });
   else if (files === undefined) forbidden(notes, facts);
   const twin = mesh.find((other) => other !== facts && other.cluster === cluster);
@@ -26,13 +31,13 @@ export function clusterCheck(facts: ClusterFacts, mesh: readonly ClusterFacts[])
     notes.error("03", cluster, {
       ...{ object: `cluster ${cluster}`, field: "CLUSTER_ID" },
       evidence: `two clusters say that they are ${cluster}: those of ${whereOf(facts)} and ${whereOf(twin)}`,
-      fix: `give one of the two control planes another CLUSTER_ID, and restart it`,
+      fix: `give one of the two a name of its own: ${planeVariable(facts, "CLUSTER_ID", "<name>")}`,
     });
   for (const { origin, message } of (files?.faults ?? []).slice(0, FAULTS_SHOWN_MAX))
     notes.warn("04", cluster, {
       object: origin,
       evidence: `${origin} does not count: ${message}`,
-      fix: "mend or remove it",
+      fix: `mend ${origin}, or take it out of the folder`,
     });
   return notes.outcome("the cluster was read", cluster);
 }
@@ -49,6 +54,6 @@ function forbidden(notes: CheckNotes, facts: ClusterFacts): void {
   notes.warn("02", facts.cluster, {
     object: first.kind,
     evidence: `${unknown.map(({ kind }) => kind).join(", ")} could not be read: ${first.why}`,
-    fix: `${kubectl(facts)} auth can-i list ${first.kind} -A; take a context that may`,
+    fix: permitted(facts, first.kind),
   });
 }

@@ -4,8 +4,9 @@ import { type ClusterFacts, objectsOf, whyUnknown } from "../cluster-facts.ts";
 import { isCniPod, variableOf } from "../mesh-pods.ts";
 import { CHECKS } from "./checks.ts";
 import { fieldsOf, labelOf, objectName, specOf, textOf } from "./mesh-parts.ts";
-import { CheckNotes, kubectl, type Outcome } from "./outcome.ts";
-import { daemonSetWord } from "./workload-names.ts";
+import { helmContextFlag, kubectl } from "./fixes.ts";
+import { CheckNotes, type Outcome } from "./outcome.ts";
+import { daemonSetWord } from "./plane-fixes.ts";
 
 const VARIABLE = "AMBIENT_DNS_CAPTURE";
 
@@ -24,7 +25,7 @@ export function dnsCaptureCheck(facts: ClusterFacts): Outcome {
       object: config === undefined ? objectName(agents[0]!) : objectName(config),
       field: VARIABLE,
       evidence: `${VARIABLE} is ${JSON.stringify(said ?? "")}, so pods cannot resolve names under mesh.internal`,
-      fix: `set ambient.dnsCapture=true for the CNI agent, then ${kubectl(facts)} -n ${(agents[0] ?? config)!.metadata.namespace} rollout restart ${daemonSetWord(agents[0], "istio-cni-node")}`,
+      fix: `set ambient.dnsCapture=true in the values of the CNI chart; ${kubectl(facts)} -n ${(agents[0] ?? config)!.metadata.namespace} rollout restart ${daemonSetWord(agents[0], "istio-cni-node")}`,
     });
   return notes.outcome("DNS capture is on", facts.cluster);
 }
@@ -45,7 +46,7 @@ function notFound(notes: CheckNotes, facts: ClusterFacts): void {
     notes.warn("02", facts.cluster, {
       object: "DaemonSet istio-cni-node",
       evidence: "no CNI agent was found in any namespace, so no pod is part of the mesh",
-      fix: "install the istio-cni chart with ambient.dnsCapture=true",
+      fix: `helm upgrade --install istio-cni istio/cni -n istio-system --set profile=ambient --set ambient.dnsCapture=true${helmContextFlag(facts)}`,
     });
   else
     notes.unknown("03", facts.cluster, { object: "DaemonSet istio-cni-node", evidence: `not known: ${why}`, fix: "" });

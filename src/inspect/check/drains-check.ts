@@ -7,7 +7,8 @@ import { annotationWriter } from "../annotation-writer.ts";
 import { type ClusterFacts, objectsOf, pageOf, whyUnknown } from "../cluster-facts.ts";
 import { CHECKS } from "./checks.ts";
 import { fieldsIn, fieldsOf, leadsTo, objectName, placeOf, specOf, textOf } from "./mesh-parts.ts";
-import { CheckNotes, contextFlag, kubectl, type Outcome, plural } from "./outcome.ts";
+import { contextFlag, unannotated } from "./fixes.ts";
+import { CheckNotes, type Outcome, plural } from "./outcome.ts";
 
 /** Control planes look once a minute at least; clocks need not agree better. */
 const OVERDUE_MS = 2 * 60_000;
@@ -51,7 +52,7 @@ function lookAt(notes: CheckNotes, facts: ClusterFacts, object: KubeObject, stat
     return notes.warn("03", facts.cluster, {
       ...problem,
       evidence: `${named} is to be drained until ${JSON.stringify(text.slice(0, 80))}, which is no time, so nothing is drained${byWhom(object)}`,
-      fix: `${annotate(facts, object, "-")}; causeway multicluster drill start${words(facts, object)} --for 10m`,
+      fix: `${unannotated(facts, object, DRAIN_UNTIL)}; causeway multicluster drill start${words(facts, object)} --for 10m`,
     });
   const until = timeOfDrain(untilMs);
   const stop = `causeway multicluster drill stop${words(facts, object)}`;
@@ -61,12 +62,12 @@ function lookAt(notes: CheckNotes, facts: ClusterFacts, object: KubeObject, stat
       return notes.warn("06", facts.cluster, {
         ...problem,
         evidence: `${named} was to be drained until ${until}, which is over, and is drained still: the clock of the control plane is behind${byWhom(object)}`,
-        fix: `${stop}, and set the clocks of its nodes by NTP`,
+        fix: `${stop}; set the clocks of its nodes by NTP`,
       });
     return notes.info("05", facts.cluster, {
       ...problem,
       evidence: `the drain of ${named} ended at ${until}, and its annotation is left${byWhom(object)}`,
-      fix: annotate(facts, object, "-"),
+      fix: unannotated(facts, object, DRAIN_UNTIL),
     });
   }
   if (untilMs - facts.readAt > DRAIN_AHEAD_MAX_MS)
@@ -79,7 +80,7 @@ function lookAt(notes: CheckNotes, facts: ClusterFacts, object: KubeObject, stat
     return notes.warn("02", facts.cluster, {
       ...problem,
       evidence: `${named} is to be drained until ${until}, and keeps its calls, as no other cluster has a ready endpoint${byWhom(object)}`,
-      fix: `${stop}, or see to ready endpoints in another cluster`,
+      fix: `${stop}; or see to ready endpoints in another cluster`,
     });
   if (isOn)
     return notes.warn("01", facts.cluster, {
@@ -107,11 +108,6 @@ const whatOf = (object: KubeObject): string =>
 function byWhom(object: KubeObject): string {
   const writer = annotationWriter(object, DRAIN_UNTIL);
   return writer === undefined ? "" : `; written by ${writer.manager}${writer.time && ` at ${writer.time}`}`;
-}
-
-function annotate(facts: ClusterFacts, { kind, metadata }: KubeObject, value: string): string {
-  const { namespace, name } = metadata;
-  return `${kubectl(facts)} -n ${namespace} annotate ${kind.toLowerCase()} ${name} ${DRAIN_UNTIL}${value}`;
 }
 
 const words = (facts: ClusterFacts, object: KubeObject): string =>

@@ -3,7 +3,7 @@ import { variableOf } from "../mesh-pods.ts";
 import { CHECKS } from "./checks.ts";
 import { controlPlanePods, objectName } from "./mesh-parts.ts";
 import { CheckNotes, type Outcome } from "./outcome.ts";
-import { planeWords } from "./workload-names.ts";
+import { planeRolledOut, planeVariable } from "./plane-fixes.ts";
 
 const SELECT = "K8S_SELECT_WORKLOAD_ENTRIES";
 const PEERING = "ENABLE_PEERING_DISCOVERY";
@@ -32,38 +32,31 @@ const valuesOf = (facts: ClusterFacts, name: string): readonly string[] => [
   ...new Set(controlPlanePods(facts).map((pod) => variableOf(pod["spec"], name) ?? "")),
 ];
 
-function planeOf(facts: ClusterFacts): { readonly object: string; readonly command: string } {
+function podOf(facts: ClusterFacts): string {
   const [pod] = controlPlanePods(facts);
-  const { kubectl, deployment } = planeWords(facts);
-  return {
-    object: pod === undefined ? "istiod" : objectName(pod),
-    command: `${kubectl} set env ${deployment}`,
-  };
+  return pod === undefined ? "istiod" : objectName(pod);
 }
 
 function peeringOff(notes: CheckNotes, facts: ClusterFacts, value: string): void {
-  const { object, command } = planeOf(facts);
   notes.error("01", facts.cluster, {
-    ...{ object, field: PEERING },
+    ...{ object: podOf(facts), field: PEERING },
     evidence: `${PEERING} is invalid (${JSON.stringify(value)}), so no link is opened and nothing is shared`,
-    fix: `${command} ${PEERING}=true`,
+    fix: planeVariable(facts, PEERING, "true"),
   });
 }
 
 function unknownValue(notes: CheckNotes, facts: ClusterFacts, name: string, value: string): void {
-  const { object, command } = planeOf(facts);
   notes.error("02", facts.cluster, {
-    ...{ object, field: name },
+    ...{ object: podOf(facts), field: name },
     evidence: `${name} is invalid (${JSON.stringify(value)}): it is true, false or absent`,
-    fix: `${command} ${name}-`,
+    fix: planeVariable(facts, name, undefined),
   });
 }
 
 function mixed(notes: CheckNotes, facts: ClusterFacts, name: string, said: readonly string[]): void {
-  const { object, command } = planeOf(facts);
   notes.warn("03", facts.cluster, {
-    ...{ object, field: name },
+    ...{ object: podOf(facts), field: name },
     evidence: `replicas of the control plane disagree on ${name}: ${said.map((value) => JSON.stringify(value)).join(" and ")}`,
-    fix: `${command} ${name}=true, and wait until all replicas are of one kind`,
+    fix: `${planeVariable(facts, name, name === PEERING ? "true" : undefined)}; ${planeRolledOut(facts)}`,
   });
 }

@@ -2,7 +2,7 @@ import { type ClusterFacts, pageOf } from "../cluster-facts.ts";
 import { CHECKS } from "./checks.ts";
 import { fieldsOf, textOf } from "./mesh-parts.ts";
 import { CheckNotes, type Outcome } from "./outcome.ts";
-import { planeWords } from "./workload-names.ts";
+import { planeVariable } from "./plane-fixes.ts";
 
 /** What of a multicluster mesh is turned on; nothing here takes a license. */
 export function featureCheck(facts: ClusterFacts): Outcome {
@@ -20,12 +20,11 @@ function known(notes: CheckNotes, facts: ClusterFacts, config: Readonly<Record<s
   notes.line(`served peers: ${textOf(peering["served"]) || "any"}`);
   notes.line(`flat networks: ${textOf(peering["flatPeering"]) || "auto"}`);
   notes.line(`gateways deployed here: ${onOff(gateways["enabled"])}`);
-  const plane = planeWords(facts);
   if (peering["enabled"] === false)
     notes.error("01", facts.cluster, {
       ...{ object: "configz", field: "peering.enabled" },
       evidence: "peering is turned off in this control plane",
-      fix: `${plane.kubectl} set env ${plane.deployment} ENABLE_PEERING_DISCOVERY=true`,
+      fix: planeVariable(facts, "ENABLE_PEERING_DISCOVERY", "true"),
     });
 }
 

@@ -4,7 +4,8 @@ import { type ClusterFacts, whyUnknown } from "../cluster-facts.ts";
 import type { CheckOptions } from "./check-options.ts";
 import { CHECKS } from "./checks.ts";
 import { addressesOf, conditionOf, eastWestGateways, isDeclared, objectName } from "./mesh-parts.ts";
-import { CheckNotes, contextFlag, kubectl, type Outcome } from "./outcome.ts";
+import { described, exposed, kubectl, permitted } from "./fixes.ts";
+import { CheckNotes, type Outcome } from "./outcome.ts";
 
 /** Whether the ways into a cluster are there, and have addresses. */
 export function gatewayCheck(facts: ClusterFacts, { precheck }: CheckOptions): Outcome {
@@ -14,12 +15,12 @@ export function gatewayCheck(facts: ClusterFacts, { precheck }: CheckOptions): O
   if (why !== undefined)
     notes.error("04", facts.cluster, {
       ...{ object: "gateways.gateway.networking.k8s.io", evidence: `Gateways are not known: ${why}` },
-      fix: `${kubectl(facts)} auth can-i list gateways.gateway.networking.k8s.io -A`,
+      fix: permitted(facts, "gateways.gateway.networking.k8s.io"),
     });
   else if (gateways.length === 0)
     notes.note(precheck ? "warning" : "error", "01", facts.cluster, {
       ...{ object: "Gateway istio-eastwest/istio-eastwest", evidence: "no configured eastwest gateways" },
-      fix: `causeway multicluster expose --namespace istio-eastwest${contextFlag(facts)}`,
+      fix: exposed(facts, "istio-eastwest"),
     });
   for (const gateway of gateways) lookAt(notes, facts, gateway);
   return notes.outcome("all eastwest gateways programmed", facts.cluster);
@@ -45,13 +46,13 @@ function lookAt(notes: CheckNotes, facts: ClusterFacts, gateway: KubeObject): vo
     notes.error("02", facts.cluster, {
       ...{ object, field: "status.conditions[Programmed]" },
       evidence: `eastwest gateway ${namespace}/${name} is not programmed${programmed?.message ? `: ${unended(programmed.message)}` : ""}`,
-      fix: `${kubectl(facts)} -n ${namespace} describe gateway ${name}; ${kubectl(facts)} -n ${namespace} get svc,pods`,
+      fix: `${described(facts, gateway)}; ${kubectl(facts)} -n ${namespace} get svc,pods`,
     });
   else if (addresses.length === 0)
     notes.error("03", facts.cluster, {
       ...{ object, field: "status.addresses" },
       evidence: `eastwest gateway ${namespace}/${name} has no address`,
-      fix: `${kubectl(facts)} -n ${namespace} get svc ${name}, and see whether the cloud gives it one`,
+      fix: `${kubectl(facts)} -n ${namespace} get svc ${name}; see whether the cloud gives it one`,
     });
 }
 

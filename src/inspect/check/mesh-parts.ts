@@ -13,6 +13,9 @@ type Fields = Readonly<Record<string, unknown>>;
 /** True of manifests that no API server has told: nothing writes a status into them, and their pods are made elsewhere. */
 export const isDeclared = ({ files }: Pick<ClusterFacts, "files">): boolean => files?.declared === true;
 
+/** True of clusters that are only what people wrote into files, be it that a control plane serves it: nothing is mended elsewhere. */
+export const isWritten = (facts: Pick<ClusterFacts, "files">): boolean => isDeclared(facts);
+
 /** As `istio-eastwest/istio-eastwest`. */
 export const placeOf = ({ metadata }: KubeObject): string =>
   metadata.namespace === undefined ? metadata.name : `${metadata.namespace}/${metadata.name}`;

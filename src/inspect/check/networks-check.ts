@@ -18,8 +18,9 @@ import {
   systemNamespaces,
   textOf,
 } from "./mesh-parts.ts";
-import { CheckNotes, kubectl, type Outcome } from "./outcome.ts";
-import { daemonSetWord } from "./workload-names.ts";
+import { kubectl, labelled, permitted } from "./fixes.ts";
+import { CheckNotes, type Outcome } from "./outcome.ts";
+import { daemonSetWord, planeVariable } from "./plane-fixes.ts";
 
 /** Whether all say the same of which cluster is on which network, and no two that are apart are on one. */
 export function networksCheck(mesh: readonly ClusterFacts[]): Outcome {
@@ -36,7 +37,7 @@ function ownNetwork(notes: CheckNotes, facts: ClusterFacts): void {
     return notes.warn("08", facts.cluster, {
       ...{ object: "namespaces", field: `metadata.labels[${NETWORK_LABEL}]` },
       evidence: `the network of cluster ${facts.cluster} is not known: ${hidden}`,
-      fix: `${kubectl(facts)} auth can-i list namespaces; take a context that may`,
+      fix: permitted(facts, "namespaces"),
     });
   const network = networkOf(facts);
   const unlabelled = systemNamespaces(facts).filter(
@@ -46,7 +47,7 @@ function ownNetwork(notes: CheckNotes, facts: ClusterFacts): void {
     notes.error("01", facts.cluster, {
       ...{ object: `Namespace ${name}`, field: `metadata.labels[${NETWORK_LABEL}]` },
       evidence: `cluster ${facts.cluster} has no network: namespace ${name} has no label ${NETWORK_LABEL}`,
-      fix: `${kubectl(facts)} label namespace ${name} ${NETWORK_LABEL}=${network ?? facts.cluster}`,
+      fix: namespaceLabelled(facts, name, network ?? facts.cluster),
     });
   if (network === undefined) return;
   if (unlabelled.length === 0) notes.line(`Cluster ${facts.cluster} has network: ${network}`, "ok");
@@ -57,19 +58,24 @@ function ownNetwork(notes: CheckNotes, facts: ClusterFacts): void {
     notes.error("07", facts.cluster, {
       ...{ object: "configz", field: "network" },
       evidence: `the control plane of ${facts.cluster} is on network ${running}, and its namespace says ${network}`,
-      fix: `set NETWORK=${network} for istiod, or leave it out, and restart it`,
+      fix: planeVariable(facts, "NETWORK", network),
     });
+}
+
+/** One that nobody wrote down is there nevertheless. */
+function namespaceLabelled(facts: ClusterFacts, name: string, network: string): string {
+  const object = namespaceOf(facts, name) ?? { apiVersion: "v1", kind: "Namespace", metadata: { name } };
+  return labelled(facts, object, NETWORK_LABEL, network);
 }
 
 function gatewayLabel(notes: CheckNotes, facts: ClusterFacts, gateway: KubeObject, network: string): void {
   const said = labelOf(gateway, NETWORK_LABEL);
   const place = placeOf(gateway);
   if (said === network) return notes.line(`Eastwest gateway ${place} has correct network label: ${network}`, "ok");
-  const { namespace, name } = gateway.metadata;
   notes.error("02", facts.cluster, {
     ...{ object: objectName(gateway), field: `metadata.labels[${NETWORK_LABEL}]` },
     evidence: `eastwest gateway ${place} has network label ${JSON.stringify(said)}, and cluster ${facts.cluster} is on ${network}`,
-    fix: `${kubectl(facts)} -n ${namespace} label --overwrite gateway ${name} ${NETWORK_LABEL}=${network}`,
+    fix: labelled(facts, gateway, NETWORK_LABEL, network),
   });
 }
 
@@ -107,13 +113,13 @@ function remoteNetwork(
     return notes.error("06", facts.cluster, {
       ...problem,
       evidence: `remote gateway ${namespace}/${name} has no label ${NETWORK_LABEL}`,
-      fix: `${kubectl(facts)} -n ${namespace} label gateway ${name} ${NETWORK_LABEL}=${actual ?? "<the peer's network>"}`,
+      fix: labelled(facts, gateway, NETWORK_LABEL, actual ?? "<network>"),
     });
   if (actual !== undefined && actual !== said)
     return notes.error("04", facts.cluster, {
       ...problem,
       evidence: `remote gateway ${namespace}/${name} references network ${said}, and cluster ${to} is on ${actual}`,
-      fix: `${kubectl(facts)} -n ${namespace} label --overwrite gateway ${name} ${NETWORK_LABEL}=${actual}`,
+      fix: labelled(facts, gateway, NETWORK_LABEL, actual),
     });
   notes.line(
     `Remote gateway ${namespace}/${name} references network ${said} (clusters: [${clustersOn(said, mesh, to).join(", ")}])`,
@@ -139,7 +145,7 @@ function sharedNetworks(notes: CheckNotes, mesh: readonly ClusterFacts[]): void 
       notes.error("03", facts.cluster, {
         ...{ object: `Namespace ${systemNamespaces(facts)[0]}`, field: `metadata.labels[${NETWORK_LABEL}]` },
         evidence: `${both}, and ${off.cluster} does not peer on flat networks`,
-        fix: `${kubectl(facts)} label --overwrite namespace ${systemNamespaces(facts)[0]} ${NETWORK_LABEL}=${facts.cluster}`,
+        fix: namespaceLabelled(facts, systemNamespaces(facts)[0]!, facts.cluster),
       });
   }
 }

@@ -2,8 +2,9 @@ import type { KubeObject } from "../../kube/object.ts";
 import { GATEWAYS, PEER_STATUSES, SERVICE_ENTRIES, WORKLOAD_ENTRIES } from "../../kube/resource-types.ts";
 import { type ClusterFacts, objectsOf, whyUnknown } from "../cluster-facts.ts";
 import { CHECKS } from "./checks.ts";
-import { labelOf, leadsTo, objectName, placeOf, remoteGateways } from "./mesh-parts.ts";
-import { CheckNotes, kubectl, type Outcome } from "./outcome.ts";
+import { isWritten, labelOf, leadsTo, objectName, placeOf, remoteGateways } from "./mesh-parts.ts";
+import { contextFlag, deleted } from "./fixes.ts";
+import { CheckNotes, type Outcome } from "./outcome.ts";
 
 const CLUSTERS = "peering.causeway.dev/clusters";
 const MANAGED_BY = "app.kubernetes.io/managed-by";
@@ -28,7 +29,7 @@ export function orphansCheck(facts: ClusterFacts): Outcome {
     notes.warn("01", facts.cluster, {
       object: objectName(entry),
       evidence: `${entry.kind} ${placeOf(entry)} is left of ${clusters.join(", ")}, to which no Gateway leads`,
-      fix: `causeway multicluster repair --orphans${facts.context === undefined ? "" : ` --context ${facts.context}`}`,
+      fix: isWritten(facts) ? deleted(facts, entry) : `causeway multicluster repair --orphans${contextFlag(facts)}`,
     });
   }
   for (const status of objectsOf(facts, PEER_STATUSES)) leftStatus(notes, facts, status);
@@ -43,10 +44,9 @@ const clustersOf = ({ metadata }: KubeObject): readonly string[] =>
 
 function leftStatus(notes: CheckNotes, facts: ClusterFacts, status: KubeObject): void {
   if (remoteGateways(facts).some((gateway) => placeOf(gateway) === placeOf(status))) return;
-  const { namespace, name } = status.metadata;
   notes.warn("02", facts.cluster, {
     object: objectName(status),
     evidence: `PeerStatus ${placeOf(status)} is of a Gateway that is gone`,
-    fix: `${kubectl(facts)} -n ${namespace} delete peerstatus ${name}`,
+    fix: deleted(facts, status),
   });
 }

@@ -1,4 +1,3 @@
-import type { ClusterFacts } from "../cluster-facts.ts";
 import type { Finding, FindingLevel } from "../finding.ts";
 
 /** What a check is called on the terminal, and the page of the documentation that explains its codes. */
@@ -120,12 +119,3 @@ function worst(findings: readonly Finding[]): FindingLevel | undefined {
   if (findings.some(({ level }) => level === "error")) return "error";
   return findings.length > 0 ? "warning" : undefined;
 }
-
-/** What begins a command that mends something of a cluster. */
-export const kubectl = ({ context }: Pick<ClusterFacts, "context">): string =>
-  context === undefined ? "kubectl" : `kubectl --context ${quoted(context)}`;
-
-export const contextFlag = ({ context }: Pick<ClusterFacts, "context">): string =>
-  context === undefined ? "" : ` --context ${quoted(context)}`;
-
-const quoted = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);

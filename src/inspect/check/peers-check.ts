@@ -2,11 +2,11 @@ import type { KubeObject } from "../../kube/object.ts";
 import { GATEWAYS } from "../../kube/resource-types.ts";
 import { type ClusterFacts, pageOf, whyUnknown } from "../cluster-facts.ts";
 import { CHECKS } from "./checks.ts";
+import { described, labelled, linked, permitted } from "./fixes.ts";
 import { unended } from "./gateway-check.ts";
 import {
   addressesOf,
   CLUSTER_LABEL,
-  conditionOf,
   conditionsOf,
   entriesOfPage,
   fieldsIn,
@@ -14,16 +14,27 @@ import {
   isDeclared,
   labelOf,
   leadsTo,
+  NETWORK_LABEL,
+  networkOf,
   objectName,
+  placeOf,
   remoteGateways,
-  specOf,
   textOf,
 } from "./mesh-parts.ts";
-import { CheckNotes, contextFlag, kubectl, type Outcome } from "./outcome.ts";
-import { planeWords } from "./workload-names.ts";
+import { brokenLink, type LinkCondition, lookThere } from "./link-conditions.ts";
+import { CheckNotes, type Outcome } from "./outcome.ts";
+import { planeLogs, planeRestarted } from "./plane-fixes.ts";
 
 /** What was heard longer ago than this is not confirmed, however connected the link says it is. */
 const SILENT_S = 90;
+
+/** Of each condition that does not hold. */
+const CODES: Readonly<Record<LinkCondition, string>> = {
+  Accepted: "11",
+  PeerConnected: "03",
+  PeeringSucceeded: "04",
+  PeerDataPlaneProgrammed: "06",
+};
 
 /** The links of a cluster to its peers, by what their Gateways and the control plane say; `mesh` is all that is checked. */
 export function peersCheck(facts: ClusterFacts, mesh: readonly ClusterFacts[]): Outcome {
@@ -33,23 +44,24 @@ export function peersCheck(facts: ClusterFacts, mesh: readonly ClusterFacts[]): 
   if (why !== undefined)
     notes.error("12", facts.cluster, {
       ...{ object: "gateways.gateway.networking.k8s.io", evidence: `Gateways are not known: ${why}` },
-      fix: `${kubectl(facts)} auth can-i list gateways.gateway.networking.k8s.io -A`,
+      fix: permitted(facts, "gateways.gateway.networking.k8s.io"),
     });
   else if (gateways.length === 0)
     notes.error("01", facts.cluster, {
       ...{ object: "Gateway istio-eastwest/istio-remote-peer-*", evidence: "no configured peers" },
-      fix: `causeway multicluster link --contexts ${mesh.map(({ context, cluster }) => context ?? cluster).join(",")}`,
+      fix: linked(mesh),
     });
-  for (const gateway of gateways) lookAt(notes, facts, gateway);
+  for (const gateway of gateways) lookAt(notes, facts, gateway, mesh);
   for (const gateway of gateways) otherEnd(notes, facts, gateway, mesh);
   refusedPeers(notes, facts, mesh);
   return notes.outcome("all clusters connected", facts.cluster);
 }
 
-function lookAt(notes: CheckNotes, facts: ClusterFacts, gateway: KubeObject): void {
+function lookAt(notes: CheckNotes, facts: ClusterFacts, gateway: KubeObject, mesh: readonly ClusterFacts[]): void {
   const peer = peerOf(facts, gateway);
   const before = notes.problems;
-  noteProblems(notes, facts, gateway, peer);
+  unlabelled(notes, facts, gateway, peer, mesh);
+  noteProblems(notes, facts, gateway, peer, mesh);
   notes.line(`Cluster: ${leadsTo(gateway) || "unknown"}`);
   notes.line("Addresses:");
   for (const address of addressesOf(gateway, "spec")) notes.line(`- ${address}`);
@@ -67,31 +79,46 @@ function peerOf(facts: ClusterFacts, gateway: KubeObject): Page {
   return entriesOfPage(facts, "peerz").find((peer) => textOf(peer["gateway"]).endsWith(place));
 }
 
-function noteProblems(notes: CheckNotes, facts: ClusterFacts, gateway: KubeObject, peer: Page): void {
+function unlabelled(
+  notes: CheckNotes,
+  facts: ClusterFacts,
+  gateway: KubeObject,
+  peer: Page,
+  mesh: readonly ClusterFacts[],
+): void {
+  if (labelOf(gateway, CLUSTER_LABEL) !== "") return;
+  // Its network alone was enough once, and is mostly one cluster's.
+  const onNetwork = mesh.filter((other) => other !== facts && networkOf(other) === labelOf(gateway, NETWORK_LABEL));
+  const cluster = textOf(peer?.["cluster"]) || (onNetwork.length === 1 ? onNetwork[0]!.cluster : "<cluster>");
+  notes.error("02", facts.cluster, {
+    ...{ object: objectName(gateway), field: `metadata.labels[${CLUSTER_LABEL}]` },
+    evidence: `remote gateway ${placeOf(gateway)} has no label ${CLUSTER_LABEL}`,
+    fix: labelled(facts, gateway, CLUSTER_LABEL, cluster),
+  });
+}
+
+function noteProblems(
+  notes: CheckNotes,
+  facts: ClusterFacts,
+  gateway: KubeObject,
+  peer: Page,
+  mesh: readonly ClusterFacts[],
+): void {
   const object = objectName(gateway);
-  const { namespace, name } = gateway.metadata;
-  const to = leadsTo(gateway) || name;
-  if (labelOf(gateway, CLUSTER_LABEL) === "")
-    notes.error("02", facts.cluster, {
-      ...{ object, field: `metadata.labels[${CLUSTER_LABEL}]` },
-      evidence: `remote gateway ${namespace}/${name} has no label ${CLUSTER_LABEL}`,
-      fix: `${kubectl(facts)} -n ${namespace} label gateway ${name} ${CLUSTER_LABEL}=<the peer's cluster ID>`,
-    });
+  const to = leadsTo(gateway) || gateway.metadata.name;
   const unwritten = isDeclared(facts) && conditionsOf(gateway).length === 0;
   if (unwritten && peer === undefined)
     return notes.unknown("10", facts.cluster, {
       ...{ object, evidence: "whether peers are connected is not known of manifests", fix: "" },
     });
-  const broken = unwritten ? undefined : BROKEN.find(({ type }) => conditionOf(gateway, type)?.status !== "True");
+  const broken = unwritten ? undefined : brokenLink(facts, gateway, mesh);
   if (broken !== undefined) {
-    const condition = conditionOf(gateway, broken.type);
+    const { type, condition, stale, fix } = broken;
     const said =
       condition === undefined ? "no control plane said anything of it" : unended(condition.message || condition.reason);
-    const code = broken.type === "PeeringSucceeded" && condition?.reason === "Stale" ? "05" : broken.code;
-    notes.error(code, facts.cluster, {
-      ...{ object, field: `status.conditions[${condition?.type ?? broken.type}]` },
-      evidence: `cluster ${to}: ${broken.type} is ${condition?.status ?? "not there"}: ${said}`,
-      fix: broken.fix(facts, gateway),
+    notes.error(stale ? "05" : CODES[type], facts.cluster, {
+      ...{ object, field: `status.conditions[${condition?.type ?? type}]` },
+      ...{ evidence: `cluster ${to}: ${type} is ${condition?.status ?? "not there"}: ${said}`, fix },
     });
     return;
   }
@@ -101,8 +128,8 @@ function noteProblems(notes: CheckNotes, facts: ClusterFacts, gateway: KubeObjec
   if (peer["state"] !== "live" || staleness !== "fresh" || age > SILENT_S || heardAgo(facts, peer) > SILENT_S)
     notes.error("05", facts.cluster, {
       ...{ object, field: "peerz" },
-      evidence: `cluster ${to} is connected but stale: the control plane says ${textOf(peer["state"])}, and heard of it last ${heardAgo(facts, peer)} s ago`,
-      fix: `${kubectl(facts)} -n ${namespace} describe gateway ${name}; causeway multicluster check --verbose${contextFlag(facts)}`,
+      evidence: `cluster ${to} is connected but stale: the control plane says ${textOf(peer["state"])}, and heard from it last ${heardAgo(facts, peer)} s ago`,
+      fix: `${described(facts, gateway)}; ${lookThere(to, mesh)}`,
     });
 }
 
@@ -118,8 +145,7 @@ function unconfirmed(notes: CheckNotes, facts: ClusterFacts, gateway: KubeObject
       ...{ object, fix: "" },
       evidence: `whether cluster ${leadsTo(gateway)} is connected is only known of its Gateway: ${silent.why}`,
     });
-  const plane = planeWords(facts);
-  const fix = `${plane.kubectl} logs ${plane.deployment}; ${plane.kubectl} rollout restart ${plane.deployment}`;
+  const fix = `${planeLogs(facts)}; ${planeRestarted(facts)}`;
   notes.error("05", facts.cluster, { object, field: "peerz", evidence, fix });
 }
 
@@ -127,35 +153,6 @@ function heardAgo({ readAt }: ClusterFacts, peer: NonNullable<Page>): number {
   const heardAt = Date.parse(textOf(peer["heardAt"]));
   return Number.isNaN(heardAt) ? 0 : Math.max(0, Math.round((readAt - heardAt) / 1000));
 }
-
-interface Broken {
-  readonly type: string;
-  readonly code: string;
-  fix(facts: ClusterFacts, gateway: KubeObject): string;
-}
-
-/** Behind a load balancer it is the usual one; a node port, or what a firewall makes of it, is another. */
-const portOf = (gateway: KubeObject, protocol: string): unknown =>
-  fieldsIn(specOf(gateway)["listeners"]).find((listener) => listener["protocol"] === protocol)?.["port"];
-
-const describe = (facts: ClusterFacts, { metadata }: KubeObject): string =>
-  `${kubectl(facts)} -n ${metadata.namespace} describe gateway ${metadata.name}`;
-
-/** In the order in which they come true. */
-const BROKEN: readonly Broken[] = [
-  { type: "Accepted", code: "11", fix: describe },
-  {
-    ...{ type: "PeerConnected", code: "03" },
-    fix: (facts, gateway) =>
-      `${describe(facts, gateway)}; see that port ${portOf(gateway, "TLS") ?? 15_012} of ${addressesOf(gateway, "spec").join(", ") || "its address"} is open from this cluster`,
-  },
-  { type: "PeeringSucceeded", code: "04", fix: describe },
-  {
-    ...{ type: "PeerDataPlaneProgrammed", code: "06" },
-    fix: (facts, gateway) =>
-      `${describe(facts, gateway)}; see that port ${portOf(gateway, "HBONE") ?? 15_008} of ${addressesOf(gateway, "spec").join(", ") || "its address"} is open from this cluster`,
-  },
-];
 
 /** Links in one direction are allowed, and mostly a mistake; peers that nobody checks are only said. */
 function otherEnd(notes: CheckNotes, facts: ClusterFacts, gateway: KubeObject, mesh: readonly ClusterFacts[]): void {
@@ -178,7 +175,7 @@ function otherEnd(notes: CheckNotes, facts: ClusterFacts, gateway: KubeObject, m
     notes.warn("07", facts.cluster, {
       object,
       evidence: `half linked: ${facts.cluster} reads ${to}, and ${to} does not read ${facts.cluster}`,
-      fix: `causeway multicluster link --contexts ${facts.context ?? facts.cluster},${other.context ?? other.cluster}`,
+      fix: linked([facts, other]),
     });
 }
 
@@ -186,11 +183,17 @@ function otherEnd(notes: CheckNotes, facts: ClusterFacts, gateway: KubeObject, m
 function refusedPeers(notes: CheckNotes, facts: ClusterFacts, mesh: readonly ClusterFacts[]): void {
   const page = fieldsIn(fieldsOf(pageOf(facts, "peerclientz"))["refused"]);
   for (const { cluster, reason, message } of page) {
-    const context = mesh.find((other) => other.cluster === textOf(cluster));
+    const there = mesh.find((other) => other.cluster === textOf(cluster));
     notes.error("09", facts.cluster, {
       object: `cluster ${textOf(cluster)}`,
       evidence: `the control plane of ${textOf(cluster)} was refused here (${textOf(reason)}): ${unended(textOf(message))}`,
-      fix: `causeway multicluster check --verbose${context === undefined ? "" : contextFlag(context)}, for what is wrong at its end`,
+      fix: admitted(facts, there, textOf(reason)),
     });
   }
 }
+
+/** Whoever no Gateway leads to is let in by one; of all else the refusal says what is to be made equal. */
+const admitted = (facts: ClusterFacts, there: ClusterFacts | undefined, reason: string): string =>
+  reason === "NotListed" && there !== undefined
+    ? linked([facts, there])
+    : "do what the refusal says, at this end or at that one";

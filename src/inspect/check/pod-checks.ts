@@ -14,7 +14,8 @@ import {
   statusOf,
   textOf,
 } from "./mesh-parts.ts";
-import { CheckNotes, kubectl, type Outcome } from "./outcome.ts";
+import { described, helmContextFlag, kubectl, permitted } from "./fixes.ts";
+import { CheckNotes, type Outcome } from "./outcome.ts";
 
 interface Part {
   readonly name: string;
@@ -29,17 +30,22 @@ const PARTS: readonly Part[] = [
   {
     ...{ name: "istiod", absent: "01", unhealthy: "02" },
     pods: (facts) => objectsOf(facts, PODS).filter(isControlPlanePod),
-    install: () => "install the causeway chart in this cluster",
+    install: (facts) =>
+      `helm upgrade --install istiod deploy/charts/causeway -n istio-system --create-namespace -f values.yaml${helmContextFlag(facts)}; docs/install.md has the values`,
   },
   {
     ...{ name: "ztunnel", absent: "03", unhealthy: "04" },
     pods: (facts) => objectsOf(facts, PODS).filter(isZtunnelPod),
-    install: () => "install the ztunnel chart in this cluster",
+    install: (facts) => `helm upgrade --install ztunnel istio/ztunnel -n istio-system${helmContextFlag(facts)}`,
   },
   {
     ...{ name: "eastwest gateway", absent: "05", unhealthy: "06" },
     pods: eastWestPods,
-    install: (facts) => (eastWestGateways(facts).length === 0 ? undefined : `${kubectl(facts)} get events -A`),
+    install: (facts) => {
+      const [gateway] = eastWestGateways(facts);
+      if (gateway === undefined) return undefined;
+      return `${described(facts, gateway)}; ${kubectl(facts)} -n ${gateway.metadata.namespace} get deployments,events`;
+    },
   },
 ];
 
@@ -57,7 +63,7 @@ function podCheck(facts: ClusterFacts, part: Part): Outcome {
   else if (why !== undefined)
     notes.error("07", facts.cluster, {
       ...{ object: "pods", evidence: `pods are not known: ${why}` },
-      fix: `${kubectl(facts)} auth can-i list pods -A`,
+      fix: permitted(facts, "pods"),
     });
   else if (pods.length === 0 && install !== undefined)
     notes.error(part.absent, facts.cluster, {
@@ -79,17 +85,25 @@ function eastWestPods(facts: ClusterFacts): readonly KubeObject[] {
 }
 
 function noteHealth(notes: CheckNotes, facts: ClusterFacts, part: Part, pod: KubeObject): void {
-  const { ready, total, state } = healthOf(pod);
+  const { ready, total, state, restarts } = healthOf(pod);
   if (state === "Running" && ready === total && total > 0) return;
   const { name, namespace } = pod.metadata;
   notes.error(part.unhealthy, facts.cluster, {
     ...{ object: objectName(pod), field: "status" },
     evidence: `pod ${name} is ${state}, with ${ready} of ${total} containers ready`,
-    fix: `${kubectl(facts)} -n ${namespace} describe pod ${name}; ${kubectl(facts)} -n ${namespace} logs ${name} --previous`,
+    fix: `${described(facts, pod)}; ${kubectl(facts)} -n ${namespace} logs ${name}${restarts > 0 ? " --previous" : ""}`,
   });
 }
 
-function healthOf(pod: KubeObject): { readonly ready: number; readonly total: number; readonly state: string } {
+interface Health {
+  readonly ready: number;
+  readonly total: number;
+  readonly state: string;
+  /** Of all its containers. */
+  readonly restarts: number;
+}
+
+function healthOf(pod: KubeObject): Health {
   const statuses = fieldsIn(statusOf(pod)["containerStatuses"]);
   const waiting = statuses
     .map(({ state }) => textOf(fieldsOf(fieldsOf(state)["waiting"])["reason"]))
@@ -99,6 +113,7 @@ function healthOf(pod: KubeObject): { readonly ready: number; readonly total: nu
     ready: statuses.length > 0 ? statuses.filter(({ ready }) => ready === true).length : readyByCondition(pod),
     total: Math.max(statuses.length, fieldsIn(specOf(pod)["containers"]).length),
     state: pod.metadata.deletionTimestamp !== undefined ? "Terminating" : (waiting ?? phase),
+    restarts: statuses.reduce((sum, { restartCount }) => sum + Number(restartCount ?? 0), 0),
   };
 }
 
@@ -114,11 +129,7 @@ function readyByCondition(pod: KubeObject): number {
 function podTable(pods: readonly KubeObject[], now: number): readonly string[] {
   if (pods.length === 0) return [];
   const rows = pods.map((pod) => {
-    const { ready, total, state } = healthOf(pod);
-    const restarts = fieldsIn(statusOf(pod)["containerStatuses"]).reduce(
-      (sum, { restartCount }) => sum + Number(restartCount ?? 0),
-      0,
-    );
+    const { ready, total, state, restarts } = healthOf(pod);
     const age = ageText(now - Date.parse(pod.metadata.creationTimestamp ?? new Date(now).toISOString()));
     return [pod.metadata.name, `${ready}/${total}`, state, `${restarts}`, age];
   });

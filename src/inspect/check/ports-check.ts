@@ -12,7 +12,8 @@ import {
   specOf,
   textOf,
 } from "./mesh-parts.ts";
-import { CheckNotes, contextFlag, kubectl, type Outcome } from "./outcome.ts";
+import { described, exposed } from "./fixes.ts";
+import { CheckNotes, type Outcome } from "./outcome.ts";
 
 const WAYS = [
   { port: 15_008, protocol: "HBONE", code: "01", what: "traffic" },
@@ -44,7 +45,7 @@ function offered(notes: CheckNotes, facts: ClusterFacts, gateway: KubeObject): v
     notes.error(code, facts.cluster, {
       ...{ object: objectName(gateway), field: has ? "metadata.labels[istio.io/expose-istiod]" : "spec.listeners" },
       evidence: `eastwest gateway ${namespace}/${name} has no ${has ? "label istio.io/expose-istiod" : `listener of protocol ${protocol}`}, so ${what} cannot enter at ${port}`,
-      fix: `causeway multicluster expose --namespace ${namespace}${contextFlag(facts)}`,
+      fix: exposed(facts, namespace),
     });
   }
   serviceOf(notes, facts, gateway);
@@ -68,7 +69,7 @@ function serviceOf(notes: CheckNotes, facts: ClusterFacts, gateway: KubeObject):
       service === undefined
         ? `eastwest gateway ${namespace}/${name} has no Service`
         : `Service ${namespace}/${service.metadata.name} does not lead to ${missing.join(" and ")}`,
-    fix: `${kubectl(facts)} -n ${namespace} describe gateway ${name}, as its controller writes the Service`,
+    fix: `${described(facts, gateway)}; its controller writes the Service`,
   });
 }
 

@@ -5,19 +5,23 @@ import { type RemoteFacts, remotesOf } from "../secret-facts.ts";
 import type { CheckOptions } from "./check-options.ts";
 import { CHECKS } from "./checks.ts";
 import { ageText, entriesOfPage, objectName, textOf } from "./mesh-parts.ts";
-import { CheckNotes, contextFlag, type Outcome } from "./outcome.ts";
+import { contextFlag, kubectl } from "./fixes.ts";
+import { CheckNotes, type Outcome } from "./outcome.ts";
+
+const HOUR_MS = 3_600_000;
 
 /** Clusters that are read by their API servers: their kubeconfigs, and how old the tokens in them are. */
-export function remoteSecretsCheck(facts: ClusterFacts, options: CheckOptions): Outcome {
+export function remoteSecretsCheck(facts: ClusterFacts, mesh: readonly ClusterFacts[], options: CheckOptions): Outcome {
   const notes = new CheckNotes(CHECKS.remoteSecrets);
   const secrets = objectsOf(facts, SECRETS).filter((secret) => remotesOf(secret).length > 0);
-  for (const secret of secrets) for (const remote of remotesOf(secret)) lookAt(notes, facts, secret, remote, options);
+  for (const secret of secrets)
+    for (const remote of remotesOf(secret)) lookAt(notes, { facts, mesh, secret, remote }, options);
   for (const { id, secretName, syncStatus, reason } of entriesOfPage(facts, "clusterz"))
     if (textOf(secretName) !== "" && !textOf(secretName).startsWith("Gateway ") && syncStatus !== "synced")
       notes.error("05", facts.cluster, {
         object: `Secret ${textOf(secretName)}`,
         evidence: `cluster ${textOf(id)} is not read: ${textOf(syncStatus)}${textOf(reason) && `, ${textOf(reason)}`}`,
-        fix: `causeway remote-clusters${contextFlag(facts)}, and see that its API server can be reached from here`,
+        fix: `causeway remote-clusters${contextFlag(facts)}; see that its API server can be reached from the control plane of ${facts.cluster}`,
       });
   const why = whyUnknown(facts, SECRETS);
   if (why !== undefined)
@@ -29,17 +33,20 @@ export function remoteSecretsCheck(facts: ClusterFacts, options: CheckOptions): 
   return notes.outcome(secrets.length === 0 ? "no remote secrets" : "all remote secrets are good", facts.cluster);
 }
 
-function lookAt(
-  notes: CheckNotes,
-  facts: ClusterFacts,
-  secret: KubeObject,
-  remote: RemoteFacts,
-  options: CheckOptions,
-): void {
+/** One cluster that a Secret lets the control plane of another one read. */
+interface Reading {
+  readonly facts: ClusterFacts;
+  readonly mesh: readonly ClusterFacts[];
+  readonly secret: KubeObject;
+  readonly remote: RemoteFacts;
+}
+
+function lookAt(notes: CheckNotes, reading: Reading, options: CheckOptions): void {
+  const { facts, secret, remote } = reading;
   const { cluster, issuedAt, expiresAt, why } = remote;
   const place = `secret ${secret.metadata.name}, cluster ${cluster}`;
   const problem = { object: objectName(secret), field: `data[${cluster}]` };
-  const fix = `causeway create-remote-secret --name ${cluster} --context <its context> | kubectl${contextFlag(facts)} apply -f -`;
+  const fix = madeAnew(reading, options);
   const age = issuedAt === undefined ? "of unknown age" : `${ageText(facts.readAt - issuedAt)} old`;
   notes.line(`${place}: ${remote.proof || "unreadable"}${remote.proof === "token" ? `, ${age}` : ""}`);
   if (why !== "")
@@ -56,4 +63,21 @@ function lookAt(
       evidence: `the token of ${place} is ${age}, and ${ageText(options.tokenAgeMaxMs)} is the most`,
       fix,
     });
+}
+
+/** A token that says when it ends is made anew for as long, within what is allowed: one without an end would say no age. */
+function madeAnew({ facts, mesh, secret, remote }: Reading, { tokenAgeMaxMs }: CheckOptions): string {
+  const { cluster, issuedAt, expiresAt } = remote;
+  const there = mesh.find((other) => other.cluster === cluster);
+  const { namespace = "istio-system" } = secret.metadata;
+  const lifetimeMs = Math.min((expiresAt ?? 0) - (issuedAt ?? 0), tokenAgeMaxMs);
+  const words = [
+    `causeway create-remote-secret --name ${cluster}`,
+    there === undefined ? " --context <context>" : contextFlag(there),
+    namespace === "istio-system" ? "" : ` --namespace ${namespace}`,
+    expiresAt === undefined ? "" : ` --duration ${Math.max(1, Math.floor(lifetimeMs / HOUR_MS))}h`,
+    ` | ${kubectl(facts)} apply -f -`,
+    there === undefined ? `; <context> is that of cluster ${cluster}` : "",
+  ];
+  return words.join("");
 }

@@ -1,7 +1,9 @@
 import { NEEDED_RIGHTS } from "../../registry/kube/rights.ts";
 import type { ClusterFacts, Right } from "../cluster-facts.ts";
 import { CHECKS } from "./checks.ts";
-import { CheckNotes, kubectl, type Outcome, plural } from "./outcome.ts";
+import { helmContextFlag, kubectl } from "./fixes.ts";
+import { CheckNotes, type Outcome, plural } from "./outcome.ts";
+import { planeDeployment } from "./plane-fixes.ts";
 
 /** Whether the account of the control plane may all that the control plane does. */
 export function rightsCheck(facts: ClusterFacts): Outcome {
@@ -37,7 +39,8 @@ function grantOf(facts: ClusterFacts, right: Right): string {
   if (right.user === "system:serviceaccount:istio-system:istiod")
     return `${kubectl(facts)} apply -f deploy/rbac/${fileOf(right)}`;
   const [, , namespace] = right.user.split(":");
-  return `upgrade the causeway chart in namespace ${namespace}, which grants what deploy/rbac/${fileOf(right)} does`;
+  const upgrade = `helm upgrade ${planeDeployment(facts)} deploy/charts/causeway -n ${namespace} --reuse-values`;
+  return `${upgrade}${helmContextFlag(facts)}; the chart grants what deploy/rbac/${fileOf(right)} does`;
 }
 
 /** The file that grants it: what is granted for one feature must not grant another. */
@@ -70,6 +73,6 @@ function lacking(notes: CheckNotes, facts: ClusterFacts, rights: readonly Right[
     object: user,
     field: kind,
     evidence: `${user} may not ${rights.map((right) => right.verb).join(", ")} ${kind}${name === undefined ? "" : ` ${name}`} ${where}`,
-    fix: `${grantOf(facts, first)}, then ${kubectl(facts)} auth can-i ${askedAs(first)}`,
+    fix: `${grantOf(facts, first)}; ${kubectl(facts)} auth can-i ${askedAs(first)}`,
   });
 }

@@ -1,8 +1,9 @@
 import type { ClusterFacts } from "../cluster-facts.ts";
 import { CHECKS } from "./checks.ts";
-import { entriesOfPage, fieldsIn, fieldsOf, textOf } from "./mesh-parts.ts";
-import { CheckNotes, kubectl, plural, type Outcome } from "./outcome.ts";
-import { planeWords } from "./workload-names.ts";
+import { entriesOfPage, fieldsIn, fieldsOf, isWritten, textOf } from "./mesh-parts.ts";
+import { contextFlag, kubectl } from "./fixes.ts";
+import { CheckNotes, plural, type Outcome } from "./outcome.ts";
+import { planeRestarted } from "./plane-fixes.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -28,15 +29,21 @@ export function sharedServicesCheck(mesh: readonly ClusterFacts[]): Outcome {
   return notes.outcome("all clusters hold what is shared with them", undefined);
 }
 
-function noteRefused(notes: CheckNotes, { cluster, context }: ClusterFacts, peer: Fields): void {
+function noteRefused(notes: CheckNotes, reader: ClusterFacts, peer: Fields): void {
+  const { cluster } = reader;
   const refused = Number(peer["denied"] ?? 0);
   if (refused === 0) return;
   const shown = fieldsIn(peer["denials"]).slice(0, REFUSED_SHOWN_MAX);
-  const what = shown.map(({ name, reason }) => `${textOf(name)} (${textOf(reason)})`).join(", ");
+  const what = shown.map(({ name, reason, message }) => `${textOf(name)} (${textOf(reason)}: ${textOf(message)})`);
+  // Records of services are called cluster/namespace/name.
+  const [, namespace, service] = textOf(shown[0]?.["name"]).split("/");
+  const host = service === undefined ? "<service>.<namespace>" : `${service}.${namespace}`;
   notes.warn("03", cluster, {
     object: `peer ${textOf(peer["cluster"])}`,
-    evidence: `${cluster} refuses ${plural(refused, "record")} of ${textOf(peer["cluster"])}: ${what}`,
-    fix: `causeway multicluster explain <service>, or look at /debug/peerz; a PeerGrant may be in the way: ${kubectl({ context })} get peergrants -A`,
+    evidence: `${cluster} refuses ${plural(refused, "record")} of ${textOf(peer["cluster"])}: ${what.join(", ")}`,
+    fix: isWritten(reader)
+      ? `causeway multicluster explain ${host} --state <folder>`
+      : `causeway multicluster explain ${host}${contextFlag(reader)}; ${kubectl(reader)} get peergrants -A`,
   });
 }
 
@@ -54,12 +61,11 @@ function compare(notes: CheckNotes, reader: ClusterFacts, peer: Fields, exporter
       differing.length === 0 ? "ok" : "warning",
     );
   notes.line(`${reader.cluster} holds ${counts} of ${exporter.cluster}, and not as they are there`, "error");
-  const plane = planeWords(reader);
   notes.error("01", reader.cluster, {
     object: `peer ${exporter.cluster}`,
     field: differing.join(","),
     evidence: `what ${reader.cluster} holds of ${exporter.cluster} is not what ${exporter.cluster} shares (${differing.map((type) => `${type} ${digestOf(held[type])} here, ${digestOf(served[type])} there`).join("; ")})`,
-    fix: `run the check again; if it stays so, ${plane.kubectl} rollout restart ${plane.deployment}, and report it`,
+    fix: `run the check again; if it says the same: causeway bug-report${contextFlag(reader)}; ${planeRestarted(reader)}`,
   });
 }
 

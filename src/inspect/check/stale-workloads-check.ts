@@ -3,7 +3,8 @@ import { PODS, WORKLOAD_ENTRIES } from "../../kube/resource-types.ts";
 import { type ClusterFacts, objectsOf, whyUnknown } from "../cluster-facts.ts";
 import { CHECKS } from "./checks.ts";
 import { fieldsIn, objectName, specOf, statusOf, textOf } from "./mesh-parts.ts";
-import { CheckNotes, kubectl, type Outcome } from "./outcome.ts";
+import { deleted } from "./fixes.ts";
+import { CheckNotes, type Outcome } from "./outcome.ts";
 
 const PREFIX = "autogenflat.";
 const CLUSTERS = "peering.causeway.dev/clusters";
@@ -24,16 +25,17 @@ export function staleWorkloadsCheck(mesh: readonly ClusterFacts[]): Outcome {
 
 function lookAt(notes: CheckNotes, facts: ClusterFacts, entry: KubeObject, mesh: readonly ClusterFacts[]): void {
   const source = sourceOf(entry, mesh);
-  const { name, namespace } = entry.metadata;
+  const { name } = entry.metadata;
   if (source === undefined || whyUnknown(source, PODS) !== undefined) {
-    const evidence = `whether workload entry ${name} has a pod is not known: its cluster is not among those that were read`;
+    const why = source === undefined ? "its cluster is not among those that were read" : whyUnknown(source, PODS);
+    const evidence = `whether workload entry ${name} has a pod is not known: ${why}`;
     return notes.unknown("02", facts.cluster, { object: objectName(entry), evidence, fix: "" });
   }
   if (objectsOf(source, PODS).some((pod) => isOf(pod, entry, source.cluster))) return;
   notes.error("01", facts.cluster, {
     object: objectName(entry),
     evidence: `stale workload entry ${name}: cluster ${source.cluster} has no such pod`,
-    fix: `${kubectl(facts)} -n ${namespace} delete workloadentry ${name}`,
+    fix: deleted(facts, entry),
   });
 }
 

@@ -3,7 +3,7 @@ import type { ClusterFacts } from "../cluster-facts.ts";
 import { CHECKS } from "./checks.ts";
 import { controlPlanePods, entriesOfPage, fieldsIn, specOf, textOf } from "./mesh-parts.ts";
 import { CheckNotes, type Outcome } from "./outcome.ts";
-import { planeWords } from "./workload-names.ts";
+import { planeDeployment, planeRolledOut } from "./plane-fixes.ts";
 
 /** Whether control planes are of one version, within a cluster and between clusters. */
 export function versionsCheck(mesh: readonly ClusterFacts[]): Outcome {
@@ -11,12 +11,11 @@ export function versionsCheck(mesh: readonly ClusterFacts[]): Outcome {
   const versions = mesh.map((facts) => ({ facts, said: versionsOf(facts, mesh) }));
   for (const { facts, said } of versions) {
     notes.line(`Cluster ${facts.cluster}: ${said.join(", ") || "not known"}`);
-    const plane = planeWords(facts);
     if (said.length > 1)
       notes.warn("01", facts.cluster, {
-        object: plane.deployment.replace("deployment/", "Deployment "),
+        object: `Deployment ${planeDeployment(facts)}`,
         evidence: `control planes of ${facts.cluster} are of several versions: ${said.join(", ")}`,
-        fix: `${plane.kubectl} rollout status ${plane.deployment}`,
+        fix: planeRolledOut(facts),
       });
   }
   between(
