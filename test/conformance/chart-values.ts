@@ -33,9 +33,14 @@ export const EVERYTHING = {
     spire: { server: "unix:///run/spire/server/private/api.sock", agent: "csi", cluster: "east", register: true },
     serviceAliases: ["istiod-gloo"],
     servingNames: ["istiod.example"],
+    bundlePort: 8443,
   },
   global: { imagePullSecrets: ["pull"], logAsJson: true, priorityClassName: "system-cluster-critical" },
   podLabels: { team: "mesh" },
+  // Whoever says so is not scraped, and their own words are not there twice.
+  podAnnotations: { "prometheus.io/scrape": "false" },
+  deploymentAnnotations: { "kube-score/ignore": "container-security-context-user-group-id" },
+  deploymentLabels: { team: "mesh" },
 };
 
 /** What is on, and what the chart `causeway` is given for it. */

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
 import { parse } from "yaml";
+import { CONFIG_FLAGS } from "../../src/config.ts";
 import { exposeCommand } from "../../src/commands/multicluster-expose.ts";
 import { linkCommand } from "../../src/commands/multicluster-link.ts";
 import { remoteGateway } from "../../src/linking/gateways.ts";
@@ -19,15 +20,17 @@ const start = promisify(execFile);
 
 interface Deployment extends ChartObject {
   readonly spec: {
+    readonly strategy: { readonly rollingUpdate: Values };
     readonly template: {
-      readonly metadata: { readonly labels: Values };
-      readonly spec: { readonly containers: readonly { readonly env: readonly EnvVar[] }[] };
+      readonly metadata: { readonly annotations: Values };
+      readonly spec: { readonly affinity: Values; readonly containers: readonly Container[] };
     };
   };
 }
-interface EnvVar {
-  readonly name: string;
-  readonly value?: string;
+interface Container {
+  readonly image: string;
+  readonly args: readonly string[];
+  readonly env: readonly { readonly name: string; readonly value?: string }[];
 }
 
 suite("The charts, as Helm renders them", () => {
@@ -42,8 +45,10 @@ suite("The charts, as Helm renders them", () => {
   });
   after(() => helm?.close());
 
-  const deployment = async (values: Values): Promise<Deployment> =>
-    (await helm.objects("causeway", values)).find(({ kind }) => kind === "Deployment") as Deployment;
+  const deployment = async (values: Values, ...more: readonly string[]): Promise<Deployment> =>
+    (await helm.objects("causeway", values, undefined, ...more)).find(
+      ({ kind }) => kind === "Deployment",
+    ) as Deployment;
   const envOf = ({ spec }: Deployment) =>
     Object.fromEntries(spec.template.spec.containers[0]!.env.map(({ name, value }) => [name, value]));
 
@@ -141,16 +146,82 @@ suite("The charts, as Helm renders them", () => {
       "gateways.securityContext": { gateways: { securityContext: { runAsUser: 0 } } },
       "global.hub": { global: { hub: "us-docker.pkg.dev/soloio-img/istio" } },
       "env.REVISION": { env: { REVISION: "x" } },
+      'image is "pilot"': { image: "pilot" },
+      autoscaleMax: { autoscaleMin: 7 },
+      rollingMaxSurge: { rollingMaxSurge: 0, rollingMaxUnavailable: "0%" },
+      "causeway.preStopSleepSeconds": { causeway: { preStopSleepSeconds: 60 } },
       // Under `pilot` it is the same value.
       "experimental.stableValidationPolicy:": { pilot: { experimental: { stableValidationPolicy: true } } },
     };
     for (const [key, values] of Object.entries(relied)) {
       const refusal = (await helm.refusal("causeway", values)) ?? "it was taken";
       assert.ok(
-        refusal.includes(key) && /; (leave|set|give)|: install|: the chart|instead/.test(refusal),
+        refusal.includes(key) && /[;:] (leave|set|give)|: install|: the chart|instead/.test(refusal),
         `${key}: ${refusal}`,
       );
     }
+  });
+
+  test("values of a release from before there were others are taken: what is new has its default", async () => {
+    const former = { causeway: { bundlePort: null, antiAffinity: null } };
+    assert.deepEqual(await helm.objects("causeway", former), await helm.objects("causeway"));
+  });
+
+  test("what is given stands in the pod as it was written, and once", async () => {
+    const given = {
+      tag: 20250101,
+      env: { CHECKED_MAX: 1000000, RATE: 0.5, REGION: "eu" },
+      podAnnotations: { "prometheus.io/scrape": "no" },
+    };
+    const { metadata, spec } = (await deployment(given)).spec.template;
+    const { env, image } = spec.containers[0]!;
+    const own = Object.fromEntries(env.map(({ name, value }) => [name, value]));
+    assert.deepEqual(
+      [image, own["CHECKED_MAX"], own["RATE"], own["REGION"]],
+      ["causeway:20250101", "1000000", "0.5", "eu"],
+    );
+    assert.equal(metadata.annotations["prometheus.io/scrape"], "no");
+    // One line each: whoever reads YAML strictly takes no key twice.
+    const text = await helm.text("causeway", { ...given, deploymentAnnotations: { "kube-score/ignore": "none" } });
+    for (const key of ["prometheus.io/scrape", "kube-score/ignore"]) assert.equal(text.split(`${key}:`).length, 2, key);
+  });
+
+  test("every flag that is rendered is one of the program's", async () => {
+    const known = new Set(CONFIG_FLAGS.map(({ flags }) => /--[\w-]+/.exec(flags)![0]));
+    for (const [what, values] of Object.entries(MATRIX)) {
+      const [word, ...flags] = (await deployment(values)).spec.template.spec.containers[0]!.args;
+      assert.equal(word, "discovery");
+      assert.deepEqual(
+        flags.filter((flag) => !known.has(flag.split("=")[0]!)),
+        [],
+        what,
+      );
+    }
+  });
+
+  test("the port of our trust bundle is open wherever it has to be", async () => {
+    const objects = await helm.objects("causeway", { causeway: { bundlePort: 8443 } });
+    for (const kind of ["Deployment", "Service", "NetworkPolicy"])
+      assert.match(JSON.stringify(objects.find((object) => object.kind === kind)), /8443/, kind);
+    assert.doesNotMatch(await helm.text("causeway"), /bundle-port|https-bundle/);
+  });
+
+  test("a node that is drained waits for nobody: not by default, nor with replicas that keep apart, and the notes say where it would", async () => {
+    const ha = ["--values", join(CHARTS, "causeway", "values-ha.yaml")];
+    for (const objects of [await helm.objects("causeway"), await helm.objects("causeway", {}, undefined, ...ha)]) {
+      const { spec } = objects.find(({ kind }) => kind === "PodDisruptionBudget") as unknown as { spec: Values };
+      assert.equal(spec["maxUnavailable"], 1);
+      assert.ok(!("minAvailable" in spec));
+    }
+    // With as many nodes as replicas no new one would find a place before an old one has left it.
+    const { strategy, template } = (await deployment({}, ...ha)).spec;
+    assert.deepEqual(strategy.rollingUpdate, { maxSurge: 0, maxUnavailable: 1 });
+    assert.match(JSON.stringify(template.spec.affinity), /"requiredDuringScheduling[^}]*hostname[^}]*"istio":"pilot"/);
+    const notes = (pdb: Values, more: Values = {}) => helm.notes("causeway", { pdb, ...more });
+    assert.match(await notes({ minAvailable: 1 }), /pdb\.minAvailable is 1, .* can then not be drained\. Give/);
+    assert.match(await notes({ minAvailable: "100%" }, { autoscaleMin: 3 }), /pdb\.minAvailable is 100%/);
+    assert.doesNotMatch(await notes({ minAvailable: 1 }, { autoscaleMin: 2 }), /minAvailable/);
+    assert.doesNotMatch(await notes({}), /minAvailable/);
   });
 
   test("kube-score finds nothing critical in what is rendered, whatever is on", async () => {
@@ -244,6 +315,24 @@ suite("The charts, as Helm renders them", () => {
       remoteGateway({ ...said, addresses: ["192.0.2.3"], xdsPort: 30016, preferred: "nodeport" }),
     ]);
     assert.deepEqual(await peering({ remote: { create: false, items: [item] } }), []);
+  });
+
+  test("the chart peering makes no two Gateways of one name, and says so where it makes none", async () => {
+    const item = { network: "net", address: "192.0.2.3" };
+    const [east, west] = [
+      { ...item, cluster: "east" },
+      { ...item, cluster: "west", name: "istio-remote-peer-east" },
+    ];
+    const twice = await helm.refusal("peering", { remote: { create: true, items: [east, west] } });
+    assert.match(twice ?? "it was taken", /items\[1\] \(west\): istio-remote-peer-east is the name of another Gateway/);
+    const way = { create: true, name: "door", cluster: "bank", network: "net" };
+    const both = { eastwest: way, remote: { create: true, items: [{ ...east, name: "door" }] } };
+    assert.match((await helm.refusal("peering", both)) ?? "it was taken", /\(east\): door is the name of another/);
+    assert.match(await helm.notes("peering", {}), /Nothing was made/);
+    assert.match(
+      await helm.notes("peering", { remote: { create: true, items: [east] } }),
+      /Peers of this cluster: east\./,
+    );
   });
 
   test("every combination of values renders objects that each have a name, and one namespace", async () => {

@@ -56,6 +56,17 @@ export class Helm {
     return stdout.slice(stdout.indexOf("NOTES:"));
   }
 
+  /** `helm` with these words, in a cluster; `values` as -f. @returns what it prints, messages last. */
+  async inCluster(kubeconfig: string, values: Values, ...words: readonly string[]): Promise<string> {
+    const { stdout, stderr } = await this.#run([...words, "--values", this.#file(values)], kubeconfig);
+    return `${stdout}${stderr}`;
+  }
+
+  /** As `inCluster`, of a command that takes no values. */
+  async of(kubeconfig: string, ...words: readonly string[]): Promise<string> {
+    return (await this.#run(words, kubeconfig)).stdout;
+  }
+
   /** @throws with its findings. */
   async lint(chart: string): Promise<void> {
     await this.#run(["lint", "--strict", "--namespace", "istio-system", join(CHARTS, chart)]);
@@ -75,9 +86,9 @@ export class Helm {
     this.write(`values-${(this.#files += 1)}.yaml`, stringify(values, { version: "1.1" }));
   #files = 0;
 
-  #run(args: readonly string[]) {
+  #run(args: readonly string[], kubeconfig = join(this.folder, "none")) {
     // Nothing of whoever runs this, and no cluster of theirs.
-    const env = { PATH: process.env["PATH"], HOME: this.folder, KUBECONFIG: join(this.folder, "none") };
+    const env = { PATH: process.env["PATH"], HOME: this.folder, KUBECONFIG: kubeconfig };
     return run(this.#binary, [...args], { env, timeout: HELM_MS, maxBuffer: 1 << 26 });
   }
 }

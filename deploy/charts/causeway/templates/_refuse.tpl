@@ -10,9 +10,12 @@
 {{- $no = append $no (printf "profile is %q: Causeway serves ambient meshes and injects no sidecars; set it to ambient, or keep istiod" $v.profile) -}}
 {{- end -}}
 {{- range $hub := list ($v.hub | default "") ($g.hub | default "") -}}
-{{- if regexMatch "(^|/)(istio|istio-release|soloio-img|gloo-mesh)(/|$)|registry\\.istio\\.io" $hub -}}
+{{- if regexMatch "(^|/)(istio|istio-release|istio-testing|soloio-img|gloo-mesh)(/|$)|registry\\.istio\\.io" $hub -}}
 {{- $no = append $no (printf "global.hub is %q: that has istiod's images; give the hub that has causeway's, and its tag" $hub) -}}
 {{- end -}}
+{{- end -}}
+{{- if regexMatch "(^|/)pilot([:@]|$)" $v.image -}}
+{{- $no = append $no (printf "image is %q: that is istiod's; leave it out, or give causeway's" $v.image) -}}
 {{- end -}}
 {{- if or ($v.istiodRemote).enabled $g.externalIstiod $g.configCluster $g.remotePilotAddress -}}
 {{- $no = append $no "istiodRemote.enabled, global.externalIstiod, global.configCluster and global.remotePilotAddress: Causeway serves the cluster that it runs in; leave them out, and install it in each cluster" -}}
@@ -48,6 +51,16 @@
 {{- if hasKey $v.env $name -}}
 {{- $no = append $no (printf "env.%s: the chart sets it from what the pod is; leave it out" $name) -}}
 {{- end -}}
+{{- end -}}
+{{- if and $v.autoscaleEnabled (gt (int $v.autoscaleMin) (int $v.autoscaleMax)) -}}
+{{- $no = append $no (printf "autoscaleMin is %d and autoscaleMax %d: set autoscaleMax to %d or more" (int $v.autoscaleMin) (int $v.autoscaleMax) (int $v.autoscaleMin)) -}}
+{{- end -}}
+{{- if and (has (toString $v.rollingMaxSurge) (list "0" "0%")) (has (toString $v.rollingMaxUnavailable) (list "0" "0%")) -}}
+{{- $no = append $no "rollingMaxSurge and rollingMaxUnavailable are both 0: no pod could ever be replaced; set one of them to 1" -}}
+{{- end -}}
+{{- $stop := int $v.causeway.preStopSleepSeconds -}}
+{{- if gt (add $stop 6) (int64 $v.causeway.terminationGracePeriodSeconds) -}}
+{{- $no = append $no (printf "causeway.preStopSleepSeconds is %d, and pods are killed after causeway.terminationGracePeriodSeconds, %d: set that to %d or more, so that clients can be sent elsewhere" $stop (int $v.causeway.terminationGracePeriodSeconds) (add $stop 6)) -}}
 {{- end -}}
 {{- if $no -}}
 {{- fail (printf "\n\ncauseway does not take these values:\n  - %s\n" (join "\n  - " $no)) -}}

@@ -2,10 +2,15 @@
 
 {{- define "causeway.image" -}}
 {{- $hub := .v.hub | default .v.global.hub -}}
-{{- $tag := .v.tag | default .v.global.tag | default .Chart.AppVersion -}}
+{{- $tag := include "causeway.text" (.v.tag | default .v.global.tag | default .Chart.AppVersion) -}}
 {{- if contains "/" .v.image -}}{{ .v.image }}{{- else -}}
 {{ with $hub }}{{ trimSuffix "/" . }}/{{ end }}{{ .v.image | default "causeway" }}:{{ $tag }}
 {{- end -}}
+{{- end -}}
+
+{{/* A value as text: large whole numbers as they were written, which Helm has as 1e+06. */}}
+{{- define "causeway.text" -}}
+{{- if and (kindIs "float64" .) (eq (floor .) .) }}{{ int64 . }}{{ else }}{{ . }}{{ end -}}
 {{- end -}}
 
 {{/* Whether objects with (`namespace`) or without one (`cluster`) are this release's. */}}

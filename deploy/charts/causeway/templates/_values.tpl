@@ -75,7 +75,7 @@ istio: pilot
 {{- if ne $register "off" }}{{ $_ := set $env "SPIRE_REGISTER" $register }}{{ end -}}
 {{- if .v.gateways.spire.workloads }}{{ $_ := set $env "GATEWAYS_SPIRE_WORKLOADS" "true" }}{{ end -}}
 {{- with include "causeway.heapMiB" (dict "resources" .v.resources "heapPercent" $c.heapPercent) }}{{ $_ := set $env "NODE_OPTIONS" (printf "--max-old-space-size=%s" .) }}{{ end -}}
-{{- range $name, $value := .v.env }}{{ $_ := set $env $name (toString $value) }}{{ end -}}
+{{- range $name, $value := .v.env }}{{ $_ := set $env $name (include "causeway.text" $value) }}{{ end -}}
 {{- toYaml $env -}}
 {{- end -}}
 

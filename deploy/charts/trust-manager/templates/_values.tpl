@@ -33,7 +33,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "trust.env" -}}
 {{- $env := dict -}}
 {{- with include "causeway.heapMiB" (dict "resources" .v.resources "heapPercent" .v.heapPercent) }}{{ $_ := set $env "NODE_OPTIONS" (printf "--max-old-space-size=%s" .) }}{{ end -}}
-{{- range $name, $value := .v.env }}{{ $_ := set $env $name (toString $value) }}{{ end -}}
+{{- range $name, $value := .v.env }}{{ $_ := set $env $name (include "causeway.text" $value) }}{{ end -}}
 {{- toYaml $env -}}
 {{- end -}}
 
