@@ -168,7 +168,7 @@ const broken: readonly Broken[] = [
     cause: "the exporter has not labelled it",
     host: "plain.shop.mesh.internal",
     east: /west \(link live\): no endpoints, not exported/,
-    west: /west says: not exported\n.*neither it, nor Namespace shop.*\n.*at {3}Service shop\/plain of cluster west, metadata\.labels\[solo\.io\/service-scope\]\n.*fix {2}kubectl --context west -n shop label service plain/,
+    west: /west says: not exported\n.*neither it, nor Namespace shop.*\n.*at {3}Service shop\/plain of cluster west, metadata\.labels\[solo\.io\/service-scope\]\n.*fix {2}give Service shop\/plain in \S+\/west\/manifests\/shop\.yaml:\d+ the label solo\.io\/service-scope: global\n/,
   },
   {
     cause: "the exporter's label is mistyped",
@@ -191,7 +191,7 @@ const broken: readonly Broken[] = [
   {
     cause: "our own grant leaves it out",
     host: "brought.partners.mesh.internal",
-    east: /west \(link live\): no endpoints, import denied\n.*\n.*at {3}PeerGrant istio-system\/limited of cluster east, spec\.import\n.*edit peergrant limited/,
+    east: /west \(link live\): no endpoints, import denied\n.*\n.*at {3}PeerGrant istio-system\/limited of cluster east, spec\.import\n.*edit PeerGrant istio-system\/limited in \S+\/east\/manifests\/grant\.yaml:1\n/,
   },
   {
     cause: "no pod of it is ready",
@@ -230,7 +230,7 @@ const cut: readonly (Omit<Broken, "host" | "west"> & { readonly breakIt: () => v
   {
     cause: "the Gateway names our own network",
     breakIt: () => write("east", "peer.yaml", gateway("west", "east-net")),
-    east: /network mismatch\n(?:.*\n)?.*metadata\.labels\[topology\.istio\.io\/network\]\n.*topology\.istio\.io\/network=west-net/,
+    east: /network mismatch\n(?:.*\n)?.*metadata\.labels\[topology\.istio\.io\/network\]\n.*give Gateway istio-eastwest\/istio-remote-peer-west in \S+\/east\/manifests\/peer\.yaml:2 the label topology\.istio\.io\/network: west-net\n/,
   },
 ];
 

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { MeshError, messageOf } from "../errors.ts";
 import { writeWhole } from "../whole-file.ts";
 
@@ -49,10 +49,11 @@ export async function readConnection(stateDir: string): Promise<Connection> {
   );
 }
 
-/** The demo keeps a folder for each of its control planes. */
+/** The demo keeps a folder for each of its control planes: those below this one count, or beside it, if it is not there. */
 async function whatElse(stateDir: string): Promise<string> {
-  const names = await readdir(stateDir).catch(() => []);
-  const within = names.map((name) => join(stateDir, name)).filter((folder) => existsSync(fileIn(folder)));
+  const around = existsSync(stateDir) ? stateDir : dirname(stateDir);
+  const names = await readdir(around).catch(() => []);
+  const within = names.map((name) => join(around, name)).filter((folder) => existsSync(fileIn(folder)));
   if (within.length > 0) return `there is one in each of ${within.sort().join(", ")}: name it with --state <dir>`;
   return 'start one with "causeway demo", or say where one is with --admin <url>';
 }

@@ -1,3 +1,4 @@
+import type { Config } from "../config.ts";
 import { explain } from "../explain/explain.ts";
 import type { Explanation, ExplainFacts, PeerReader } from "../explain/explanation.ts";
 import type { PeerView } from "../peering/opened-peer.ts";
@@ -10,6 +11,7 @@ import { FSDS_TYPE } from "../xds/resource.ts";
 /** What of a control plane an explanation is made of. */
 export interface ExplainViewed {
   readonly registry: Registry;
+  readonly config: Pick<Config, "manifests">;
   clients(): readonly ClientStatus[];
   peers(): readonly PeerView[];
   peerClients(): PeerClients;
@@ -44,6 +46,9 @@ function factsOf(viewed: ExplainViewed): ExplainFacts {
     })),
     refused,
     problems: viewed.problems(),
+    manifests: new Map(
+      viewed.config.manifests.flatMap((each) => (each.observed === true ? [] : [[each.cluster, each]])),
+    ),
   };
 }
 

@@ -6,7 +6,17 @@ import { drainPlace } from "./drain-causes.ts";
 import type { Cause, ExplainFacts, Place } from "./explanation.ts";
 import { whyDenied, whyUnheard } from "./denied.ts";
 import { atGateway, linkPlace, networkPlace, trustDomainPlace } from "./gateway-place.ts";
-import { kubectl, labelService, pasteable } from "./kubectl.ts";
+import {
+  deleted,
+  edited,
+  isWritten,
+  kubectl,
+  labelled,
+  labelledService,
+  manifestsOf,
+  pasteable,
+  unannotated,
+} from "./mending.ts";
 import { remedyOfGateway } from "./link-causes.ts";
 import { scopeField, whyNotShared } from "./not-shared.ts";
 import type { Question } from "./question.ts";
@@ -21,8 +31,8 @@ export function causeOf(candidate: Candidate, question: Question, facts: Explain
   const { reason } = excluded;
   const { namespace, name } = question;
   if (reason === "absent" || reason === "headless" || reason === "ExternalName")
-    return whyNotShared(facts.registry, cluster, namespace, name);
-  if (reason === "not exported" && via !== "peer") return whyNotShared(facts.registry, cluster, namespace, name);
+    return whyNotShared(facts, cluster, namespace, name);
+  if (reason === "not exported" && via !== "peer") return whyNotShared(facts, cluster, namespace, name);
   if (reason === "import denied") return whyDenied(cluster, question, facts);
   if (reason === "never synced") return whyUnheard(cluster, messageOf(candidate, excluded, question), facts);
   return { reason, message: messageOf(candidate, excluded, question), ...PLACES[reason](candidate, question, facts) };
@@ -79,18 +89,22 @@ const PLACES: Readonly<Record<Placed, Locate>> = {
   shadowed,
 };
 
-function shadowed({ cluster }: Candidate, _question: Question, { registry }: ExplainFacts): Place {
-  const { localCluster, systemNamespace } = registry.globalCandidates.inputs.options;
-  const remove = kubectl(localCluster, `-n ${systemNamespace} delete secret istio-remote-secret-${cluster}`);
+function shadowed({ cluster }: Candidate, _question: Question, facts: ExplainFacts): Place {
+  const { localCluster, systemNamespace } = facts.registry.globalCandidates.inputs.options;
+  const name = `istio-remote-secret-${cluster}`;
+  const remove = deleted({ cluster: localCluster, kind: "Secret", namespace: systemNamespace, name }, facts);
   return {
-    ...{ object: `Secret istio-remote-secret-${cluster}`, cluster: localCluster, field: "" },
+    ...{ object: `Secret ${name}`, cluster: localCluster, field: "" },
     fix: `${remove}, or whichever Secret with the label istio/multiCluster=true names cluster ${cluster}`,
   };
 }
 
-function notExported({ cluster }: Candidate, question: Question, { registry }: ExplainFacts): Place {
-  const { paths, shared, options } = registry.globalCandidates.inputs;
+function notExported({ cluster }: Candidate, question: Question, facts: ExplainFacts): Place {
+  const { paths, shared, options } = facts.registry.globalCandidates.inputs;
   const { namespace, name } = question;
+  const how = isWritten(facts)
+    ? `--admin <admin port of cluster ${cluster}>, or give that here as --peer-admin`
+    : `--context ${cluster}`;
   const theirs = paths.standings.get(cluster)?.segment ?? "";
   const ours = shared.segments.ofCluster.get(options.localCluster)?.segment ?? "";
   const apart =
@@ -100,18 +114,19 @@ function notExported({ cluster }: Candidate, question: Question, { registry }: E
   return {
     ...{ object: serviceOf(question), cluster, field: scopeField },
     fix:
-      `ask it: causeway explain ${name}.${namespace} --admin <admin port of cluster ${cluster}>, or give that here as --peer-admin; ` +
-      `if it has the Service: ${labelService(cluster, namespace, name, `${SCOPE_LABEL}=global`)}.${apart}`,
+      `ask it: causeway explain ${name}.${namespace} ${how}; ` +
+      `if it has the Service: ${labelledService(cluster, question, [SCOPE_LABEL, "global"], facts)}.${apart}`,
   };
 }
 
-function segmentDiffers({ cluster }: Candidate, question: Question, { registry }: ExplainFacts): Place {
-  const { paths, options } = registry.globalCandidates.inputs;
+function segmentDiffers({ cluster }: Candidate, question: Question, facts: ExplainFacts): Place {
+  const { paths, options } = facts.registry.globalCandidates.inputs;
   const segment = paths.standings.get(cluster)?.segment ?? "";
   const { localCluster, systemNamespace } = options;
   const named = pasteable(segment, "<segment of the peer>");
-  const join = kubectl(localCluster, `label namespace ${systemNamespace} ${SEGMENT_LABEL}=${named} --overwrite`);
-  const share = labelService(cluster, question.namespace, question.name, `${SCOPE_LABEL}=global`);
+  const home = { cluster: localCluster, kind: "Namespace", namespace: "", name: systemNamespace };
+  const join = labelled(home, SEGMENT_LABEL, named, facts);
+  const share = labelledService(cluster, question, [SCOPE_LABEL, "global"], facts);
   return {
     object: `Namespace ${systemNamespace}`,
     cluster: localCluster,
@@ -121,19 +136,21 @@ function segmentDiffers({ cluster }: Candidate, question: Question, { registry }
 }
 
 /** Both clusters must have the Segment by which a peer calls its services (contract peering.md 2.18). */
-function reservedDomain({ cluster }: Candidate, _question: Question, { registry }: ExplainFacts): Place {
-  const { paths, options } = registry.globalCandidates.inputs;
+function reservedDomain({ cluster }: Candidate, _question: Question, facts: ExplainFacts): Place {
+  const { paths, options } = facts.registry.globalCandidates.inputs;
   const { localCluster, systemNamespace } = options;
   const segment = pasteable(paths.standings.get(cluster)?.segment, "<segment of the peer>");
-  const read = kubectl(cluster, `-n ${systemNamespace} get segment ${segment} -o yaml`);
+  const copy = isWritten(facts)
+    ? `copy Segment ${systemNamespace}/${segment} from ${manifestsOf(cluster, facts)} to ${manifestsOf(localCluster, facts)}`
+    : `${kubectl(cluster, `-n ${systemNamespace} get segment ${segment} -o yaml`)} | ${kubectl(localCluster, "apply -f -")}`;
   return {
     ...{ object: `Segment ${systemNamespace}/${segment}`, cluster: localCluster, field: "spec.domain" },
-    fix: `have the same in both clusters: ${read} | ${kubectl(localCluster, "apply -f -")}; the domain must be in no cluster's own, nor in that of another Segment`,
+    fix: `have the same in both clusters: ${copy}; the domain must be in no cluster's own, nor in that of another Segment`,
   };
 }
 
-function otherName({ cluster, via }: Candidate, question: Question, { registry }: ExplainFacts): Place {
-  const { offers, shared, options } = registry.globalCandidates.inputs;
+function otherName({ cluster, via }: Candidate, question: Question, facts: ExplainFacts): Place {
+  const { offers, shared, options } = facts.registry.globalCandidates.inputs;
   const key = recordKey(cluster, question);
   const hosts =
     via === "peer"
@@ -141,7 +158,7 @@ function otherName({ cluster, via }: Candidate, question: Question, { registry }
       : (shared.wishes.get(key)?.hosts ?? []).map(({ host }) => host);
   const call = `call ${hosts[0] ?? "it by another name"}`;
   const { localCluster } = options;
-  const takeover = labelService(localCluster, question.namespace, question.name, "solo.io/service-takeover=true");
+  const takeover = labelledService(localCluster, question, ["solo.io/service-takeover", "true"], facts);
   return {
     object: serviceOf(question),
     cluster: question.isLocal ? localCluster : cluster,
@@ -152,8 +169,8 @@ function otherName({ cluster, via }: Candidate, question: Question, { registry }
   };
 }
 
-function nameTaken(_candidate: Candidate, { key, host }: Question, { registry }: ExplainFacts): Place {
-  const { owners, options } = registry.globalCandidates.inputs;
+function nameTaken(_candidate: Candidate, { key, host }: Question, facts: ExplainFacts): Place {
+  const { owners, options } = facts.registry.globalCandidates.inputs;
   const [kind = "", where = ""] = (owners.get(key) ?? "").split(" ");
   if (kind === "GlobalService")
     return {
@@ -165,7 +182,7 @@ function nameTaken(_candidate: Candidate, { key, host }: Question, { registry }:
     object: `${kind} ${namespace}/${name}`,
     cluster: options.localCluster,
     field: "spec.hosts",
-    fix: `take ${host} out of its hosts, or delete it: ${kubectl(options.localCluster, `-n ${namespace} delete ${kind.toLowerCase()} ${name}`)}`,
+    fix: `take ${host} out of its hosts, or delete it: ${deleted({ cluster: options.localCluster, kind, namespace, name }, facts)}`,
   };
 }
 
@@ -178,7 +195,7 @@ function noLink(candidate: Candidate, _question: Question, facts: ExplainFacts):
       field: "ENABLE_PEERING_DISCOVERY",
       fix: "ENABLE_PEERING_DISCOVERY=true in its environment, or leave the variable out",
     };
-  return atGateway(candidate.cluster, facts, remedyOfGateway);
+  return atGateway(candidate.cluster, facts, (gateway, local) => remedyOfGateway(gateway, local, facts));
 }
 
 function linkDown({ cluster }: Candidate, _question: Question, facts: ExplainFacts): Place {
@@ -189,20 +206,23 @@ function networkMismatch({ cluster }: Candidate, _question: Question, facts: Exp
   return networkPlace(cluster, facts.registry.peers.facts.get(cluster)?.network, facts);
 }
 
+const PREFERRED_TYPE = "peering.solo.io/preferred-data-plane-service-type";
+
 function noDoor(candidate: Candidate, _question: Question, facts: ExplainFacts): Place {
   if (candidate.via !== "peer")
     return {
       ...{ object: "Gateway of class istio-east-west", cluster: candidate.cluster, field: "status.addresses" },
       fix: `create one in cluster ${candidate.cluster} with a listener of protocol HBONE, and give it an address`,
     };
-  return atGateway(candidate.cluster, facts, ({ namespace, name, cluster = "", preferred }, local) =>
-    preferred === "nodeport"
-      ? {
-          field: "metadata.annotations[peering.solo.io/preferred-data-plane-service-type]",
-          fix: `annotate the east-west gateway of cluster ${cluster} peering.solo.io/data-plane-service-type=nodeport, or drop the preference here: ${kubectl(local, `-n ${namespace} annotate gateway ${name} peering.solo.io/preferred-data-plane-service-type-`)}`,
-        }
-      : { field: "spec.addresses", fix: kubectl(local, `-n ${namespace} edit gateway ${name}`) },
-  );
+  return atGateway(candidate.cluster, facts, ({ namespace, name, cluster = "", preferred }, local) => {
+    const gateway = { cluster: local, kind: "Gateway", namespace, name };
+    if (preferred !== "nodeport") return { field: "spec.addresses", fix: edited(gateway, facts) };
+    const drop = unannotated(gateway, PREFERRED_TYPE, facts);
+    return {
+      field: `metadata.annotations[${PREFERRED_TYPE}]`,
+      fix: `annotate the east-west gateway of cluster ${cluster} peering.solo.io/data-plane-service-type=nodeport, or drop the preference here: ${drop}`,
+    };
+  });
 }
 
 function sanRefused(candidate: Candidate, question: Question, facts: ExplainFacts): Place {
@@ -219,8 +239,8 @@ function trustDomainOf(identity: string): string {
   }
 }
 
-function noReadyPods({ cluster, via }: Candidate, question: Question, { registry }: ExplainFacts): Place {
-  const { namespace } = question;
+function noReadyPods({ cluster, via }: Candidate, question: Question, facts: ExplainFacts): Place {
+  const { registry } = facts;
   if (via === "peer" && (registry.peers.federated.get(recordKey(cluster, question))?.ready ?? 0) > 0)
     return {
       ...{ object: "control plane", cluster, field: "PEERING_FLAT_NETWORK" },
@@ -228,14 +248,20 @@ function noReadyPods({ cluster, via }: Candidate, question: Question, { registry
     };
   const kube = via === "peer" ? undefined : registry.objects.services.get(recordKey(cluster, question));
   const selector = kube?.selector?.pairs.map(([key, value]) => `${key}=${value}`).join(",");
-  const look =
-    selector === undefined
-      ? `-n ${namespace} get service,endpointslices,pods -o wide`
-      : `-n ${namespace} get pods -l ${selector} -o wide`;
   return {
     object: serviceOf(question),
     cluster,
     field: "spec.selector",
-    fix: `have pods that it selects become ready: ${kubectl(cluster, look)}`,
+    fix: `have pods that it selects become ready: ${podsOf(cluster, question.namespace, selector, facts)}`,
   };
+}
+
+/** Where to look for the pods of a Service; `selector` is undefined for one of a peer, which only it knows. */
+function podsOf(cluster: string, namespace: string, selector: string | undefined, facts: ExplainFacts): string {
+  if (isWritten(facts)) {
+    const which = selector === undefined ? "" : ` with the labels ${selector}`;
+    return `those of namespace ${namespace}${which} come from Deployments, StatefulSets and Pods in ${manifestsOf(cluster, facts)}`;
+  }
+  const pods = selector === undefined ? "service,endpointslices,pods" : `pods -l ${selector}`;
+  return kubectl(cluster, `-n ${namespace} get ${pods} -o wide`);
 }

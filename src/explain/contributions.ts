@@ -5,7 +5,7 @@ import { hostText, type NetworkGateway } from "../registry/network-gateways.ts";
 import { isFlat } from "../registry/peer-standings.ts";
 import { causeOf, publishesNotReady } from "./causes.ts";
 import type { Cause, Contribution, ExplainFacts } from "./explanation.ts";
-import { kubectl } from "./kubectl.ts";
+import { edited } from "./mending.ts";
 import { withoutGateway } from "./gateway-place.ts";
 import type { Question } from "./question.ts";
 
@@ -34,7 +34,8 @@ function contributionOf(candidate: Candidate, question: Question, facts: Explain
 }
 
 /** A name that a ServiceEntry of this cluster has, and that clusters do not share. */
-function ofEntry({ key, host }: Question, { registry }: ExplainFacts): Contribution {
+function ofEntry({ key, host }: Question, facts: ExplainFacts): Contribution {
+  const { registry } = facts;
   const { owners, options } = registry.globalCandidates.inputs;
   const own = registry.workloadsByService.get(key);
   const healthy = own.filter((workload) => workload.healthy).length;
@@ -46,7 +47,7 @@ function ofEntry({ key, host }: Question, { registry }: ExplainFacts): Contribut
     reason: "no ready pods",
     message: `${kind} ${namespace}/${name} has ${own.length} endpoints for ${host}, and none is ready.`,
     ...{ object: `${kind} ${namespace}/${name}`, cluster, field: "spec.endpoints" },
-    fix: `give it endpoints, or a workloadSelector that selects pods which become ready: ${kubectl(cluster, `-n ${namespace} edit ${kind.toLowerCase()} ${name}`)}`,
+    fix: `give it endpoints, or a workloadSelector that selects pods which become ready: ${edited({ cluster, kind, namespace, name }, facts)}`,
   };
   return {
     ...{ cluster, via: "local", endpoints: own.length, healthy, link: "", ageMs: 0 },

@@ -4,22 +4,25 @@ import { recordKey } from "../registry/global-candidate.ts";
 import { DRAIN_UNTIL, DRAIN_UNTIL_FIELD } from "../registry/kube/peering-annotations.ts";
 import type { Cause, Contribution, ExplainFacts, Place } from "./explanation.ts";
 import { atGateway } from "./gateway-place.ts";
-import { kubectl } from "./kubectl.ts";
+import { type Target, unannotated } from "./mending.ts";
 import type { Question } from "./question.ts";
 
 /** What drains a peer, or the Service of our own, and how that is taken back. */
-export function drainPlace(peer: string | undefined, { namespace, name }: Question, facts: ExplainFacts): Place {
+export function drainPlace(peer: string | undefined, question: Question, facts: ExplainFacts): Place {
+  const takenBack = (target: Target): string =>
+    `it ends by itself; before that: ${unannotated(target, DRAIN_UNTIL, facts)}`;
   if (peer !== undefined)
-    return atGateway(peer, facts, (gateway, local) => ({
+    return atGateway(peer, facts, ({ namespace, name }, local) => ({
       field: DRAIN_UNTIL_FIELD,
-      fix: `it ends by itself; before that: ${kubectl(local, `-n ${gateway.namespace} annotate gateway ${gateway.name} ${DRAIN_UNTIL}-`)}`,
+      fix: takenBack({ cluster: local, kind: "Gateway", namespace, name }),
     }));
   const { localCluster } = facts.registry.globalCandidates.inputs.options;
+  const { namespace, name } = question;
   return {
     object: `Service ${namespace}/${name}`,
     cluster: localCluster,
     field: DRAIN_UNTIL_FIELD,
-    fix: `it ends by itself; before that: ${kubectl(localCluster, `-n ${namespace} annotate service ${name} ${DRAIN_UNTIL}-`)}`,
+    fix: takenBack({ cluster: localCluster, kind: "Service", namespace, name }),
   };
 }
 

@@ -17,6 +17,15 @@ export interface ExplainFacts {
   /** Those that may not. */
   readonly refused: readonly RefusedReader[];
   readonly problems: readonly Problem[];
+  /** Clusters that are folders of manifests, by their names; empty where clusters have API servers. */
+  readonly manifests: ReadonlyMap<string, Manifests>;
+}
+
+/** Where a cluster's manifests lie. */
+export interface Manifests {
+  readonly folder: string;
+  /** More of the same cluster, as they stand before the names of their files. */
+  readonly furtherFolders?: readonly string[];
 }
 
 /** A stream of a peer that reads what we share. */

@@ -1,7 +1,7 @@
 import { clusterId } from "../names.ts";
 import type { PeerGateway } from "../registry/model/peer.ts";
 import type { ExplainFacts, Place } from "./explanation.ts";
-import { kubectl, pasteable } from "./kubectl.ts";
+import { annotated, labelled, pasteable } from "./mending.ts";
 import { type Remedy, remedyOfLink } from "./link-causes.ts";
 
 export const gatewayTo = (cluster: string, { registry }: ExplainFacts): PeerGateway | undefined => {
@@ -38,9 +38,11 @@ export const withoutGateway = (peer: string, cluster: string): Place => ({
 export function trustDomainPlace(cluster: string, found: string | undefined, facts: ExplainFacts): Place {
   return atGateway(cluster, facts, ({ namespace, name }, local) => ({
     field: "metadata.annotations[gateway.istio.io/trust-domain]",
-    fix: kubectl(
-      local,
-      `-n ${namespace} annotate gateway ${name} gateway.istio.io/trust-domain=${pasteable(found, "<trust domain of the peer>")} --overwrite`,
+    fix: annotated(
+      { cluster: local, kind: "Gateway", namespace, name },
+      "gateway.istio.io/trust-domain",
+      pasteable(found, "<trust domain of the peer>"),
+      facts,
     ),
   }));
 }
@@ -49,14 +51,16 @@ export function trustDomainPlace(cluster: string, found: string | undefined, fac
 export const networkPlace = (cluster: string, said: string | undefined, facts: ExplainFacts): Place =>
   atGateway(cluster, facts, ({ namespace, name }, local) => ({
     field: "metadata.labels[topology.istio.io/network]",
-    fix: kubectl(
-      local,
-      `-n ${namespace} label gateway ${name} topology.istio.io/network=${pasteable(said, "<network of the peer>")} --overwrite`,
+    fix: labelled(
+      { cluster: local, kind: "Gateway", namespace, name },
+      "topology.istio.io/network",
+      pasteable(said, "<network of the peer>"),
+      facts,
     ),
   }));
 
 /** What keeps a link from being up. */
 export function linkPlace(cluster: string, facts: ExplainFacts): Place {
   const status = facts.registry.peers.statuses.get(clusterId(cluster));
-  return atGateway(cluster, facts, (gateway, local) => remedyOfLink(status?.reason, gateway, local));
+  return atGateway(cluster, facts, (gateway, local) => remedyOfLink(status?.reason, gateway, local, facts));
 }

@@ -2,7 +2,7 @@ import { clusterId } from "../names.ts";
 import type { PeerGrant } from "../registry/kube/peer-grant.ts";
 import { type GrantLimit, isFor, isForTheRest } from "../registry/model/granted.ts";
 import type { ExplainFacts, Place } from "./explanation.ts";
-import { kubectl } from "./kubectl.ts";
+import { edited, isWritten, manifestsOf } from "./mending.ts";
 import type { Question } from "./question.ts";
 
 /** Which limit leaves a service out. */
@@ -25,7 +25,10 @@ export function limitPlace(
     return { ...place, field: `spec.${limit.direction}`, fix: workspaceFix(peer, localCluster, question, limit) };
   const { id = { namespace: systemNamespace, name: "" } } = limiting[0] ?? {};
   const scope = `{namespaces: [${question.namespace}], services: [${question.name}]}`;
-  const edit = kubectl(localCluster, `-n ${id.namespace} edit peergrant ${id.name}`).trim();
+  const edit =
+    id.name === "" && isWritten(facts)
+      ? `in a PeerGrant of ${manifestsOf(localCluster, facts)}`
+      : edited({ cluster: localCluster, kind: "PeerGrant", ...id }, facts);
   return {
     ...place,
     field: `spec.${limit.direction}`,

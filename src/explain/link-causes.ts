@@ -1,5 +1,6 @@
 import type { PeerGateway, PeerGatewayReason, PeerReason } from "../registry/model/peer.ts";
-import { kubectl } from "./kubectl.ts";
+import type { ExplainFacts } from "./explanation.ts";
+import { annotated, deleted, edited, labelled } from "./mending.ts";
 
 /** Where a link is mended. */
 export interface Remedy {
@@ -11,11 +12,13 @@ export interface Remedy {
 export function remedyOfGateway(
   { namespace, name, refused }: Pick<PeerGateway, "namespace" | "name" | "refused">,
   cluster: string,
+  facts: ExplainFacts,
 ): Remedy {
-  const edit = kubectl(cluster, `-n ${namespace} edit gateway ${name}`);
+  const gateway = { cluster, kind: "Gateway", namespace, name };
+  const edit = edited(gateway, facts);
   const label = (key: string, value: string): Remedy => ({
     field: `metadata.labels[${key}]`,
-    fix: kubectl(cluster, `-n ${namespace} label gateway ${name} ${key}=${value} --overwrite`),
+    fix: labelled(gateway, key, value, facts),
   });
   const remedies: Readonly<Record<PeerGatewayReason, Remedy>> = {
     InvalidListener: {
@@ -29,7 +32,7 @@ export function remedyOfGateway(
       field: "spec.addresses",
       fix: `${edit}: "addresses: [{type: IPAddress, value: <the peer's east-west gateway>}]"`,
     },
-    Conflicted: { field: "", fix: kubectl(cluster, `-n ${namespace} delete gateway ${name}`) },
+    Conflicted: { field: "", fix: deleted(gateway, facts) },
   };
   return remedies[refused?.reason ?? "InvalidListener"];
 }
@@ -39,26 +42,25 @@ export function remedyOfLink(
   reason: PeerReason | undefined,
   { namespace, name, cluster: leadsTo, xdsPort }: PeerGateway,
   cluster: string,
+  facts: ExplainFacts,
 ): Remedy {
+  const gateway = { cluster, kind: "Gateway", namespace, name };
   const peer: string = leadsTo ?? "";
   const address = {
     field: "spec.addresses",
     fix:
       `have cluster ${peer}'s east-west gateway run and answer on port ${xdsPort} from here, or correct the address: ` +
-      kubectl(cluster, `-n ${namespace} edit gateway ${name}`),
+      edited(gateway, facts),
   };
   const trustDomain = {
     field: "metadata.annotations[gateway.istio.io/trust-domain]",
-    fix: kubectl(
-      cluster,
-      `-n ${namespace} annotate gateway ${name} gateway.istio.io/trust-domain=<trust domain of ${peer}> --overwrite`,
-    ),
+    fix: annotated(gateway, "gateway.istio.io/trust-domain", `<trust domain of ${peer}>`, facts),
   };
   switch (reason) {
     case "AddressUnresolved":
       return {
         field: "spec.addresses",
-        fix: `correct the host name, or wait for its load balancer: ${kubectl(cluster, `-n ${namespace} edit gateway ${name}`)}`,
+        fix: `correct the host name, or wait for its load balancer: ${edited(gateway, facts)}`,
       };
     case "TLSUnknownAuthority":
       return {

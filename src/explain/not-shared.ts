@@ -5,8 +5,8 @@ import { SCOPE_LABEL, unknownScopeOf } from "../registry/kube/scope-labels.ts";
 import type { LabelSet } from "../registry/kube/labels.ts";
 import type { KubeService } from "../registry/kube/service.ts";
 import type { Registry } from "../registry/registry.ts";
-import type { Cause } from "./explanation.ts";
-import { kubectl, labelService } from "./kubectl.ts";
+import type { Cause, ExplainFacts } from "./explanation.ts";
+import { labelled, labelledService } from "./mending.ts";
 
 export const scopeField = `metadata.labels[${SCOPE_LABEL}]`;
 const SCOPE_WORDS = ["global", "segment", "cluster", "local", "global-only"];
@@ -21,7 +21,8 @@ export function saidBy(kube: KubeService, home: Namespace | undefined): string {
 }
 
 /** Why a Service of a cluster whose objects we read is shared with nobody: only where it is can this be known. */
-export function whyNotShared(registry: Registry, cluster: ClusterId, namespace: string, name: string): Cause {
+export function whyNotShared(facts: ExplainFacts, cluster: ClusterId, namespace: string, name: string): Cause {
+  const { registry } = facts;
   const { objects } = registry;
   const key = objectKey(cluster, namespace, name);
   const refused = registry.globalCandidates.inputs.shared.wishes.get(key)?.refused;
@@ -29,11 +30,12 @@ export function whyNotShared(registry: Registry, cluster: ClusterId, namespace: 
   const kube = objects.services.get(key);
   const home = objects.namespaces.get(objectKey(cluster, "", namespace));
   const service = { reason: "not exported", object: `Service ${namespace}/${name}`, cluster, field: scopeField };
-  const fix = labelService(cluster, namespace, name, `${SCOPE_LABEL}=global`);
+  const fix = labelledService(cluster, { namespace, name }, [SCOPE_LABEL, "global"], facts);
+  const ofNamespace = { cluster, kind: "Namespace", namespace: "", name: namespace };
   if (kube === undefined) return absent(registry, cluster, namespace, name);
   for (const [labels, object, again] of [
     [kube.labels, service.object, fix],
-    [home?.labels, `Namespace ${namespace}`, labelNamespace(cluster, namespace)],
+    [home?.labels, `Namespace ${namespace}`, labelled(ofNamespace, SCOPE_LABEL, "global", facts)],
   ] as const) {
     if (labels === undefined) continue;
     const unknown = unknownScopeOf(labels);
@@ -67,9 +69,6 @@ const refusals = {
     fix: "add a second Service of another name with the same selector and a cluster IP, and share that: a cluster IP cannot be given later",
   }),
 };
-
-const labelNamespace = (cluster: string, namespace: string): string =>
-  kubectl(cluster, `label namespace ${namespace} ${SCOPE_LABEL}=global --overwrite`);
 
 const unknownScope = (object: string, value: string): string => {
   const meant = nearestName(value, SCOPE_WORDS);

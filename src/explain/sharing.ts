@@ -5,7 +5,7 @@ import { limitPlace } from "./limit-place.ts";
 import type { Cause, ExplainFacts, PeerReader, ReaderView, SharingView } from "./explanation.ts";
 import { withoutGateway } from "./gateway-place.ts";
 import { saidBy, scopeField, whyNotShared } from "./not-shared.ts";
-import { labelService } from "./kubectl.ts";
+import { labelledService } from "./mending.ts";
 import type { Question } from "./question.ts";
 
 /** What this cluster tells peers of its own Service of that name, and what became of it: only the exporter knows. */
@@ -29,7 +29,7 @@ export function sharingOf(question: Question, facts: ExplainFacts): SharingView 
     hosts: (registry.shared.get(key)?.hosts ?? []).map(({ host }) => host),
     ready: record?.ready ?? 0,
     total: record?.total ?? 0,
-    cause: record === undefined ? whyNotShared(registry, localCluster, namespace, name) : undefined,
+    cause: record === undefined ? whyNotShared(facts, localCluster, namespace, name) : undefined,
     readers: record === undefined ? [] : readersOf(record, question, facts),
   };
 }
@@ -76,18 +76,18 @@ function readerOf(
     };
   const theirs = facts.registry.peers.facts.get(clusterId(cluster))?.segment;
   if (record.scope === "segment" && theirs !== undefined && theirs !== record.segment)
-    return { cluster, state: "withheld", acknowledgedAt: "", cause: otherSegment(cluster, theirs, record) };
+    return { cluster, state: "withheld", acknowledgedAt: "", cause: otherSegment(cluster, theirs, record, facts) };
   const acknowledgedAt = ackedAt === 0 ? "" : new Date(ackedAt).toISOString();
   return { cluster, state: acknowledged ? "acknowledged" : "under way", acknowledgedAt, cause: undefined };
 }
 
-const otherSegment = (cluster: string, theirs: string, record: FederatedService): Cause => ({
+const otherSegment = (cluster: string, theirs: string, record: FederatedService, facts: ExplainFacts): Cause => ({
   reason: "segment differs",
   message: `Cluster ${cluster} is not told of Service ${record.namespace}/${record.name}: that is only for segment ${record.segment || '""'}, and ${cluster} is in ${theirs || "none"}.`,
   object: `Service ${record.namespace}/${record.name}`,
   cluster: record.cluster,
   field: scopeField,
-  fix: `${labelService(record.cluster, record.namespace, record.name, "solo.io/service-scope=global")}; or have both clusters in one segment`,
+  fix: `${labelledService(record.cluster, record, ["solo.io/service-scope", "global"], facts)}; or have both clusters in one segment`,
 });
 
 const refusedReader = (

@@ -3,7 +3,7 @@ import { hostText } from "../registry/network-gateways.ts";
 import type { Cause, Contribution, ExplainFacts, PolicyView, SharingView, WaypointView } from "./explanation.ts";
 import { drainWarnings } from "./drain-causes.ts";
 import { atGateway } from "./gateway-place.ts";
-import { kubectl, labelService } from "./kubectl.ts";
+import { annotated, labelledService, shown } from "./mending.ts";
 import { remedyOfGateway } from "./link-causes.ts";
 import type { Question } from "./question.ts";
 
@@ -33,9 +33,9 @@ export function warningsOf(question: Question, found: Findings, facts: ExplainFa
 function localName(
   { isLocal, namespace, name, host, key }: Question,
   { contributions }: Findings,
-  { registry }: ExplainFacts,
+  facts: ExplainFacts,
 ): readonly Cause[] {
-  const { offers, options } = registry.globalCandidates.inputs;
+  const { offers, options } = facts.registry.globalCandidates.inputs;
   if (!isLocal || offers.hosts.get(key) !== undefined) return [];
   const global = Array.from(offers.hosts.entries(), ([, each]) => each).find(
     (each) => each.namespace === namespace && each.name === name && each.kind === "global",
@@ -48,7 +48,7 @@ function localName(
       object: `Service ${namespace}/${name}`,
       cluster: options.localCluster,
       field: "metadata.labels[solo.io/service-takeover]",
-      fix: `call ${global.host}; or have all callers of this cluster sent to all clusters: ${labelService(options.localCluster, namespace, name, "solo.io/service-takeover=true")}`,
+      fix: `call ${global.host}; or have all callers of this cluster sent to all clusters: ${labelledService(options.localCluster, { namespace, name }, ["solo.io/service-takeover", "true"], facts)}`,
     },
   ];
 }
@@ -74,7 +74,8 @@ function closedDoors(contributions: readonly Contribution[], facts: ExplainFacts
 }
 
 /** Gateways that are meant to be links, and of which nobody can tell to whom. */
-function namelessGateways({ registry }: ExplainFacts): readonly Cause[] {
+function namelessGateways(facts: ExplainFacts): readonly Cause[] {
+  const { registry } = facts;
   const { localCluster } = registry.globalCandidates.inputs.options;
   return Array.from(registry.peerGateways.entries(), ([, gateway]) => gateway).flatMap((gateway) =>
     gateway.cluster !== undefined || gateway.refused === undefined
@@ -84,7 +85,7 @@ function namelessGateways({ registry }: ExplainFacts): readonly Cause[] {
             reason: "no link",
             message: `Gateway ${gateway.namespace}/${gateway.name} ${gateway.refused.message}.`,
             ...{ object: `Gateway ${gateway.namespace}/${gateway.name}`, cluster: localCluster },
-            ...remedyOfGateway(gateway, localCluster),
+            ...remedyOfGateway(gateway, localCluster, facts),
           },
         ],
   );
@@ -93,10 +94,10 @@ function namelessGateways({ registry }: ExplainFacts): readonly Cause[] {
 function waypointRefused(
   { namespace, name }: Question,
   { refused }: WaypointView,
-  { registry }: ExplainFacts,
+  facts: ExplainFacts,
 ): readonly Cause[] {
   if (refused === "") return [];
-  const { localCluster } = registry.globalCandidates.inputs.options;
+  const { localCluster } = facts.registry.globalCandidates.inputs.options;
   const [waypoint = ""] = refused.split(" ");
   const [home = "", gateway = ""] = waypoint.split("/");
   return [
@@ -104,7 +105,7 @@ function waypointRefused(
       reason: "no waypoint",
       message: `Service ${namespace}/${name} asks for a waypoint that does not take its traffic, so nobody enforces L7 here: ${refused}.`,
       ...{ object: `Gateway ${waypoint}`, cluster: localCluster, field: "" },
-      fix: kubectl(localCluster, `-n ${home} get gateway ${gateway} -o yaml`),
+      fix: shown({ cluster: localCluster, kind: "Gateway", namespace: home, name: gateway }, facts),
     },
   ];
 }
@@ -125,9 +126,9 @@ function policiesElsewhere({ waypoint }: Findings, { registry }: ExplainFacts): 
 function policyGaps(
   question: Question,
   { waypoint, policies, sharing }: Findings,
-  { registry }: ExplainFacts,
+  facts: ExplainFacts,
 ): readonly Cause[] {
-  const { localCluster } = registry.globalCandidates.inputs.options;
+  const { localCluster } = facts.registry.globalCandidates.inputs.options;
   if (sharing.hosts.length === 0 || (waypoint.policy !== "once" && waypoint.policy !== "source")) return [];
   const bypassing =
     waypoint.policy === "source"
@@ -136,6 +137,9 @@ function policyGaps(
         ? `Callers of ${waypoint.there.map(({ cluster, waypoint: theirs }) => `cluster ${cluster} pass their own ${theirs}`).join(", of ")} instead (once)`
         : "";
   if (bypassing === "") return [];
+  const { namespace, name } = question;
+  const service = { cluster: localCluster, kind: "Service", namespace, name };
+  const enforce = annotated(service, "peering.causeway.dev/waypoint-policy", "destination", facts);
   const enforced = policies.filter(({ at, does }) => at === `waypoint ${waypoint.here}` && does !== "is tried");
   return enforced.map(({ object }) => ({
     reason: "policy gap",
@@ -143,7 +147,7 @@ function policyGaps(
     object,
     cluster: localCluster,
     field: "spec.targetRefs",
-    fix: `write it there, too; or have this cluster enforce: ${kubectl(localCluster, `-n ${question.namespace} annotate service ${question.name} peering.causeway.dev/waypoint-policy=destination --overwrite`)}; what is about identities alone belongs into a policy without targetRefs, which every ztunnel enforces`,
+    fix: `write it there, too; or have this cluster enforce: ${enforce}; what is about identities alone belongs into a policy without targetRefs, which every ztunnel enforces`,
   }));
 }
 

@@ -118,6 +118,12 @@ test("without a control plane there is one sentence that says what to do, and ex
   const within = await run(workloadsCommand, "--state", join(folder, "demo"));
   assert.match(within.err, /there is one in each of \S+demo\/edge: name it with --state <dir>\n$/);
 
+  const misspelt = await run(workloadsCommand, "--state", join(folder, "demo", "egde"));
+  assert.match(
+    misspelt.err,
+    /egde\/connection\.json: there is one in each of \S+demo\/edge: name it with --state <dir>\n$/,
+  );
+
   const gone = await serve(viewedMesh([]));
   const url = `http://127.0.0.1:${gone.adminPort}`;
   await gone.close();

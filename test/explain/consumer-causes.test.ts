@@ -40,7 +40,7 @@ const cases: readonly Case[] = [
     object: "Service shop/cart",
     at: "west",
     field: "metadata.labels[solo.io/service-scope]",
-    fix: /causeway explain cart\.shop --admin .*kubectl --context west -n shop label service cart solo\.io\/service-scope=global/,
+    fix: /causeway explain cart\.shop --context west; .*kubectl --context west -n shop label service cart solo\.io\/service-scope=global/,
     message: /only that cluster knows/,
   },
   {
@@ -245,6 +245,9 @@ for (const { reason, change, host = HOST, object, at, field, fix, message = /./ 
     assert.match(cause!.fix, fix);
     assert.match(cause!.message, message);
     assert.match(answer, new RegExp(`west: ${reason}`));
+    const manifests = new Map([["east", { folder: "demo/east" }]]);
+    const written = about(explained(mesh.registry, host, { manifests }), "west")?.cause?.fix ?? "";
+    assert.doesNotMatch(written, /kubectl/, "there is no API server where clusters are folders");
   });
 
 test("a cluster behind a remote secret says what it lacks, too, and of one that is a peer the secret is to go", () => {

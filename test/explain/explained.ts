@@ -10,7 +10,9 @@ export function explained(
 ): Explanation {
   const { from = "", principal = "", ...facts } = over;
   const problems = Array.from(registry.problems.entries(), ([, problem]) => problem);
-  return explain({ host, from, principal }, { registry, peers: [], readers: [], refused: [], problems, ...facts });
+  const manifests: ExplainFacts["manifests"] = new Map();
+  const all = { registry, peers: [], readers: [], refused: [], problems, manifests, ...facts };
+  return explain({ host, from, principal }, all);
 }
 
 /** What it says of one cluster. */
