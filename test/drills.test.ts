@@ -164,3 +164,26 @@ test("the page of drains is about what is drained, and about anything else only 
     ["shop/cart"],
   );
 });
+
+test("how many drains there are, what becomes of them and when the last one ends is counted", () => {
+  const sites = new DrilledSites({ east: 1, west: 0 });
+  const shown = (): readonly string[] =>
+    sites.host.series.filter((series) => /^drain/.test(series) && sites.host.metric(series) > 0).sort();
+  // One host counts for both clusters; the last that changed is seen.
+  sites.start();
+  assert.deepEqual(shown(), []);
+  assert.equal(sites.host.series.filter((series) => series.startsWith("drains{")).length, 10);
+  sites.drainPeer("east", "west", sites.in(10 * MINUTE_MS));
+  const end = (kind: string): string => `drain_end_timestamp_seconds{kind=${kind}}`;
+  assert.deepEqual(shown(), [end("peer"), "drains{kind=peer,state=drained}"]);
+  assert.equal(sites.host.metric(end("peer")), sites.host.clock.now() / 1000 + 600);
+  sites.drainCart("east", sites.in(5 * MINUTE_MS));
+  assert.deepEqual(shown().slice(1), ["drains{kind=peer,state=drained}", "drains{kind=service,state=spared}"]);
+  sites.drainCart("east", "soon");
+  assert.deepEqual(shown().slice(2), ["drains{kind=service,state=unreadable}"]);
+  sites.pass(10 * MINUTE_MS);
+  assert.deepEqual(shown(), ["drains{kind=service,state=unreadable}"]);
+  sites.drainPeer("east", "west", undefined);
+  sites.drainCart("east", undefined);
+  assert.deepEqual(shown(), []);
+});

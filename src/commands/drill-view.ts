@@ -1,4 +1,5 @@
 import { type ClusterId, clusterId, objectKey } from "../names.ts";
+import { byCodeUnit } from "../registry/collection/collection.ts";
 import type { Candidate } from "../registry/global-candidate.ts";
 import { drainedObject, type Drain, timeOfDrain } from "../registry/drains.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -59,9 +60,9 @@ export function drillView(registry: Registry, query: URLSearchParams): DrillView
 function servicesOf(registry: Registry, query: URLSearchParams): Pick<DrillView, "services" | "servicesLeftOut"> {
   const { globalCandidates } = registry;
   const isAbout = aboutOf(registry, query);
-  const names = [...globalCandidates.inputs.offers.hosts.entries()].filter(
-    ([, host]) => host.kind === "global" && isAbout(host),
-  );
+  const names = [...globalCandidates.inputs.offers.hosts.entries()]
+    .filter(([, host]) => host.kind === "global" && isAbout(host))
+    .sort(([a], [b]) => byCodeUnit(a, b));
   const shown = query.has("peer") || query.has("service") ? names : names.slice(0, UNASKED_MAX);
   return {
     services: shown.map(([key, { host, namespace, name }]) => {

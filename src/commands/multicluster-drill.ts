@@ -97,7 +97,7 @@ async function start(tools: LinkTools, call: CommandCall): Promise<ExitCode> {
     if (options["watch"] !== true) return 0;
     await watchDrill(tools.clock, call, sides, target, untilMs);
     using limit = timeLimit(tools.clock, TAKE_BACK_MS, new AbortController().signal);
-    for (const { open, object } of drills) await writeDrain(open.access.api, object, null, limit.signal);
+    for (const { open, object } of drills) await writeDrain(open.access.api, open.side, object, null, limit.signal);
     printer.out(`${signal.aborted ? "stopped, and taken back" : "over"}: calls go where they went before\n`);
     return 0;
   });
@@ -157,16 +157,16 @@ async function refused(call: CommandCall, sides: readonly OpenSide[], target: Dr
 async function begin(drills: readonly Drill[], until: string, signal: AbortSignal): Promise<void> {
   for (const [at, { open, object }] of drills.entries()) {
     try {
-      await writeDrain(open.access.api, object, until, signal);
+      await writeDrain(open.access.api, open.side, object, until, signal);
     } catch (thrown) {
       const begun = drills.slice(0, at);
-      for (const each of begun) await writeDrain(each.open.access.api, each.object, each.object.until ?? null, signal);
+      for (const { open, object } of begun)
+        await writeDrain(open.access.api, open.side, object, object.until ?? null, signal);
       const back =
         begun.length === 0
           ? ""
           : `; what was begun in ${begun.map((each) => nameOf(each.open.side)).join(", ")} is taken back`;
-      const why = `${drilledName(object)} of ${nameOf(open.side)} could not be annotated: ${messageOf(thrown)}${back}`;
-      throw new MeshError(MeshError.from(thrown).code, why);
+      throw new MeshError(MeshError.from(thrown).code, `${messageOf(thrown)}${back}`);
     }
   }
 }
@@ -178,7 +178,7 @@ async function stop(tools: LinkTools, call: CommandCall): Promise<ExitCode> {
   return withSides<ExitCode>(tools, call, exposeSelections(namespacesOf(options).system), async (sides) => {
     const drills = await drillsOf(sides, target, signal);
     for (const { open, object } of drills)
-      if (object.until !== undefined) await writeDrain(open.access.api, object, null, signal);
+      if (object.until !== undefined) await writeDrain(open.access.api, open.side, object, null, signal);
     printRows(
       call,
       drills.map(({ open, object }) =>

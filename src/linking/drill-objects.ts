@@ -1,6 +1,5 @@
-import { MeshError } from "../errors.ts";
-import type { KubeApi } from "../kube/api.ts";
-import { pathOf, type ResourceType } from "../kube/api.ts";
+import { MeshError, messageOf } from "../errors.ts";
+import { ApiError, type KubeApi, pathOf, type ResourceType } from "../kube/api.ts";
 import { getObject } from "../kube/objects-api.ts";
 import { GATEWAYS, SERVICES } from "../kube/resource-types.ts";
 import { DRAIN_UNTIL } from "../registry/kube/peering-annotations.ts";
@@ -66,21 +65,30 @@ async function serviceOf(
   return { ...at, until: found.metadata.annotations?.[DRAIN_UNTIL] };
 }
 
-/** Writes the time, or takes it away. @throws ApiError */
+/** Writes the time, or takes it away. @throws MeshError, naming the object, its cluster and what would be needed. */
 export async function writeDrain(
   api: KubeApi,
-  { type, version, namespace, name }: DrilledObject,
+  side: Side,
+  object: DrilledObject,
   until: string | null,
   signal: AbortSignal,
 ): Promise<void> {
-  await api.call(
-    {
-      method: "PATCH",
-      path: `${pathOf(type, version, namespace, name)}?fieldManager=${FIELD_MANAGER}`,
-      contentType: "application/merge-patch+json",
-      body: { metadata: { annotations: { [DRAIN_UNTIL]: until } } },
-      deadlineMs: CALL_MS,
-    },
-    signal,
-  );
+  const { type, version, namespace, name } = object;
+  const path = `${pathOf(type, version, namespace, name)}?fieldManager=${FIELD_MANAGER}`;
+  const body = { metadata: { annotations: { [DRAIN_UNTIL]: until } } };
+  const contentType = "application/merge-patch+json";
+  try {
+    await api.call({ method: "PATCH", path, contentType, body, deadlineMs: CALL_MS }, signal);
+  } catch (thrown) {
+    const why = `${drilledName(object)} of ${nameOf(side)} could not be annotated: ${messageOf(thrown)}`;
+    throw new MeshError(MeshError.from(thrown).code, `${why}${neededFor(thrown, side, object)}`);
+  }
+}
+
+/** What whoever runs the command lacks, and how that is seen. */
+function neededFor(thrown: unknown, { context }: Side, { type, namespace }: DrilledObject): string {
+  if (!(thrown instanceof ApiError) || thrown.status !== 403) return "";
+  const resource = type.group === "" ? type.plural : `${type.plural}.${type.group}`;
+  const kubectl = context === "" ? "kubectl" : `kubectl --context ${context}`;
+  return `; it needs the verb patch on ${resource}: ${kubectl} -n ${namespace} auth can-i patch ${resource}`;
 }

@@ -1,9 +1,10 @@
 import type { EpochMs, Host } from "../host.ts";
 import { objectKey, serviceName, type ClusterId, type ObjectKey, type ServiceName } from "../names.ts";
 import type { Graph } from "../registry/collection/graph.ts";
-import { DRAIN_AHEAD_MAX_MS, type Drain, type DrainKey } from "../registry/drains.ts";
+import { DRAIN_AHEAD_MAX_MS, type Drain, type DrainKey, isOfGateway } from "../registry/drains.ts";
 import type { Workload } from "../registry/model/workload.ts";
 import type { Registry } from "../registry/registry.ts";
+import { DrainGauges } from "./drain-gauges.ts";
 
 /** For wall time that jumps: no end is missed by more. */
 const LOOK_MS = 60_000;
@@ -24,6 +25,7 @@ export class Drills {
   readonly #host: Host;
   readonly #registry: Registry;
   readonly #local: ClusterId;
+  readonly #gauges: DrainGauges;
   readonly #observing: Disposable[] = [];
   /** When a Service takes its next step, by elapsed time. */
   readonly #stepsMs = new Map<DrainKey, number>();
@@ -32,6 +34,7 @@ export class Drills {
   constructor(host: Host, registry: Registry) {
     this.#host = host;
     this.#registry = registry;
+    this.#gauges = new DrainGauges(host, registry.drains);
     this.#local = registry.globalCandidates.inputs.options.localCluster;
   }
 
@@ -39,7 +42,11 @@ export class Drills {
   start(): void {
     const { drains, workloads, peerGateways } = this.#registry;
     this.#observing.push(
-      drains.wanted.observe(() => this.#judgeAll(false)),
+      drains.wanted.observe(() => {
+        this.#judgeAll(false);
+        this.#gauges.update();
+      }),
+      drains.states.observe(() => this.#gauges.update()),
       peerGateways.observe(() => this.#judgeAll(false)),
       workloads.observe((batch) => {
         if (drains.wanted.size === 0) return;
@@ -48,6 +55,7 @@ export class Drills {
       }),
     );
     this.#judgeAll(true);
+    this.#gauges.update();
   }
 
   close(): void {
@@ -210,5 +218,4 @@ export function startDrills(host: Host, { graph, registry }: DrilledPlane): () =
   return () => drills.close();
 }
 
-const isOfGateway = (key: DrainKey): boolean => key.startsWith("Gateway ");
 const objectOf = (key: DrainKey): ObjectKey => key.slice(key.indexOf(" ") + 1) as ObjectKey;

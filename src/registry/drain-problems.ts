@@ -1,7 +1,7 @@
 import type { Collection } from "./collection/collection.ts";
 import { derive } from "./collection/derive.ts";
 import type { Graph } from "./collection/graph.ts";
-import { drainedObject, type Drain, type DrainKey, type Drains, timeOfDrain } from "./drains.ts";
+import { drainedObject, type Drain, type DrainKey, type Drains, isOfGateway, timeOfDrain } from "./drains.ts";
 import { DRAIN_UNTIL, DRAIN_UNTIL_FIELD } from "./kube/peering-annotations.ts";
 import type { Problem } from "./model/problem.ts";
 import type { RegistryOptions } from "./options.ts";
@@ -54,7 +54,7 @@ function saidOf(key: DrainKey, { state, untilMs }: Drain): Said {
     ];
   return [
     "info",
-    key.startsWith("Gateway ")
+    isOfGateway(key)
       ? `is drained until ${until}: services of that peer get no new calls from here, wherever another cluster has ready endpoints`
       : `is drained until ${until}: under its global names its endpoints here get no new calls, from no cluster`,
   ];

@@ -72,6 +72,9 @@ export function drains(
   };
 }
 
+/** True for the drain of a peer; others are of a Service. */
+export const isOfGateway = (key: DrainKey): boolean => key.startsWith("Gateway ");
+
 /** As `Service shop/cart`. */
 export const drainedObject = (key: DrainKey, cluster: ClusterId): string =>
   key.replace(` ${clusterPrefix(cluster)}`, " ");

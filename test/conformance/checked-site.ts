@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import {
   CONFIG_MAPS,
@@ -11,6 +12,8 @@ import {
   SERVICE_ACCOUNTS,
   SERVICES,
 } from "../../src/kube/resource-types.ts";
+import type { FederatedService } from "../../src/registry/model/federated-service.ts";
+import { FSDS_TYPE } from "../../src/xds/resource.ts";
 import { SIGNS_LISTS, TestAuthority } from "../kits/tls.ts";
 import { type Causeway, eventually } from "./causeway-process.ts";
 import { running, SYSTEM, writeControlPlanePod } from "./istioctl-lab.ts";
@@ -60,8 +63,16 @@ export class CheckedSite {
   get plane(): Causeway {
     return this.#plane!;
   }
-  get xdsPort(): number {
-    return Number(new URL(`https://${this.plane.connection!.xds}`).port);
+  /** Where its control plane listens, or did before it was killed. */
+  xdsPort = 0;
+
+  /** What of a peer it would know after a restart, before the peer has spoken again. */
+  saved(other: CheckedSite): readonly FederatedService[] {
+    const file = join(this.#lab.folder, `plane-${this.name}`, "peers", `${other.name}.json`);
+    if (!existsSync(file)) return [];
+    const [, body] = readFileSync(file, "utf8").split("\n");
+    const { records } = JSON.parse(body!) as { records: Record<string, readonly { value: FederatedService }[]> };
+    return records[FSDS_TYPE]!.map(({ value }) => value);
   }
 
   /** A new intermediate under `root`, in the Secret from which its control plane signs. */
@@ -88,6 +99,7 @@ export class CheckedSite {
       folder: join(this.#lab.folder, `plane-${this.name}`),
       flags: ["--pod-name", "istiod-1", "--ctrlz_port", "0"],
     });
+    this.xdsPort = Number(new URL(`https://${this.#plane.connection!.xds}`).port);
     await writeControlPlanePod(this.#lab, this.cluster, this.#plane);
   }
 

@@ -34,9 +34,14 @@ export interface Ran {
   readonly err: string;
 }
 
-/** A program to its end, as the administrator of a cluster. */
-export async function ran(cluster: KubeCluster, program: string, words: readonly string[], cwd?: string): Promise<Ran> {
-  const env = { ...process.env, KUBECONFIG: cluster.api.kubeconfig };
+/** Who runs programs: the administrator of a cluster, or of those in one kubeconfig. */
+export interface Operator {
+  readonly api: { readonly kubeconfig: string };
+}
+
+/** A program to its end, as such an operator. */
+export async function ran({ api }: Operator, program: string, words: readonly string[], cwd?: string): Promise<Ran> {
+  const env = { ...process.env, KUBECONFIG: api.kubeconfig };
   try {
     const { stdout, stderr } = await run(program, words, { env, timeout: RUN_MS, maxBuffer: 1 << 26, cwd });
     return { code: 0, out: stdout, err: stderr };
@@ -46,8 +51,8 @@ export async function ran(cluster: KubeCluster, program: string, words: readonly
   }
 }
 
-export const causeway = (cluster: KubeCluster, ...words: readonly string[]): Promise<Ran> =>
-  ran(cluster, process.execPath, [PROGRAM, ...words]);
+export const causeway = (operator: Operator, ...words: readonly string[]): Promise<Ran> =>
+  ran(operator, process.execPath, [PROGRAM, ...words]);
 
 const labels = (app: string) => ({ app, "istio.io/rev": "default", ...(app === "istiod" && { istio: "pilot" }) });
 const template = (app: string, container: string) => ({

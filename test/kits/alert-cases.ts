@@ -17,8 +17,8 @@ const OURS = { [`istio_build{${AT},${BUILD}}`]: "1x500" };
 /** One that fires above a value of a gauge, and one that does not at it. */
 const gauge = (alert: string, series: string, high: number, low: number, after = "20m"): AlertCase => ({
   alert,
-  fires: { [series]: `${high}x100` },
-  quiet: { [series]: `${low}x100` },
+  fires: { [series]: `${high}x400` },
+  quiet: { [series]: `${low}x400` },
   after,
 });
 
@@ -157,6 +157,14 @@ export const ALERT_CASES: readonly AlertCase[] = [
     },
     after: "30m",
   },
+  gauge("CausewayDrainLasts", `drains{${AT},kind="peer",state="drained"}`, 1, 0, "5h"),
+  {
+    alert: "CausewayDrainOverdue",
+    fires: { [`drain_end_timestamp_seconds{${AT},kind="service"}`]: "60x60" },
+    quiet: { [`drain_end_timestamp_seconds{${AT},kind="service"}`]: "7200x60" },
+    after: "20m",
+  },
+  gauge("CausewayDrainWithoutEffect", `drains{${AT},kind="service",state="spared"}`, 1, 0),
   gauge("CausewayIntermediateEnds", `citadel_server_cert_chain_expiry_seconds{${AT}}`, 29 * 86_400, 31 * 86_400, "62m"),
   gauge("CausewayIntermediateEndsSoon", `citadel_server_cert_chain_expiry_seconds{${AT}}`, 6 * 86_400, 8 * 86_400),
   gauge("CausewayRootEnds", `citadel_server_root_cert_expiry_seconds{${AT}}`, 89 * 86_400, 91 * 86_400, "62m"),
