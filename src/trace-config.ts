@@ -2,20 +2,33 @@ import type { Environment } from "./command.ts";
 import { UsageError } from "./command.ts";
 
 const DEFAULT_ENDPOINT = "http://localhost:4318";
+/** OpenTelemetry's own default, for one batch with all its retries. */
+const TIMEOUT_MS = 10_000;
+const TIMEOUT_MS_MAX = 600_000;
+
+/** Those that OpenTelemetry has for all signals, and again for traces alone; the latter count first. */
+const OF_EXPORTERS = [
+  "ENDPOINT",
+  "PROTOCOL",
+  "HEADERS",
+  "TIMEOUT",
+  "COMPRESSION",
+  "CERTIFICATE",
+  "CLIENT_CERTIFICATE",
+  "CLIENT_KEY",
+] as const;
+type OfExporters = (typeof OF_EXPORTERS)[number];
 
 /** Those of OpenTelemetry that count here (docs/tracing.md). */
-export const TRACE_VARIABLES = [
+export const TRACE_VARIABLES: readonly string[] = [
+  "OTEL_SDK_DISABLED",
   "OTEL_TRACES_EXPORTER",
-  "OTEL_EXPORTER_OTLP_ENDPOINT",
-  "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-  "OTEL_EXPORTER_OTLP_PROTOCOL",
-  "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
-  "OTEL_EXPORTER_OTLP_HEADERS",
+  ...OF_EXPORTERS.flatMap((what) => [`OTEL_EXPORTER_OTLP_${what}`, `OTEL_EXPORTER_OTLP_TRACES_${what}`]),
   "OTEL_SERVICE_NAME",
   "OTEL_RESOURCE_ATTRIBUTES",
   "OTEL_TRACES_SAMPLER",
   "OTEL_TRACES_SAMPLER_ARG",
-] as const;
+];
 
 const SAMPLERS = [
   "always_on",
@@ -27,12 +40,24 @@ const SAMPLERS = [
 ] as const;
 
 const PROTOCOLS = ["http/protobuf", "http/json"] as const;
+const COMPRESSIONS = ["none", "gzip"] as const;
+
+/** A file that a variable names. */
+export interface NamedFile {
+  readonly variable: string;
+  readonly path: string;
+}
 
 /** Where traces go, and which. */
 export interface TraceConfig {
   readonly url: string;
   readonly protocol: (typeof PROTOCOLS)[number];
   readonly headers: Readonly<Record<string, string>>;
+  /** For one batch with all its retries. */
+  readonly timeoutMs: number;
+  readonly compression: (typeof COMPRESSIONS)[number];
+  /** PEM: what the collector is verified by, and what we show to it. */
+  readonly tls: Readonly<Partial<Record<"ca" | "cert" | "key", NamedFile>>>;
   readonly serviceName: string;
   readonly resource: Readonly<Record<string, string>>;
   readonly sampler: (typeof SAMPLERS)[number];
@@ -40,50 +65,84 @@ export interface TraceConfig {
   readonly ratio: number;
 }
 
+/** A variable with what it says; "" if it is not set. */
+interface Setting {
+  readonly name: string;
+  readonly text: string;
+}
+
 /** @returns undefined unless traces are asked for. @throws UsageError naming the variable, and what would be right. */
 export function traceConfig(environment: Environment): TraceConfig | undefined {
-  const read = (name: (typeof TRACE_VARIABLES)[number]): string => environment[name]?.trim() ?? "";
-  const exporter = read("OTEL_TRACES_EXPORTER") || "none";
-  if (exporter === "none") return undefined;
-  if (exporter !== "otlp") throw wrong("OTEL_TRACES_EXPORTER", exporter, ["otlp", "none"]);
-  const resource = pairsOf("OTEL_RESOURCE_ATTRIBUTES", read("OTEL_RESOURCE_ATTRIBUTES"));
-  const protocol = read("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") || read("OTEL_EXPORTER_OTLP_PROTOCOL");
+  const read = (name: string): Setting => ({ name, text: environment[name]?.trim() ?? "" });
+  const ofExporter = (what: OfExporters): Setting => {
+    const own = read(`OTEL_EXPORTER_OTLP_TRACES_${what}`);
+    return own.text === "" ? read(`OTEL_EXPORTER_OTLP_${what}`) : own;
+  };
+  const exporter = read("OTEL_TRACES_EXPORTER");
+  if (exporter.text === "" || exporter.text === "none") return undefined;
+  oneOf(exporter, ["otlp", "none"]);
+  if (read("OTEL_SDK_DISABLED").text.toLowerCase() === "true") return undefined;
+  const resource = pairsOf(read("OTEL_RESOURCE_ATTRIBUTES"));
   return {
-    url: urlOf(read("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), read("OTEL_EXPORTER_OTLP_ENDPOINT")),
-    protocol: oneOf("OTEL_EXPORTER_OTLP_PROTOCOL", protocol || "http/protobuf", PROTOCOLS),
-    headers: pairsOf("OTEL_EXPORTER_OTLP_HEADERS", read("OTEL_EXPORTER_OTLP_HEADERS")),
-    serviceName: read("OTEL_SERVICE_NAME") || (resource["service.name"] ?? "causeway"),
+    url: urlOf(ofExporter("ENDPOINT")),
+    protocol: protocolOf(ofExporter("PROTOCOL")),
+    headers: { ...pairsOf(read("OTEL_EXPORTER_OTLP_HEADERS")), ...pairsOf(read("OTEL_EXPORTER_OTLP_TRACES_HEADERS")) },
+    timeoutMs: timeoutOf(ofExporter("TIMEOUT")),
+    compression: oneOf(orElse(ofExporter("COMPRESSION"), "none"), COMPRESSIONS),
+    tls: {
+      ...fileAs("ca", ofExporter("CERTIFICATE")),
+      ...fileAs("cert", ofExporter("CLIENT_CERTIFICATE")),
+      ...fileAs("key", ofExporter("CLIENT_KEY")),
+    },
+    serviceName: read("OTEL_SERVICE_NAME").text || (resource["service.name"] ?? "causeway"),
     resource,
-    sampler: oneOf("OTEL_TRACES_SAMPLER", read("OTEL_TRACES_SAMPLER") || "parentbased_always_on", SAMPLERS),
-    ratio: ratioOf(read("OTEL_TRACES_SAMPLER_ARG") || "1"),
+    sampler: oneOf(orElse(read("OTEL_TRACES_SAMPLER"), "parentbased_always_on"), SAMPLERS),
+    ratio: ratioOf(orElse(read("OTEL_TRACES_SAMPLER_ARG"), "1")),
   };
 }
 
-function urlOf(exact: string, base: string): string {
-  const name = exact === "" ? "OTEL_EXPORTER_OTLP_ENDPOINT" : "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
-  const text = exact || `${(base || DEFAULT_ENDPOINT).replace(/\/$/, "")}/v1/traces`;
-  if (!URL.canParse(text) || !/^https?:/.test(text))
-    throw new UsageError(`${name} must be a URL that begins with http:// or https://, as ${DEFAULT_ENDPOINT}`);
-  return text;
+const orElse = ({ name, text }: Setting, value: string): Setting => ({ name, text: text || value });
+
+const fileAs = <K extends string>(key: K, { name, text }: Setting): Partial<Record<K, NamedFile>> =>
+  text === "" ? {} : ({ [key]: { variable: name, path: text } } as Record<K, NamedFile>);
+
+function urlOf({ name, text: given }: Setting): string {
+  const exact = name.includes("_TRACES_");
+  const text = exact ? given : `${(given || DEFAULT_ENDPOINT).replace(/\/$/, "")}/v1/traces`;
+  if (URL.canParse(text) && /^https?:/.test(text)) return text;
+  throw new UsageError(`${name} must be a URL that begins with http:// or https://, as ${DEFAULT_ENDPOINT}`);
 }
 
-function ratioOf(text: string): number {
+function protocolOf(setting: Setting): TraceConfig["protocol"] {
+  const { name, text } = orElse(setting, "http/protobuf");
+  if (text !== "grpc") return oneOf({ name, text }, PROTOCOLS);
+  throw new UsageError(
+    `${name} is "grpc", which is not built in: set it to http/protobuf, and OTEL_EXPORTER_OTLP_ENDPOINT to the ` +
+      `collector's port for HTTP, which is 4318 unless it was changed, as ${DEFAULT_ENDPOINT}`,
+  );
+}
+
+function timeoutOf({ name, text }: Setting): number {
+  if (text === "") return TIMEOUT_MS;
+  const timeoutMs = Number(text);
+  if (Number.isInteger(timeoutMs) && timeoutMs >= 1 && timeoutMs <= TIMEOUT_MS_MAX) return timeoutMs;
+  throw new UsageError(`${name} is "${text}"; it must be a number of milliseconds from 1 to ${TIMEOUT_MS_MAX}`);
+}
+
+function ratioOf({ name, text }: Setting): number {
   const ratio = Number(text);
   if (ratio >= 0 && ratio <= 1) return ratio;
-  throw new UsageError(`OTEL_TRACES_SAMPLER_ARG is "${text}"; it must be a number from 0 to 1`);
+  throw new UsageError(`${name} is "${text}"; it must be a number from 0 to 1`);
 }
 
-function oneOf<T extends string>(name: string, value: string, known: readonly T[]): T {
-  const found = known.find((each) => each === value);
-  if (found === undefined) throw wrong(name, value, known);
+function oneOf<T extends string>({ name, text }: Setting, known: readonly T[]): T {
+  const found = known.find((each) => each === text);
+  if (found === undefined) throw new UsageError(`${name} is "${text}"; it must be one of ${known.join(", ")}`);
   return found;
 }
 
-const wrong = (name: string, value: string, known: readonly string[]): UsageError =>
-  new UsageError(`${name} is "${value}"; it must be one of ${known.join(", ")}`);
-
 /** As `a=1,b=2`, with percent signs as in URLs; what is in it may be secret, and is in no error. */
-function pairsOf(name: string, text: string): Readonly<Record<string, string>> {
+function pairsOf({ name, text }: Setting): Readonly<Record<string, string>> {
   const pairs = text.split(",").filter((pair) => pair.trim() !== "");
   return Object.fromEntries(
     pairs.map((pair) => {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { test } from "mocha";
 import { documentedMetrics } from "./kits/documented-metrics.ts";
 import { namedIn } from "./kits/promql.ts";
+import { expressionOf, PANELS_OF_OTHERS, UPSTREAM_PANELS } from "./kits/upstream-panels.ts";
 
 interface Panel {
   readonly id: number;
@@ -90,24 +91,21 @@ test("the peering dashboard shows every metric of links", () => {
   );
 });
 
-test("upstream's own dashboard of the control plane finds the metrics of its panels on discovery", () => {
-  // What istio's manifests/addons/dashboards ask for, but for Go's, the kubelet's and the webhooks' (docs/operations.md).
-  const asked: readonly (readonly [name: string, ...labels: string[]])[] = [
-    ["istio_build", "component", "tag"],
-    ["pilot_xds_pushes", "type"],
-    ["pilot_total_xds_rejects", "type"],
-    ["pilot_total_xds_internal_errors"],
-    ["pilot_xds"],
-    ["pilot_xds_push_time_bucket", "le"],
-    ["pilot_xds_config_size_bytes_bucket", "le"],
-    ["pilot_k8s_reg_events", "type", "event"],
-    ["pilot_k8s_cfg_events", "type", "event"],
-    ["pilot_push_triggers", "type"],
-  ];
+test("Istio's own dashboard of the control plane finds the metrics and labels of its panels", () => {
+  assert.equal(Object.keys(UPSTREAM_PANELS).length + Object.keys(PANELS_OF_OTHERS).length, 13);
+  const lines = Object.entries(UPSTREAM_PANELS).flatMap(([panel, asked]) => asked.map((each) => ({ panel, each })));
   assert.deepEqual(
-    asked.flatMap(([name, ...labels]) => unknownIn("upstream", `sum by (${labels.join(", ")}) (${name})`)),
+    lines.flatMap(({ panel, each }) => unknownIn(panel, expressionOf(each))),
     [],
   );
+});
+
+test("the kubelet's metrics of our pods are found by the names that Istio's dashboard looks for", () => {
+  const template = readFileSync(join(folder, "..", "charts", "causeway", "templates", "deployment.yaml"), "utf8");
+  assert.match(template, /^ +- name: discovery$/m);
+  // Pods are called after their Deployment.
+  const helpers = readFileSync(join(folder, "..", "charts", "causeway", "templates", "_values.tpl"), "utf8");
+  assert.match(helpers, /define "causeway\.name" -\}\}\nistiod/);
 });
 
 function unknownIn(where: string, expression: string): readonly string[] {

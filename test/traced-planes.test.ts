@@ -16,7 +16,7 @@ test("a change in one cluster that reaches a client of another is one trace acro
     traceConfig({
       OTEL_TRACES_EXPORTER: "otlp",
       OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
-      OTEL_EXPORTER_OTLP_PROTOCOL: "http/json",
+      OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf",
     }),
   );
   const { registry } = mesh.planes.get("east")!.plane;

@@ -16,6 +16,7 @@ import { runMeshDemo } from "../demo/story.ts";
 import { messageOf } from "../errors.ts";
 import type { ChangeBatch } from "../registry/collection/collection.ts";
 import { timeLimit } from "../time-limit.ts";
+import { traceConfig } from "../trace-config.ts";
 import { untilAborted } from "../until-aborted.ts";
 import { type DemoClient, demoClient, leaveConnection } from "./demo-client.ts";
 import { once, type Summary } from "./once.ts";
@@ -62,7 +63,7 @@ async function runOnce(call: CommandCall): Promise<ExitCode> {
     // Beside a demo that runs: ports and state of its own, and a log that says only what is wrong.
     const own = { state: scratch, xdsPort: "0", adminPort: "0", healthPort: "0", log_output_level: "warn" };
     const config = configOf(call, own);
-    const running = await startPlane({ config, openToAll: true }, call.signal);
+    const running = await startPlane({ config, openToAll: true, traces: traceConfig(call.environment) }, call.signal);
     try {
       using limit = timeLimit(running.host.clock, ONCE_MS, call.signal);
       const summary = await once(running, await demoClient({ ...running, config }), limit.signal);
@@ -87,7 +88,7 @@ function summaryText({ workloads, services, policies, svid, readyMs, snapshotMs 
 async function runDemo(call: CommandCall, pid: number): Promise<ExitCode> {
   if (textOption(call.options, "output") === "json") throw new UsageError("--output json is for --once; leave it out");
   const config = configOf(call);
-  const running = await startPlane({ config, openToAll: true }, call.signal);
+  const running = await startPlane({ config, openToAll: true, traces: traceConfig(call.environment) }, call.signal);
   const own: Disposable[] = [];
   try {
     const client = await demoClient({ ...running, config });

@@ -3,6 +3,7 @@ import type { CommandCall, Options } from "../command.ts";
 import { refuseServed } from "../commands/connection.ts";
 import { type RunningPlane, startPlane } from "../commands/running-plane.ts";
 import { systemClock, systemRandom } from "../system-host.ts";
+import { type TraceConfig, traceConfig } from "../trace-config.ts";
 import { DemoAttestation } from "./attestation.ts";
 import { issueAuthorities } from "./authorities.ts";
 import { type DemoCluster, type DemoConfig, demoConfigs, managerPorts } from "./clusters.ts";
@@ -18,12 +19,14 @@ export class DemoMesh {
   #configs: readonly DemoConfig[];
   readonly #running = new Map<DemoCluster, RunningPlane>();
   readonly #relays = new Map<DemoCluster, Relay>();
+  readonly #traces: TraceConfig | undefined;
   #attestation: DemoAttestation | undefined;
   #trust: DemoTrust | undefined;
 
-  /** @throws UsageError for flags that only one control plane can have. */
-  constructor(call: Pick<CommandCall, "options">, over: Options = {}) {
+  /** @throws UsageError for flags that only one control plane can have, and for variables of traces that cannot be. */
+  constructor(call: Pick<CommandCall, "options"> & Partial<Pick<CommandCall, "environment">>, over: Options = {}) {
     this.#configs = demoConfigs(call, over);
+    this.#traces = traceConfig(call.environment ?? {});
   }
 
   get configs(): readonly DemoConfig[] {
@@ -67,7 +70,7 @@ export class DemoMesh {
   /** @throws MeshError if it cannot start. */
   async startPlane(name: DemoCluster, signal: AbortSignal): Promise<void> {
     const { config } = this.configs.find(({ cluster }) => cluster === name)!;
-    const running = await startPlane({ config, openToAll: true }, signal);
+    const running = await startPlane({ config, openToAll: true, traces: this.#traces }, signal);
     this.#running.set(name, running);
     this.attestation.register(name, running.plane);
   }

@@ -22,7 +22,7 @@ export async function runMeshOnce(call: CommandCall): Promise<ExitCode> {
   try {
     // Ports and state of its own, and a log that says only what is wrong.
     const own = { state: scratch, xdsPort: "0", adminPort: "0", healthPort: "0", log_output_level: "error" };
-    const mesh = new DemoMesh({ options: { ...own, ...call.options } });
+    const mesh = new DemoMesh({ options: { ...own, ...call.options }, environment: call.environment });
     using limit = timeLimit(systemClock, ONCE_MS, call.signal);
     await mesh.start(limit.signal);
     try {

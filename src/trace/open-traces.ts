@@ -1,21 +1,24 @@
+import { readFile } from "node:fs/promises";
 import type { IdGenerator, Sampler, SpanExporter } from "@opentelemetry/sdk-trace-base";
+import { MeshError, messageOf } from "../errors.ts";
 import type { EpochMs, Host } from "../host.ts";
 import type { ClusterId } from "../names.ts";
-import type { TraceConfig } from "../trace-config.ts";
+import type { NamedFile, TraceConfig } from "../trace-config.ts";
 import { VERSION } from "../version.ts";
 import { ChangeTraces } from "./change-traces.ts";
 import { SpanBatches } from "./span-batches.ts";
 import type { Spans } from "./spans.ts";
 
-const EXPORT_MS = 10_000;
-
 export interface Traces {
   readonly changes: ChangeTraces;
-  /** Sends what there is, as far as the collector takes it. */
+  /** Sends what there is, as far as the collector takes it within some seconds. */
   close(): Promise<void>;
 }
 
-/** ⇄ Follows changes for a collector. OpenTelemetry's libraries are loaded here, and only here. */
+/**
+ * ⇄ Follows changes for a collector. OpenTelemetry's libraries are loaded here, and only here.
+ * @throws MeshError `invalid` for a file that a variable names and that cannot be read.
+ */
 export async function openTraces(host: Host, config: TraceConfig, cluster: ClusterId): Promise<Traces> {
   const sdk = await import("@opentelemetry/sdk-trace-base");
   const { resourceFromAttributes } = await import("@opentelemetry/resources");
@@ -40,12 +43,28 @@ export async function openTraces(host: Host, config: TraceConfig, cluster: Clust
   };
 }
 
-async function exporterOf({ url, protocol, headers }: TraceConfig): Promise<SpanExporter> {
+async function exporterOf({ url, protocol, headers, timeoutMs, compression, tls }: TraceConfig): Promise<SpanExporter> {
   const { OTLPTraceExporter } =
     protocol === "http/json"
       ? await import("@opentelemetry/exporter-trace-otlp-http")
       : await import("@opentelemetry/exporter-trace-otlp-proto");
-  return new OTLPTraceExporter({ url, headers: { ...headers }, timeoutMillis: EXPORT_MS });
+  type Options = NonNullable<ConstructorParameters<typeof OTLPTraceExporter>[0]>;
+  const files = Object.entries(tls).map(async ([key, file]) => [key, await contentOf(file)] as const);
+  return new OTLPTraceExporter({
+    url,
+    headers: { ...headers },
+    timeoutMillis: timeoutMs,
+    compression: compression as string as NonNullable<Options["compression"]>,
+    httpAgentOptions: { keepAlive: true, ...Object.fromEntries(await Promise.all(files)) },
+  });
+}
+
+async function contentOf({ variable, path }: NamedFile): Promise<Buffer> {
+  try {
+    return await readFile(path);
+  } catch (thrown) {
+    throw new MeshError("invalid", `${variable} names ${path}, which cannot be read: ${messageOf(thrown)}`);
+  }
 }
 
 type Sdk = typeof import("@opentelemetry/sdk-trace-base");

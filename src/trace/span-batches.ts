@@ -6,6 +6,9 @@ const EVERY_MS = 1_000;
 const BATCH_MAX = 512;
 /** A collector that is away misses what comes beyond them. */
 const WAITING_MAX = 2_048;
+/** A process that ends waits no longer for a collector that is away, or slow. */
+const SHUTDOWN_MS = 3_000;
+const RESULTS = ["exported", "failed", "dropped"] as const;
 
 /** Parts of traces on their way to a collector, a batch a second at most and one at once. */
 export class SpanBatches implements SpanProcessor {
@@ -22,6 +25,7 @@ export class SpanBatches implements SpanProcessor {
     this.#exporter = exporter;
     this.#log = new SparseLog(host.log.scope("admin"), host.clock);
     this.#spans = host.metrics.counter("trace_spans_total", "Parts of traces, by what became of them.", ["result"]);
+    for (const result of RESULTS) this.#spans.add(0, { result });
   }
 
   onStart(): void {}
@@ -39,10 +43,15 @@ export class SpanBatches implements SpanProcessor {
     }
   }
 
+  /** What the collector does not take within some seconds is lost. */
   async shutdown(): Promise<void> {
-    await this.forceFlush();
+    let limit: Disposable | undefined;
+    const late = new Promise<void>((resolve) => (limit = this.#host.clock.after(SHUTDOWN_MS, resolve)));
+    await Promise.race([this.forceFlush().then(() => this.#exporter.shutdown()), late]);
+    limit?.[Symbol.dispose]();
     this.#next?.[Symbol.dispose]();
-    await this.#exporter.shutdown();
+    if (this.#waiting.length > 0) this.#spans.add(this.#waiting.length, { result: "dropped" });
+    this.#waiting.length = 0;
   }
 
   #schedule(): void {

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
 import { ALERT_CASES, promtoolTests } from "../kits/alert-cases.ts";
+import { expressionOf, UPSTREAM_PANELS } from "../kits/upstream-panels.ts";
 import { eventually } from "./causeway-process.ts";
 import { type PrometheusPrograms, prometheusPrograms, RealPrometheus } from "./real-prometheus.ts";
 import { WatchedMesh } from "./watched-mesh.ts";
@@ -81,6 +82,19 @@ suite("Dashboards and alerts, by a real Prometheus", () => {
     });
   }).timeout(60_000);
 
+  test("every panel of Istio's own dashboard that means something here has something to draw", async () => {
+    let replicas = 1;
+    await holds("all panels have data", async () => {
+      mesh.share("west", (replicas = replicas === 1 ? 2 : 1));
+      const empty: string[] = [];
+      for (const [title, lines] of Object.entries(UPSTREAM_PANELS)) {
+        const targets = lines.map((asked) => ({ expr: expressionOf(asked) }));
+        if (!(await hasData({ targets }))) empty.push(title);
+      }
+      assert.deepEqual(empty, []);
+    });
+  }).timeout(60_000);
+
   test("a peer that stops is told of by the alert for it, and nothing else of links is", async () => {
     const firing = async (): Promise<readonly string[]> => {
       const found = await prometheus.query('ALERTS{alertname=~"CausewayPeer.*",alertstate="firing"}');
@@ -100,7 +114,7 @@ suite("Dashboards and alerts, by a real Prometheus", () => {
   };
 
   /** True if any of its lines has a number; each must be an expression that evaluates. */
-  async function hasData({ targets }: Panel): Promise<boolean> {
+  async function hasData({ targets }: Pick<Panel, "targets">): Promise<boolean> {
     const results = await Promise.all(
       targets.map(({ expr }) => prometheus.query(expr.replaceAll("$__rate_interval", "30s").replaceAll("$job", ".*"))),
     );

@@ -1,10 +1,15 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeEach, test } from "mocha";
 import { UsageError } from "../../src/command.ts";
 import { clusterId } from "../../src/names.ts";
 import { openTraces, type Traces } from "../../src/trace/open-traces.ts";
 import { traceConfig } from "../../src/trace-config.ts";
 import { TestHost } from "../kits/test-host.ts";
+import { TestAuthority } from "../kits/tls.ts";
+import { until } from "../kits/until.ts";
 import { type CollectedSpan, TraceCollector } from "../kits/trace-collector.ts";
 
 const EAST = clusterId("east");
@@ -143,24 +148,134 @@ test("what is not sampled is not sent, and headers and names are those of the va
   assert.deepEqual([facts["service.name"], facts["team"]], ["istiod", "mesh a"]);
 });
 
-test("a collector that is away costs its spans and a line in the log", async () => {
+/** One change that one client is told of: five parts of a trace. */
+function change(client: string): void {
+  const { changes } = traces;
+  changes.arrived(CART);
+  changes.settling();
+  changes.settled();
+  changes.flushed([behind(client)]);
+  changes.sent(client, "wds", 7);
+  changes.served(client, "wds", 7);
+}
+
+test("a collector gets the same trace as JSON and as protobuf, packed or not", async () => {
+  const got: (readonly CollectedSpan[])[] = [];
+  for (const more of [
+    {},
+    { OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf" },
+    { OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: "http/protobuf", OTEL_EXPORTER_OTLP_COMPRESSION: "gzip" },
+  ]) {
+    await traces.close();
+    collector.spans.length = 0;
+    // The same chance, and the same time.
+    host = new TestHost();
+    traces = await open(more);
+    change("1");
+    await traces.close();
+    got.push([...collector.spans]);
+  }
+  assert.equal(got[0]!.length, 5);
+  assert.equal(got[0]!.find(({ name }) => name === "deliver")!.facts["causeway.clients"], "1");
+  assert.deepEqual(got[1], got[0]);
+  assert.deepEqual(got[2], got[0]);
+  assert.deepEqual(
+    collector.headers.map((headers) => [headers["content-type"], headers["content-encoding"]]),
+    [
+      ["application/json", undefined],
+      ["application/x-protobuf", undefined],
+      ["application/x-protobuf", "gzip"],
+    ],
+  );
+});
+
+test("a collector is verified by the root, and shown the certificate, that the variables name", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "causeway-otlp-"));
+  const root = await TestAuthority.create("CN=collectors");
+  const client = await root.issue(["urn:causeway"]);
+  const at = (name: string, text: string): string => {
+    writeFileSync(join(folder, name), text);
+    return join(folder, name);
+  };
+  await using guarded = await TraceCollector.start({ own: await root.issue(), clients: root.root });
+  const files = {
+    OTEL_EXPORTER_OTLP_ENDPOINT: guarded.url,
+    OTEL_EXPORTER_OTLP_CERTIFICATE: at("root.pem", root.root),
+    OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: at("client.pem", client.certificate),
+    OTEL_EXPORTER_OTLP_CLIENT_KEY: at("client-key.pem", client.key),
+  };
   await traces.close();
-  traces = await open({ OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:1" });
-  traces.changes.arrived(CART);
-  traces.changes.settling();
-  traces.changes.flushed([behind("1")]);
+  traces = await open(files);
+  change("1");
+  await traces.close();
+  assert.equal(guarded.spans.length, 5);
+  traces = await open({ OTEL_EXPORTER_OTLP_ENDPOINT: guarded.url });
+  change("1");
+  await traces.close();
+  assert.equal(guarded.spans.length, 5, "nobody else is believed to be the collector");
+  assert.equal(host.metric("trace_spans_total{result=failed}"), 5);
+  rmSync(folder, { recursive: true });
+  await assert.rejects(open(files), /OTEL_EXPORTER_OTLP_CERTIFICATE names .*root\.pem, which cannot be read/);
+});
+
+test("a collector that never answers gets no more than one batch, and what waits is bounded", async () => {
+  collector.answer = { status: 200, delayMs: 3_600_000 };
+  for (let count = 0; count < 600; count += 1) change(`${count}`);
+  await host.clock.pass(1_000);
+  for (let count = 0; count < 600; count += 1) change(`${count}`);
+  await until(() => collector.headers.length > 0);
+  await host.clock.pass(60_000);
+  assert.equal(collector.headers.length, 1);
+  // Of 6,000 one batch of 512 is under way, and 2,048 wait.
+  assert.equal(host.metric("trace_spans_total{result=dropped}"), 6_000 - 2_048 - 512);
+});
+
+test("a process that ends does not wait for a collector that is slow", async () => {
+  collector.answer = { status: 200, delayMs: 3_600_000 };
+  for (let count = 0; count < 200; count += 1) change(`${count}`);
   const closed = traces.close();
+  await host.clock.pass(3_000);
   await closed;
-  assert.equal(host.metric("trace_spans_total{result=failed}"), 4);
-  assert.ok(host.lines.some((line) => line.includes("the collector of traces did not take them")));
-}).timeout(30_000);
+  assert.equal(host.metric("trace_spans_total{result=dropped}"), 1_000 - 512);
+});
+
+test("a collector that is away, or says no, costs its parts of traces and a line in the log", async () => {
+  for (const [more, status, why] of [
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:1", OTEL_EXPORTER_OTLP_TIMEOUT: "100" }, 200, /ECONNREFUSED/],
+    [{}, 400, /Bad Request/],
+  ] as const) {
+    await traces.close();
+    host = new TestHost();
+    collector.answer = { status, delayMs: 0 };
+    traces = await open(more);
+    change("1");
+    await traces.close();
+    assert.equal(host.metric("trace_spans_total{result=failed}"), 5);
+    assert.match(host.lines.join("\n"), /the collector of traces did not take them/);
+    assert.match(host.lines.join("\n"), why);
+  }
+});
+
+test("what a collector takes too long for is given up after the time that the variable says", async () => {
+  await traces.close();
+  collector.answer = { status: 200, delayMs: 3_600_000 };
+  traces = await open({ OTEL_EXPORTER_OTLP_TIMEOUT: "50" });
+  change("1");
+  await traces.close();
+  assert.equal(host.metric("trace_spans_total{result=failed}"), 5);
+});
 
 test("traces are off unless asked for, and what cannot be is refused with what would be right", () => {
   assert.equal(traceConfig({}), undefined);
   assert.equal(traceConfig({ OTEL_TRACES_EXPORTER: "none", OTEL_TRACES_SAMPLER: "x" }), undefined);
+  assert.equal(traceConfig({ OTEL_TRACES_EXPORTER: "otlp", OTEL_SDK_DISABLED: "true" }), undefined);
   for (const [name, value, right] of [
     ["OTEL_TRACES_EXPORTER", "jaeger", "otlp, none"],
-    ["OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "http/protobuf, http/json"],
+    ["OTEL_EXPORTER_OTLP_PROTOCOL", "thrift", "http/protobuf, http/json"],
+    ["OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "set it to http/protobuf"],
+    ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc", "OTEL_EXPORTER_OTLP_ENDPOINT to the collector's port for HTTP"],
+    ["OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "milliseconds from 1 to"],
+    ["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "zstd", "none, gzip"],
     ["OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "http://localhost:4318"],
     ["OTEL_TRACES_SAMPLER_ARG", "2", "from 0 to 1"],
     ["OTEL_EXPORTER_OTLP_HEADERS", "secret", "pairs as name=value"],
