@@ -81,6 +81,7 @@ const PLACES: Readonly<Record<Placed, Locate>> = {
   "no door": noDoor,
   "SAN refused": sanRefused,
   "no ready pods": noReadyPods,
+  withdrawn: notExported,
   drained: ({ cluster, via }, question, facts) => drainPlace(via === "peer" ? cluster : undefined, question, facts),
   "port mismatch": ({ cluster }, question) => ({
     ...{ object: serviceOf(question), cluster, field: "spec.ports" },

@@ -86,7 +86,7 @@ export class PeerImport {
       {
         ...{ source: intake.federated, decode: decodeService, present, denied: this.#ownNames(intake.denied) },
         check: (...asked) => checkService(...asked, this.#rules),
-        drained: (service) => ({ ...service, ready: 0, localities: [] }),
+        drained: (service, withdrawnUntilMs) => ({ ...service, ready: 0, localities: [], withdrawnUntilMs }),
       },
       tally,
       onDenied,

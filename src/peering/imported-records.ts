@@ -1,5 +1,5 @@
 import { messageOf } from "../errors.ts";
-import type { Clock } from "../host.ts";
+import type { Clock, EpochMs } from "../host.ts";
 import type { ImportDenial } from "../registry/model/peer.ts";
 import { ContentDigest } from "../xds/content-digest.ts";
 import type { ReceivedResource } from "../xds/delta-client.ts";
@@ -27,7 +27,7 @@ export interface RecordKind<K extends string, V> {
   /** What is written of a value that was taken. */
   present(value: V): V;
   /** What is written of one that was withdrawn, until its connections have ended; undefined if it goes at once. */
-  readonly drained?: (value: V) => V;
+  readonly drained?: (value: V, untilMs: EpochMs) => V;
   /** Where names that were not taken are shown, with the reason. */
   readonly denied?: Writes<K, ImportDenial>;
 }
@@ -183,7 +183,7 @@ export class ImportedRecords<K extends string, V> {
   #drain(key: K, value: V): void {
     const { drained, source, present } = this.#kind;
     if (drained === undefined || this.#draining.size >= DRAINS_MAX) return;
-    source.set(key, present(drained(value)));
+    source.set(key, present(drained(value, this.#clock.now() + DRAIN_MS)));
     this.#draining.set(
       key,
       this.#clock.after(DRAIN_MS, () => this.#drained(key)),

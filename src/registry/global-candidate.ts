@@ -49,6 +49,7 @@ export type ExclusionReason =
   | "no door"
   | "SAN refused"
   | "no ready pods"
+  | "withdrawn"
   | "drained"
   | "port mismatch"
   | "shadowed";

@@ -1,3 +1,4 @@
+import type { EpochMs } from "../host.ts";
 import type { ClusterId } from "../names.ts";
 import { sharesOf } from "./aggregate-workloads.ts";
 import { timeOfDrain } from "./drains.ts";
@@ -90,6 +91,7 @@ function withRecord(
   inputs: CandidateInputs,
 ): Exclusion | undefined {
   const { shared, offers, options } = inputs;
+  if (record.withdrawnUntilMs !== undefined) return withdrawn(record, record.withdrawnUntilMs);
   const segments = segmentsFor(standing, shared.segments, options);
   const why = whyExcluded(record, standing, segments, options);
   const status = inputs.peers.statuses.get(record.cluster);
@@ -101,6 +103,15 @@ function withRecord(
     withoutWay(record, member, standing, pods, inputs) ??
     withoutPort(question, member) ??
     drained(question, standing, inputs)
+  );
+}
+
+/** It has no ready endpoint only because we say so, for the seconds in which it goes. */
+function withdrawn({ cluster, namespace, name }: FederatedService, untilMs: EpochMs): Exclusion {
+  const until = timeOfDrain(Math.ceil(untilMs / 1_000) * 1_000);
+  return excluded(
+    "withdrawn",
+    `Cluster ${cluster} has withdrawn Service ${namespace}/${name}, so it gets no new calls; its endpoints are held until ${until} for those that are under way, and then they go.`,
   );
 }
 

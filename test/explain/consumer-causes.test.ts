@@ -53,6 +53,15 @@ const cases: readonly Case[] = [
     message: /4 endpoints, and none is ready/,
   },
   {
+    reason: "withdrawn",
+    change: (mesh) => mesh.hear(federated("west", { ready: 0, withdrawnUntilMs: 65_000 })),
+    object: "Service shop/cart",
+    at: "west",
+    field: "metadata.labels[solo.io/service-scope]",
+    fix: /causeway explain cart\.shop --context west/,
+    message: /its endpoints are held until 1970-01-01T00:01:05Z/,
+  },
+  {
     reason: "segment differs",
     change: (mesh) => {
       mesh.apply(segment("prod", "prod.example"));

@@ -104,11 +104,17 @@ test("a peer that starts anew and knows nothing yet takes nothing away (fault 12
 test("what a live peer withdraws takes no more traffic at once, and goes five seconds later", async () => {
   const lab = await LinkLab.live([serviceOf("payments"), serviceOf("ledger"), serviceOf("audit")]);
   lab.call.say(FSDS_TYPE, [], ["west/bank/ledger", "west/bank/audit"]);
+  await lab.pass(0);
+  const until = (): readonly (number | undefined)[] =>
+    Array.from(lab.sources.federated.entries(), ([, { withdrawnUntilMs }]) => withdrawnUntilMs).sort();
+  const endMs = lab.host.clock.now() + 5_000;
+  assert.deepEqual(until(), [endMs, endMs, undefined], "and says until when it is held");
   await lab.pass(4_900);
   assert.deepEqual(lab.services, ["west/bank/audit 0", "west/bank/ledger 0", "west/bank/payments 1"]);
   lab.call.say(FSDS_TYPE, [encodeFederatedService(serviceOf("audit"), 0)]);
   await lab.pass(200);
   assert.deepEqual(lab.services, ["west/bank/audit 1", "west/bank/payments 1"], "one that came back stays");
+  assert.deepEqual(until(), [undefined, undefined]);
   await lab.pass(10_000);
   assert.deepEqual(lab.services, ["west/bank/audit 1", "west/bank/payments 1"]);
 });

@@ -50,6 +50,11 @@ const peers: readonly (readonly [ExclusionReason, RegExp, (mesh: PeeredMesh) => 
     (mesh) => mesh.unhear(federated("west")),
   ],
   ["no ready pods", /4 endpoints, and none is ready/, (mesh) => mesh.hear(federated("west", { ready: 0 }))],
+  [
+    "withdrawn",
+    /west has withdrawn Service shop\/cart.*held until 1970-01-01T00:01:06Z for those that are under way/,
+    (mesh) => mesh.hear(federated("west", { ready: 0, withdrawnUntilMs: 65_001 })),
+  ],
   ["port mismatch", /has the ports 80, and not 8080/, () => undefined, 8080],
   [
     "never synced",

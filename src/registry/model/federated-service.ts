@@ -1,3 +1,4 @@
+import type { EpochMs } from "../../host.ts";
 import type { ClusterId, ObjectKey } from "../../names.ts";
 
 /** A service that a cluster shares, as it tells its peers (FSDS; contract peering.md 2.4). */
@@ -30,6 +31,8 @@ export interface FederatedService {
   readonly annotations: readonly (readonly [key: string, value: string])[];
   /** By the exporter's API server; settles who is first when clusters disagree. */
   readonly createdMs: number;
+  /** Until when it is still held for calls that are under way, as its exporter shares it no more; no exporter says this. */
+  readonly withdrawnUntilMs?: EpochMs;
 }
 
 /** Who enforces L7 where both sides have a waypoint (contract peering.md 2.9); `once`: the caller's, else the destination's. */
