@@ -43,7 +43,12 @@ const layers: readonly { name: string; at: RegExp; mayImport: readonly string[] 
   },
   // Gateways by which clusters are joined: made, held against what is there, applied and taken back.
   // Whether two clusters believe each other is for the authority's own rules to say, so it reads ca.
-  { name: "linking", at: /^linking\//, mayImport: ["model", "kube", "registry", "ca", "inspect"] },
+  // What would come of a link is what links and their explanations say of it, so it reads peering and explain as well.
+  {
+    name: "linking",
+    at: /^linking\//,
+    mayImport: ["model", "kube", "registry", "ca", "peering", "explain", "inspect"],
+  },
   // The page of the mesh that the admin port serves.
   {
     name: "topology",

@@ -3,7 +3,7 @@ import type { Finding } from "../inspect/finding.ts";
 import { carryOut, plannedChanges, type Wish } from "../linking/applying.ts";
 import { manifestsYaml, namespaceObject } from "../linking/exposure.ts";
 import { planPair, type LinkOptions, type PairPlan } from "../linking/pairs.ts";
-import { linkSelections } from "../linking/read.ts";
+import { forecastSelections, linkSelections } from "../linking/read.ts";
 import { nameOf } from "../linking/side.ts";
 import { type Awaited, waitForAll, waitUntil } from "../linking/waiting.ts";
 import { CONTEXT_FLAGS, namedContexts } from "./contexts.ts";
@@ -38,9 +38,8 @@ export function linkCommand(tools: LinkTools = LINK_TOOLS): Command {
       const { system } = namespacesOf(call.options);
       const contexts = namedContexts(directions.call).map((context) => context ?? "");
       const wanted = linkOptions(call.options, contexts);
-      return withSides(tools, directions.call, linkSelections(system), (sides) =>
-        link(tools, directions, wanted, sides),
-      );
+      const selections = call.options["dryRun"] === true ? forecastSelections(system) : linkSelections(system);
+      return withSides(tools, directions.call, selections, (sides) => link(tools, directions, wanted, sides));
     },
   };
 }

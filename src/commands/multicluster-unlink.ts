@@ -1,9 +1,12 @@
 import { type Command, type CommandCall, type ExitCode, textOption } from "../command.ts";
 import { GATEWAYS } from "../kube/resource-types.ts";
 import { deleteAll, deletionName, type Deletion } from "../linking/deleting.ts";
-import { unlinkSelections } from "../linking/read.ts";
+import { type Loss, type Losses, lossesOf } from "../linking/losses.ts";
+import { listText, readyText } from "../linking/names-seen.ts";
+import { forecastSelections } from "../linking/read.ts";
 import { nameOf, type Side } from "../linking/side.ts";
-import { lossesOf, takenBack, type TakenBack } from "../linking/taking-back.ts";
+import { takenBack, type TakenBack } from "../linking/taking-back.ts";
+import { readinessKnown } from "../linking/unread.ts";
 import { CONTEXT_FLAGS } from "./contexts.ts";
 import { DIRECTION_FLAGS, directionsOf } from "./link-request.ts";
 import { LINK_TOOLS, type LinkTools, namespacesOf, type OpenSide, PLACE_FLAGS, withSides } from "./link-tools.ts";
@@ -30,7 +33,7 @@ export function unlinkCommand(tools: LinkTools = LINK_TOOLS): Command {
       const { system } = namespacesOf(call.options);
       const peer = textOption(call.options, "peer");
       const directions = peer === undefined ? directionsOf(call) : undefined;
-      return withSides(tools, directions?.call ?? call, unlinkSelections(system), (open) => {
+      return withSides(tools, directions?.call ?? call, forecastSelections(system), (open) => {
         const leaving = new Map<Side, Set<string>>();
         const leave = (reader: Side, cluster: string | undefined): void => {
           if (cluster !== undefined) leaving.set(reader, (leaving.get(reader) ?? new Set<string>()).add(cluster));
@@ -54,15 +57,8 @@ async function unlink(
   const taken = [...leaving].map(([reader, clusters]) => takenBack(reader, clusters));
   for (const text of taken.flatMap(foreignText)) printer.err(text);
   const sides = open.map(({ side }) => side);
-  const refused = taken.flatMap(({ reader, ours }) =>
-    ours.length === 0
-      ? []
-      : lossText(
-          reader,
-          leaving.get(reader)!,
-          sides.filter((side) => side !== reader),
-        ),
-  );
+  const losses = lossesOf(sides, taken, leaving);
+  const refused = losses.flatMap((each) => lossText(each, sides));
   for (const text of refused) printer.err(text);
   const deletions = open.flatMap(({ access, side }): readonly Deletion[] =>
     (taken.find(({ reader }) => reader === side)?.ours ?? []).map(({ object }) => ({
@@ -70,6 +66,7 @@ async function unlink(
     })),
   );
   const stopped = refused.length > 0 && !force;
+  if (dryRun) for (const text of losses.flatMap((each) => lessText(each, sides))) printer.out(text);
   if (dryRun) for (const each of deletions) printer.out(`${deletionName(each)} would be deleted\n`);
   else if (stopped) printer.err("Nothing was changed, in no cluster: add --force if that is meant.\n");
   else await deleteAll(deletions, (done) => printer.out(`${deletionName(done)} deleted\n`), signal);
@@ -84,8 +81,31 @@ const foreignText = ({ reader, foreign }: TakenBack): readonly string[] =>
     return `${nameOf(reader)}: Gateway ${id.namespace}/${id.name} was not made by link alone, and stays: ${fix}\n`;
   });
 
-function lossText(reader: Side, leaving: ReadonlySet<string>, others: readonly Side[]): readonly string[] {
-  const { services, unknown } = lossesOf(reader, leaving, others);
-  const lost = services.map((key) => `${nameOf(reader)}: nobody would answer for service ${key} any more\n`);
+/** What would be gone altogether, or cannot be told. */
+function lossText({ reader, services, unknown }: Losses, sides: readonly Side[]): readonly string[] {
+  const lost = services
+    .filter(({ left }) => left.length === 0)
+    .map(({ service, names, from }) => {
+      const nowhere = names.length === 0 ? "" : `: ${listText(names)} would lead nowhere`;
+      return `${nameOf(reader)}: nobody would answer for service ${service} any more${nowhere}; today ${endsText(from, sides)}\n`;
+    });
   return unknown === undefined ? lost : [...lost, `${nameOf(reader)}: ${unknown}\n`];
+}
+
+/** What would go on with fewer. */
+const lessText = ({ reader, services }: Losses, sides: readonly Side[]): readonly string[] =>
+  services
+    .filter(({ left }) => left.length > 0)
+    .map(
+      ({ service, names, from, left }) =>
+        `${nameOf(reader)}: ${listText(names)} (service ${service}) would lose ${endsText(from, sides)}, and keep ${endsText(left, sides)}\n`,
+    );
+
+function endsText(ends: Loss["from"], sides: readonly Side[]): string {
+  return listText(
+    ends.map(([cluster, end]) => {
+      const side = sides.find((each) => each.cluster === cluster);
+      return end === undefined ? cluster : `${cluster} (${readyText(end, side === undefined || readinessKnown(side))})`;
+    }),
+  );
 }

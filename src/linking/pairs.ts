@@ -1,6 +1,6 @@
 import type { Finding } from "../inspect/finding.ts";
 import type { DataPlaneServiceType } from "../registry/model/peer.ts";
-import { EAST_WEST, type GatewayManifest, remoteGateway, remoteName } from "./gateways.ts";
+import { EAST_WEST, type GatewayManifest, HBONE_PORT, remoteGateway, remoteName, XDS_PORT } from "./gateways.ts";
 import { nameOf, type FoundGateway, type Pair, type Side } from "./side.ts";
 import { networkFindings } from "./networks.ts";
 import { trustFindings } from "./trust.ts";
@@ -31,6 +31,8 @@ export interface PairPlan {
   readonly findings: readonly Finding[];
   /** Undefined if an error is in its way, or if it is linked by a Gateway of another name. */
   readonly manifest: GatewayManifest | undefined;
+  /** As `manifest`, or what would be it once what is in the way were mended, to say what would come of it; its address may be nobody's. */
+  readonly imagined: GatewayManifest | undefined;
   /** Its gateway has no address yet: that may come by itself. */
   readonly pending: string | undefined;
 }
@@ -58,16 +60,30 @@ export function planPair(pair: Pair, options: LinkOptions): PairPlan {
       (leadsTo ?? network) === peer.cluster &&
       !(id.namespace === options.namespace && id.name === remoteName(peer.cluster ?? "")),
   );
-  if (other !== undefined)
-    return { pair, findings: [...findings, linkedFinding(pair, other)], manifest: undefined, pending };
+  if (other !== undefined) {
+    const linked = [...findings, linkedFinding(pair, other)];
+    return { pair, findings: linked, manifest: undefined, imagined: undefined, pending };
+  }
   const wrong = findings.some(({ level }) => level === "error");
-  const manifest = wrong || door === undefined || way === undefined ? undefined : wanted(pair, door, way, options);
-  return { pair, findings, manifest, pending };
+  const nameable = peer.cluster !== undefined && peer.cluster !== reader.cluster && peer.network !== undefined;
+  const imagined = nameable ? wanted(pair, door, pending === undefined && way ? way : NOWHERE, options) : undefined;
+  return { pair, findings, manifest: wrong ? undefined : imagined, imagined, pending };
 }
 
-function wanted({ reader, peer }: Pair, { gateway }: FoundGateway, way: WayIn, options: LinkOptions): GatewayManifest {
+/** For as long as nobody knows where: what would be shared does not depend on it. */
+const NOWHERE: WayIn = {
+  ...{ addresses: ["address-to-come.invalid"], xdsPort: XDS_PORT, hbonePort: HBONE_PORT, via: "loadbalancer" },
+  lack: undefined,
+};
+
+function wanted(
+  { reader, peer }: Pair,
+  door: FoundGateway | undefined,
+  way: WayIn,
+  options: LinkOptions,
+): GatewayManifest {
   const given = options.addresses.get(peer.context);
-  const account = gateway.serviceAccount || gateway.id.name;
+  const account = door === undefined ? EAST_WEST : door.gateway.serviceAccount || door.gateway.id.name;
   return remoteGateway({
     cluster: peer.cluster!,
     network: peer.network!,

@@ -4,6 +4,7 @@ import type { ClusterAccess } from "../inspect/cluster-access.ts";
 import { type ClusterFacts, type KindFacts, kindName, whyUnknown } from "../inspect/cluster-facts.ts";
 import { inTurns } from "../inspect/in-turns.ts";
 import { readKinds } from "../inspect/read-kinds.ts";
+import { reducedObject } from "../inspect/reduced-object.ts";
 import { ApiError, type KubeApi } from "../kube/api.ts";
 import { isFields } from "../kube/fields.ts";
 import { listObjects } from "../kube/list-objects.ts";
@@ -38,11 +39,17 @@ export const exposeSelections = (system: string): readonly Selection[] => [
   { type: types.PODS, namespace: system, labelSelector: "app=istiod" },
 ];
 
-/** What says which services would be left with nobody to answer. */
-export const unlinkSelections = (system: string): readonly Selection[] => [
+/** What it takes to say what would come of a link, or of taking it back: all that a control plane would judge by. */
+export const forecastSelections = (system: string): readonly Selection[] => [
   ...linkSelections(system),
-  { type: types.ENDPOINT_SLICES },
-  { type: types.SERVICE_ENTRIES, namespace: system },
+  ...[
+    types.PODS,
+    types.ENDPOINT_SLICES,
+    types.SERVICE_ENTRIES,
+    types.WORKLOAD_ENTRIES,
+    types.GATEWAY_CLASSES,
+    types.PEER_GRANTS,
+  ].map((type) => ({ type })),
 ];
 
 /** What says which generated entries are of nobody. */
@@ -125,8 +132,9 @@ async function readList(api: KubeApi, selection: Selection, signal: AbortSignal)
   }
 }
 
-/** Which clusters a remote secret is for, and which certificates are in another one: no key, no token. */
+/** Of a Secret which clusters it is for, and which certificates are in it, but no key and no token; of pods what is ours to know. */
 function withoutKeys(object: KubeObject): KubeObject {
+  if (object.kind === "Pod") return reducedObject(object);
   if (object.kind !== "Secret") return object;
   const { data, ...secret } = object;
   const entries = Object.entries(isFields(data) ? data : {});

@@ -59,7 +59,8 @@ export function sideOf(facts: ClusterFacts, { system, cluster, network }: SideOp
   const mesh = meshOf(facts, system);
   return {
     context: facts.context ?? "",
-    cluster: cluster ?? onlyOne(clusterIds(facts)) ?? home?.[CLUSTER_LABEL] ?? onlyOne(doors.map(clusterOfDoor)),
+    cluster:
+      cluster ?? onlyOne(clusterIds(facts, system)) ?? home?.[CLUSTER_LABEL] ?? onlyOne(doors.map(clusterOfDoor)),
     network: network ?? (home?.[NETWORK_LABEL] || undefined),
     system,
     trustDomain: mesh?.trustDomain ?? DEFAULT_TRUST_DOMAIN,
@@ -126,9 +127,9 @@ function meshOf(facts: ClusterFacts, system: string): DeclaredMesh | undefined {
 }
 
 /** What the pods of its control plane are told. */
-function clusterIds(facts: ClusterFacts): readonly string[] {
+function clusterIds(facts: ClusterFacts, system: string): readonly string[] {
   return objectsOf(facts, types.PODS)
-    .filter(({ metadata }) => metadata.labels?.["app"] === "istiod")
+    .filter(({ metadata }) => metadata.namespace === system && metadata.labels?.["app"] === "istiod")
     .flatMap(({ spec }) => (isFields(spec) && Array.isArray(spec["containers"]) ? spec["containers"] : []))
     .flatMap((container: unknown) => (isFields(container) && Array.isArray(container["env"]) ? container["env"] : []))
     .flatMap((variable: unknown) =>

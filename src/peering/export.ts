@@ -120,13 +120,11 @@ export class ExportLogs {
     return { facts, services: services.map(heard), workloads: workloads.map(seen) };
   }
 
-  /** A workload is known with those of its services that are: their names, too, are only for whom they are granted. */
-  #seen({ granted }: ExportScope, change: ResourceChange): ResourceChange {
+  #seen(scope: ExportScope, change: ResourceChange): ResourceChange {
     const workload = this.#exports.workloads.get(change.name as WorkloadUid);
-    const services = workload?.services.filter(({ service }) => isGranted(granted, service)) ?? [];
-    if (workload === undefined || services.length === 0) return gone(change);
-    if (services.length === workload.services.length) return change;
-    return { name: change.name, after: encodeWorkload({ ...workload, services }) };
+    const seen = workload && asHeard(scope, workload);
+    if (seen === undefined) return gone(change);
+    return seen === workload ? change : { name: change.name, after: encodeWorkload(seen) };
   }
 }
 
@@ -167,10 +165,18 @@ const gone = ({ name }: ResourceChange): ResourceChange => ({ name, after: undef
 const contentsOf = (log: ResourceLog): readonly ResourceChange[] =>
   [...log.names()].map((name) => ({ name, after: log.get(name) }));
 
-function mayHear({ granted, segment }: ExportScope, service: FederatedService | undefined): boolean {
+/** Whether a service is told to whom the scope is for. */
+export function mayHear({ granted, segment }: ExportScope, service: FederatedService | undefined): boolean {
   if (service === undefined) return false;
   if (service.scope === "segment" && segment !== undefined && segment !== service.segment) return false;
   return takesIn(granted, service.namespace, service.name);
+}
+
+/** A workload is known with those of its services that are: their names, too, are only for whom they are granted. */
+export function asHeard({ granted }: ExportScope, workload: Workload): Workload | undefined {
+  const services = workload.services.filter(({ service }) => isGranted(granted, service));
+  if (services.length === 0) return undefined;
+  return services.length === workload.services.length ? workload : { ...workload, services };
 }
 
 /** @param service as `namespace/name.namespace.domain`; an alias does not say whose it is, so only those have it who have all. */

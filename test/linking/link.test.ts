@@ -147,7 +147,7 @@ test("link --dry-run shows what would be made and merged, and changes nothing", 
   assert.match(out, /CWY3011 cluster east believes cluster west/);
   assert.match(out, /CWY3009 east is on network net-east, west on net-west/);
   assert.match(out, /CWY3022 cart\.shop\.mesh\.internal would be one service of east and west/);
-  assert.match(out, /CWY3024 Port 80 is HTTP in east and TCP in west/);
+  assert.match(out, /CWY3024 Port 80 of cart\.shop\.mesh\.internal is TCP in west and HTTP in east, which counts/);
   assert.match(out, /443 only in west/);
   assert.match(out, /CWY3021 cluster east would get books\.shop\.mesh\.internal from west/);
   assert.match(out, /CWY3023 cluster east has a Service of that name that it does not share/);

@@ -3,7 +3,7 @@ import { type Command, type CommandCall, type ExitCode, UsageError } from "../..
 import { namedContexts } from "../../src/commands/contexts.ts";
 import type { LinkTools } from "../../src/commands/link-tools.ts";
 import type { KubeObject } from "../../src/kube/object.ts";
-import { GATEWAYS } from "../../src/kube/resource-types.ts";
+import { GATEWAYS, SERVICES } from "../../src/kube/resource-types.ts";
 import { type Ran, run } from "../commands/served-mesh.ts";
 import { FakeApiServer } from "../kits/fake-api-server.ts";
 import { TestHost } from "../kits/test-host.ts";
@@ -61,6 +61,27 @@ export class LinkedLab {
     const metadata = { namespace: "shop", name, labels } as KubeObject["metadata"];
     const spec = { clusterIP: "10.96.0.1", clusterIPs: ["10.96.0.1"], ports };
     this.servers.get(cluster)!.put({ apiVersion: "v1", kind: "Service", metadata, spec });
+  }
+
+  /** Pods behind a Service of `service`, each with an identity; the last of them not ready. */
+  endpoints(cluster: string, name: string, ready: number, notReady = 0): void {
+    const server = this.servers.get(cluster)!;
+    const service = server.get(SERVICES, "shop", name)!;
+    server.put({ ...service, spec: { ...(service["spec"] as object), selector: { app: name } } } as KubeObject);
+    for (let at = 0; at < ready + notReady; at += 1) {
+      const isReady = at < ready ? "True" : "False";
+      server.put({
+        ...{ apiVersion: "v1", kind: "Pod" },
+        metadata: { namespace: "shop", name: `${name}-${at}`, labels: { app: name } },
+        spec: { serviceAccountName: name, nodeName: "n1", containers: [{ name: "app" }] },
+        status: {
+          phase: "Running",
+          podIP: `10.${cluster.length}.${name.length}.${at + 1}`,
+          podIPs: [{ ip: `10.${cluster.length}.${name.length}.${at + 1}` }],
+          conditions: [{ type: "Ready", status: isReady }],
+        },
+      });
+    }
   }
 
   /** Runs a command as a user does, while time goes on. */

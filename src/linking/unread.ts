@@ -1,0 +1,33 @@
+import type { ResourceType } from "../kube/api.ts";
+import { whyUnknown } from "../inspect/cluster-facts.ts";
+import type { Finding } from "../inspect/finding.ts";
+import * as types from "../kube/resource-types.ts";
+import { nameOf, type Side } from "./side.ts";
+
+/** What nobody can say of a cluster of which a kind may not be read, as what follows `what`. */
+const RESTS_ON: readonly (readonly [ResourceType, (cluster: string) => string])[] = [
+  [types.SERVICES, (cluster) => `What ${cluster} shares is not known`],
+  [types.SEGMENTS, (cluster) => `By which names ${cluster} calls its services is not known`],
+  [types.PEER_GRANTS, (cluster) => `What PeerGrants and Workspaces leave out in ${cluster} is not known`],
+  [types.PODS, (cluster) => `How many endpoints ${cluster} has ready is not known`],
+  [types.ENDPOINT_SLICES, (cluster) => `How many endpoints ${cluster} has ready is not known`],
+];
+
+/** Kinds that a forecast would need, and that were hidden from whoever asked. */
+export const unreadFindings = (side: Side): readonly Finding[] =>
+  RESTS_ON.flatMap(([type, text]): readonly Finding[] => {
+    const why = whyUnknown(side.facts, type);
+    if (why === undefined) return [];
+    const [evidence, fix] = [`${text(nameOf(side))}: ${why}`, `let yourself list ${type.plural} there`];
+    return [
+      { code: "CWY3020", level: "warning", cluster: side.cluster, object: nameOf(side), field: "", evidence, fix },
+    ];
+  });
+
+/** Whether it can be said which names a cluster has. */
+export const namesKnown = ({ facts }: Side): boolean =>
+  [types.SERVICES, types.NAMESPACES, types.SEGMENTS].every((type) => whyUnknown(facts, type) === undefined);
+
+/** Whether it can be said how many endpoints are ready. */
+export const readinessKnown = ({ facts }: Side): boolean =>
+  [types.PODS, types.ENDPOINT_SLICES].every((type) => whyUnknown(facts, type) === undefined);
