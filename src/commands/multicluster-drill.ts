@@ -1,5 +1,5 @@
 import { type Command, type CommandCall, type ExitCode, textOption, UsageError } from "../command.ts";
-import { MeshError, messageOf } from "../errors.ts";
+import { type ErrorCode, HalfDoneError, MeshError, messageOf } from "../errors.ts";
 import { objectsOf } from "../inspect/cluster-facts.ts";
 import { SERVICES } from "../kube/resource-types.ts";
 import {
@@ -24,6 +24,7 @@ import { OUTPUT_FLAG, print } from "./output.ts";
 const SCHEMA = "causeway.dev/drill/v1";
 /** For taking a drill back once somebody has stopped waiting for its end. */
 const TAKE_BACK_MS = 10_000;
+const UNANSWERED: ReadonlySet<ErrorCode> = new Set(["unavailable", "timeout", "internal"]);
 
 /** `causeway multicluster drill`: takes new calls from a peer or a service for a while (contract peering.md 6, row 9). */
 export const drillCommand = (tools: LinkTools = LINK_TOOLS): Command => ({
@@ -91,7 +92,7 @@ async function start(tools: LinkTools, call: CommandCall): Promise<ExitCode> {
   return withSides<ExitCode>(tools, call, exposeSelections(namespacesOf(options).system), async (sides) => {
     const drills = await drillsOf(sides, target, signal);
     if (options["force"] !== true && (await refused(call, sides, target))) return 1;
-    await begin(drills, timeOfDrain(untilMs), signal);
+    await begin(tools, drills, timeOfDrain(untilMs), signal);
     const rows = drills.map(({ open, object }) => rowOf(open, drilledName(object), timeOfDrain(untilMs), "started"));
     printRows(call, rows);
     if (options["watch"] !== true) return 0;
@@ -153,23 +154,35 @@ async function refused(call: CommandCall, sides: readonly OpenSide[], target: Dr
   return found;
 }
 
-/** All of them or none. */
-async function begin(drills: readonly Drill[], until: string, signal: AbortSignal): Promise<void> {
+/** All of them or none, also if whoever called gives up half-way. @throws HalfDoneError, saying what was taken back */
+async function begin(tools: LinkTools, drills: readonly Drill[], until: string, signal: AbortSignal): Promise<void> {
   for (const [at, { open, object }] of drills.entries()) {
     try {
       await writeDrain(open.access.api, open.side, object, until, signal);
     } catch (thrown) {
-      const begun = drills.slice(0, at);
-      for (const { open, object } of begun)
-        await writeDrain(open.access.api, open.side, object, object.until ?? null, signal);
-      const back =
-        begun.length === 0
-          ? ""
-          : `; what was begun in ${begun.map((each) => nameOf(each.open.side)).join(", ")} is taken back`;
-      throw new MeshError(MeshError.from(thrown).code, `${messageOf(thrown)}${back}`);
+      const { code, message } = MeshError.from(thrown);
+      // Nobody knows whether a call that got no answer was heard.
+      const touched = drills.slice(0, UNANSWERED.has(code) ? at + 1 : at);
+      if (touched.length === 0) throw thrown;
+      throw new HalfDoneError(code, `${message}; ${await takeBack(tools, touched, until)}`);
     }
   }
 }
+
+/** To what was there before. It has its own time: that of the command may be up. */
+async function takeBack(tools: LinkTools, drills: readonly Drill[], until: string): Promise<string> {
+  using limit = timeLimit(tools.clock, TAKE_BACK_MS, new AbortController().signal);
+  const written = await Promise.allSettled(
+    drills.map(({ open, object }) =>
+      writeDrain(open.access.api, open.side, object, object.until ?? null, limit.signal),
+    ),
+  );
+  const left = drills.filter((_, at) => written[at]!.status === "rejected");
+  if (left.length === 0) return `what was begun in ${namesOf(drills)} is taken back`;
+  return `what was begun in ${namesOf(left)} may go on until ${until}: end it with causeway multicluster drill stop`;
+}
+
+const namesOf = (drills: readonly Drill[]): string => drills.map(({ open }) => nameOf(open.side)).join(", ");
 
 async function stop(tools: LinkTools, call: CommandCall): Promise<ExitCode> {
   const { options, signal } = call;

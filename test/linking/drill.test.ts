@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
 import { NO_TERMINAL } from "../../src/command.ts";
+import { HalfDoneError } from "../../src/errors.ts";
 import { drillView } from "../../src/commands/drill-view.ts";
 import { drillCommand } from "../../src/commands/multicluster-drill.ts";
 import type { KubeObject } from "../../src/kube/object.ts";
@@ -142,6 +143,35 @@ test("Ctrl-C during --watch takes the drill back", async () => {
   assert.equal(await east.lab.runCall(drillCommand, call), 0);
   assert.match(out, /stopped, and taken back/);
   assert.equal(east.annotation(east.gateway()), undefined);
+});
+
+test("Ctrl-C between two clusters takes back what was begun in the first, and says so", async () => {
+  const { lab, annotation } = new DrillLab({ east: 1, west: 1 });
+  const west = lab.cluster("west", undefined);
+  lab.service("west", "cart");
+  const [server, stopping] = [lab.servers.get("east")!, new AbortController()];
+  let begun: string | undefined;
+  server.faults.tamper = (answer, { method }) => {
+    if (method === "PATCH") begun ??= annotation(server.get(SERVICES, "shop", "cart")!);
+    if (method === "PATCH") stopping.abort();
+    return answer;
+  };
+  const call = {
+    args: ["start"],
+    options: { contexts: "east,west", service: "shop/cart", for: "1h", force: true, output: "table" },
+    environment: {},
+    printer: { out: () => {}, err: () => {} },
+    terminal: NO_TERMINAL,
+    progress: () => {},
+    signal: stopping.signal,
+  };
+  await assert.rejects(lab.runCall(drillCommand, call), (error: Error) => {
+    assert.ok(error instanceof HalfDoneError, error.message);
+    assert.match(error.message, /^Service shop\/cart of .*west.*; what was begun in .*east.* is taken back$/);
+    return true;
+  });
+  assert.ok(begun !== undefined);
+  for (const each of [server, west]) assert.equal(annotation(each.get(SERVICES, "shop", "cart")!), undefined);
 });
 
 test("what is called wrongly is said with what would be right, and nothing is written", async () => {

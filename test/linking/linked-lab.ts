@@ -99,6 +99,8 @@ export class LinkedLab {
   async #whileTimeGoesOn<T>(work: Promise<T>): Promise<T> {
     let done = false;
     const running = work.finally(() => (done = true));
+    // Whoever waits hears of it below, at the end of the step of time.
+    running.catch(() => {});
     while (!done) await this.host.clock.pass(50);
     return running;
   }

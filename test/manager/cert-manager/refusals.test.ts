@@ -163,7 +163,10 @@ for (const verb of ["create", "list"])
     lab.server.faults.forbidden = (tried) =>
       tried.user === "trust" && lacks.includes(tried.verb) && tried.resource === "certificaterequests";
     const why = await lab.refusal(lab.sign(await order()));
-    assert.match(why, /^invalid: .*; apply deploy\/rbac\/trust-cert-manager\.yaml /);
+    assert.match(
+      why,
+      /^invalid: .*; set certManager\.enabled of its chart, or apply deploy\/rbac\/trust-cert-manager\.yaml /,
+    );
     assert.match(why, new RegExp(`cannot ${verb} resource "certificaterequests" in API group "cert-manager.io"`));
     lab.server.faults.forbidden = undefined;
     await lab.host.clock.pass(60_000);
