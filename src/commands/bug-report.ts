@@ -6,12 +6,14 @@ import { type Command, type CommandCall, type ExitCode, listOption, textOption, 
 import { parseDurationMs } from "../duration.ts";
 import type { Clock } from "../host.ts";
 import { packFolder } from "../inspect/archive/archive-file.ts";
-import { collectReport, type ReportManifest } from "../inspect/archive/collect-report.ts";
+import { collectReport, type ReportManifest, SUMMARY_FILE } from "../inspect/archive/collect-report.ts";
 import { contextSource } from "../inspect/archive/context-source.ts";
+import { countsOf, type JudgedReport } from "../inspect/archive/judged-report.ts";
 import { localSource } from "../inspect/archive/local-source.ts";
 import type { GatheringOptions, ReportSource } from "../inspect/archive/report-source.ts";
 import { Redactor } from "../inspect/redact/redactor.ts";
 import { checkedAdminUrl, fetchText } from "./admin-client.ts";
+import { SYSTEM_NAMESPACE_FLAG, systemNamespaceOf } from "./cluster-sources.ts";
 import { readConnection } from "./connection.ts";
 import { CONTEXT_FLAGS, openContexts } from "./contexts.ts";
 
@@ -41,6 +43,7 @@ export const bugReportCommand = (clock: Clock): Command => ({
       description: "whose logs and events are wanted beside the mesh's own",
       repeated: true,
     },
+    SYSTEM_NAMESPACE_FLAG,
     { flags: "--dry-run", description: "only say what would be collected" },
   ],
   examples: [
@@ -139,21 +142,29 @@ async function report(
   const folder = await mkdtemp(join(tmpdir(), "causeway-report-"));
   try {
     const redactor = new Redactor();
-    const { manifest, facts } = await collectReport(clock, sources, { ...options, folder, redactor });
+    const systemNamespace = systemNamespaceOf(call);
+    const collecting = { ...options, folder, redactor, systemNamespace };
+    const { manifest, facts, judged } = await collectReport(clock, sources, collecting);
     call.progress(`packing ${file}`);
     const { bytes } = await packFolder(folder, file);
-    call.printer.out(summary(manifest, file, bytes));
+    call.printer.out(summary(manifest, judged, file, bytes));
     return facts.some(({ unread }) => unread !== undefined) ? 1 : 0;
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-function summary({ clusters, files, redacted, notCollected }: ReportManifest, file: string, bytes: number): string {
+function summary(
+  { clusters, files, redacted, notCollected }: ReportManifest,
+  judged: JudgedReport | undefined,
+  file: string,
+  bytes: number,
+): string {
   const secrets = Object.entries(redacted).map(([kind, count]) => `${count} ${kind}`);
   const lines = [
     `wrote ${file}: ${files.length} files of ${clusters.map(({ cluster }) => cluster).join(", ")}, ${Math.ceil(bytes / 1024)} KiB`,
     secrets.length === 0 ? "nothing secret was found" : `taken out: ${secrets.join(", ")}`,
+    ...(judged === undefined ? [] : [`found in it: ${countsOf(judged)}; ${SUMMARY_FILE} in it names them`]),
     ...notCollected.slice(0, 20).map(({ path, why }) => `not collected: ${path}: ${why}`),
     ...(notCollected.length > 20 ? [`and ${notCollected.length - 20} more, which its manifest.json lists`] : []),
     `Look through it before you send it. causeway replay ${file} runs it here; unpacked, it is what --directory takes.`,

@@ -5,6 +5,12 @@ import { namedFolder, readClusterFolder } from "../inspect/cluster-folders.ts";
 import { readClusters } from "../inspect/read-cluster.ts";
 import { CONTEXT_FLAGS, openContexts } from "./contexts.ts";
 
+export const SYSTEM_NAMESPACE_FLAG: Flag = {
+  flags: "-i, --istioNamespace <namespace>",
+  description: "where control planes are",
+  default: "istio-system",
+};
+
 /** Flags of commands that look at clusters, live or in folders. */
 export const SOURCE_FLAGS: readonly Flag[] = [
   ...CONTEXT_FLAGS,
@@ -13,11 +19,7 @@ export const SOURCE_FLAGS: readonly Flag[] = [
     description: "a bug report, or manifests of clusters, as ./east or east=./east; may be repeated",
     repeated: true,
   },
-  {
-    flags: "-i, --istioNamespace <namespace>",
-    description: "where control planes are",
-    default: "istio-system",
-  },
+  SYSTEM_NAMESPACE_FLAG,
 ];
 
 /**

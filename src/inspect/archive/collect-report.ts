@@ -8,25 +8,39 @@ import { VERSION } from "../../version.ts";
 import type { ClusterFacts, KindFacts, PageFacts } from "../cluster-facts.ts";
 import { writeFacts } from "../facts-folder.ts";
 import type { Redactor } from "../redact/redactor.ts";
+import { type Collected, type JudgedReport, judgedJson, judgedText, judgeReport } from "./judged-report.ts";
 import type { GatheringOptions, Piece, ReportSource } from "./report-source.ts";
 
+/** Beside the clusters: what was found in them, for machines and for people. */
+export const FINDINGS_FILE = "findings.json";
+export const SUMMARY_FILE = "SUMMARY.txt";
 export const REPORT_SCHEMA = "causeway.dev/bug-report/v1";
 /** Of one report, before it is compressed. */
 const REPORT_BYTES_MAX = 1024 * 1024 * 1024;
 
 /** What `manifest.json` says of a report: what is in it, what is not, and why. */
-export interface ReportManifest {
+export interface ReportManifest extends Collected {
   readonly schema: typeof REPORT_SCHEMA;
-  /** The version of this program. */
-  readonly tool: string;
-  readonly createdAt: string;
-  readonly clusters: readonly { readonly cluster: string; readonly source: string; readonly folder: string }[];
   /** How many secrets of each kind were taken out. */
   readonly redacted: Readonly<Record<string, number>>;
   /** False if there were too many secrets to look for all of them wherever else they might be said. */
   readonly redactedEverywhere: boolean;
-  readonly notCollected: readonly { readonly path: string; readonly why: string }[];
   readonly files: readonly { readonly path: string; readonly bytes: number; readonly sha256: string }[];
+}
+
+export interface CollectingOptions extends GatheringOptions {
+  /** Empty. */
+  readonly folder: string;
+  readonly redactor: Redactor;
+  /** Where control planes are, as `istio-system`. */
+  readonly systemNamespace: string;
+}
+
+/** What a report was made of, and what is to be said of it; undefined if nothing in it could be judged. */
+export interface CollectedReport {
+  readonly manifest: ReportManifest;
+  readonly facts: readonly ClusterFacts[];
+  readonly judged: JudgedReport | undefined;
 }
 
 /**
@@ -36,8 +50,8 @@ export interface ReportManifest {
 export async function collectReport(
   clock: Clock,
   sources: readonly ReportSource[],
-  { folder, redactor, ...options }: GatheringOptions & { readonly folder: string; readonly redactor: Redactor },
-): Promise<{ readonly manifest: ReportManifest; readonly facts: readonly ClusterFacts[] }> {
+  { folder, redactor, ...options }: CollectingOptions,
+): Promise<CollectedReport> {
   const facts = await Promise.all(sources.map((source) => source.facts(options)));
   options.signal.throwIfAborted();
   options.progress("taking out what is secret");
@@ -52,15 +66,42 @@ export async function collectReport(
       if (why !== undefined) missing.push({ path: `${folders[at]!}/${piece.path}`, why: redactor.text(why) });
     }
   options.progress("looking for secrets that are said again elsewhere");
-  const files = await sweepAll(folder, redactor, options.signal);
-  const manifest: ReportManifest = {
-    ...{ schema: REPORT_SCHEMA, tool: VERSION, createdAt: new Date(clock.now()).toISOString() },
+  await sweepAll(folder, redactor, options.signal);
+  const head = {
+    ...{ tool: VERSION, createdAt: new Date(clock.now()).toISOString() },
     clusters: redacted.map(({ cluster, source }, at) => ({ cluster, source, folder: folders[at]! })),
+  };
+  options.progress("checking what was collected");
+  const notCollected = missing.map(({ path, why }) => ({ path, why: redactor.sweep(why) }));
+  const judged = await writeJudged(folder, redactor, { ...head, notCollected }, options.systemNamespace);
+  if (typeof judged === "string") notCollected.push({ path: FINDINGS_FILE, why: judged });
+  const manifest: ReportManifest = {
+    ...{ schema: REPORT_SCHEMA, ...head },
     ...{ redacted: redactor.counts, redactedEverywhere: !redactor.overflowed },
-    ...{ notCollected: missing.map(({ path, why }) => ({ path, why: redactor.sweep(why) })), files },
+    ...{ notCollected, files: await filesOf(folder) },
   };
   await writeFile(join(folder, "manifest.json"), `${JSON.stringify(manifest, undefined, 2)}\n`, { mode: 0o600 });
-  return { manifest, facts: redacted };
+  return { manifest, facts: redacted, judged: typeof judged === "string" ? undefined : judged };
+}
+
+/** @returns what was found; or why nothing could be. Both files are redacted as all others are, and looked through again. */
+async function writeJudged(
+  folder: string,
+  redactor: Redactor,
+  collected: Collected,
+  systemNamespace: string,
+): Promise<JudgedReport | string> {
+  try {
+    const judged = await judgeReport(folder, systemNamespace);
+    for (const [path, text] of [
+      [FINDINGS_FILE, judgedJson(judged)],
+      [SUMMARY_FILE, judgedText(judged, collected)],
+    ] as const)
+      await writeFile(join(folder, path), redactor.sweep(redactFile(path, text, redactor)), { mode: 0o600 });
+    return judged;
+  } catch (thrown) {
+    return redactor.sweep(redactor.text(messageOf(thrown)));
+  }
 }
 
 /** The same facts, without what is secret in them. */
@@ -144,18 +185,31 @@ function redactYaml(text: string, redactor: Redactor): string {
   return values.map((value) => redactor.text(stringify(redactor.value(value)))).join("---\n");
 }
 
-/** Once everything is known that is secret; returns what is there in the end. */
-async function sweepAll(folder: string, redactor: Redactor, signal: AbortSignal): Promise<ReportManifest["files"]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
-  const files: ReportManifest["files"][number][] = [];
-  for (const path of paths.sort()) {
+/** Once everything is known that is secret. */
+async function sweepAll(folder: string, redactor: Redactor, signal: AbortSignal): Promise<void> {
+  for (const path of await pathsIn(folder)) {
     signal.throwIfAborted();
     const text = await readFile(path, "utf8");
     const swept = redactor.sweep(text);
     if (swept !== text) await writeFile(path, swept);
-    const sha256 = createHash("sha256").update(swept).digest("hex");
-    files.push({ path: relative(folder, path).split(sep).join("/"), bytes: Buffer.byteLength(swept), sha256 });
+  }
+}
+
+/** What is there in the end. */
+async function filesOf(folder: string): Promise<ReportManifest["files"]> {
+  const files: ReportManifest["files"][number][] = [];
+  for (const path of await pathsIn(folder)) {
+    const bytes = await readFile(path);
+    const sha256 = createHash("sha256").update(bytes).digest("hex");
+    files.push({ path: relative(folder, path).split(sep).join("/"), bytes: bytes.length, sha256 });
   }
   return files;
+}
+
+async function pathsIn(folder: string): Promise<readonly string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
 }

@@ -62,6 +62,7 @@ async function collected(namespaces: readonly string[] = []) {
     ...options,
     folder: folder.path,
     redactor: new Redactor(),
+    systemNamespace: "istio-system",
   });
   let done = false;
   void doing.finally(() => (done = true));

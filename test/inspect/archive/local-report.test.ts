@@ -4,7 +4,10 @@ import { mkdir, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "mocha";
 import { stringify } from "yaml";
+import type { Command } from "../../../src/command.ts";
+import { analyzeCommand } from "../../../src/commands/analyze.ts";
 import { bugReportCommand } from "../../../src/commands/bug-report.ts";
+import { multiclusterCheckCommand } from "../../../src/commands/multicluster-check.ts";
 import { type RunningPlane, startPlane } from "../../../src/commands/running-plane.ts";
 import { loadConfig } from "../../../src/config.ts";
 import { siteOf } from "../../../src/inspect/analyze/site.ts";
@@ -69,6 +72,15 @@ const MANIFESTS = [
     metadata: { name: "cart", namespace: "shop", annotations: { seen: Buffer.from(SECRETS[4]!).toString("base64") } },
     spec: { selector: { app: "cart" }, ports: [{ port: 80 }] },
   },
+  {
+    // What is said of it names what is wrong.
+    ...{
+      apiVersion: "security.istio.io/v1",
+      kind: "AuthorizationPolicy",
+      metadata: { name: "cart", namespace: "shop" },
+    },
+    spec: { action: SECRETS[0] },
+  },
 ];
 
 let folder: Awaited<ReturnType<typeof folderOf>>;
@@ -101,6 +113,22 @@ async function report(options: Record<string, unknown>): Promise<{ readonly code
   return { code: await bugReportCommand(systemClock).run({ ...call, options: { admin, ...options } as never }), out };
 }
 
+interface Said {
+  readonly schema: string;
+  readonly command: string;
+  readonly success: boolean;
+  readonly findings: readonly { readonly code: string; readonly object: string }[];
+}
+
+/** What a command prints with `-o json`. */
+async function said(command: Command, options: Record<string, unknown>): Promise<Said> {
+  let out = "";
+  const printer = { out: (text: string) => void (out += text), err: () => {} };
+  const call = { args: [], environment: {}, printer, signal: new AbortController().signal, ...UNSEEN };
+  await command.run({ ...call, options: { output: "json", failureThreshold: "error", ...options } as never });
+  return JSON.parse(out) as Said;
+}
+
 async function textOf(place: string): Promise<string> {
   const entries = await readdir(place, { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
@@ -122,6 +150,31 @@ test("the archive of a running mesh has its pages and manifests, and none of the
   const [facts] = await readFacts(place);
   assert.equal(facts!.cluster, "east");
   assert.ok(facts!.planes[0]!.pages.has("problemz") && facts!.planes[0]!.pages.has("ambientz"));
+});
+
+test("an archive says what a check and an analysis of it say, for machines and for people", async () => {
+  const file = folder.at("judged.tar.gz");
+  const { out } = await report({ file });
+  await mkdir(folder.at("judged"));
+  const place = await unpackArchive(file, folder.at("judged"));
+  const found = JSON.parse(await readFile(join(place, "findings.json"), "utf8")) as Said;
+  const [check, analysis] = [
+    await said(multiclusterCheckCommand({ clock: systemClock, open: () => Promise.resolve([]) }), {
+      directory: [place],
+    }),
+    await said(analyzeCommand(systemClock), { directory: [place] }),
+  ];
+  assert.equal(found.schema, check.schema);
+  assert.deepEqual([found.command, found.success], ["bug-report", check.success && analysis.success]);
+  const findings = [...check.findings, ...analysis.findings];
+  assert.ok(findings.some(({ object }) => object === "AuthorizationPolicy shop/cart"));
+  assert.deepEqual(found.findings, JSON.parse(JSON.stringify(findings).replaceAll(`${place}/`, "")));
+  const summary = await readFile(join(place, "SUMMARY.txt"), "utf8");
+  for (const { code } of analysis.findings) assert.ok(summary.includes(code), code);
+  for (const part of ["east, control plane http://127.0.0.1:", "What was not collected", "causeway replay"])
+    assert.ok(summary.includes(part), summary);
+  assert.match(summary, /What was found\n-+\n[0-9]+ errors?, [0-9]+ warnings?\./);
+  assert.match(out, /found in it: [0-9]+ errors?, [0-9]+ warnings?; SUMMARY\.txt in it names them/);
 });
 
 test("a Service without a cluster IP in manifests is no headless one in the archive of what served them", async () => {
