@@ -1,7 +1,17 @@
 // Lays out what the image holds, and its bill of materials: npm run image:tree -- <folder>. The same sources make the same tree, on
 // any machine: nothing is downloaded, no time and no owner of this machine's is in it.
 import { createHash } from "node:crypto";
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, dirname, join } from "node:path";
 
 const root = join(import.meta.dirname, "..");
@@ -50,8 +60,11 @@ const digest = createHash("sha256");
 let bytes = 0;
 for (const file of files) {
   const path = join(folder, file);
-  const { mode, size } = statSync(path);
-  if (statSync(path).isFile()) {
+  const found = statSync(path);
+  const { mode, size } = found;
+  // Whatever umask this machine has: what is run as another user has to be read.
+  chmodSync(path, found.isDirectory() || mode & 0o111 ? 0o755 : 0o644);
+  if (found.isFile()) {
     bytes += size;
     digest.update(`${file}\0${mode & 0o111 ? "x" : "-"}\0${size}\0`).update(readFileSync(path));
   }

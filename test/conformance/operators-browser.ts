@@ -1,12 +1,8 @@
-import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
-import { promisify } from "node:util";
 import { type BrowserContext, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { debianPackage } from "./debian-package.ts";
 import type { Missing } from "./machine.ts";
 
-const run = promisify(execFile);
 const CHROMIUM = "/usr/bin/chromium";
-const INSTALL_MS = 240_000;
 const START_MS = 30_000;
 
 /** Without these Chromium calls its maker at every start, which a machine without a way out pays for. */
@@ -32,19 +28,7 @@ export interface Browser extends AsyncDisposable {
 }
 
 /** Debian's own Chromium, installed if we may. */
-export async function debianChromium(): Promise<true | Missing> {
-  if (existsSync(CHROMIUM)) return true;
-  if (process.getuid?.() !== 0)
-    return { missing: `${CHROMIUM}, which only root can install: apt-get install chromium` };
-  const options = { timeout: INSTALL_MS, env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } };
-  try {
-    await run("apt-get", ["update", "-qq"], options);
-    await run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-dejavu-core"], options);
-  } catch (thrown) {
-    return { missing: `chromium: apt-get cannot install it: ${(thrown as Error).message.slice(0, 300)}` };
-  }
-  return existsSync(CHROMIUM) ? true : { missing: `${CHROMIUM}, though apt-get installed chromium` };
-}
+export const debianChromium = (): Promise<true | Missing> => debianPackage(CHROMIUM, "chromium", "fonts-dejavu-core");
 
 /** Headless, with an empty profile; close it. */
 export async function openBrowser(): Promise<Browser> {

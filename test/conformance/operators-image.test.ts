@@ -50,10 +50,14 @@ suite("The image's file tree", () => {
   });
   after(() => rmSync(folder, { recursive: true, force: true }));
 
-  test("it is the same whenever it is made, and the whole image stays below its bound", async function () {
+  test("it is the same whenever it is made, by whoever, and the whole image stays below its bound", async function () {
     this.timeout(120_000);
-    assert.equal((await layOut(join(folder, "again"))).digest, laid.digest);
-    rmSync(join(folder, "again"), { recursive: true });
+    const again = join(folder, "again");
+    // Of a machine where nobody else may read what one writes.
+    assert.equal((await layOut(again, "077")).digest, laid.digest);
+    const modes = readdirSync(again, { recursive: true, encoding: "utf8" }).map((path) => modeOf(join(again, path)));
+    assert.deepEqual([...new Set(modes)].toSorted(), ["directory 755", "file 644", "file 755"]);
+    rmSync(again, { recursive: true });
     await run("tar", ["-czf", join(folder, "tree.tgz"), "-C", tree, "."]);
     const [treeBytes, nodeBytes] = [statSync(join(folder, "tree.tgz")).size, await compressed(process.execPath)];
     const [mib, node] = [(laid.bytes / MIB).toFixed(0), (nodeBytes / MIB).toFixed(0)];
@@ -151,9 +155,15 @@ interface Addresses {
   readonly xds: string;
 }
 
-async function layOut(to: string): Promise<Laid> {
-  const { stdout } = await run(process.execPath, [join(root, "scripts", "image-tree.mjs"), to]);
+async function layOut(to: string, umask = "022"): Promise<Laid> {
+  const words = [process.execPath, join(root, "scripts", "image-tree.mjs"), to];
+  const { stdout } = await run("sh", ["-c", `umask ${umask} && exec "$@"`, "sh", ...words]);
   return JSON.parse(stdout) as Laid;
+}
+
+function modeOf(path: string): string {
+  const found = statSync(path);
+  return `${found.isDirectory() ? "directory" : "file"} ${(found.mode & 0o777).toString(8)}`;
 }
 
 async function compressed(path: string): Promise<number> {
