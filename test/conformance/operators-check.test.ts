@@ -84,7 +84,11 @@ suite("operators-check: the check and the bug report, on real API servers", () =
       west.cluster.api.admin.token,
     ];
     appendFileSync(controlPlaneLog(lab, east.cluster), `GET /x authorization: Bearer ${token}\n`);
-    const live = await check(...BOTH, "--verbose");
+    let live!: Awaited<ReturnType<typeof check>>;
+    await eventually("control planes have tried each port", SOON_MS, async () => {
+      live = await check(...BOTH, "--verbose");
+      return !live.out.includes("for traffic unknown");
+    });
     const report = await causeway("bug-report", ...BOTH, "--file", archive);
     assert.equal(report.code, 0, report.out + report.err);
     const folder = join(lab.folder, "unpacked");
