@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "mocha";
 import { drillView } from "../src/commands/drill-view.ts";
 import { DrilledSites, pods } from "./kits/drilled-sites.ts";
+import { clusterId, serviceName } from "../src/names.ts";
 import { LOCAL_CART } from "./registry/peers.ts";
+import { cart, eastWest, system } from "./registry/two-networks.ts";
 
 const MINUTE_MS = 60_000;
 
@@ -73,6 +75,21 @@ test("two peers that are drained at once leave no name out of reach", () => {
   sites.drainPeer("east", "west", sites.in(10 * MINUTE_MS));
   sites.drainPeer("east", "north", sites.in(10 * MINUTE_MS));
   assert.deepEqual(sites.calls("east"), { west: 50, north: 50 });
+});
+
+test("a cluster behind a remote secret takes no calls of peers: for it alone a service is not drained", () => {
+  const sites = new DrilledSites({ east: 1, west: 0 }).start();
+  const { registry } = sites.all.site("east");
+  const far = registry.intake(clusterId("far"));
+  const shared = cart("10.9.0.1", {}, { labels: { "solo.io/service-scope": "global" } });
+  for (const object of [system("net-far"), eastWest("net-far", ["192.0.2.9"]), shared, ...pods(1, 9)])
+    far.set(object, "");
+  sites.settle();
+  const ends = registry.workloadsByService.get(serviceName("shop", "cart.shop.mesh.internal"));
+  assert.ok(ends.some(({ cluster, healthy }) => cluster === "far" && healthy));
+  sites.drainCart("east", sites.in(10 * MINUTE_MS));
+  sites.pass(30_000);
+  assert.deepEqual(sites.calls("west"), { east: 100 });
 });
 
 test("a service that is drained is called elsewhere by all, and under its cluster-local name as ever", () => {

@@ -171,13 +171,19 @@ export class Drills {
     return this.#isInTime(this.#registry.drains.wanted.get(`Service ${key}`)?.untilMs, this.#host.clock.now());
   }
 
-  /** True if another cluster can take the calls of a Service of ours. */
+  /**
+   * True if a peer can take the calls of a Service of ours. Clusters that we read by a remote secret do not count: the
+   * other peers, who call it too, hear nothing of them from us.
+   */
   #hasOthers(key: ObjectKey): boolean {
     const { shared } = this.#registry;
     const service = shared.get(key);
     const [first] = service?.hosts ?? [];
     if (service === undefined || first === undefined) return false;
-    return this.#isTaken(serviceName(service.kube.id.namespace, first.host), (other) => other !== this.#local);
+    const { namespace, name } = service.kube.id;
+    const { federated } = this.#registry.peers;
+    const hears = (other: ClusterId): boolean => federated.get(objectKey(other, namespace, name)) !== undefined;
+    return this.#isTaken(serviceName(namespace, first.host), hears);
   }
 
   #isTaken(name: ServiceName, counts: (cluster: ClusterId) => boolean): boolean {
