@@ -17,6 +17,9 @@ import { keptToken, mintToken, type ReaderToken } from "./reader-token.ts";
 import { REMOTE_SECRET_FLAGS, remoteSecretRequest, type RemoteSecretRequest } from "./remote-secret-flags.ts";
 import { doubtsOf, remoteSecretYaml, type RemoteUser } from "./remote-secret.ts";
 
+/** An API server goes by roles and bindings that were just made within a second, or some more under load. */
+const TAKEN_UP_MS_MAX = 5_000;
+
 /** A cluster, as its administrator reaches it. */
 export interface AdministeredCluster {
   readonly host: Host;
@@ -66,7 +69,7 @@ async function makeSecret(
   const { account, type } = request;
   const { namespace } = account;
   const name = request.cluster ?? (await uidOfCluster(api, signal));
-  const accountNotes = await settleAccount(api, request, signal);
+  const accountNotes = await settleAccount(cluster, request, signal);
   const { user, token } = await userOf(cluster, request, signal);
   const secret = {
     cluster: name,
@@ -100,7 +103,11 @@ async function uidOfCluster(api: KubeApi, signal: AbortSignal): Promise<string> 
 }
 
 /** @returns what to tell of it. */
-async function settleAccount(api: KubeApi, request: RemoteSecretRequest, signal: AbortSignal): Promise<string[]> {
+async function settleAccount(
+  { api, host }: AdministeredCluster,
+  request: RemoteSecretRequest,
+  signal: AbortSignal,
+): Promise<string[]> {
   const { account, type, createAccount } = request;
   // What a whole control plane may do is for its installation to say.
   const fix = type === "config" ? "install Causeway's roles there first" : "leave out --create-service-account";
@@ -108,7 +115,7 @@ async function settleAccount(api: KubeApi, request: RemoteSecretRequest, signal:
   await requireAccount(api, account, fix, signal);
   const created = made.map((object) => `created ${object}`);
   if (type === "config") return created;
-  const missing = await missingRights(api, account, signal);
+  const missing = await missingRights({ api, host }, account, made.length > 0 ? TAKEN_UP_MS_MAX : 0, signal);
   if (missing === undefined || missing.length === 0) return created;
   const who = `service account ${account.namespace}/${account.name}`;
   return [...created, `${who} lacks rights, and the cluster will not be read whole: it may not ${missing.join(", ")}`];

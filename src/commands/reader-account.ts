@@ -1,4 +1,5 @@
 import { MeshError } from "../errors.ts";
+import type { Host } from "../host.ts";
 import { ApiError, type KubeApi, type ResourceType } from "../kube/api.ts";
 import { createObject, getObject } from "../kube/objects-api.ts";
 import {
@@ -20,6 +21,8 @@ interface Right {
   readonly type: ResourceType;
   readonly verb: "list" | "watch" | "create";
 }
+
+const AGAIN_EVERY_MS = 250;
 
 const RIGHTS: readonly Right[] = [
   ...REMOTE_KINDS.flatMap(({ type }) => [{ type, verb: "list" } as const, { type, verb: "watch" } as const]),
@@ -97,20 +100,39 @@ export async function requireAccount(
   if (found === undefined) throw new MeshError("absent", `there is no service account ${namespace}/${name}: ${fix}`);
 }
 
-/** What the account lacks to be of use, as `list nodes`; undefined if the API server does not let us ask. */
+/**
+ * What the account lacks to be of use, as `list nodes`; undefined if the API server does not let us ask.
+ * @param withinMs what is lacking is asked for again until this is over.
+ */
 export async function missingRights(
-  api: KubeApi,
+  { api, host: { clock } }: { readonly api: KubeApi; readonly host: Pick<Host, "clock"> },
   account: ReaderAccount,
+  withinMs: number,
   signal: AbortSignal,
 ): Promise<readonly string[] | undefined> {
-  const missing: string[] = [];
+  const givenUpAtMs = clock.elapsedMs() + withinMs;
   try {
-    for (const right of RIGHTS) if (!(await may(api, account, right, signal))) missing.push(nameOf(right));
-    return missing;
+    let missing = await rightsNot(api, account, RIGHTS, signal);
+    while (missing.length > 0 && clock.elapsedMs() < givenUpAtMs) {
+      await new Promise<void>((resolve) => clock.after(AGAIN_EVERY_MS, resolve));
+      missing = await rightsNot(api, account, missing, signal);
+    }
+    return missing.map(nameOf);
   } catch (thrown) {
     if (thrown instanceof ApiError && thrown.code === "denied") return undefined;
     throw thrown;
   }
+}
+
+async function rightsNot(
+  api: KubeApi,
+  account: ReaderAccount,
+  rights: readonly Right[],
+  signal: AbortSignal,
+): Promise<readonly Right[]> {
+  const missing: Right[] = [];
+  for (const right of rights) if (!(await may(api, account, right, signal))) missing.push(right);
+  return missing;
 }
 
 const nameOf = ({ type, verb }: Right): string => `${verb} ${type.plural}${type.group === "" ? "" : `.${type.group}`}`;

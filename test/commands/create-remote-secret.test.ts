@@ -178,6 +178,16 @@ test("what a chart has made stays as it is, and what it does not allow is said",
   assert.doesNotMatch(err, /created ServiceAccount/);
 });
 
+test("rights that were given a moment ago count once the API server goes by them", async () => {
+  const lab = new Lab();
+  lab.denied = ["list nodes", "create tokenreviews"];
+  lab.host.clock.after(3_000, () => (lab.denied = []));
+  const { err, code } = await lab.create("--name", "west");
+  assert.equal(code, 0);
+  assert.match(err, /created ClusterRoleBinding/);
+  assert.doesNotMatch(err, /lacks rights/);
+});
+
 test("without a name the cluster is called by the UID of kube-system", async () => {
   const lab = new Lab();
   const { uid } = lab.server.get(NAMESPACES, undefined, "kube-system")!.metadata;

@@ -20,9 +20,10 @@ suite("Causeway on a Kubernetes API server", () => {
   });
   after(() => lab?.close());
 
-  /** How many events of a kind it took. */
+  /** How many events of a kind it took: some are in the plural, as in istiod. */
   const events = async (kind: string): Promise<number> =>
     (await plane.metric("pilot_k8s_reg_events", `type="${kind}"`)) +
+    (await plane.metric("pilot_k8s_reg_events", `type="${kind}s"`)) +
     (await plane.metric("pilot_k8s_cfg_events", `type="${kind}"`));
 
   test("kubectl apply of examples/shop gives clients, to the bit, what --manifests examples/shop gives them", async () => {

@@ -175,7 +175,10 @@ suite("links between control planes that are processes, over wires that fail", (
     assert.deepEqual(client.calls(globalName("cart")), {});
     const { out, code } = await a.run("explain", globalName("cart"));
     assert.equal(code, 1);
-    assert.match(out, /fix +kubectl .* label gateway istio-remote-peer-b topology.istio.io\/network=b-net --overwrite/);
+    assert.match(
+      out,
+      /fix +give Gateway istio-eastwest\/istio-remote-peer-b in \S+\/peer-b\.yaml:\d+ the label topology.istio.io\/network: b-net/,
+    );
     a.link(b);
     await splits(client, globalName("cart"), { b: 1 });
   });
