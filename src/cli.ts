@@ -51,7 +51,8 @@ export async function runCli(cli: Cli, words: readonly string[]): Promise<ExitCo
 
 async function runCommand(cli: Cli, command: Command, args: readonly string[], options: Options): Promise<ExitCode> {
   const { clock, environment, interrupted, terminal } = cli;
-  const limit = textOption(options, "timeout") ?? (command.endless === true ? undefined : TIMEOUT);
+  const endless = typeof command.endless === "function" ? command.endless(options) : command.endless === true;
+  const limit = textOption(options, "timeout") ?? (endless ? undefined : TIMEOUT);
   const limitMs = limit === undefined ? undefined : parseDurationMs(limit);
   if (limit !== undefined && limitMs === undefined)
     throw new UsageError(`--timeout is "${limit}": give a duration above 0, as 500ms, 30s or 2m`);
@@ -61,13 +62,13 @@ async function runCommand(cli: Cli, command: Command, args: readonly string[], o
   using progress = new Progress(clock, cli.printer, terminal);
   const printer = unmixed(cli.printer, progress);
   const call = { args, options, environment, printer, terminal, progress: progress.at.bind(progress), signal };
-  const graceMs = command.stopMs ?? (command.endless === true ? ENDLESS_GRACE_MS : GRACE_MS);
+  const graceMs = command.stopMs ?? (endless ? ENDLESS_GRACE_MS : GRACE_MS);
   let [late, waitedFor, done] = [false, "", ""];
   try {
     const code = await Promise.race([command.run(call), ignoring(clock, signal, graceMs)]);
     // What ends without an end of its own was asked to stop, and did; what else was stopped may have done a part.
-    if (code !== undefined && (!signal.aborted || command.endless === true)) return code;
-    late = code === undefined && command.endless === true;
+    if (code !== undefined && (!signal.aborted || endless)) return code;
+    late = code === undefined && endless;
   } catch (thrown) {
     if (!signal.aborted || thrown instanceof UsageError) throw thrown;
     waitedFor = waitedForIn(thrown);

@@ -36,8 +36,11 @@ export interface Command {
   readonly flags: readonly Flag[];
   /** Calls of it for its help and the reference page, as `causeway multicluster check --contexts east,west`. */
   readonly examples?: readonly string[];
-  /** Runs until it is stopped: there is no time limit unless `--timeout` sets one, and then `run` says how it ended. */
-  readonly endless?: boolean;
+  /**
+   * Runs until it is stopped, always or with these options: there is no time limit unless `--timeout` sets one, and then `run`
+   * says how it ended.
+   */
+  readonly endless?: boolean | ((options: Options) => boolean);
   /** How long it may take to end once it was told to, in milliseconds; by default what closing a few things takes. */
   readonly stopMs?: number;
   /**

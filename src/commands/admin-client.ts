@@ -31,7 +31,8 @@ export async function fetchAdmins(call: CommandCall, path: string): Promise<read
   return goesThroughClusters(call) ? askAllPods(call, path) : [await fetchAdmin(call, path)];
 }
 
-function goesThroughClusters({ options }: CommandCall): boolean {
+/** @throws UsageError if both are named. */
+export function goesThroughClusters({ options }: CommandCall): boolean {
   const through = ["context", "contexts", "kubeconfig"].find((name) => options[name] !== undefined);
   if (through === undefined) return false;
   if (textOption(options, "admin") === undefined) return true;
@@ -57,7 +58,8 @@ export async function fetchText(base: string, path: string, signal: AbortSignal)
   }
 }
 
-async function adminUrl({ options }: CommandCall): Promise<string> {
+/** @throws UsageError if `--admin` is no URL, MeshError if no control plane has left its own. */
+export async function adminUrl({ options }: CommandCall): Promise<string> {
   const given = textOption(options, "admin");
   if (given === undefined) return (await readConnection(textOption(options, "state") ?? ".causeway")).admin;
   return checkedAdminUrl("--admin", given);
@@ -79,7 +81,8 @@ function protocolOf(url: string): string {
 
 function refusal(url: URL, status: number, text: string): MeshError {
   const said = printable(text.split("\n", 1)[0]!.trim(), 400);
-  return new MeshError(status === 404 ? "absent" : "unavailable", `${url.href} answered ${status}: ${said}`);
+  const code = status === 404 ? "absent" : "unavailable";
+  return new MeshError(code, `${url.href} answered ${status}: ${said}`, { status, said });
 }
 
 function parse(url: URL, text: string): unknown {

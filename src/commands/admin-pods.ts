@@ -33,9 +33,7 @@ export async function askAllPods(call: CommandCall, path: string): Promise<reado
  * @throws UsageError if several contexts are named, MeshError as `askAllPods` does.
  */
 export async function askOnePod(call: CommandCall, path: string): Promise<unknown> {
-  const named = namedContexts(call);
-  if (named.length > 1)
-    throw new UsageError(`--contexts names ${named.join(" and ")}: what this shows is one cluster's, so name one`);
+  requireOneContext(call);
   return withClusters(call, async ([access]) => {
     const pods = await controlPlanePods(call, access!);
     for (const pod of pods.slice(0, -1)) {
@@ -44,6 +42,13 @@ export async function askOnePod(call: CommandCall, path: string): Promise<unknow
     }
     return askPod(call, access!, pods.at(-1)!, path);
   });
+}
+
+/** @throws UsageError */
+export function requireOneContext(call: CommandCall): void {
+  const named = namedContexts(call);
+  if (named.length > 1)
+    throw new UsageError(`--contexts names ${named.join(" and ")}: what this shows is one cluster's, so name one`);
 }
 
 async function withClusters<T>(call: CommandCall, ask: (clusters: readonly ClusterAccess[]) => Promise<T>): Promise<T> {
@@ -66,10 +71,13 @@ async function askPod(call: CommandCall, access: ClusterAccess, pod: PodPort, pa
   }
 }
 
-const nameOf = ({ context, api }: ClusterAccess): string => (context === "" ? api.server : `context ${context}`);
+export const nameOf = ({ context, api }: ClusterAccess): string => (context === "" ? api.server : `context ${context}`);
 
 /** By name; at least one. @throws MeshError */
-async function controlPlanePods(call: CommandCall, access: ClusterAccess): Promise<readonly PodPort[]> {
+export async function controlPlanePods(
+  call: Pick<CommandCall, "progress" | "signal">,
+  access: ClusterAccess,
+): Promise<readonly PodPort[]> {
   const where = nameOf(access);
   call.progress(`looking for control planes in ${where}`);
   const pods = await listPods(access, call.signal).catch((thrown: unknown) => {

@@ -43,7 +43,8 @@ export class PodPages {
    * What a pod answers to a GET.
    * @param path with its query.
    * @throws MeshError naming the cluster, the pod and the port: `absent` if it answers 404, `denied` if we may not forward
-   *   ports, `exhausted` if the page is too long, `timeout`, else `unavailable`.
+   *   ports, `exhausted` if the page is too long, `timeout`, else `unavailable`. The detail of what it answered has `status`
+   *   and `said`.
    */
   async get(pod: PodPort, path: string, signal: AbortSignal): Promise<string> {
     const where = `${this.#cluster}: port ${pod.port} of pod ${pod.namespace}/${pod.name}`;
@@ -56,7 +57,8 @@ export class PodPages {
     });
     if (status === 200) return text;
     const said = printable(text.split("\n", 1)[0]!.trim(), 400);
-    throw new MeshError(status === 404 ? "absent" : "unavailable", `${where} answered ${path} with ${status}: ${said}`);
+    const code = status === 404 ? "absent" : "unavailable";
+    throw new MeshError(code, `${where} answered ${path} with ${status}: ${said}`, { status, said });
   }
 
   /** Ends what is under way, too. */

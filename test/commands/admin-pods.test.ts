@@ -1,69 +1,13 @@
 import assert from "node:assert/strict";
 import { afterEach, test } from "mocha";
-import { stringify } from "yaml";
-import type { AdminServer } from "../../src/admin.ts";
 import { proxyStatusCommand } from "../../src/commands/proxy-status.ts";
 import { remoteClustersCommand } from "../../src/commands/remote-clusters.ts";
 import { workloadsCommand } from "../../src/commands/workloads.ts";
-import { folderOf } from "../kits/folder.ts";
-import { type Answer, answerJson } from "../kits/kube-server.ts";
-import { type PortForwardLab, portForwardServer } from "../kits/port-forward-server.ts";
-import { TestAuthority } from "../kits/tls.ts";
-import { client, type Ran, run, serve, SHOP, subscription, viewedMesh } from "./served-mesh.ts";
+import { answerJson } from "../kits/kube-server.ts";
+import { closeAll, cluster, DEAD_PORT, kubeconfigOf, plane, pod } from "./forwarded-planes.ts";
+import { type Ran, run } from "./served-mesh.ts";
 
-const authority = await TestAuthority.create();
-/** Where nothing listens. */
-const DEAD_PORT = 1;
-
-const closing: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closing.splice(0)) await close();
-});
-
-async function plane(...clients: readonly string[]): Promise<AdminServer> {
-  const connected = clients.map((name) => client(name, [subscription()]));
-  const server = await serve(viewedMesh(SHOP, connected));
-  closing.push(() => server.close());
-  return server;
-}
-
-const pod = (name: string, phase = "Running") => ({
-  metadata: { name, namespace: "istio-system", labels: { app: "istiod" } },
-  status: { phase },
-});
-
-/** A cluster with a pod for each port; its context has the cluster's name. */
-async function cluster(ports: Readonly<Record<string, number>>, listed?: Answer): Promise<PortForwardLab> {
-  const pods = [...Object.keys(ports).map((name) => pod(name)), pod("istiod-gone", "Succeeded")];
-  const lab = await portForwardServer(
-    authority,
-    (path) => ports[/pods\/([^/]+)\//.exec(path)![1]!]!,
-    undefined,
-    listed ?? ((_, response) => answerJson(response, 200, { kind: "PodList", items: pods })),
-  );
-  closing.push(() => lab.server[Symbol.asyncDispose]());
-  return lab;
-}
-
-/** Contexts of these clusters, by name. */
-async function kubeconfigOf(labs: Readonly<Record<string, PortForwardLab>>): Promise<string> {
-  const names = Object.keys(labs);
-  const ca = Buffer.from(authority.root).toString("base64");
-  const config = {
-    apiVersion: "v1",
-    kind: "Config",
-    clusters: names.map((name) => ({
-      name,
-      cluster: { server: labs[name]!.server.url, "certificate-authority-data": ca },
-    })),
-    users: [{ name: "ann", user: { token: "secret" } }],
-    contexts: names.map((name) => ({ name, context: { cluster: name, user: "ann" } })),
-    "current-context": names[0],
-  };
-  const folder = await folderOf({ config: stringify(config) });
-  closing.push(() => folder[Symbol.asyncDispose]());
-  return folder.at("config");
-}
+afterEach(closeAll);
 
 const names = ({ out }: Ran): readonly string[] =>
   out
