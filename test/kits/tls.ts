@@ -61,7 +61,6 @@ const ALGORITHMS = {
   "P-256": P256,
   "P-384": { name: "ECDSA", namedCurve: "P-384", hash: "SHA-384" },
   RSA: rsa(2048),
-  "RSA-3072": rsa(3072),
   "RSA-4096": rsa(4096),
   "RSA-1024": rsa(1024),
 } as const;

@@ -239,9 +239,9 @@ test("whatever clusters do, each service is what a count from scratch says, and 
       assert.deepEqual(contents(living), contents(fresh));
       shared += [...living.mesh.registry.workloads.entries()].filter(([uid]) => uid.includes("Horizon")).length;
     }),
-    { numRuns: 200 },
+    { numRuns: 100 },
   );
-  assert.ok(shared > 300, `only ${shared} workloads stood for others: too little was tried`);
+  assert.ok(shared > 200, `only ${shared} workloads stood for others: too little was tried`);
 });
 
 test("one pod of ten thousand changes one workload, and is a step, not a count", () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "mocha";
 import { simulateReflectors, type ReflectorTally } from "./reflector-simulation.ts";
 
-const SEEDS = 50;
+const SEEDS = 25;
 
 test(`whatever an API server does, sinks lose nothing that it has, and end as it is (${SEEDS} seeds)`, async () => {
   const total: Partial<Record<keyof ReflectorTally, number>> = {};

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "mocha";
 import { simulate, type Tally } from "./simulation.ts";
 
-const SEEDS = 200;
+const SEEDS = 60;
 
 test(`once faults stop, every client holds what the mesh holds, and never lacked a policy (${SEEDS} seeds)`, () => {
   const total: Tally = { responses: 0, rejections: 0, reconnects: 0, restarts: 0, expired: 0, demands: 0 };
