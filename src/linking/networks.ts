@@ -8,6 +8,9 @@ export function networkFindings(pair: Pair, flat: boolean): readonly Finding[] {
   return wrong.length > 0 ? wrong : [shared(pair, flat)];
 }
 
+/** Whether a cluster says which network it is on, and its gateway the same. */
+export const ownNetworkFindings = (side: Side): readonly Finding[] => [...unlabelled(side), ...mismatched(side)];
+
 const FIELD = `metadata.labels[${NETWORK_LABEL}]`;
 
 function unlabelled(side: Side): readonly Finding[] {

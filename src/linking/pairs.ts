@@ -1,5 +1,6 @@
 import type { Finding } from "../inspect/finding.ts";
 import type { DataPlaneServiceType } from "../registry/model/peer.ts";
+import { doorFindings, namelessFindings, pendingFinding } from "./doors.ts";
 import { EAST_WEST, type GatewayManifest, HBONE_PORT, remoteGateway, remoteName, XDS_PORT } from "./gateways.ts";
 import { nameOf, type FoundGateway, type Pair, type Side } from "./side.ts";
 import { networkFindings } from "./networks.ts";
@@ -17,6 +18,8 @@ export interface LinkOptions {
   readonly localities: ReadonlyMap<string, { readonly region: string; readonly zone: string | undefined }>;
   /** Clusters may share a network. */
   readonly flat: boolean;
+  /** Of peers that were not read: how somebody says that they are reached. */
+  readonly ways?: ReadonlyMap<Side, WayIn>;
 }
 
 export interface GivenAddress {
@@ -46,7 +49,7 @@ export function planPair(pair: Pair, options: LinkOptions): PairPlan {
   const { reader, peer } = pair;
   const door = peer.doors[0];
   const given = options.addresses.get(peer.context);
-  const way = door && wayInto(peer, door, options.via);
+  const way = options.ways?.get(peer) ?? (door && wayInto(peer, door, options.via));
   const pending = given === undefined ? way?.lack : undefined;
   const findings = [
     ...clusterFindings(pair),
@@ -98,20 +101,8 @@ function wanted(
   });
 }
 
-export const exposeCommand = ({ context }: Pick<Side, "context">): string =>
-  `causeway multicluster expose${context === "" ? "" : ` --context ${context}`}`;
-
 function clusterFindings({ reader, peer }: Pair): readonly Finding[] {
-  const unnamed = [reader, peer].filter(({ cluster }) => cluster === undefined);
-  const nameless = unnamed.map((side): Finding => ({
-    code: "CWY3001",
-    level: "error",
-    cluster: undefined,
-    object: nameOf(side),
-    field: "CLUSTER_ID",
-    evidence: `Nothing says the cluster ID of ${nameOf(side)}: neither the pods labelled app=istiod in namespace ${side.system}, nor a label of that namespace, nor its east-west gateway`,
-    fix: `${exposeCommand(side)} --cluster <its CLUSTER_ID>`,
-  }));
+  const nameless = namelessFindings([reader, peer]);
   if (reader.cluster === undefined || reader.cluster !== peer.cluster) return nameless;
   return [
     {
@@ -124,39 +115,6 @@ function clusterFindings({ reader, peer }: Pair): readonly Finding[] {
       fix: "set another CLUSTER_ID on the control plane of one of them, unless both contexts lead to one cluster: then name it once",
     },
   ];
-}
-
-function doorFindings(peer: Side, door: FoundGateway | undefined): readonly Finding[] {
-  const error = (code: string, object: string, field: string, evidence: string): Finding => ({
-    ...{ code, level: "error", cluster: peer.cluster, object, field, evidence },
-    fix: exposeCommand(peer),
-  });
-  if (door === undefined)
-    return [error("CWY3003", nameOf(peer), "", `${nameOf(peer)} has no east-west gateway, so it cannot be reached`)];
-  const { id, listeners, exposedIstiod } = door.gateway;
-  const object = `Gateway ${id.namespace}/${id.name}`;
-  const xds = listeners.find(({ protocol }) => protocol === "TLS");
-  if (xds === undefined || exposedIstiod !== xds.port) {
-    const says = exposedIstiod === undefined ? "has no label istio.io/expose-istiod" : `exposes port ${exposedIstiod}`;
-    const listens = xds === undefined ? "no listener of protocol TLS" : `a listener of protocol TLS on ${xds.port}`;
-    const evidence = `${object} of ${nameOf(peer)} ${says} and has ${listens}, so nothing leads to its control plane`;
-    return [error("CWY3004", object, "metadata.labels[istio.io/expose-istiod]", evidence)];
-  }
-  if (listeners.some(({ protocol }) => protocol === "HBONE")) return [];
-  return [error("CWY3004", object, "spec.listeners", `${object} of ${nameOf(peer)} has no listener of protocol HBONE`)];
-}
-
-function pendingFinding(peer: Side, { gateway: { id } }: FoundGateway, lack: string): Finding {
-  const object = `Gateway ${id.namespace}/${id.name}`;
-  return {
-    code: "CWY3005",
-    level: "error",
-    cluster: peer.cluster,
-    object,
-    field: "status.addresses",
-    evidence: `${object} of ${nameOf(peer)} ${lack}`,
-    fix: `wait for it with --wait; or say where it is with --address ${peer.context || "<context>"}=<host>[:<port>]`,
-  };
 }
 
 function linkedFinding({ reader, peer }: Pair, { gateway: { id } }: FoundGateway): Finding {

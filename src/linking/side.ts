@@ -32,6 +32,8 @@ export interface Side {
   /** Gateways that lead to peers. */
   readonly remotes: readonly FoundGateway[];
   readonly facts: ClusterFacts;
+  /** True if it was not read: an offer of its team is all that is known. */
+  readonly offered?: boolean;
 }
 
 /** One cluster that is to read another. */

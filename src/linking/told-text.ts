@@ -49,6 +49,8 @@ function verdictOf({ service, peer, names, cause }: Told, { side, before, after 
   }
   const key = `${service.slice(0, service.indexOf("/"))}/${names[0]}`;
   if (before.names.get(key)?.ends.has(peer) === true) return "as today";
+  // What else it has under that name nobody told.
+  if (side.offered === true) return "shared";
   const others = [...(after.names.get(key)?.ends.keys() ?? [])].filter((cluster) => cluster !== peer);
   return others.length === 0 ? "new" : `joins ${listText(others)}`;
 }

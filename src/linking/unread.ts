@@ -18,7 +18,13 @@ export const unreadFindings = (side: Side): readonly Finding[] =>
   RESTS_ON.flatMap(([type, text]): readonly Finding[] => {
     const why = whyUnknown(side.facts, type);
     if (why === undefined) return [];
-    const [evidence, fix] = [`${text(nameOf(side))}: ${why}`, `let yourself list ${type.plural} there`];
+    // Of what only its own team may see one finding says enough.
+    if (side.offered === true && type !== types.SERVICES) return [];
+    const fix =
+      side.offered === true
+        ? "its team knows; once both are linked, causeway services shows it"
+        : `let yourself list ${type.plural} there`;
+    const evidence = `${text(nameOf(side))}: ${why}`;
     return [
       { code: "CWY3020", level: "warning", cluster: side.cluster, object: nameOf(side), field: "", evidence, fix },
     ];

@@ -84,6 +84,28 @@ suite("Clusters linked from the command line, on real API servers", () => {
     assert.equal((await gateway("east", REMOTE)).metadata["resourceVersion"], metadata["resourceVersion"]);
   });
 
+  test("teams with a kubeconfig each make by offers what one with both has made", async () => {
+    const team = (name: string): ((...words: readonly string[]) => Promise<Ran>) => {
+      const own = join(lab.folder, `${name}-alone.yaml`);
+      writeMergedKubeconfig(own, [clusters.get(name)!]);
+      return (...words) => run(multiclusterCommands, "link", ...words, "--kubeconfig", own);
+    };
+    const [eastern, western] = [team("east"), team("west")];
+    const versions = async (): Promise<readonly unknown[]> => {
+      const both = [await gateway("east", REMOTE), await gateway("west", "istio-remote-peer-east")];
+      return both.map(({ metadata }) => metadata["resourceVersion"]);
+    };
+    const before = await versions();
+    const at = (name: string, address: string) => ["--context", name, "--address", `${name}=${address}`];
+    const offer = await eastern("--offer", ...at("east", "192.0.2.1"));
+    const accepted = await western("--accept", offer.out, ...at("west", "192.0.2.2"));
+    assert.equal(accepted.code, 0, accepted.err);
+    assert.match(accepted.out, /istio-remote-peer-east unchanged/);
+    const answered = await eastern("--accept", accepted.out.trimEnd().split("\n").at(-1)!);
+    assert.match(answered.out, /istio-remote-peer-west unchanged/, answered.err);
+    assert.deepEqual(await versions(), before);
+  });
+
   test("a field that Helm applied is a conflict that names it, and is taken over with --adopt", async () => {
     const manifest = join(lab.folder, "helm.yaml");
     const { apiVersion, kind } = await gateway("east", REMOTE);
