@@ -49,11 +49,12 @@ export const topologyCommand: Command = {
 };
 
 function printTopology(call: CommandCall, topology: Topology): ExitCode {
-  const { links, clusters, denied, problems } = topology;
+  const { links, clusters, drains, denied, problems } = topology;
   print(call, topology, HEADERS, () => rowsOf(topology));
   for (const { oneWay } of clusters) if (oneWay !== "") call.printer.err(`${printable(oneWay, 600)}\n`);
   for (const { cluster, state, message } of links)
     if (message !== "") call.printer.err(`${printable(`${cluster} is ${state}: ${message}`, 600)}\n`);
+  for (const { message } of drains.shown) call.printer.err(`${printable(message, 600)}\n`);
   if (denied.total > 0) call.printer.err(`${denied.total} denied: --serve, or -o json, says what and why\n`);
   if (problems.total > 0) call.printer.err(`${problems.total} problems: --serve, or -o json, says which\n`);
   return links.every(({ state }) => state === "live") && clusters.every(({ oneWay }) => oneWay === "") ? 0 : 1;

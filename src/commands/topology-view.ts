@@ -1,13 +1,15 @@
 import { hash, X509Certificate } from "node:crypto";
 import { readCertificate } from "../ca/certificate-fields.ts";
 import type { Clock } from "../host.ts";
+import { objectKey } from "../names.ts";
 import type { PeerView } from "../peering/opened-peer.ts";
 import type { PeerClients } from "../plane/peer-serving.ts";
+import { drainedObject, isOfGateway } from "../registry/drains.ts";
 import type { RemoteClusterStatus } from "../registry/kube/remote-cluster.ts";
 import type { Problem } from "../registry/model/problem.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { Seen } from "../topology/certificates.ts";
-import type { Reader, TopologyInputs } from "../topology/inputs.ts";
+import type { DrainInputs, Reader, TopologyInputs } from "../topology/inputs.ts";
 import { meshTopology } from "../topology/mesh-topology.ts";
 import type { Topology } from "../topology/topology.ts";
 import { VERSION } from "../version.ts";
@@ -62,6 +64,7 @@ function inputsOf(viewed: TopologyViewed): TopologyInputs {
     readers: readersOf(served, viewed.clients()),
     exported: valuesOf(registry.exports.services),
     imported: valuesOf(registry.peers.federated),
+    ...drainsOf(registry),
     certificates: [...authorityCertificates(viewed), ...peerRoots(peers), ...gatewayCertificates(viewed)],
     problems: viewed.problems(),
   };
@@ -69,6 +72,22 @@ function inputsOf(viewed: TopologyViewed): TopologyInputs {
 
 const valuesOf = <V>(collection: { entries(): Iterable<readonly [string, V]> }): readonly V[] =>
   Array.from(collection.entries(), ([, value]) => value);
+
+/** A Gateway that is refused leads nowhere, so nothing is drained by it. */
+function drainsOf({ drains: { states, wanted, spared }, peerGateways, globalCandidates }: Registry): DrainInputs {
+  const { localCluster } = globalCandidates.inputs.options;
+  const drains = [...states.entries()].flatMap(([key, { state, untilMs }]) => {
+    const id = wanted.get(key)?.id;
+    if (id === undefined) return [];
+    const object = drainedObject(key, localCluster);
+    if (!isOfGateway(key))
+      return [{ object, cluster: localCluster, service: `${id.namespace}/${id.name}`, state, untilMs }];
+    const gateway = peerGateways.get(objectKey(id.cluster, id.namespace, id.name));
+    if (gateway?.cluster === undefined || gateway.refused !== undefined) return [];
+    return [{ object, cluster: gateway.cluster, service: "", state, untilMs }];
+  });
+  return { drains, isSpared: (record) => spared.get(record) !== undefined };
+}
 
 /** Streams of peers, with what each has not acknowledged yet. */
 function readersOf(served: PeerClients["served"], clients: readonly ClientStatus[]): readonly Reader[] {

@@ -1,3 +1,4 @@
+import type { TopologyDrains } from "./drains.ts";
 import type { TopologyInputs } from "./inputs.ts";
 import type { TopologyCluster, TopologyLink, TopologyRole } from "./topology.ts";
 
@@ -9,13 +10,14 @@ const UNKNOWN: Known = { network: "", trustDomain: "", segment: "", domain: "", 
 export function clustersOf(
   inputs: TopologyInputs,
   links: readonly TopologyLink[],
+  drains: TopologyDrains,
   exported: number,
 ): readonly TopologyCluster[] {
   const { localCluster, ownFacts, version } = inputs;
   const own: TopologyCluster = {
     ...UNKNOWN,
     ...(ownFacts !== undefined && placeOf(ownFacts)),
-    ...{ name: localCluster, roles: ["own"], version, services: exported, oneWay: "" },
+    ...{ name: localCluster, roles: ["own"], version, services: exported, oneWay: "", drain: null },
   };
   const known = new Map(inputs.peers.map((peer) => [peer.cluster as string, knownOf(peer)]));
   const byName = new Map<string, TopologyLink[]>();
@@ -25,7 +27,10 @@ export function clustersOf(
     else others.push(link);
   }
   const names = [...byName.keys()].filter((name) => name !== "" && name !== localCluster).sort();
-  const others = names.map((name) => otherCluster(name, byName.get(name)!, known.get(name) ?? UNKNOWN));
+  const others = names.map((name) => ({
+    ...otherCluster(name, byName.get(name)!, known.get(name) ?? UNKNOWN),
+    drain: drains.ofPeer(name),
+  }));
   return [own, ...others];
 }
 
@@ -39,7 +44,7 @@ const placeOf = ({ network, trustDomain, segment, domain }: NonNullable<Topology
   ...{ network, trustDomain, segment, domain },
 });
 
-function otherCluster(name: string, links: readonly TopologyLink[], known: Known): TopologyCluster {
+function otherCluster(name: string, links: readonly TopologyLink[], known: Known): Omit<TopologyCluster, "drain"> {
   return { ...known, name, roles: rolesOf(links), oneWay: oneWayOf(name, links) };
 }
 

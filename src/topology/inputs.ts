@@ -1,4 +1,5 @@
 import type { EpochMs } from "../host.ts";
+import type { ObjectKey } from "../names.ts";
 import type { ServedPeer } from "../peering/admission.ts";
 import type { PeerView } from "../peering/opened-peer.ts";
 import type { Refused } from "../peering/refusal-book.ts";
@@ -7,6 +8,7 @@ import type { FederatedService } from "../registry/model/federated-service.ts";
 import type { ClusterFacts, PeerGateway } from "../registry/model/peer.ts";
 import type { Problem } from "../registry/model/problem.ts";
 import type { Seen } from "./certificates.ts";
+import type { TopologyDrain } from "./topology.ts";
 
 /** A stream by which a peer reads us. */
 export interface Reader extends ServedPeer {
@@ -16,8 +18,19 @@ export interface Reader extends ServedPeer {
   readonly unackedSince: EpochMs | undefined;
 }
 
+/** A drain that the control plane has judged. */
+export interface SeenDrain extends Pick<TopologyDrain, "object" | "cluster" | "service" | "state"> {
+  readonly untilMs: EpochMs;
+}
+
+export interface DrainInputs {
+  readonly drains: readonly SeenDrain[];
+  /** What of drained peers keeps its calls, as nobody else could take them. */
+  readonly isSpared: (record: ObjectKey) => boolean;
+}
+
 /** All that a topology is made of. */
-export interface TopologyInputs {
+export interface TopologyInputs extends DrainInputs {
   readonly now: EpochMs;
   readonly controlPlane: string;
   readonly version: string;

@@ -1,6 +1,7 @@
 import type { Problem } from "../registry/model/problem.ts";
 import { clustersOf } from "./clusters.ts";
 import { denials } from "./denials.ts";
+import { TopologyDrains } from "./drains.ts";
 import { linksOf } from "./links.ts";
 import { sharedServices } from "./shared-services.ts";
 import { certificatesShown } from "./certificates.ts";
@@ -17,15 +18,17 @@ const SEVERITIES = ["error", "warning", "info"] as const;
 
 /** The whole, of what is known now. It is bounded, however large the mesh: what is left out is counted. */
 export function meshTopology(inputs: TopologyInputs, { filter }: TopologyQuestion): Topology {
-  const exported = [...inputs.exported];
+  const [exported, imported] = [[...inputs.exported], [...inputs.imported]];
+  const drains = new TopologyDrains(inputs);
   const links = linksOf(inputs);
   return {
     schema: "causeway.dev/topology/v1",
     at: new Date(inputs.now).toISOString(),
     ...{ controlPlane: inputs.controlPlane, version: inputs.version, cluster: inputs.localCluster },
-    clusters: clustersOf(inputs, links, exported.length),
+    clusters: clustersOf(inputs, links, drains, exported.length),
     links,
-    services: sharedServices([...exported, ...inputs.imported], inputs.hosts, filter),
+    services: sharedServices([...exported, ...imported], inputs.hosts, drains, filter),
+    drains: drains.shown(imported),
     denied: denials(inputs, exported),
     certificates: certificatesShown(inputs.certificates, inputs.now),
     problems: problemsShown(inputs.problems, filter),

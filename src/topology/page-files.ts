@@ -18,7 +18,18 @@ const STYLE = "text/css; charset=utf-8";
 
 /** Modules, each asked for by its own name. */
 const SCRIPTS = [
-  ...["main", "service", "browser", "details", "element", "explanation-parts", "feed", "freshness-line", "graph"],
+  ...[
+    "main",
+    "service",
+    "browser",
+    "details",
+    "drain-rows",
+    "element",
+    "explanation-parts",
+    "feed",
+    "freshness-line",
+    "graph",
+  ],
   ...["graph-layout", "mesh-page", "mesh-rows", "rows", "state", "times"],
 ] as const;
 

@@ -1,4 +1,5 @@
 import type { FederatedService } from "../registry/model/federated-service.ts";
+import type { TopologyDrains } from "./drains.ts";
 import type { Shown, TopologyContribution, TopologyService } from "./topology.ts";
 
 /** A table with more is searched, not read. */
@@ -10,14 +11,17 @@ const CONTRIBUTIONS_MAX = 50;
 export function sharedServices(
   records: readonly FederatedService[],
   hosts: readonly string[],
+  drains: TopologyDrains,
   filter: string,
 ): Shown<TopologyService> {
   const byService = new Map<string, TopologyContribution[]>();
-  for (const { namespace, name, cluster, ready, total } of records) {
+  for (const record of records) {
+    const { namespace, name, cluster, ready, total } = record;
     const service = `${namespace}/${name}`;
+    const contribution = { cluster, ready, total, drain: drains.ofShare(record) };
     const known = byService.get(service);
-    if (known !== undefined) known.push({ cluster, ready, total });
-    else byService.set(service, [{ cluster, ready, total }]);
+    if (known !== undefined) known.push(contribution);
+    else byService.set(service, [contribution]);
   }
   const hostOf = hostsByService(hosts);
   const names = [...byService.keys()].filter((service) => matches(service, byService.get(service)!, filter)).sort();

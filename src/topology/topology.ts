@@ -17,6 +17,8 @@ export interface Topology {
   /** By cluster, then direction. */
   readonly links: readonly TopologyLink[];
   readonly services: Shown<TopologyService>;
+  /** Peers and services that are to get no new calls for a while; the one that ends first comes first. */
+  readonly drains: Shown<TopologyDrain>;
   readonly denied: Shown<TopologyDenial>;
   /** The one that ends first comes first. */
   readonly certificates: Shown<TopologyCertificate>;
@@ -48,6 +50,29 @@ export interface TopologyCluster {
   readonly services: number;
   /** Why it reads only one way, in a sentence; empty if both do, or it is no peer. */
   readonly oneWay: string;
+  /** Of a peer, for callers of our own cluster; null if it is called as ever. */
+  readonly drain: TopologyDrained | null;
+}
+
+/** A drain that is in time, or too far ahead to be one. */
+export interface TopologyDrained {
+  readonly until: string;
+  /**
+   * `leaving`: peers are told that nothing of a Service is ready, and calls that they had begun still end here; `spared`:
+   * nobody else could take its calls, so it keeps them; `far`: its end is more than 24 hours ahead.
+   */
+  readonly state: "leaving" | "drained" | "spared" | "far";
+}
+
+export interface TopologyDrain extends TopologyDrained {
+  /** What has the annotation, as `Service shop/cart`. */
+  readonly object: string;
+  /** The peer that a Gateway leads to; our own of a Service. */
+  readonly cluster: string;
+  /** `namespace/name`; empty for all that a peer shares. */
+  readonly service: string;
+  /** A sentence: what that means for calls. */
+  readonly message: string;
 }
 
 export type TopologyState = "live" | "syncing" | "connecting" | "stale" | "refused";
@@ -98,6 +123,8 @@ export interface TopologyContribution {
   readonly cluster: string;
   readonly ready: number;
   readonly total: number;
+  /** Null if it is called as ever, or if a peer has drained its own share, which only that peer knows. */
+  readonly drain: TopologyDrained | null;
 }
 
 /** Something that one end will not tell, or the other will not believe. */

@@ -12,7 +12,7 @@ export const madeUpCluster = (name: string, more: Partial<TopologyCluster> = {})
     segment: "",
     domain: "mesh.internal",
   },
-  ...{ version: "0.1.0", services: 3, oneWay: "" },
+  ...{ version: "0.1.0", services: 3, oneWay: "", drain: null },
   ...more,
 });
 
@@ -27,7 +27,16 @@ export function madeUpTopology(more: Partial<Topology>): Topology & { readonly d
   const none = { shown: [], total: 0, more: false };
   return {
     ...{ schema: "causeway.dev/topology/v1", at: NOW, controlPlane: "istiod-1", version: "0.1.0", cluster: "east" },
-    ...{ clusters: [], links: [], services: none, denied: none, certificates: none, problems: none, digest: "1" },
+    ...{
+      clusters: [],
+      links: [],
+      services: none,
+      drains: none,
+      denied: none,
+      certificates: none,
+      problems: none,
+      digest: "1",
+    },
     ...more,
   };
 }
@@ -57,6 +66,8 @@ export const HOSTILE = [
   `\u202Egnp.exe`,
 ] as const;
 
+const LEAVING = { until: "2026-11-22T03:30:00.000Z", state: "leaving" } as const;
+
 /** Such names in every place that has a text. */
 export function hostileTopology(): Topology & { readonly digest: string } {
   const evil = HOSTILE[0];
@@ -70,7 +81,12 @@ export function hostileTopology(): Topology & { readonly digest: string } {
     links: HOSTILE.map((name) =>
       madeUpLink(name, { state: "stale", message: name, reason: name, source: name, granted: name, staleness: name }),
     ),
-    services: shown((name) => ({ service: name, host: name, clusters: [{ cluster: name, ready: 1, total: 1 }] })),
+    services: shown((name) => ({
+      service: name,
+      host: name,
+      clusters: [{ cluster: name, ready: 1, total: 1, drain: LEAVING }],
+    })),
+    drains: shown((name) => ({ ...LEAVING, object: name, cluster: name, service: name, message: name })),
     denied: shown((name) => ({
       cluster: name,
       kind: "import refused" as const,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm, stat } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import axe from "axe-core";
@@ -8,6 +8,7 @@ import type { BrowserContextOptions } from "playwright-core";
 import type { DemoCluster } from "../../src/demo/clusters.ts";
 import { DemoMesh } from "../../src/demo/mesh.ts";
 import type { Explanation } from "../../src/explain/answer.ts";
+import { DRAIN_UNTIL } from "../../src/registry/kube/peering-annotations.ts";
 import type { Topology } from "../../src/topology/topology.ts";
 import { eventually } from "./causeway-process.ts";
 import { skipWithout } from "./machine.ts";
@@ -46,6 +47,17 @@ async function opened(
     .first()
     .waitFor();
   return watched;
+}
+
+/** By hand, as clusters that are folders are drained; undefined takes it back. */
+async function drainBank(until: string | undefined): Promise<void> {
+  const file = join(state, "edge", "links", "bank.yaml");
+  const before = (await readFile(file, "utf8")).replace(/^ +\S+drain-until: .*\n/m, "");
+  const annotation = until === undefined ? "" : `    ${DRAIN_UNTIL}: ${until}\n`;
+  await writeFile(
+    file,
+    before.replace("  annotations:\n", (line) => line + annotation),
+  );
 }
 
 const sound = ({ faults, strangers }: WatchedPage): void => assert.deepEqual([faults, strangers], [[], []]);
@@ -121,6 +133,41 @@ suite("the topology page in Debian's Chromium", () => {
     assert.deepEqual(await kept(), before);
     sound(watched);
   }).timeout(90_000);
+
+  test("a peer that is drained is seen to be in the picture, its row and its details, and what of it is spared, until it is over", async () => {
+    await using watched = await opened();
+    const { page } = watched;
+    const cell = (section: string, key: string) => page.locator(`#${section}-table tr[data-key="${key}"]`);
+    const ends = new Date(Date.now() + 3_600_000).toISOString();
+    const shown = `${ends.slice(0, 10)} ${ends.slice(11, 16)}Z`;
+    assert.equal(await page.locator("#drains").isVisible(), false);
+    await drainBank(ends);
+    const box = page.locator(".box", { hasText: `drained until ${shown.slice(11)}` });
+    await box.waitFor({ timeout: SOON_MS });
+    assert.match(await box.innerText(), /^bank/);
+    assert.match(await cell("clusters", "bank").innerText(), new RegExp(`Drained until ${shown}\\.`));
+    const services = new Map((await tableOf(watched, "services-table")).map(([name, shares]) => [name!, shares!]));
+    const sharesOf = (host: string) => [...services].find(([name]) => name.includes(host))?.[1];
+    assert.equal(sharesOf(HOST), `bank 1/1 (drained until ${shown}) vendor 2/2`);
+    assert.equal(sharesOf("agent.accounts"), `bank 3/3 (spared, to be drained until ${shown})`, "nobody else has it");
+    const [[what, state, until, , meaning] = []] = await tableOf(watched, "drains-table");
+    assert.deepEqual(
+      [what, state, until],
+      [`all of peer bank Gateway istio-eastwest/istio-remote-peer-bank`, "■ drained", shown],
+    );
+    assert.match(meaning!, /^Peer bank is drained here until .*; 1 of them keeps its calls, as no other has\.$/);
+    assert.match((await page.locator("#announcer").textContent()) ?? "", /drain of Gateway \S+: drained/);
+    await box.click();
+    assert.match(
+      await page.locator("#details-body").innerText(),
+      new RegExp(`Calls from here\\s+drained until ${shown}`),
+    );
+    await drainBank(undefined);
+    await page.locator("#drains").waitFor({ state: "hidden", timeout: SOON_MS });
+    assert.equal(await page.locator(".box", { hasText: "drained" }).count(), 0);
+    assert.match((await page.locator("#announcer").textContent()) ?? "", /drain of Gateway \S+: over/);
+    sound(watched);
+  }).timeout(60_000);
 
   test("it says when the control plane does not answer, and how old what it shows is, until it answers again", async () => {
     await using watched = await opened();

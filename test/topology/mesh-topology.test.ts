@@ -4,7 +4,7 @@ import { clusterId, networkId, objectKey } from "../../src/names.ts";
 import type { PeerView } from "../../src/peering/opened-peer.ts";
 import type { FederatedService } from "../../src/registry/model/federated-service.ts";
 import type { PeerGateway } from "../../src/registry/model/peer.ts";
-import type { Reader, TopologyInputs } from "../../src/topology/inputs.ts";
+import type { Reader, SeenDrain, TopologyInputs } from "../../src/topology/inputs.ts";
 import { meshTopology } from "../../src/topology/mesh-topology.ts";
 import type { Topology, TopologyLink } from "../../src/topology/topology.ts";
 
@@ -81,7 +81,7 @@ const topology = (more: Partial<TopologyInputs> = {}, filter = ""): Topology =>
       ...{ now: NOW, controlPlane: "istiod-1", version: "1.0.0", localCluster: "east", ownFacts: undefined },
       clusters: [{ cluster: clusterId("east"), source: "", state: "synced", since: 0, reason: "", staleMs: undefined }],
       ...{ peers: [], peerGateways: [], readers: [], refused: [], exported: [], imported: [], hosts: [] },
-      ...{ certificates: [], problems: [] },
+      ...{ certificates: [], problems: [], drains: [], isSpared: () => false },
       ...more,
     },
     { filter },
@@ -180,11 +180,11 @@ test("a Service has one line, with the endpoints of each cluster, and leads to t
     {
       ...{ service: "shop/cart", host: "cart.shop.mesh.internal" },
       clusters: [
-        { cluster: "east", ready: 2, total: 3 },
-        { cluster: "west", ready: 3, total: 4 },
+        { cluster: "east", ready: 2, total: 3, drain: null },
+        { cluster: "west", ready: 3, total: 4, drain: null },
       ],
     },
-    { service: "shop/till", host: "", clusters: [{ cluster: "west", ready: 1, total: 2 }] },
+    { service: "shop/till", host: "", clusters: [{ cluster: "west", ready: 1, total: 2, drain: null }] },
   ]);
   assert.deepEqual(
     clusters.map((each) => each.services),
@@ -285,4 +285,73 @@ test("what did not change reads the same a minute later, but for the time", () =
   const [first, second] = [at(NOW), at(NOW + 60_000)];
   assert.deepEqual(first.content, second.content);
   assert.notEqual(first.at, second.at);
+});
+
+const UNTIL = "2026-11-22T02:30:00.000Z";
+const drain = (cluster: string, service: string, more: Partial<SeenDrain> = {}): SeenDrain => ({
+  object: service === "" ? `Gateway istio-eastwest/${cluster}` : `Service ${service}`,
+  ...{ cluster, service, state: "drained", untilMs: Date.parse(UNTIL), ...more },
+});
+
+test("of a peer that is drained, of each of its shares, and of each service of ours it is said until when, and whether it is in force", () => {
+  const { clusters, services, drains } = topology({
+    peers: [peer("north"), peer("west")],
+    exported: [shared("east", "shop", "cart"), shared("east", "shop", "list"), shared("east", "shop", "till")],
+    imported: [shared("west", "shop", "cart"), shared("west", "shop", "books"), shared("north", "shop", "cart")],
+    isSpared: (record) => record === "west/shop/books",
+    drains: [
+      drain("east", "shop/cart", { state: "leaving", untilMs: Date.parse(UNTIL) + 1_000 }),
+      drain("west", ""),
+      drain("east", "shop/list", { state: "spared", untilMs: NOW + 1_000 }),
+      drain("east", "shop/till", { state: "far", untilMs: NOW + 9 * DAY_MS }),
+    ],
+  });
+  assert.deepEqual(
+    clusters.map(({ name, drain }) => [name, drain]),
+    [
+      ["east", null],
+      ["north", null],
+      ["west", { until: UNTIL, state: "drained" }],
+    ],
+  );
+  assert.deepEqual(
+    services.shown.flatMap(({ service, clusters: shares }) =>
+      shares.map(({ cluster, drain }) => [service, cluster, drain?.state, drain?.until]),
+    ),
+    [
+      ["shop/books", "west", "spared", UNTIL],
+      ["shop/cart", "east", "leaving", "2026-11-22T02:30:01.000Z"],
+      ["shop/cart", "north", undefined, undefined],
+      ["shop/cart", "west", "drained", UNTIL],
+      ["shop/list", "east", "spared", "2026-11-22T02:00:01.000Z"],
+      ["shop/till", "east", undefined, undefined],
+    ],
+  );
+  assert.deepEqual(
+    drains.shown.map(({ object, message }) => [object, message]),
+    [
+      [
+        "Service shop/list",
+        "Service shop/list is to be drained until 2026-11-22T02:00:01Z, and keeps its calls: no peer that is not drained has a ready endpoint of it.",
+      ],
+      [
+        "Gateway istio-eastwest/west",
+        "Peer west is drained here until 2026-11-22T02:30:00Z: its services get no new calls from here where another cluster has ready endpoints; 1 of them keeps its calls, as no other has.",
+      ],
+      [
+        "Service shop/cart",
+        "Service shop/cart is leaving, to be drained until 2026-11-22T02:30:01Z: peers hear that none of it is ready, and calls that they had begun still end here.",
+      ],
+      [
+        "Service shop/till",
+        "Service shop/till is to be drained until 2026-12-01T02:00:00Z, which is more than 24 hours ahead: nothing is drained before that.",
+      ],
+    ],
+  );
+});
+
+test("of more drains than anybody looks at, those that end first are shown", () => {
+  const many = Array.from({ length: 250 }, (_, at) => drain("east", `shop/s-${at}`, { untilMs: NOW + (250 - at) }));
+  const { drains } = topology({ drains: many });
+  assert.deepEqual([drains.shown.length, drains.total, drains.shown[0]?.service], [200, 250, "shop/s-249"]);
 });

@@ -1,4 +1,5 @@
 import type { Topology, TopologyLink } from "../topology.ts";
+import { drainText } from "./drain-rows.ts";
 import { byId, element, setShown, setText } from "./element.ts";
 import { agedText } from "./mesh-rows.ts";
 import { type LinkedCluster, linkMark } from "./state.ts";
@@ -27,7 +28,7 @@ function partsOf(
   { cluster, links, own }: LinkedCluster,
   topology: Topology,
 ): readonly (readonly [string, readonly Fact[]])[] {
-  const { name, roles, network, trustDomain, segment, domain, version, services, oneWay } = cluster;
+  const { name, roles, network, trustDomain, segment, domain, version, services, oneWay, drain } = cluster;
   const shared = topology.services.shown.filter(({ clusters }) => clusters.some((each) => each.cluster === name));
   const facts: readonly Fact[] = [
     ["Known as", roles.join(", ")],
@@ -39,6 +40,7 @@ function partsOf(
     ["Shares", `${services} ${services === 1 ? "service" : "services"}`],
     ["Of those below", shared.map(({ service }) => service).join(", ")],
     ["One way", oneWay],
+    ["Calls from here", drainText(drain)],
   ];
   const now = Date.parse(topology.at);
   return [[own ? "This cluster" : "The cluster", facts], ...links.map((link) => linkPart(link, now))];

@@ -1,3 +1,4 @@
+import { drainShortly } from "./drain-rows.ts";
 import { element, setText } from "./element.ts";
 import { type Box, capOf, graphLayout, type GraphLayout, neighbour } from "./graph-layout.ts";
 import { patchMark } from "./rows.ts";
@@ -90,14 +91,14 @@ export class Graph {
   }
 
   #patch(box: HTMLButtonElement, { cluster, own, weRead, readsUs, attention }: LinkedCluster): void {
-    const { name, network, oneWay } = cluster;
+    const { name, network, oneWay, drain } = cluster;
     box.classList.toggle("own", own);
     box.classList.toggle("attention", attention);
     box.tabIndex = name === this.#current ? 0 : -1;
     box.setAttribute("aria-pressed", `${name === this.#selected}`);
     const [first, second] = box.children;
     if (!(first instanceof HTMLElement) || !(second instanceof HTMLElement)) return;
-    const side = own ? "this cluster" : oneWay === "" ? network : "one way";
+    const side = own ? "this cluster" : drain !== null ? drainShortly(drain) : oneWay === "" ? network : "one way";
     patchLine(first, [name, side === name ? "" : side]);
     if (own) setText(second, `shares ${cluster.services} ${cluster.services === 1 ? "service" : "services"}`);
     else patchDirections(second, weRead, readsUs);

@@ -1,10 +1,11 @@
 import type { Topology } from "../topology.ts";
 import { Details } from "./details.ts";
+import * as drains from "./drain-rows.ts";
 import { byId, element, setShown, setText } from "./element.ts";
 import { Graph } from "./graph.ts";
 import * as rows from "./mesh-rows.ts";
 import { type Column, patchRows, type Row, type TablePlace, tablePlace } from "./rows.ts";
-import { type LinkedCluster, linkedClusters, linkMark } from "./state.ts";
+import { drainMark, type LinkedCluster, linkedClusters, linkMark } from "./state.ts";
 import { durationText } from "./times.ts";
 
 /** What the reader chose to see. */
@@ -15,7 +16,7 @@ export interface View {
   readonly onlyAttention: boolean;
 }
 
-type Section = "clusters" | "services" | "denied" | "certificates" | "problems";
+type Section = "clusters" | "services" | "drains" | "denied" | "certificates" | "problems";
 
 /** The page of the mesh: one topology in, the document patched. */
 export class MeshPage {
@@ -31,6 +32,7 @@ export class MeshPage {
     this.#tables = {
       clusters: table("clusters", rows.CLUSTER_COLUMNS, "No cluster is like that."),
       services: table("services", rows.SERVICE_COLUMNS, "No service is shared, or none is like that."),
+      drains: table("drains", drains.DRAIN_COLUMNS, "Nothing is drained."),
       denied: table("denied", rows.DENIAL_COLUMNS, "Nothing is refused, and nothing is withheld."),
       certificates: table("certificates", rows.CERTIFICATE_COLUMNS, "No authority is known yet."),
       problems: table("problems", rows.PROBLEM_COLUMNS, "No problem is known."),
@@ -53,6 +55,11 @@ export class MeshPage {
       matching.map((each) => rows.clusterRow(each, view.selected, now)),
     );
     this.#fill("services", topology.services.shown.map(rows.serviceRow));
+    setShown(byId("drains"), topology.drains.total > 0);
+    this.#fill(
+      "drains",
+      topology.drains.shown.map((each) => drains.drainRow(each, now)),
+    );
     this.#fill("denied", topology.denied.shown.map(rows.denialRow));
     this.#fill(
       "certificates",
@@ -63,10 +70,10 @@ export class MeshPage {
       byId("clusters-count"),
       matching.length < linked.length ? `${matching.length} of ${linked.length}` : `${linked.length}`,
     );
-    for (const section of ["services", "denied", "certificates", "problems"] as const)
+    for (const section of ["services", "drains", "denied", "certificates", "problems"] as const)
       setText(byId(`${section}-count`), rows.countText(topology[section]));
     showSummary(topology, linked, now);
-    this.#announce(linked);
+    this.#announce(topology, linked);
   }
 
   /** @returns false if the cluster is not in the picture. */
@@ -78,21 +85,29 @@ export class MeshPage {
     patchRows(this.#tables[section], distinct(all));
   }
 
-  /** Says aloud which links changed, for those who do not see it. */
-  #announce(linked: readonly LinkedCluster[]): void {
-    const states = new Map(
-      linked.flatMap(({ links }) =>
+  /** Says aloud which links changed and what is drained, for those who do not see it. */
+  #announce({ drains: { shown } }: Topology, linked: readonly LinkedCluster[]): void {
+    const states = new Map<string, string>([
+      ...linked.flatMap(({ links }) =>
         links.map((link) => [`${link.cluster} (${link.direction})`, linkMark(link).word] as const),
       ),
-    );
+      ...shown.map((drain) => [`${DRAIN_OF}${drain.object}`, drainMark(drain).word] as const),
+    ]);
     const before = this.#states;
     this.#states = states;
     if (before === undefined) return;
-    const changed = [...states].filter(([link, state]) => before.get(link) !== state).map((parts) => parts.join(": "));
-    if (changed.length > 0) setText(byId("announcer"), changed.slice(0, SAID_MAX).join(", "));
+    const over = [...before.keys()].filter((what) => what.startsWith(DRAIN_OF) && !states.has(what));
+    const changed = [
+      ...[...states].filter(([what, state]) => before.get(what) !== state),
+      ...over.map((what) => [what, "over"] as const),
+    ];
+    if (changed.length === 0) return;
+    const said = changed.slice(0, SAID_MAX).map((parts) => parts.join(": "));
+    setText(byId("announcer"), said.join(", "));
   }
 }
 
+const DRAIN_OF = "drain of ";
 const SAID_MAX = 5;
 
 /** Two problems may read alike; a row is known by what it says. */

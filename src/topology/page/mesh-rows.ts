@@ -7,6 +7,7 @@ import type {
   TopologyProblem,
   TopologyService,
 } from "../topology.ts";
+import { drainSentence, drainText } from "./drain-rows.ts";
 import type { Cell, Column, Row } from "./rows.ts";
 import { certificateMark, type LinkedCluster, linkMark, problemMark } from "./state.ts";
 import { ageText, dateText, durationText } from "./times.ts";
@@ -47,7 +48,7 @@ export const serviceHref = (host: string): string => `/topology/service?host=${e
 
 export function clusterRow(linked: LinkedCluster, selected: string, now: number): Row {
   const { cluster, own, weRead, readsUs } = linked;
-  const { name, roles, network, trustDomain, version, services, oneWay } = cluster;
+  const { name, roles, network, trustDomain, version, services, oneWay, drain } = cluster;
   const side = own
     ? "this cluster"
     : roles.includes("peer")
@@ -59,7 +60,11 @@ export function clusterRow(linked: LinkedCluster, selected: string, now: number)
     key: name,
     selected: name === selected,
     cells: [
-      { text: name, href: clusterHref(name), note: oneWay === "" ? side : oneWay },
+      {
+        text: name,
+        href: clusterHref(name),
+        note: [drainSentence(drain), oneWay === "" ? side : oneWay].filter(Boolean).join(" "),
+      },
       own ? { text: "–" } : linkCell(weRead, now),
       own ? { text: "–" } : linkCell(readsUs, now),
       { text: skewText(weRead) },
@@ -119,7 +124,8 @@ export const serviceRow = ({ service, host, clusters }: TopologyService): Row =>
   ],
 });
 
-const contributionText = ({ cluster, ready, total }: TopologyContribution): string => `${cluster} ${ready}/${total}`;
+const contributionText = ({ cluster, ready, total, drain }: TopologyContribution): string =>
+  `${cluster} ${ready}/${total}${drain === null ? "" : ` (${drainText(drain)})`}`;
 
 export function denialRow({ cluster, kind, what, reason, message }: TopologyDenial): Row {
   return {
@@ -176,7 +182,7 @@ export function countText({
   shown,
   total,
   more,
-}: Topology["services" | "denied" | "problems" | "certificates"]): string {
+}: Topology["services" | "drains" | "denied" | "problems" | "certificates"]): string {
   const all = `${more ? "over " : ""}${total}`;
   return shown.length < total ? `${shown.length} of ${all}` : all;
 }

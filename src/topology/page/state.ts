@@ -1,4 +1,10 @@
-import type { TopologyCertificate, TopologyCluster, TopologyLink, TopologyProblem } from "../topology.ts";
+import type {
+  TopologyCertificate,
+  TopologyCluster,
+  TopologyDrained,
+  TopologyLink,
+  TopologyProblem,
+} from "../topology.ts";
 
 /** How good or bad something is; its colour. A glyph and a word always say it, too. */
 export type Tone = "ok" | "busy" | "warn" | "bad" | "plain";
@@ -37,6 +43,14 @@ const PROBLEM: Readonly<Record<TopologyProblem["severity"], Mark>> = {
 };
 export const problemMark = ({ severity }: TopologyProblem): Mark => PROBLEM[severity] ?? OTHER;
 
+const DRAIN: Readonly<Record<TopologyDrained["state"], Mark>> = {
+  leaving: { glyph: "◐", word: "leaving", tone: "busy" },
+  drained: { glyph: "■", word: "drained", tone: "warn" },
+  spared: { glyph: "○", word: "spared", tone: "plain" },
+  far: { glyph: "▲", word: "far", tone: "warn" },
+};
+export const drainMark = ({ state }: TopologyDrained): Mark => DRAIN[state] ?? OTHER;
+
 /** A cluster with the links to and from it. */
 export interface LinkedCluster {
   readonly cluster: TopologyCluster;
@@ -69,6 +83,6 @@ function linkedCluster(cluster: TopologyCluster, links: readonly TopologyLink[])
     ...{ cluster, own, links },
     weRead: read.find(({ via }) => via === "peer") ?? read[0],
     readsUs: links.find(({ direction }) => direction === "reads us"),
-    attention: !own && (cluster.oneWay !== "" || links.some(({ state }) => state !== "live")),
+    attention: !own && (cluster.oneWay !== "" || cluster.drain !== null || links.some(({ state }) => state !== "live")),
   };
 }
