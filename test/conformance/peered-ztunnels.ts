@@ -11,6 +11,8 @@ import { type TestHost, TestNetwork } from "./network.ts";
 import { fetchIn, podManifest, socksClient, until } from "./ztunnel-lab.ts";
 
 const standIn = join(import.meta.dirname, "east-west-stand-in.js");
+/** A Service that tests may share from both clusters. */
+export const BOTH = "both";
 const GATEWAY = "spiffe://cluster.local/ns/istio-eastwest/sa/istio-eastwest";
 
 /** The parts of a ztunnel's config dump (contract ztunnel.md 6.8) that tests look at. */
@@ -174,7 +176,7 @@ export class ZtunnelSite extends LabCluster {
     const config: EastWest = {
       ...{ address: hosts.door.address, plane: hosts.plane.address, key, roots: root.root },
       chain: `${certificate}\n${authority.root}`,
-      backends: { [`${app}.shop.mesh.internal:80`]: hosts.pod.address },
+      backends: Object.fromEntries([app, BOTH].map((name) => [`${name}.shop.mesh.internal:80`, hosts.pod.address])),
     };
     this.door = programs.start(hosts.door, process.execPath, [standIn, JSON.stringify(config)]);
   }

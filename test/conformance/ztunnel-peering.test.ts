@@ -2,11 +2,15 @@ import assert from "node:assert/strict";
 import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
 import { eventually } from "./causeway-process.ts";
 import { networkNamespaces, skipWithout, ztunnelBinary } from "./machine.ts";
-import { type Dump, PeeredZtunnels, type ZtunnelSite } from "./peered-ztunnels.ts";
+import { BOTH, type Dump, PeeredZtunnels, type ZtunnelSite } from "./peered-ztunnels.ts";
 import { until } from "./ztunnel-lab.ts";
 
 /** A control plane saves what a peer says at most every 30 s, and looks every 5 s whether there is anything to save. */
 const SAVED_MS = 45_000;
+
+const DRAIN_MS = 20_000;
+/** By chance two that share calls alike answer with one voice once in 2^11. */
+const CALLS = 12;
 
 const hostOf = (app: string): string => `${app}.shop.mesh.internal`;
 const identity = (app: string): string => `spiffe://cluster.local/ns/shop/sa/${app}`;
@@ -151,6 +155,36 @@ suite("unmodified ztunnels of two peered clusters", () => {
     holds(a, b, "cart", 1);
   });
 
+  test("a drill: calls leave the share that is drained, none fails on the way, and they come back when its time is over", async () => {
+    a.write(BOTH, shared(BOTH, "web"));
+    b.write(BOTH, shared(BOTH, "cart"));
+    const address = () => serviceIn(a.dump(), hostOf(BOTH))!.vips[0]!.split("/")[1]!;
+    await until("a's ztunnel has the service of both", () => address() !== "");
+    const answers = new Set<string>();
+    /** Calls once, and tells whether the last calls were answered by just these. */
+    const last: string[] = [];
+    const answeredBy = (...expected: readonly string[]): boolean => {
+      last.push(a.call(address()));
+      answers.add(last.at(-1)!);
+      return last.length >= CALLS && `${[...new Set(last.slice(-CALLS))].sort()}` === `${[...expected].sort()}`;
+    };
+    const [WEB, CART] = ["hello from web", "hello from cart"];
+    await until("both answer", () => answeredBy(WEB!, CART!));
+    answers.clear();
+    for (const [site, app, other] of [
+      [b, "cart", WEB],
+      [a, "web", CART],
+    ] as const) {
+      const end = new Date(Date.now() + DRAIN_MS);
+      site.write(BOTH, shared(BOTH, app, end));
+      await until(`${site.name}'s share is left`, () => answeredBy(other!));
+      assert.ok(Date.now() < end.getTime(), "before its end");
+      await until(`${site.name}'s share is back`, () => answeredBy(WEB!, CART!));
+      assert.ok(Date.now() >= end.getTime(), "not before its end");
+    }
+    assert.deepEqual([...answers].sort(), [CART, WEB], "no call failed");
+  });
+
   test("no ztunnel has rejected anything", () => {
     for (const { ztunnel } of [a, b]) {
       assert.match(lab.programs.printed(ztunnel!), /Stream established/);
@@ -168,8 +202,15 @@ spec:
   rules: [{from: [{source: {principals: [cluster.local/ns/shop/sa/web]}}]}]
 `;
 
-const shared = (name: string, app: string): string => `apiVersion: v1
+/** Drained until then, if a time is given. */
+const shared = (name: string, app: string, until?: Date): string => `apiVersion: v1
 kind: Service
-metadata: {name: ${name}, namespace: shop, labels: {solo.io/service-scope: global}}
+metadata:
+  name: ${name}
+  namespace: shop
+  labels: {solo.io/service-scope: global}
+  annotations:
+    networking.istio.io/traffic-distribution: Any
+    ${until === undefined ? "" : `peering.causeway.dev/drain-until: "${until.toISOString()}"`}
 spec: {selector: {app: ${app}}, ports: [{name: http, port: 80, targetPort: 8080}]}
 `;
