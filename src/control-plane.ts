@@ -29,7 +29,6 @@ import { SpireRegistration, type SpireRegistrationView } from "./plane/spire-reg
 import { openWorkloadSigner, type WorkloadSigner } from "./plane/workload-signer.ts";
 import { Graph } from "./registry/collection/graph.ts";
 import { FileVirtualIpStore } from "./registry/embedded/virtual-ip-file.ts";
-import type { RemoteClusterStatus } from "./registry/kube/remote-cluster.ts";
 import type { Problem } from "./registry/model/problem.ts";
 import type { RelayView } from "./relay/relay-view.ts";
 import { ProblemLog } from "./registry/problem-log.ts";
@@ -223,9 +222,9 @@ export class ControlPlane {
     ];
   }
 
-  /** Our own first; its source is empty. */
-  clusters(): readonly RemoteClusterStatus[] {
-    return this.#clusters.statuses();
+  /** How the clusters that are read are, and what our own holds, if that is folders. */
+  get clusters(): Pick<Clusters, "statuses" | "embedded" | "unknownKinds"> {
+    return this.#clusters;
   }
   /** The control planes that we read; none if peering is off. */
   peers(): readonly PeerView[] {
@@ -285,10 +284,6 @@ export class ControlPlane {
   /** The lists of revoked certificates that are in force. */
   get revocations(): readonly RevocationList[] {
     return this.#served.revocations;
-  }
-  /** Kinds that were found and that nothing reads. */
-  unknownKinds(): readonly { readonly kind: string; readonly count: number }[] {
-    return this.#clusters.unknownKinds();
   }
 
   /** Stops serving, then following the clusters; idempotent. */

@@ -10,8 +10,7 @@ export const ADMIN_FLAGS: readonly Flag[] = [
   { flags: "--admin <url>", description: "admin port of a control plane, as http://127.0.0.1:15014" },
   {
     flags: "--state <dir>",
-    description: "where a control plane on this machine says how to reach it",
-    default: ".causeway",
+    description: "where a control plane on this machine says how to reach it; .causeway by default",
   },
 ];
 
@@ -31,12 +30,15 @@ export async function fetchAdmins(call: CommandCall, path: string): Promise<read
   return goesThroughClusters(call) ? askAllPods(call, path) : [await fetchAdmin(call, path)];
 }
 
-/** @throws UsageError if both are named. */
+/** @throws UsageError if several are named. */
 export function goesThroughClusters({ options }: CommandCall): boolean {
-  const through = ["context", "contexts", "kubeconfig"].find((name) => options[name] !== undefined);
-  if (through === undefined) return false;
-  if (textOption(options, "admin") === undefined) return true;
-  throw new UsageError(`--admin says where to ask, and so does --${through}: give one of them`);
+  const [through] = ["context", "contexts", "kubeconfig"].filter((name) => options[name] !== undefined);
+  const [first, second] = [...["admin", "state"].filter((name) => options[name] !== undefined), through].filter(
+    Boolean,
+  );
+  if (second !== undefined)
+    throw new UsageError(`--${first} says where to ask, and so does --${second}: give one of them`);
+  return through !== undefined;
 }
 
 /** @param base the URL of an admin port. @throws MeshError as `fetchAdmin` does. */

@@ -11,7 +11,14 @@ import {
 } from "../inspect/analyze/suppressed.ts";
 import type { ClusterFacts } from "../inspect/cluster-facts.ts";
 import { findingsText, type FindingsFormat, type FindingsReport } from "../inspect/report/findings-report.ts";
-import { readSources, sayUnread, SOURCE_FLAGS, systemNamespaceOf } from "./cluster-sources.ts";
+import {
+  SYSTEM_NAMESPACE_FLAG,
+  readSources,
+  sayUnread,
+  SOURCE_FLAGS,
+  sourceTools,
+  systemNamespaceOf,
+} from "./cluster-sources.ts";
 
 /** `causeway analyze`: what is wrong with the objects of clusters, before or after they are applied. */
 export const analyzeCommand = (clock: Clock): Command => ({
@@ -20,6 +27,7 @@ export const analyzeCommand = (clock: Clock): Command => ({
   args: ["[folder...]"],
   flags: [
     ...SOURCE_FLAGS,
+    SYSTEM_NAMESPACE_FLAG,
     {
       flags: "--suppress <code=object>",
       description: 'leave findings out, as CWY2304 or "CWY2304=Service shop/*"; may be repeated',
@@ -42,6 +50,7 @@ export const analyzeCommand = (clock: Clock): Command => ({
   examples: [
     "causeway analyze ./east ./west",
     "causeway analyze --directory east=./clusters/one --directory west=./clusters/two",
+    "causeway analyze --state .causeway",
     'causeway analyze --contexts east,west --strict --suppress "CWY2203=Gateway istio-eastwest/*"',
   ],
   run: (call) => run(clock, call),
@@ -51,7 +60,7 @@ async function run(clock: Clock, call: CommandCall): Promise<ExitCode> {
   const { options, args } = call;
   const threshold = options["strict"] === true ? "warning" : (textOption(options, "failureThreshold") as Threshold);
   const suppressions = suppressionsOf(call);
-  const facts = await readSources(clock, call, args);
+  const facts = await readSources(sourceTools(clock), call, args);
   const found = analyze(facts, { systemNamespace: systemNamespaceOf(call) });
   const findings = unsuppressed(found, suppressions);
   const report = reportOf(facts, findings, threshold);

@@ -1,5 +1,5 @@
 import { setMaxListeners } from "node:events";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Command, type CommandCall, type ExitCode, listOption, textOption, UsageError } from "../command.ts";
@@ -7,15 +7,21 @@ import { parseDurationMs } from "../duration.ts";
 import type { Clock } from "../host.ts";
 import { packFolder } from "../inspect/archive/archive-file.ts";
 import { collectReport, type ReportManifest, SUMMARY_FILE } from "../inspect/archive/collect-report.ts";
+import { folderSources } from "../inspect/archive/folder-source.ts";
 import { contextSource } from "../inspect/archive/context-source.ts";
 import { countsOf, type JudgedReport } from "../inspect/archive/judged-report.ts";
 import { localSource } from "../inspect/archive/local-source.ts";
 import type { GatheringOptions, ReportSource } from "../inspect/archive/report-source.ts";
 import { Redactor } from "../inspect/redact/redactor.ts";
-import { checkedAdminUrl, fetchText } from "./admin-client.ts";
-import { SYSTEM_NAMESPACE_FLAG, systemNamespaceOf } from "./cluster-sources.ts";
-import { readConnection } from "./connection.ts";
-import { CONTEXT_FLAGS, openContexts } from "./contexts.ts";
+import {
+  namedFolders,
+  SOURCE_FLAGS,
+  SYSTEM_NAMESPACE_FLAG,
+  systemNamespaceOf,
+  throughContexts,
+} from "./cluster-sources.ts";
+import { openContexts } from "./contexts.ts";
+import { localPlanes } from "./local-planes.ts";
 
 const SINCE = "1h";
 const SINCE_MS_MAX = 7 * 24 * 3_600_000;
@@ -25,17 +31,7 @@ export const bugReportCommand = (clock: Clock): Command => ({
   name: "bug-report",
   summary: "put what is known of clusters, their control planes and logs into one file, without what is secret",
   flags: [
-    ...CONTEXT_FLAGS,
-    {
-      flags: "--state <dir>",
-      description: "a control plane on this machine, or the demo's three, by the folder of its state; may be repeated",
-      repeated: true,
-    },
-    {
-      flags: "--admin <url>",
-      description: "a control plane by its admin port, as http://127.0.0.1:15014; may be repeated",
-      repeated: true,
-    },
+    ...SOURCE_FLAGS,
     { flags: "--file <file>", description: "the archive to write; causeway-report-<time>.tar.gz by default" },
     { flags: "--since <duration>", description: "how far back logs go, at most 168h", default: SINCE },
     {
@@ -58,7 +54,7 @@ async function run(clock: Clock, call: CommandCall): Promise<ExitCode> {
   const options = optionsOf(call);
   // Each page that is asked for listens to it, for as long as it takes.
   setMaxListeners(0, call.signal);
-  const sources = await openSources(clock, call);
+  const sources = await openReportSources(clock, call);
   try {
     return call.options["dryRun"] === true
       ? await showPlan(call, sources, options)
@@ -84,33 +80,12 @@ function optionsOf({ options, signal, progress }: CommandCall): GatheringOptions
   };
 }
 
-/** The current context, unless control planes on this machine are named. */
-async function openSources(clock: Clock, call: CommandCall): Promise<readonly ReportSource[]> {
-  const { options } = call;
-  const admins = listOption(options, "admin").map((url) => checkedAdminUrl("--admin", url));
-  for (const state of listOption(options, "state")) admins.push(...(await adminsIn(state)));
-  const local = [...new Set(admins)].map((base) =>
-    localSource({
-      clock,
-      title: `control plane ${base}`,
-      ask: (path, signal) => fetchText(base, path, signal),
-    }),
-  );
-  const named = listOption(options, "contexts").length > 0 || textOption(options, "context") !== undefined;
-  if (local.length > 0 && !named) return local;
-  return [...(await openContexts(call)).map((access) => contextSource(clock, access)), ...local];
-}
-
-/** A state folder, or a folder of them, as the demo has. @throws MeshError if there is none. */
-async function adminsIn(state: string): Promise<readonly string[]> {
-  const entries = await readdir(state, { withFileTypes: true }).catch(() => []);
-  const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(state, name));
-  const own = await readConnection(state).catch((thrown: unknown) => thrown);
-  if (!(own instanceof Error)) return [(own as { readonly admin: string }).admin];
-  const found = await Promise.all(folders.map((folder) => readConnection(folder).catch(() => undefined)));
-  const admins = found.flatMap((connection) => (connection === undefined ? [] : [connection.admin]));
-  if (admins.length > 0) return admins;
-  throw own;
+/** The current context, unless something else is named. */
+async function openReportSources(clock: Clock, call: CommandCall): Promise<readonly ReportSource[]> {
+  const local = (await localPlanes(clock, call)).map(localSource);
+  const folders = await folderSources(namedFolders(call));
+  if (!throughContexts(call, local.length + folders.length > 0)) return [...local, ...folders];
+  return [...(await openContexts(call)).map((access) => contextSource(clock, access)), ...local, ...folders];
 }
 
 async function showPlan(

@@ -69,6 +69,7 @@ function oneCertificate(bytes: Uint8Array, now: EpochMs): unknown {
     not_before: timeText(notBefore),
     not_after: timeText(notAfter),
     expires_in_seconds: Math.floor((notAfter - now) / 1000),
+    pem: certificate.toString(),
   };
 }
 

@@ -2,6 +2,7 @@ import type { Config } from "../config.ts";
 import type { DebugPage } from "../debug-page.ts";
 import type { Clock } from "../host.ts";
 import type { LogScopes } from "../log.ts";
+import type { EmbeddedObjects } from "../plane/clusters.ts";
 import type { PeerClients } from "../plane/peer-serving.ts";
 import type { PeerView } from "../peering/opened-peer.ts";
 import type { Collection } from "../registry/collection/collection.ts";
@@ -29,6 +30,7 @@ import { explainView } from "./explain-view.ts";
 import { endpointShards } from "./shard-view.ts";
 import { spireFacts, type SpireViewed } from "./spire-facts.ts";
 import { spireView } from "./spire-view.ts";
+import { objectView } from "./object-view.ts";
 import { syncView } from "./sync-view.ts";
 import { topologyView } from "./topology-view.ts";
 
@@ -60,6 +62,8 @@ export interface Viewed extends ClientsViewed, CertificatesViewed, GatewaysViewe
   readonly controlPlane: string;
   /** Our own first; its source is empty. */
   clusters(): readonly RemoteClusterStatus[];
+  /** Undefined where an API server has the objects. */
+  embedded(): EmbeddedObjects | undefined;
   /** The control planes that we read. */
   peers(): readonly PeerView[];
   /** Who reads what we share. */
@@ -149,6 +153,11 @@ function ownPages(viewed: Viewed, page: Page): readonly DebugPage[] {
     ),
     page("relayz", "The trust manager, what it orders, and what of that is in use", () => viewed.relay()),
     page("resourcesz", "The kinds of objects that are read, and how many there are", () => resourcesz(registry)),
+    page(
+      "objectz",
+      "What a cluster that is folders holds, as its controllers would have it; nothing of one with an API server",
+      () => objectView(viewed),
+    ),
     page("configz", "The settings of this control plane", () => configz(config, scopes)),
     page("problemz", "Objects without effect, or with less than was asked, and why", () => viewed.problems()),
     page("krtz", "The collections, in the order in which they settle, and how much each holds", () => graph.describe()),

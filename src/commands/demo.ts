@@ -152,7 +152,7 @@ function welcome({ plane, admin }: RunningPlane, config: Config, client: DemoCli
   const state = config.stateDir === ".causeway" ? "" : ` --state ${config.stateDir}`;
   const folders = config.manifests.map(({ cluster, folder }) => `${cluster}=${folder}`).join(" ");
   const problems = plane.problems();
-  const unknown = plane.unknownKinds();
+  const unknown = plane.clusters.unknownKinds();
   const lines = [
     "causeway is ready",
     "",

@@ -2,9 +2,10 @@ import { stringify } from "yaml";
 import { type Command, listOption, textOption, UsageError } from "../command.ts";
 import { isAskable } from "../explain/question.ts";
 import { printable } from "../printable.ts";
-import { checkedAdminUrl, PLANE_FLAGS } from "./admin-client.ts";
+import { checkedAdminUrl } from "./admin-client.ts";
 import { explanationText } from "./explanation-text.ts";
-import { askExplanation, askOtherEnds, explainPath } from "./other-ends.ts";
+import { askExplanation, askOtherEnds, explainPage } from "./other-ends.ts";
+import { PLANE_OR_REPORT_FLAGS } from "./plane-source.ts";
 
 /** Why a name leads where it does, or nowhere (contract peering.md 6.1); 1 if it has no endpoint, or a policy denies the caller. */
 export const explainCommand: Command = {
@@ -29,7 +30,7 @@ export const explainCommand: Command = {
       choices: ["text", "json", "yaml"],
       default: "text",
     },
-    ...PLANE_FLAGS,
+    ...PLANE_OR_REPORT_FLAGS,
   ],
   async run(call) {
     const { args, options, printer } = call;
@@ -40,7 +41,7 @@ export const explainCommand: Command = {
     if (!isAskable(host))
       throw new UsageError(`"${printable(host, 120)}" is no host: give one as cart.shop.mesh.internal, or cart.shop`);
     for (const url of listOption(options, "peerAdmin")) checkedAdminUrl("--peer-admin", url);
-    const answer = await askExplanation(call, explainPath(host, from === "" ? {} : { from }));
+    const answer = await askExplanation(call, explainPage(host, from === "" ? {} : { from }));
     const ends = await askOtherEnds(call, answer);
     const format = textOption(options, "output");
     const whole = { ...answer, otherEnds: ends };

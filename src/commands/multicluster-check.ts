@@ -1,36 +1,20 @@
-import {
-  type Command,
-  type CommandCall,
-  type ExitCode,
-  type Flag,
-  listOption,
-  textOption,
-  UsageError,
-} from "../command.ts";
+import { type Command, type CommandCall, type ExitCode, type Flag, textOption, UsageError } from "../command.ts";
 import { parseDurationMs } from "../duration.ts";
 import type { Clock } from "../host.ts";
 import { TOKEN_AGE_MAX_MS } from "../inspect/check/check-options.ts";
 import { checkMesh, findingsOf, type MeshReport } from "../inspect/check/check-mesh.ts";
 import { checkText } from "../inspect/check/check-text.ts";
 import { checkPageOf } from "../inspect/check/checks.ts";
-import type { ClusterAccess } from "../inspect/cluster-access.ts";
 import type { ClusterFacts } from "../inspect/cluster-facts.ts";
-import { namedFolder, readClusterFolder } from "../inspect/cluster-folders.ts";
-import { readClusters } from "../inspect/read-cluster.ts";
 import { failsBy, findingsText, type FindingsFormat } from "../inspect/report/findings-report.ts";
 import { timeLimit } from "../time-limit.ts";
 import { untilAborted } from "../until-aborted.ts";
-import { CONTEXT_FLAGS } from "./contexts.ts";
+import { openSources, SOURCE_FLAGS, type Sources, type SourceTools } from "./cluster-sources.ts";
 
 const FLAGS: readonly Flag[] = [
-  ...CONTEXT_FLAGS,
+  ...SOURCE_FLAGS,
   { flags: "-p, --precheck", description: "only what has to be so before clusters are linked" },
   { flags: "-v, --verbose", description: "the details of each check, too" },
-  {
-    flags: "--directory <dir>",
-    description: "instead of a cluster: a bug report, or manifests as kubectl get -o yaml prints them; may be repeated",
-    repeated: true,
-  },
   {
     flags: "-i, --istioNamespace <name>",
     description: "taken for istioctl's sake: parts are found by their labels in all namespaces",
@@ -54,14 +38,8 @@ const AGAIN_MS = 3_000;
 const DIFFERS = "CWY0701";
 const DIFFERENCE_MS = 1_500;
 
-export interface CheckTools {
-  readonly clock: Clock;
-  /** @throws UsageError or MeshError, naming the context. */
-  open(call: CommandCall): Promise<readonly ClusterAccess[]>;
-}
-
 /** `causeway multicluster check` (contract peering.md 4.3): 1 if something is wrong, 2 if nothing could be looked at. */
-export const multiclusterCheckCommand = (tools: CheckTools): Command => ({
+export const multiclusterCheckCommand = (tools: SourceTools): Command => ({
   name: "check",
   summary: "whether clusters are ready to be linked, or well linked; exit code 1 if something is wrong",
   flags: FLAGS,
@@ -70,18 +48,19 @@ export const multiclusterCheckCommand = (tools: CheckTools): Command => ({
     "causeway multicluster check --precheck --contexts east,west",
     "causeway multicluster check --contexts east,west --verbose",
     "causeway multicluster check --contexts east,west --wait 5m",
+    "causeway multicluster check --state .causeway",
     "causeway multicluster check --directory bug-report -o junit",
   ],
   async run(call) {
     const wanted = wishOf(call);
     const limitMs = wanted.waitMs === 0 ? LIMIT_MS : wanted.waitMs + LIMIT_MS;
     using limit = timeLimit(tools.clock, limitMs, call.signal);
-    const source = await sourceOf(call, tools, limit.signal);
-    try {
-      return printed(call, wanted, await untilGood(call, tools.clock, wanted, source, limit.signal));
-    } finally {
-      await source.close();
-    }
+    await using sources = await openSources(tools, call);
+    if (wanted.waitMs > 0 && !sources.live)
+      throw new UsageError(
+        "--wait has nothing to wait for: a folder does not change; leave one of --wait and --directory out",
+      );
+    return printed(call, wanted, await untilGood(call, tools.clock, wanted, sources, limit.signal));
   },
 });
 
@@ -110,14 +89,6 @@ interface Wish {
 
 /** @throws UsageError */
 function wishOf({ options }: CommandCall): Wish {
-  const directories = listOption(options, "directory");
-  const live = options["contexts"] !== undefined || options["context"] !== undefined;
-  if (directories.length > 0 && live)
-    throw new UsageError("--directory reads folders, and --contexts asks clusters: give one of them");
-  if (directories.length > 0 && options["wait"] !== undefined)
-    throw new UsageError(
-      "--wait has nothing to wait for: a folder does not change; leave one of --wait and --directory out",
-    );
   return {
     precheck: options["precheck"] === true,
     verbose: options["verbose"] === true,
@@ -136,40 +107,20 @@ function durationOf(options: CommandCall["options"], name: string, flag: string)
   return ms;
 }
 
-/** What is looked at, as often as it is asked for. */
-interface Source {
-  read(): Promise<readonly ClusterFacts[]>;
-  close(): Promise<void>;
-}
-
-/** @throws UsageError or MeshError */
-async function sourceOf(call: CommandCall, tools: CheckTools, signal: AbortSignal): Promise<Source> {
-  const directories = listOption(call.options, "directory");
-  if (directories.length > 0) return { read: () => readFolders(directories), close: async () => {} };
-  const accesses = await tools.open(call);
-  return {
-    read: () => readClusters(tools.clock, accesses, { signal, progress: call.progress }),
-    close: async () => void (await Promise.all(accesses.map((access) => access.close()))),
-  };
-}
-
-const readFolders = async (directories: readonly string[]): Promise<readonly ClusterFacts[]> =>
-  (await Promise.all(directories.map((folder) => readClusterFolder(namedFolder(folder))))).flat();
-
 /** Looks again while something is wrong and there is time to wait; what only differs gets a second look anyway. */
 async function untilGood(
   call: CommandCall,
   clock: Clock,
   wanted: Wish,
-  source: Source,
+  sources: Sources,
   signal: AbortSignal,
 ): Promise<Looked> {
   const endMs = clock.elapsedMs() + wanted.waitMs;
   for (let looks = 1; ; looks += 1) {
-    const mesh = await source.read();
+    const mesh = await sources.read(signal);
     const report = checkMesh(mesh, wanted);
     const wrong = findingsOf(report).filter(failsBy(wanted.strict));
-    const differs = looks === 1 && wrong.some(({ code }) => code === DIFFERS) && mesh.every(isLive);
+    const differs = looks === 1 && wrong.some(({ code }) => code === DIFFERS) && sources.live;
     const pauseMs = differs ? DIFFERENCE_MS : AGAIN_MS;
     if (wrong.length === 0 || signal.aborted || (!differs && clock.elapsedMs() + pauseMs > endMs))
       return { mesh, report };
@@ -178,5 +129,3 @@ async function untilGood(
     await untilAborted(pause.signal);
   }
 }
-
-const isLive = ({ source }: ClusterFacts): boolean => !source.startsWith("folder ");

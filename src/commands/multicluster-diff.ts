@@ -1,7 +1,14 @@
 import { type Command, type CommandCall, type ExitCode, listOption, UsageError } from "../command.ts";
 import type { Clock } from "../host.ts";
 import { diffService, type ServiceDiff, serviceNamed } from "../inspect/diff/service-diff.ts";
-import { readSources, sayUnread, SOURCE_FLAGS, systemNamespaceOf } from "./cluster-sources.ts";
+import {
+  SYSTEM_NAMESPACE_FLAG,
+  readSources,
+  sayUnread,
+  SOURCE_FLAGS,
+  sourceTools,
+  systemNamespaceOf,
+} from "./cluster-sources.ts";
 import { namedContexts } from "./contexts.ts";
 import { OUTPUT_FLAG, print } from "./output.ts";
 
@@ -10,7 +17,12 @@ export const diffCommand = (clock: Clock): Command => ({
   name: "diff",
   summary: "show in what clusters differ about one service",
   args: ["<service>"],
-  flags: [...SOURCE_FLAGS, { flags: "--all", description: "also show what they agree on" }, OUTPUT_FLAG],
+  flags: [
+    ...SOURCE_FLAGS,
+    SYSTEM_NAMESPACE_FLAG,
+    { flags: "--all", description: "also show what they agree on" },
+    OUTPUT_FLAG,
+  ],
   examples: [
     "causeway multicluster diff shop/cart --contexts east,west",
     "causeway multicluster diff cart.shop.mesh.internal --directory ./east --directory ./west --all",
@@ -30,7 +42,7 @@ function agreement({ service, clusters, without }: ServiceDiff): string {
 async function run(clock: Clock, call: CommandCall): Promise<ExitCode> {
   const [service = ""] = call.args;
   requireCall(call, service);
-  const facts = await readSources(clock, call);
+  const facts = await readSources(sourceTools(clock), call);
   call.signal.throwIfAborted();
   if (sayUnread(call, facts)) return 2;
   const diff = diffService(service, facts, { systemNamespace: systemNamespaceOf(call) });
@@ -47,7 +59,8 @@ async function run(clock: Clock, call: CommandCall): Promise<ExitCode> {
 /** Before any cluster is asked. @throws UsageError */
 function requireCall(call: CommandCall, service: string): void {
   serviceNamed(service);
-  // A folder may hold several clusters.
-  if (listOption(call.options, "directory").length === 0 && namedContexts(call).length < 2)
+  // A folder may hold several clusters, and so may that of the demo's state.
+  const named = ["directory", "state", "admin"].flatMap((name) => listOption(call.options, name));
+  if (named.length === 0 && namedContexts(call).length < 2)
     throw new UsageError("a difference takes two clusters: name them, as --contexts east,west, or with --directory");
 }

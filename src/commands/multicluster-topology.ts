@@ -3,7 +3,7 @@ import { formatDuration } from "../duration.ts";
 import { MeshError } from "../errors.ts";
 import { printable } from "../printable.ts";
 import type { Topology, TopologyLink } from "../topology/topology.ts";
-import { PLANE_FLAGS } from "./admin-client.ts";
+import { archivedAnswer, PLANE_OR_REPORT_FLAGS } from "./plane-source.ts";
 import { OUTPUT_FLAG, print } from "./output.ts";
 import { openPlanePages } from "./plane-pages.ts";
 import type { Row } from "./table.ts";
@@ -21,13 +21,14 @@ export const topologyCommand: Command = {
     OUTPUT_FLAG,
     { flags: "--serve", description: "serve the page on 127.0.0.1, live, until Ctrl-C" },
     { flags: "--port <port>", description: "of the page that --serve serves; any that is free by default" },
-    ...PLANE_FLAGS,
+    ...PLANE_OR_REPORT_FLAGS,
   ],
   examples: [
     "causeway multicluster topology",
     "causeway multicluster topology -o json --state .causeway/edge",
     "causeway multicluster topology --context east",
     "causeway multicluster topology --context east --serve --port 8080",
+    "causeway multicluster topology --directory east=./report",
   ],
   endless: ({ serve }) => serve === true,
   async run(call) {
@@ -35,10 +36,14 @@ export const topologyCommand: Command = {
     const serves = call.options["serve"] === true;
     if (serves && call.options["output"] !== "table")
       throw new UsageError("--serve shows a page: leave --output out, or --serve");
+    if (serves && call.options["directory"] !== undefined)
+      throw new UsageError("--serve shows a control plane that runs: leave --directory out, or --serve");
+    const archived = await archivedAnswer(call, { path: PAGE, archived: ["topologyz"] });
+    if (archived !== undefined) return printTopology(call, topologyIn(archived));
     const pages = await openPlanePages(call);
     try {
       call.progress(`asking ${pages.where}`);
-      const topology = topologyIn(await pages.text(PAGE));
+      const topology = topologyIn(parsed(await pages.text(PAGE)));
       if (!serves) return printTopology(call, topology);
       await serveTopology(call, pages, topology.cluster);
       return 0;
@@ -60,14 +65,17 @@ function printTopology(call: CommandCall, topology: Topology): ExitCode {
   return links.every(({ state }) => state === "live") && clusters.every(({ oneWay }) => oneWay === "") ? 0 : 1;
 }
 
-/** @throws MeshError `unavailable` if it is something else. */
-function topologyIn(text: string): Topology {
-  let answer: unknown;
+/** Undefined for what is no JSON. */
+function parsed(text: string): unknown {
   try {
-    answer = JSON.parse(text);
+    return JSON.parse(text);
   } catch {
-    answer = undefined;
+    return undefined;
   }
+}
+
+/** @throws MeshError `unavailable` if it is something else. */
+function topologyIn(answer: unknown): Topology {
   if (isTopology(answer)) return answer;
   throw new MeshError("unavailable", "the answer is no topology: is it a Causeway, and of this release?");
 }

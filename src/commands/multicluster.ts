@@ -1,6 +1,6 @@
 import type { CommandGroup } from "../command.ts";
 import { systemClock } from "../system-host.ts";
-import { openContexts } from "./contexts.ts";
+import { sourceTools } from "./cluster-sources.ts";
 import { explainCommand } from "./explain.ts";
 import { multiclusterCheckCommand } from "./multicluster-check.ts";
 import { diffCommand } from "./multicluster-diff.ts";
@@ -20,7 +20,7 @@ export const multiclusterCommands: CommandGroup = {
     linkCommand(),
     unlinkCommand(),
     repairCommand(),
-    multiclusterCheckCommand({ clock: systemClock, open: openContexts }),
+    multiclusterCheckCommand(sourceTools(systemClock)),
     explainCommand,
     diffCommand(systemClock),
     drillCommand(),

@@ -15,8 +15,8 @@ import type {
 import { objectsInText } from "./manifest-text.ts";
 import { reducedObject, withoutSecrets } from "./reduced-object.ts";
 
-/** A control plane on this machine served manifests: nothing in their objects says which addresses they got. */
-const DECLARED: FileFacts = { origins: new Map(), faults: [], unknownKinds: [], declared: true };
+/** A control plane on this machine served manifests; one that did not say what it made of them said no addresses, either. */
+const FILES: FileFacts = { origins: new Map(), faults: [], unknownKinds: [], declared: true };
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -36,7 +36,8 @@ export async function readArchivedCluster(folder: string): Promise<ClusterFacts>
     measured: measurementsOf(fieldsOf(head["measured"])),
     unread: textOf(head["unread"]),
     ...(head["refused"] === true && { refused: true }),
-    ...(head["declared"] === true ? { files: DECLARED } : {}),
+    ...(head["declared"] === true && { files: FILES }),
+    ...(head["embedded"] === true && { files: { ...FILES, declared: false, embedded: true } }),
   };
 }
 
@@ -84,6 +85,8 @@ async function readPlanes(folder: string, unreadPages: Fields): Promise<readonly
       const place = join(folder, pod.replace("/", "_"));
       for (const name of await filesIn(place))
         if (name.endsWith(".json")) pages.set(name.slice(0, -".json".length), await readPage(join(place, name)));
+      for (const name of await filesIn(join(place, "explain")))
+        pages.set(`explain/${name.replace(/\.json$/, "")}`, await readPage(join(place, "explain", name)));
       return { pod, pages };
     }),
   );

@@ -39,6 +39,11 @@ export interface FileFacts {
   readonly unknownKinds: readonly { readonly apiVersion: string; readonly kind: string; readonly origin: string }[];
   /** True for manifests as people write them: no controller has added addresses, endpoints and statuses yet. */
   readonly declared: boolean;
+  /**
+   * True if a control plane serves these files as a cluster: what controllers add is in its objects, and there is no API
+   * server that could be asked, no pod that runs, and nothing that could be changed elsewhere than in the files.
+   */
+  readonly embedded?: boolean;
 }
 
 /** The objects of a kind; or why they are not known, which is no reason to think that there are none. */

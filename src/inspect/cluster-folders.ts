@@ -21,15 +21,18 @@ export function namedFolder(text: string): NamedFolder {
 /**
  * All clusters of a folder: those of a bug report, one of manifests, or one for each subfolder if there is nothing beside
  * them and at least two say that they are clusters.
- * @throws MeshError naming the folder, if it is none, holds nothing of a cluster, or holds several and one name was given.
+ * A name says which of several is meant, or how the only one is called.
+ * @throws MeshError naming the folder, if it is none, holds nothing of a cluster, or several of which none has the name.
  */
 export async function readClusterFolder({ cluster, folder }: NamedFolder): Promise<readonly ClusterFacts[]> {
   const all = (await clustersWithin(folder)) ?? (await readFacts(folder));
   if (cluster === undefined) return all;
+  const chosen = all.filter((facts) => facts.cluster === cluster);
+  if (chosen.length > 0) return chosen;
   if (all.length > 1)
     throw new MeshError(
       "invalid",
-      `${folder} holds ${all.length} clusters (${all.map((each) => each.cluster).join(", ")}), which cannot all be called ${cluster}: name each one's own folder`,
+      `${folder} holds ${all.length} clusters (${all.map((each) => each.cluster).join(", ")}), and none of them is ${cluster}: name one of these`,
     );
   return all.map((facts) => ({ ...facts, cluster }));
 }

@@ -2,7 +2,8 @@ import { mkdir, readdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { MeshError, messageOf } from "../errors.ts";
 import { readArchivedCluster } from "./archived-cluster.ts";
-import { type ClusterFacts, type KindFacts, pageOf, type PlaneFacts } from "./cluster-facts.ts";
+import type { ClusterFacts, KindFacts, PlaneFacts } from "./cluster-facts.ts";
+import { isTrustManager } from "./local-cluster.ts";
 import { readManifestFolder } from "./manifest-facts.ts";
 
 const CLUSTERS = "clusters";
@@ -41,15 +42,11 @@ export async function readFacts(folder: string): Promise<readonly ClusterFacts[]
   }
   if (archived.length > 0) {
     const all = await Promise.all(archived.map(readArchivedCluster));
-    const clusters = all.filter((facts) => !isTrustManagerAlone(facts));
+    const clusters = all.filter((facts) => !isTrustManager(facts));
     return clusters.length > 0 ? clusters : all;
   }
   return [await readManifestFolder(folder)];
 }
-
-/** It has pages, and no cluster of which anything could be judged. */
-const isTrustManagerAlone = (facts: ClusterFacts): boolean =>
-  facts.kinds.size === 0 && pageOf(facts, "trustz") !== undefined;
 
 async function writeCluster(place: string, facts: ClusterFacts): Promise<void> {
   await mkdir(join(place, "objects"), { recursive: true });
@@ -57,7 +54,7 @@ async function writeCluster(place: string, facts: ClusterFacts): Promise<void> {
   const head = {
     ...{ schema: FACTS_SCHEMA, cluster, context, source, readAt: new Date(readAt).toISOString(), measured },
     ...{ unreadKinds: unreadKinds(facts), unreadPages: unreadPages(facts.planes) },
-    ...{ unread, refused, declared: files?.declared },
+    ...{ unread, refused, declared: files?.declared, embedded: files?.embedded },
   };
   await writeFile(join(place, CLUSTER_FILE), `${JSON.stringify(head, undefined, 2)}\n`);
   for (const [kind, known] of facts.kinds)

@@ -45,7 +45,7 @@ function refuseStateFolder(folder: string, files: readonly string[]): void {
   if (!files.some((path) => basename(path) === "connection.json")) return;
   throw new MeshError(
     "invalid",
-    `${folder} holds the state of a control plane, not manifests: name the folder of its manifests, or what causeway bug-report --state ${folder} makes, unpacked`,
+    `${folder} holds the state of a control plane, not manifests: name it with --state, or the folder of its manifests`,
   );
 }
 

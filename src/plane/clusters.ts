@@ -5,6 +5,7 @@ import type { Host } from "../host.ts";
 import type { LeaderElection } from "../kube/leader-election.ts";
 import type { ClusterId } from "../names.ts";
 import type { Graph } from "../registry/collection/graph.ts";
+import type { EmbeddedCluster } from "../registry/embedded/embedded-cluster.ts";
 import type { RemoteClusterStatus } from "../registry/kube/remote-cluster.ts";
 import type { Problem } from "../registry/model/problem.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -13,6 +14,9 @@ import type { TokenIssuer } from "../ca/token-issuer.ts";
 
 /** Which of several replicas writes; what is theirs to write begins and ends with its terms. */
 export type WriterElection = Pick<LeaderElection, "observe" | "start" | "close">;
+
+/** A cluster that is folders, as its controllers have made it. */
+export type EmbeddedObjects = Pick<EmbeddedCluster, "objects" | "problems" | "unknownKinds">;
 
 /** Where the objects of the mesh come from: folders of manifests, or API servers. */
 export interface Clusters {
@@ -38,6 +42,8 @@ export interface Clusters {
   unsaidProblems(): readonly Problem[];
   /** Kinds that were found and that nothing reads. */
   unknownKinds(): readonly { readonly kind: string; readonly count: number }[];
+  /** The local cluster, if it is folders: whoever wants to see it can ask nobody else. Undefined where an API server has it. */
+  embedded(): EmbeddedObjects | undefined;
   /** Not begun yet; undefined where there are no replicas. @param lease its name, in our own namespace. */
   election(lease: string): WriterElection | undefined;
   /** Stops following; idempotent. */

@@ -11,7 +11,7 @@ import { EmbeddedCluster } from "../registry/embedded/embedded-cluster.ts";
 import { LivePods } from "../registry/live-pods.ts";
 import type { RemoteClusterStatus } from "../registry/kube/remote-cluster.ts";
 import type { Problem } from "../registry/model/problem.ts";
-import type { ClusterContext, Clusters } from "./clusters.ts";
+import type { ClusterContext, Clusters, EmbeddedObjects } from "./clusters.ts";
 import { grantsFolder } from "./relay-paths.ts";
 
 /** Each embedded cluster has ranges of its own, from those that kubeadm and kind use upwards; eight fit. */
@@ -86,6 +86,10 @@ export class EmbeddedClusters implements Clusters {
         counts.set(name, (counts.get(name) ?? 0) + count);
       }
     return [...counts].map(([kind, count]) => ({ kind, count }));
+  }
+
+  embedded(): EmbeddedObjects | undefined {
+    return this.#clusters[0];
   }
 
   /** One process at a time has a state folder. */

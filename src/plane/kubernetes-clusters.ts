@@ -144,6 +144,9 @@ export class KubernetesClusters implements Clusters {
     this.#bundle?.start();
   }
 
+  /** Whoever may see them asks the API server. */
+  embedded(): undefined {}
+
   readiness(): readonly ReadinessCheck[] {
     return [{ name: "clusters", check: () => (this.#started ? undefined : this.#whyNotStarted()) }];
   }

@@ -123,6 +123,7 @@ export function viewedMesh(objects: readonly KubeObject[], clients: readonly Cli
         clients.filter((client) => client.id === id).map(() => [ADDRESS_TYPE, [{ name: "10.0.0.1", version: "" }]]),
       ),
     clusters: () => CLUSTERS,
+    embedded: () => undefined,
     peers: () => [],
     bundleAgreement: () => undefined,
     peerClients: () => ({ served: [], refused: [] }),

@@ -272,7 +272,10 @@ test("lists within lists, in YAML and in JSON, are the objects of all of them", 
 
 test("the state of a control plane is no folder of manifests, and what to do is said", async () => {
   await using files = await folderOf({ "state/bank/connection.json": "{}" });
-  await assert.rejects(readFacts(files.at("state")), /state holds the state of a control plane, .*bug-report --state /);
+  await assert.rejects(
+    readFacts(files.at("state")),
+    /state holds the state of a control plane, not manifests: name it with --state, or the folder of its manifests$/,
+  );
 });
 
 test("a trust manager in an archive is no cluster to be judged", async () => {

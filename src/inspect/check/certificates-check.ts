@@ -2,7 +2,7 @@ import { CONFIG_MAPS } from "../../kube/resource-types.ts";
 import { type ClusterFacts, whyHidden } from "../cluster-facts.ts";
 import { CHECKS } from "./checks.ts";
 import { certificatesOf, type ClusterCertificates, nameOf, sumOf, whyIncompatible } from "./cluster-certificates.ts";
-import { isDeclared, systemNamespaces } from "./mesh-parts.ts";
+import { isDeclared, isEmbedded, systemNamespaces } from "./mesh-parts.ts";
 import { kubectl, permitted } from "./fixes.ts";
 import { CheckNotes, type Outcome } from "./outcome.ts";
 import { planeLogs } from "./plane-fixes.ts";
@@ -44,10 +44,11 @@ function published(notes: CheckNotes, facts: ClusterFacts, { roots }: ClusterCer
       evidence: `the root certificates of cluster ${facts.cluster} are not known: ${hidden}`,
       fix: permitted(facts, "configmaps"),
     });
+  const map = { object: `ConfigMap ${namespace}/istio-ca-root-cert`, field: "data[root-cert.pem]" };
   notes.error("01", facts.cluster, {
-    ...{ object: `ConfigMap ${namespace}/istio-ca-root-cert`, field: "data[root-cert.pem]" },
+    ...(isEmbedded(facts) ? { object: "certz", field: "trusted" } : map),
     evidence: `cluster ${facts.cluster} publishes no root certificate`,
-    fix: `${planeLogs(facts)}; it says why it does not write istio-ca-root-cert`,
+    fix: isEmbedded(facts) ? planeLogs(facts) : `${planeLogs(facts)}; it says why it does not write istio-ca-root-cert`,
   });
 }
 

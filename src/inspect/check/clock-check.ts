@@ -1,6 +1,6 @@
 import type { ClusterFacts } from "../cluster-facts.ts";
 import { CHECKS } from "./checks.ts";
-import { entriesOfPage, textOf } from "./mesh-parts.ts";
+import { entriesOfPage, isEmbedded, textOf } from "./mesh-parts.ts";
 import { CheckNotes, type Outcome } from "./outcome.ts";
 
 /** Certificates are valid a minute before they are made: more than that breaks them. */
@@ -11,7 +11,8 @@ const NOTICED_S = 5;
 export function clockCheck(facts: ClusterFacts): Outcome {
   const notes = new CheckNotes(CHECKS.clock);
   const { clockSkewMs } = facts.measured;
-  if (clockSkewMs === undefined) {
+  if (isEmbedded(facts)) notes.line("API server: the cluster has none");
+  else if (clockSkewMs === undefined) {
     notes.line("not measured", "info");
     notes.unknown("03", facts.cluster, {
       object: "API server",

@@ -2,13 +2,13 @@ import { createHash, X509Certificate } from "node:crypto";
 import { CONFIG_MAPS, SECRETS } from "../../kube/resource-types.ts";
 import { type ClusterFacts, objectsOf, pageOf } from "../cluster-facts.ts";
 import { secretText } from "../secret-facts.ts";
-import { fieldsIn, fieldsOf, systemNamespaces, textOf } from "./mesh-parts.ts";
+import { fieldsIn, fieldsOf, isEmbedded, systemNamespaces, textOf } from "./mesh-parts.ts";
 
-/** What a cluster publishes as its roots, and by what it signs. */
+/** What a cluster publishes as its roots, and by what it signs. Its control plane's word counts where no object has it. */
 export interface ClusterCertificates {
-  /** Of the ConfigMap that workloads read. */
+  /** Of the ConfigMap that workloads read; of a cluster that is folders, those that its control plane gives them. */
   readonly roots: readonly X509Certificate[];
-  /** The intermediate of cacerts first, then what is above it; empty if there is no such Secret. */
+  /** The intermediate first, then what is above it; empty if neither a Secret cacerts nor the control plane says it. */
   readonly chain: readonly X509Certificate[];
   /** SHA-256 in hexadecimal of all that it trusts, for whatever trust domain, as its control plane says. */
   readonly trusted: ReadonlySet<string>;
@@ -24,13 +24,26 @@ export function certificatesOf(facts: ClusterFacts): ClusterCertificates {
   const maps = objectsOf(facts, CONFIG_MAPS).filter(({ metadata }) => metadata.name === "istio-ca-root-cert");
   const map = maps.find(inSystem) ?? maps[0];
   const cacerts = objectsOf(facts, SECRETS).find((secret) => secret.metadata.name === "cacerts" && inSystem(secret));
-  const chain =
-    cacerts === undefined ? [] : ["ca-cert.pem", "cert-chain.pem"].flatMap((key) => read(secretText(cacerts, key)));
-  const trusted = Object.values(fieldsOf(fieldsOf(pageOf(facts, "certz"))["trusted"]))
+  const said = fieldsOf(pageOf(facts, "certz"));
+  const signer = fieldsOf(said["signer"]);
+  const bundles = fieldsOf(said["trusted"]);
+  const trusted = Object.values(bundles)
     .flatMap(fieldsIn)
     .map(({ sha256 }) => textOf(sha256).replaceAll(":", "").toLowerCase());
-  return { roots: read(textOf(fieldsOf(map?.["data"])["root-cert.pem"])), chain, trusted: new Set(trusted) };
+  return {
+    roots: isEmbedded(facts)
+      ? readAll(bundles[textOf(signer["trust_domain"])])
+      : read(textOf(fieldsOf(map?.["data"])["root-cert.pem"])),
+    chain:
+      cacerts === undefined
+        ? readAll(signer["chain"])
+        : ["ca-cert.pem", "cert-chain.pem"].flatMap((key) => read(secretText(cacerts, key))),
+    trusted: new Set(trusted),
+  };
 }
+
+/** What certz says of certificates, one after the other. */
+const readAll = (list: unknown): readonly X509Certificate[] => fieldsIn(list).flatMap(({ pem }) => read(textOf(pem)));
 
 function read(pem: string | undefined): readonly X509Certificate[] {
   return (pem?.match(PEM) ?? []).flatMap((text) => {

@@ -2,6 +2,7 @@ import { type ClusterFacts, kindName, whyUnknown } from "../cluster-facts.ts";
 import { FACT_KINDS } from "../facts-kinds.ts";
 import { CHECKS } from "./checks.ts";
 import { kubectl, permitted } from "./fixes.ts";
+import { isEmbedded } from "./mesh-parts.ts";
 import { CheckNotes, type Outcome } from "./outcome.ts";
 import { planeVariable } from "./plane-fixes.ts";
 
@@ -14,17 +15,7 @@ export const isWorthALine = ({ check, level }: Outcome): boolean => check !== CH
 export function clusterCheck(facts: ClusterFacts, mesh: readonly ClusterFacts[]): Outcome {
   const notes = new CheckNotes(CHECKS.cluster);
   const { cluster, unread, files } = facts;
-  const refused = facts.refused === true;
-  if (unread !== undefined)
-    notes.error("01", cluster, {
-      ...{
-        object: `cluster ${cluster}`,
-        evidence: `the API server of ${cluster} ${refused ? "refuses this context" : "does not answer"}: ${unread}`,
-      },
-      fix: refused
-        ? `log in again; ${kubectl(facts)} auth whoami`
-        : `${kubectl(facts)} version; look at the server of the context, and at the network on the way there`,
-    });
+  if (unread !== undefined) notes.error("01", cluster, { object: `cluster ${cluster}`, ...silence(facts, unread) });
   else if (files === undefined) forbidden(notes, facts);
   const twin = mesh.find((other) => other !== facts && other.cluster === cluster);
   if (twin !== undefined)
@@ -40,6 +31,24 @@ export function clusterCheck(facts: ClusterFacts, mesh: readonly ClusterFacts[])
       fix: `mend ${origin}, or take it out of the folder`,
     });
   return notes.outcome("the cluster was read", cluster);
+}
+
+function silence(facts: ClusterFacts, unread: string): { readonly evidence: string; readonly fix: string } {
+  const { cluster } = facts;
+  if (isEmbedded(facts))
+    return {
+      evidence: `the control plane of ${cluster} does not answer: ${unread}`,
+      fix: "start it; or name the state folder of one that runs",
+    };
+  if (facts.refused === true)
+    return {
+      evidence: `the API server of ${cluster} refuses this context: ${unread}`,
+      fix: `log in again; ${kubectl(facts)} auth whoami`,
+    };
+  return {
+    evidence: `the API server of ${cluster} does not answer: ${unread}`,
+    fix: `${kubectl(facts)} version; look at the server of the context, and at the network on the way there`,
+  };
 }
 
 const whereOf = ({ context, source }: ClusterFacts): string => (context === undefined ? source : `context ${context}`);

@@ -3,7 +3,7 @@ import { CONFIG_MAPS, DAEMON_SETS, PODS } from "../../kube/resource-types.ts";
 import { type ClusterFacts, objectsOf, whyUnknown } from "../cluster-facts.ts";
 import { isCniPod, variableOf } from "../mesh-pods.ts";
 import { CHECKS } from "./checks.ts";
-import { fieldsOf, labelOf, objectName, specOf, textOf } from "./mesh-parts.ts";
+import { fieldsOf, isEmbedded, labelOf, objectName, specOf, textOf } from "./mesh-parts.ts";
 import { helmContextFlag, kubectl } from "./fixes.ts";
 import { CheckNotes, type Outcome } from "./outcome.ts";
 import { daemonSetWord } from "./plane-fixes.ts";
@@ -13,6 +13,8 @@ const VARIABLE = "AMBIENT_DNS_CAPTURE";
 /** Whether pods of the mesh ask ztunnel for names: nobody else knows global ones. */
 export function dnsCaptureCheck(facts: ClusterFacts): Outcome {
   const notes = new CheckNotes(CHECKS.dnsCapture);
+  if (isEmbedded(facts))
+    return notes.outcome("no pod of a cluster that is folders runs, and none asks for names", facts.cluster, "info");
   const config = objectsOf(facts, CONFIG_MAPS).find(({ metadata }) => metadata.name === "istio-cni-config");
   const agents = cniAgents(facts);
   const said =

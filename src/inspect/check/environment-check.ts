@@ -1,7 +1,7 @@
-import type { ClusterFacts } from "../cluster-facts.ts";
+import { type ClusterFacts, pageOf } from "../cluster-facts.ts";
 import { variableOf } from "../mesh-pods.ts";
 import { CHECKS } from "./checks.ts";
-import { controlPlanePods, objectName } from "./mesh-parts.ts";
+import { controlPlanePods, fieldsOf, isEmbedded, objectName } from "./mesh-parts.ts";
 import { CheckNotes, type Outcome } from "./outcome.ts";
 import { planeRolledOut, planeVariable } from "./plane-fixes.ts";
 
@@ -22,15 +22,23 @@ export function environmentCheck(facts: ClusterFacts): Outcome {
     else if (name === PEERING) peeringOff(notes, facts, value);
     else unknownValue(notes, facts, name, value);
   }
-  if (controlPlanePods(facts).length === 0) return notes.outcome("no control plane to look at", facts.cluster, "info");
+  if (controlPlanePods(facts).length === 0 && values[PEERING].length === 0)
+    return notes.outcome("no control plane to look at", facts.cluster, "info");
   return notes.outcome("all relevant environment variables are valid", facts.cluster);
 }
 
 const isOff = (value: string): boolean => ["false", "0"].includes(value.toLowerCase());
 
-const valuesOf = (facts: ClusterFacts, name: string): readonly string[] => [
-  ...new Set(controlPlanePods(facts).map((pod) => variableOf(pod["spec"], name) ?? "")),
-];
+function valuesOf(facts: ClusterFacts, name: string): readonly string[] {
+  if (isEmbedded(facts)) return inForce(facts, name);
+  return [...new Set(controlPlanePods(facts).map((pod) => variableOf(pod["spec"], name) ?? ""))];
+}
+
+/** Of a process nobody sees its variables, but what they led to. */
+function inForce(facts: ClusterFacts, name: string): readonly string[] {
+  const { enabled } = fieldsOf(fieldsOf(pageOf(facts, "configz"))["peering"]);
+  return name === PEERING && typeof enabled === "boolean" ? [`${enabled}`] : [];
+}
 
 function podOf(facts: ClusterFacts): string {
   const [pod] = controlPlanePods(facts);

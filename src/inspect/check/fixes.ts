@@ -44,7 +44,7 @@ function verbOn(facts: ClusterFacts, { kind, metadata }: KubeObject, verb: strin
 }
 
 /** With the file that it is in, where that is known. */
-function placed({ files }: ClusterFacts, object: KubeObject): string {
+export function placed({ files }: ClusterFacts, object: KubeObject): string {
   const origin = files?.origins.get(object);
   return `${objectName(object)}${origin === undefined ? "" : ` in ${origin}`}`;
 }
@@ -56,7 +56,7 @@ export const permitted = (facts: ClusterFacts, resource: string): string =>
 /** The way into a cluster, made anew or as it has to be. */
 export const exposed = (facts: ClusterFacts, namespace: string): string =>
   isWritten(facts)
-    ? "write a Gateway of class istio-eastwest with listeners HBONE and TLS into its folder, as docs/multi-network.md has it"
+    ? "write a Gateway of class istio-eastwest into its folder, as docs/multi-network.md has it"
     : `causeway multicluster expose --namespace ${namespace}${contextFlag(facts)}`;
 
 /** Both of two clusters, or all of several. */

@@ -13,8 +13,11 @@ type Fields = Readonly<Record<string, unknown>>;
 /** True of manifests that no API server has told: nothing writes a status into them, and their pods are made elsewhere. */
 export const isDeclared = ({ files }: Pick<ClusterFacts, "files">): boolean => files?.declared === true;
 
-/** True of clusters that are only what people wrote into files, be it that a control plane serves it: nothing is mended elsewhere. */
-export const isWritten = (facts: Pick<ClusterFacts, "files">): boolean => isDeclared(facts);
+/** True of a cluster that is folders of manifests, and that a control plane serves: it has no API server, and no pod of it runs. */
+export const isEmbedded = ({ files }: Pick<ClusterFacts, "files">): boolean => files?.embedded === true;
+
+/** True where nothing can be mended elsewhere than in files. */
+export const isWritten = (facts: Pick<ClusterFacts, "files">): boolean => isDeclared(facts) || isEmbedded(facts);
 
 /** As `istio-eastwest/istio-eastwest`. */
 export const placeOf = ({ metadata }: KubeObject): string =>

@@ -9,6 +9,7 @@ import {
   fieldsIn,
   fieldsOf,
   isDeclared,
+  isEmbedded,
   objectName,
   specOf,
   statusOf,
@@ -19,6 +20,7 @@ import { CheckNotes, type Outcome } from "./outcome.ts";
 
 interface Part {
   readonly name: string;
+  readonly isPlane?: boolean;
   readonly absent: string;
   readonly unhealthy: string;
   readonly pods: (facts: ClusterFacts) => readonly KubeObject[];
@@ -28,7 +30,7 @@ interface Part {
 
 const PARTS: readonly Part[] = [
   {
-    ...{ name: "istiod", absent: "01", unhealthy: "02" },
+    ...{ name: "istiod", isPlane: true, absent: "01", unhealthy: "02" },
     pods: (facts) => objectsOf(facts, PODS).filter(isControlPlanePod),
     install: (facts) =>
       `helm upgrade --install istiod deploy/charts/causeway -n istio-system --create-namespace -f values.yaml${helmContextFlag(facts)}; docs/install.md has the values`,
@@ -65,6 +67,8 @@ function podCheck(facts: ClusterFacts, part: Part): Outcome {
       ...{ object: "pods", evidence: `pods are not known: ${why}` },
       fix: permitted(facts, "pods"),
     });
+  else if (pods.length === 0 && part.isPlane && isEmbedded(facts))
+    return notes.outcome("its control plane answers; it is a process on this machine, and no pod", facts.cluster);
   else if (pods.length === 0 && install !== undefined)
     notes.error(part.absent, facts.cluster, {
       object: part.name,
@@ -130,7 +134,8 @@ function podTable(pods: readonly KubeObject[], now: number): readonly string[] {
   if (pods.length === 0) return [];
   const rows = pods.map((pod) => {
     const { ready, total, state, restarts } = healthOf(pod);
-    const age = ageText(now - Date.parse(pod.metadata.creationTimestamp ?? new Date(now).toISOString()));
+    const created = pod.metadata.creationTimestamp;
+    const age = created === undefined ? "-" : ageText(now - Date.parse(created));
     return [pod.metadata.name, `${ready}/${total}`, state, `${restarts}`, age];
   });
   const all = [["NAME", "READY", "STATUS", "RESTARTS", "AGE"], ...rows];

@@ -1,6 +1,7 @@
 import { NEEDED_RIGHTS } from "../../registry/kube/rights.ts";
 import type { ClusterFacts, Right } from "../cluster-facts.ts";
 import { CHECKS } from "./checks.ts";
+import { isEmbedded } from "./mesh-parts.ts";
 import { helmContextFlag, kubectl } from "./fixes.ts";
 import { CheckNotes, type Outcome, plural } from "./outcome.ts";
 import { planeDeployment } from "./plane-fixes.ts";
@@ -16,7 +17,8 @@ export function rightsCheck(facts: ClusterFacts): Outcome {
       facts,
       missing.filter((right) => whatOf(right) === resource),
     );
-  if (rights !== undefined)
+  if (isEmbedded(facts)) notes.line("none is needed: no API server is asked");
+  else if (rights !== undefined)
     notes.line(`${rights.length - missing.length} of ${plural(rights.length, "right")} granted`);
   else {
     const why = rightsUnknown ?? "no control plane was found whose account could be asked about";

@@ -1,7 +1,7 @@
 import type { ClusterFacts } from "../cluster-facts.ts";
 import { CHECKS } from "./checks.ts";
 import { entriesOfPage, fieldsIn, fieldsOf, isWritten, textOf } from "./mesh-parts.ts";
-import { contextFlag, kubectl } from "./fixes.ts";
+import { contextFlag } from "./fixes.ts";
 import { CheckNotes, plural, type Outcome } from "./outcome.ts";
 import { planeRestarted } from "./plane-fixes.ts";
 
@@ -35,15 +35,14 @@ function noteRefused(notes: CheckNotes, reader: ClusterFacts, peer: Fields): voi
   if (refused === 0) return;
   const shown = fieldsIn(peer["denials"]).slice(0, REFUSED_SHOWN_MAX);
   const what = shown.map(({ name, reason, message }) => `${textOf(name)} (${textOf(reason)}: ${textOf(message)})`);
+  const at = isWritten(reader) ? " --state <folder>" : contextFlag(reader);
+  const allDenied = `causeway multicluster topology -o json${at}`;
   // Records of services are called cluster/namespace/name.
   const [, namespace, service] = textOf(shown[0]?.["name"]).split("/");
-  const host = service === undefined ? "<service>.<namespace>" : `${service}.${namespace}`;
   notes.warn("03", cluster, {
     object: `peer ${textOf(peer["cluster"])}`,
     evidence: `${cluster} refuses ${plural(refused, "record")} of ${textOf(peer["cluster"])}: ${what.join(", ")}`,
-    fix: isWritten(reader)
-      ? `causeway multicluster explain ${host} --state <folder>`
-      : `causeway multicluster explain ${host}${contextFlag(reader)}; ${kubectl(reader)} get peergrants -A`,
+    fix: service === undefined ? allDenied : `causeway multicluster explain ${service}.${namespace}${at}; ${allDenied}`,
   });
 }
 

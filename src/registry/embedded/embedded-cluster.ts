@@ -5,7 +5,7 @@ import type { ObjectSink } from "../../kube/object.ts";
 import type { Problem } from "../model/problem.ts";
 import type { Assignments, AssignmentStore } from "./assignment-store.ts";
 import { Controllers, type Settled } from "./controllers.ts";
-import { type DeclaredObjects, groupOf } from "./declared.ts";
+import { type Declared, type DeclaredObjects, groupOf } from "./declared.ts";
 import { type FileChange, ManifestFolder } from "./manifest-folder.ts";
 import { ManifestSet, type UnknownKind } from "./manifest-set.ts";
 import { isWorkload } from "./workload-controllers.ts";
@@ -62,6 +62,11 @@ export class EmbeddedCluster {
     const { folder, furtherFolders = [] } = options;
     const further = furtherFolders.map((other) => this.#follow(other, `${other}/`));
     this.#folders = [this.#follow(folder, ""), ...further];
+  }
+
+  /** What people wrote, and what controllers make of it, at rest. */
+  get objects(): Iterable<Declared> {
+    return this.#objects.values();
   }
 
   /** What is wrong with the manifests now. */

@@ -1,7 +1,9 @@
+import type { ClusterId, ObjectKey } from "../../names.ts";
 import type { ClusterFacts, PeerGateway, PeerStatus } from "../model/peer.ts";
 import { hostText } from "../network-gateways.ts";
 import type { PeerDoors } from "../peer-doors.ts";
-import type { PeerStanding } from "../peer-standings.ts";
+import type { RegistryOptions } from "../options.ts";
+import { isFlat, type PeerStanding } from "../peer-standings.ts";
 import type { Verdict } from "./wanted-status.ts";
 
 /** What is known of a Gateway of class `istio-remote`, and of the peer that it leads to. */
@@ -14,6 +16,34 @@ export interface PeerFindings {
   readonly doors: PeerDoors | undefined;
   /** Its pods reach ours directly. */
   readonly flat: boolean;
+}
+
+/** Where that is found, by the Gateway or by the peer's cluster. */
+export interface PeerReads {
+  readonly peerGateways: Found<ObjectKey, PeerGateway>;
+  readonly statuses: Found<ClusterId, PeerStatus>;
+  readonly standings: Found<ClusterId, PeerStanding>;
+  readonly facts: Found<ClusterId, ClusterFacts>;
+  readonly doors: Found<ObjectKey, PeerDoors>;
+}
+
+interface Found<K, V> {
+  get(key: K): V | undefined;
+}
+
+export function peerFindings(
+  key: ObjectKey,
+  reads: PeerReads,
+  options: Pick<RegistryOptions, "flatPeering">,
+): PeerFindings {
+  const peer = reads.peerGateways.get(key);
+  const cluster = peer?.refused === undefined ? peer?.cluster : undefined;
+  const standing = cluster && reads.standings.get(cluster);
+  return {
+    ...{ peer, standing, status: cluster && reads.statuses.get(cluster), facts: cluster && reads.facts.get(cluster) },
+    doors: reads.doors.get(key),
+    flat: standing !== undefined && isFlat(standing, options),
+  };
 }
 
 type Answer = Pick<Verdict, "holds" | "reason" | "message">;

@@ -6,8 +6,7 @@ import { filter } from "../collection/filter.ts";
 import type { Graph } from "../collection/graph.ts";
 import { REMOTE_CLASS } from "../kube/gateway.ts";
 import type { ObjectStatus } from "../kube/object-status.ts";
-import { isFlat } from "../peer-standings.ts";
-import { peerConditions } from "./peer-conditions.ts";
+import { peerConditions, peerFindings } from "./peer-conditions.ts";
 import type { PeeringViewInputs } from "./peering-view-inputs.ts";
 import { wantedStatus, type Verdict } from "./wanted-status.ts";
 
@@ -33,20 +32,7 @@ export function peerGatewayStatuses(
     to: (gateway, reads, key) => {
       const { id, status: held } = gateway;
       if (held === undefined) return [];
-      const peer = reads.peerGateways.get(key);
-      const cluster = peer?.refused === undefined ? peer?.cluster : undefined;
-      const standing = cluster && reads.standings.get(cluster);
-      const verdicts = peerConditions(
-        {
-          peer,
-          status: cluster && reads.statuses.get(cluster),
-          standing,
-          facts: cluster && reads.facts.get(cluster),
-          doors: reads.doors.get(key),
-          flat: standing !== undefined && isFlat(standing, options),
-        },
-        prefix,
-      );
+      const verdicts = peerConditions(peerFindings(key, reads, options), prefix);
       const types = new Set(verdicts.map(({ type }) => type));
       const ours = { ...held, conditions: held.conditions.filter(({ type }) => types.has(type)) };
       const target = { type: GATEWAYS, id, status: ours };
