@@ -3,11 +3,10 @@ import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha
 import { CONFIG_MAPS, DEPLOYMENTS, NAMESPACES } from "../../src/kube/resource-types.ts";
 import { NEEDED_RIGHTS, type RightsFeature } from "../../src/registry/kube/rights.ts";
 import { eventually } from "./causeway-process.ts";
-import { chartTools, TOOLS_MS } from "./chart-tools.ts";
+import { ChartLab } from "./chart-lab.ts";
 import { DeployedGateways } from "./deployed-gateways.ts";
 import { allowed, containerOf, environmentOf, install as installed, listed } from "./installed-chart.ts";
-import { type KubeCluster, KubeLab } from "./kube-lab.ts";
-import { skipWithout } from "./machine.ts";
+import type { KubeCluster, KubeLab } from "./kube-lab.ts";
 import { MeshWatcher } from "./mesh-watcher.ts";
 import { type ChartObject, Helm, type Values } from "./rendered-chart.ts";
 
@@ -15,19 +14,14 @@ const ACCOUNT = { namespace: "istio-system", name: "istiod" };
 const DEFAULT: readonly RightsFeature[] = ["mesh", "gateways", "peering"];
 
 suite("The charts, applied to a real API server", () => {
+  let charts: ChartLab;
   let lab: KubeLab;
   let helm: Helm;
   before(async function () {
-    const [opened, tools] = [await KubeLab.open(this), await chartTools()];
-    this.timeout(TOOLS_MS);
-    lab = opened;
-    skipWithout(this, "charts", "missing" in tools ? tools : true);
-    if ("helm" in tools) helm = new Helm(tools.helm);
+    charts = await ChartLab.open(this);
+    ({ kube: lab, helm } = charts);
   });
-  after(async () => {
-    await lab?.close();
-    helm?.close();
-  });
+  after(() => charts?.close());
 
   /** A cluster in which nothing has rights yet. */
   async function bare(name: string): Promise<KubeCluster> {

@@ -2,10 +2,9 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
 import { NAMESPACES, SECRETS } from "../../src/kube/resource-types.ts";
-import { chartTools, TOOLS_MS } from "./chart-tools.ts";
+import { ChartLab } from "./chart-lab.ts";
 import { GUIDE, PEERING } from "./chart-values.ts";
-import { type KubeCluster, KubeLab } from "./kube-lab.ts";
-import { skipWithout } from "./machine.ts";
+import type { KubeCluster } from "./kube-lab.ts";
 import { CHARTS, Helm, type Values } from "./rendered-chart.ts";
 
 const SYSTEM = "istio-system";
@@ -14,28 +13,21 @@ const EAST_WEST = "istio-eastwest";
 
 suite("The charts, as Helm installs, upgrades and removes them at a real API server", function () {
   this.timeout(180_000);
-  let lab: KubeLab;
+  let charts: ChartLab;
   let helm: Helm;
   let cluster: KubeCluster;
   before(async function () {
-    const [opened, found] = [await KubeLab.open(this), await chartTools()];
-    this.timeout(TOOLS_MS);
-    lab = opened;
-    skipWithout(this, "charts", "missing" in found ? found : true);
-    if (!("helm" in found)) return;
-    helm = new Helm(found.helm);
-    cluster = await lab.cluster("bare", { crds: undefined });
+    charts = await ChartLab.open(this);
+    helm = charts.helm;
+    cluster = await charts.kube.cluster("bare", { crds: undefined });
     // As a cluster is before anybody has installed anything.
     await cluster.client.kubectl("delete", "clusterroles,clusterrolebindings", "--all");
     await cluster.client.kubectl("delete", "roles,rolebindings,serviceaccounts", "--all", "-n", SYSTEM);
     for (const name of [TRUST, EAST_WEST]) await cluster.client.put(NAMESPACES, { metadata: { name } });
-    const gateways = join(found.gatewayApi, "gateway.networking.k8s.io_gateways.yaml");
+    const gateways = join(charts.tools.gatewayApi, "gateway.networking.k8s.io_gateways.yaml");
     await cluster.client.kubectl("apply", "--server-side", "-f", gateways);
   });
-  after(async () => {
-    await lab?.close();
-    helm?.close();
-  });
+  after(() => charts?.close());
 
   const release = (verb: "install" | "upgrade", name: string, namespace: string, values: Values, ...more: string[]) => {
     const chart = { istiod: "causeway", "istiod-canary": "causeway", "causeway-crds": "crds" }[name] ?? name;

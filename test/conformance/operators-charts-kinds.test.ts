@@ -4,11 +4,11 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { suiteTeardown as after, suiteSetup as before, suite, test } from "mocha";
 import { stringify } from "yaml";
-import { chartTools, type ChartTools, TOOLS_MS } from "./chart-tools.ts";
+import { ChartLab } from "./chart-lab.ts";
+import type { ChartTools } from "./chart-tools.ts";
 import { MATRIX, PEERING, TRUST } from "./chart-values.ts";
 import { KindSchemas } from "./kind-schemas.ts";
-import { type KubeCluster, CRDS, KubeLab } from "./kube-lab.ts";
-import { skipWithout } from "./machine.ts";
+import { CRDS, type KubeCluster } from "./kube-lab.ts";
 import { CHARTS, type ChartObject, Helm, objectsIn } from "./rendered-chart.ts";
 
 const run = promisify(execFile);
@@ -20,25 +20,18 @@ interface Judged {
 }
 
 suite("The charts, by the definitions of all kinds that they render", () => {
-  let lab: KubeLab;
+  let charts: ChartLab;
   let tools: ChartTools;
   let helm: Helm;
   let cluster: KubeCluster;
   let schemas: KindSchemas;
   before(async function () {
-    const [opened, found] = [await KubeLab.open(this), await chartTools()];
-    this.timeout(TOOLS_MS);
-    lab = opened;
-    skipWithout(this, "charts", "missing" in found ? found : true);
-    tools = found as ChartTools;
-    helm = new Helm(tools.helm);
-    cluster = await lab.cluster("bare", { crds: undefined });
+    charts = await ChartLab.open(this);
+    ({ tools, helm } = charts);
+    cluster = await charts.kube.cluster("bare", { crds: undefined });
     schemas = new KindSchemas(join(helm.folder, "schemas"));
   });
-  after(async () => {
-    await lab?.close();
-    helm?.close();
-  });
+  after(() => charts?.close());
 
   /** What the charts render, but for definitions: those an API server holds to what they may be, and publishes no schema of. */
   async function rendered(): Promise<string> {

@@ -10,11 +10,11 @@ import { NAMESPACES, SECRETS } from "../../src/kube/resource-types.ts";
 import { loadManagerConfig } from "../../src/manager-config.ts";
 import { CLUSTER_LABEL } from "../../src/relay/installed.ts";
 import { policyOf } from "../kits/trust-objects.ts";
-import { chartTools, type ChartTools, TOOLS_MS } from "./chart-tools.ts";
+import { ChartLab, neededChartTools } from "./chart-lab.ts";
+import type { ChartTools } from "./chart-tools.ts";
 import { TRUST } from "./chart-values.ts";
 import { allowed, containerOf, environmentOf, install, listed, type Rule } from "./installed-chart.ts";
-import { type KubeCluster, KubeLab } from "./kube-lab.ts";
-import { skipWithout } from "./machine.ts";
+import type { KubeCluster, KubeLab } from "./kube-lab.ts";
 import { CHARTS, type ChartObject, Helm, shown, type Values } from "./rendered-chart.ts";
 import { Management, NAMESPACE } from "./trust-management.ts";
 
@@ -34,10 +34,7 @@ suite("The chart of the trust manager, as Helm renders it", () => {
   let tools: ChartTools;
   let helm: Helm;
   before(async function () {
-    this.timeout(TOOLS_MS + 60_000);
-    const found = await chartTools();
-    skipWithout(this, "charts", "missing" in found ? found : true);
-    tools = found as ChartTools;
+    tools = await neededChartTools(this);
     helm = new Helm(tools.helm);
   });
   after(() => helm?.close());
@@ -162,23 +159,18 @@ suite("The chart of the trust manager, as Helm renders it", () => {
 
 suite("The chart of the trust manager, applied to a real API server", function () {
   this.timeout(180_000);
+  let charts: ChartLab;
   let lab: KubeLab;
   let helm: Helm;
   let mgmt: Management;
   before(async function () {
-    const [opened, tools] = [await KubeLab.open(this), await chartTools()];
-    this.timeout(TOOLS_MS);
-    lab = opened;
-    skipWithout(this, "charts", "missing" in tools ? tools : true);
-    if ("helm" in tools) helm = new Helm(tools.helm);
+    charts = await ChartLab.open(this);
+    ({ kube: lab, helm } = charts);
     mgmt = await Management.without(lab);
     for (const name of ["pki", "vaults", "trust-system"])
       await mgmt.cluster.client.put(NAMESPACES, { metadata: { name } });
   });
-  after(async () => {
-    await lab?.close();
-    helm?.close();
-  });
+  after(() => charts?.close());
 
   test("with everything on it may do that, and in other namespaces read the very Secrets that it was given", async () => {
     const { cluster } = mgmt;

@@ -11,9 +11,9 @@ import { remoteGateway } from "../../src/linking/gateways.ts";
 import { type Ran, run } from "../commands/served-mesh.ts";
 import { TestAuthority } from "../kits/tls.ts";
 import { LinkedLab } from "../linking/linked-lab.ts";
-import { chartTools, type ChartTools, TOOLS_MS } from "./chart-tools.ts";
+import { neededChartTools } from "./chart-lab.ts";
+import type { ChartTools } from "./chart-tools.ts";
 import { EVERYTHING, GUIDE, MATRIX } from "./chart-values.ts";
-import { skipWithout } from "./machine.ts";
 import { CHARTS, type ChartObject, Helm, objectsIn, shown, type Values } from "./rendered-chart.ts";
 
 const start = promisify(execFile);
@@ -37,10 +37,7 @@ suite("The charts, as Helm renders them", () => {
   let tools: ChartTools;
   let helm: Helm;
   before(async function () {
-    this.timeout(TOOLS_MS + 60_000);
-    const found = await chartTools();
-    skipWithout(this, "charts", "missing" in found ? found : true);
-    tools = found as ChartTools;
+    tools = await neededChartTools(this);
     helm = new Helm(tools.helm);
   });
   after(() => helm?.close());
