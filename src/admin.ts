@@ -69,8 +69,8 @@ export class AdminServer {
   async start(): Promise<void> {
     const { address, healthPort, adminPort } = this.#options;
     try {
-      await listen("the health server", this.#health, address, healthPort);
-      await listen("the admin server", this.#admin, address, adminPort);
+      await listen("the health server (--health-port)", this.#health, address, healthPort);
+      await listen("the admin server (--admin-port)", this.#admin, address, adminPort);
     } catch (error) {
       await this.close();
       throw error;

@@ -273,7 +273,7 @@ test("a port that is taken is one sentence with what to do, and leaves no other 
     assert.ok(error instanceof MeshError);
     assert.equal(
       error.message,
-      `the admin server cannot listen on 127.0.0.1:${first.server.adminPort}: ` +
+      `the admin server (--admin-port) cannot listen on 127.0.0.1:${first.server.adminPort}: ` +
         "another program has it; stop that program or choose another port",
     );
     return true;
