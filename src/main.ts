@@ -43,4 +43,11 @@ const exitCode = await runCli(
 );
 // What a command left open must not keep it running; what it printed must arrive.
 process.exitCode = exitCode;
-process.stdout.write("", () => process.stderr.write("", () => process.exit()));
+process.stdout.write("", (error?: NodeJS.ErrnoException | null) => {
+  // A disk that is full is to be heard of; a reader that is gone wanted no more.
+  if (error && error.code !== "EPIPE") {
+    process.stderr.write(`causeway: what it printed could not be written: ${error.message}\n`);
+    process.exitCode = 2;
+  }
+  process.stderr.write("", () => process.exit());
+});

@@ -56,6 +56,7 @@ export class Progress implements Disposable {
     if (this.#doing === "") return;
     this.#shown = true;
     // A line that wraps could not be taken back.
-    this.#printer.err(`${ERASE_LINE}${`${this.#doing} …`.slice(0, this.#columns - 1)}`);
+    const line = `${this.#doing} …`;
+    this.#printer.err(ERASE_LINE + (line.length < this.#columns ? line : `${line.slice(0, this.#columns - 2)}…`));
   }
 }

@@ -310,7 +310,7 @@ test("what takes over a second says so on a terminal, and leaves nothing behind"
   clock.advance(999);
   assert.deepEqual(err, []);
   clock.advance(1);
-  assert.equal(err.join(""), "\r\u001b[2Kasking cluster east");
+  assert.equal(err.join(""), "\r\u001b[2Kasking cluster eas…");
   clock.advance(4000);
   assert.equal(await code, 0);
   assert.equal(err.at(-1), "\r\u001b[2K");

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { closeSync, openSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -13,11 +14,13 @@ interface Running {
   readonly ended: Promise<{ readonly code: number | null; readonly out: string; readonly err: string }>;
 }
 
-function causeway(...words: readonly string[]): Running {
-  const child = spawn(process.execPath, [main, ...words], { stdio: ["ignore", "pipe", "pipe"] });
+const causeway = (...words: readonly string[]): Running => printingTo("pipe", ...words);
+
+function printingTo(stdout: "pipe" | number, ...words: readonly string[]): Running {
+  const child = spawn(process.execPath, [main, ...words], { stdio: ["ignore", stdout, "pipe"] });
   let [out, err] = ["", ""];
-  child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()));
-  child.stderr.on("data", (chunk: Buffer) => (err += chunk.toString()));
+  child.stdout?.on("data", (chunk: Buffer) => (out += chunk.toString()));
+  child.stderr!.on("data", (chunk: Buffer) => (err += chunk.toString()));
   return { process: child, ended: once(child, "close").then(([code]) => ({ code: code as number | null, out, err })) };
 }
 
@@ -59,4 +62,12 @@ test("a reader of the output that goes away is no crash", async () => {
   running.process.stdout!.destroy();
   const { code, err } = await running.ended;
   assert.deepEqual([code, err], [0, ""]);
+});
+
+test("a disk that is full is no success", async () => {
+  const full = openSync("/dev/full", "w");
+  const { code, err } = await printingTo(full, "--help").ended;
+  closeSync(full);
+  assert.equal(code, 2);
+  assert.match(err, /^causeway: what it printed could not be written: ENOSPC/);
 });

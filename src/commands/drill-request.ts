@@ -9,6 +9,7 @@ import type { DrillTarget } from "../linking/drill-objects.ts";
 import { nameOf } from "../linking/side.ts";
 import { printable } from "../printable.ts";
 import { durationOf } from "../registry/kube/duration.ts";
+import { adminUrl, fetchPage } from "./admin-client.ts";
 import type { DrillView, ServiceShares } from "./drill-view.ts";
 import type { OpenSide } from "./link-tools.ts";
 
@@ -66,6 +67,16 @@ export async function askDrains(
     }
   }
   throw new MeshError("unavailable", `the control plane of ${nameOf(side)} cannot be asked: ${why}`);
+}
+
+/** The same of a control plane on this machine, by the folder of its state. @throws UsageError, MeshError */
+export async function askDrainsHere(call: CommandCall): Promise<DrillView> {
+  const other = ["context", "contexts", "kubeconfig"].find((name) => call.options[name] !== undefined);
+  if (other !== undefined) throw new UsageError(`--state says where to ask, and so does --${other}: give one of them`);
+  const admin = await adminUrl(call);
+  const answer = await fetchPage(admin, "/debug/drainz", call.signal);
+  if (isDrillView(answer)) return answer;
+  throw new MeshError("unavailable", `${admin} does not know /debug/drainz: it is of an older release, or no Causeway`);
 }
 
 /** Services of which only what is to be drained has endpoints that calls end at. */

@@ -16,7 +16,7 @@ import { timeOfDrain } from "../registry/drains.ts";
 import { DRAIN_UNTIL } from "../registry/kube/peering-annotations.ts";
 import { timeLimit } from "../time-limit.ts";
 import { CONTEXT_FLAGS } from "./contexts.ts";
-import { askDrains, drillLength, drillTarget, loneServices } from "./drill-request.ts";
+import { askDrains, askDrainsHere, drillLength, drillTarget, loneServices } from "./drill-request.ts";
 import { watchDrill } from "./drill-watch.ts";
 import { LINK_TOOLS, type LinkTools, namespacesOf, type OpenSide, PLACE_FLAGS, withSides } from "./link-tools.ts";
 import { OUTPUT_FLAG, print } from "./output.ts";
@@ -47,7 +47,7 @@ export const drillCommand = (tools: LinkTools = LINK_TOOLS): Command => ({
     { flags: "--watch", description: "print shares each second until the end; Ctrl-C takes the drill back" },
     {
       flags: "--state <folder>",
-      description: "a control plane on folders: say what to write into its manifests by hand",
+      description: "a control plane on folders: its drains, or what to write into its manifests by hand",
     },
     OUTPUT_FLAG,
   ],
@@ -55,6 +55,7 @@ export const drillCommand = (tools: LinkTools = LINK_TOOLS): Command => ({
     "causeway multicluster drill start --context east --peer west --for 10m --watch",
     "causeway multicluster drill start --context east --service shop/cart --for 1h",
     "causeway multicluster drill status --contexts east,west",
+    "causeway multicluster drill status --state .causeway/edge",
     "causeway multicluster drill stop --context east --peer west",
   ],
   // Each call of a cluster has a limit of its own, and a drill that is watched takes as long as it was told to.
@@ -203,6 +204,14 @@ async function stop(tools: LinkTools, call: CommandCall): Promise<ExitCode> {
 }
 
 async function status(tools: LinkTools, call: CommandCall): Promise<ExitCode> {
+  if (textOption(call.options, "state") !== undefined) {
+    const { cluster, drains } = await askDrainsHere(call);
+    printRows(
+      call,
+      drains.map((drain) => ({ cluster, context: "", ...drain })),
+    );
+    return 0;
+  }
   const { system } = namespacesOf(call.options);
   return withSides<ExitCode>(tools, call, [...exposeSelections(system), { type: SERVICES }], async (sides) => {
     const rows = await Promise.all(sides.map((open) => statusOf(call, open)));

@@ -61,7 +61,10 @@ function printTopology(call: CommandCall, topology: Topology): ExitCode {
     if (message !== "") call.printer.err(`${printable(`${cluster} is ${state}: ${message}`, 600)}\n`);
   for (const { message } of drains.shown) call.printer.err(`${printable(message, 600)}\n`);
   if (denied.total > 0) call.printer.err(`${denied.total} denied: --serve, or -o json, says what and why\n`);
-  if (problems.total > 0) call.printer.err(`${problems.total} problems: --serve, or -o json, says which\n`);
+  if (problems.total > 0)
+    call.printer.err(
+      `${problems.total} ${problems.total === 1 ? "problem" : "problems"}: --serve, or -o json, says which\n`,
+    );
   return links.every(({ state }) => state === "live") && clusters.every(({ oneWay }) => oneWay === "") ? 0 : 1;
 }
 

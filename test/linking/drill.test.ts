@@ -2,12 +2,14 @@ import assert from "node:assert/strict";
 import { test } from "mocha";
 import { NO_TERMINAL } from "../../src/command.ts";
 import { HalfDoneError } from "../../src/errors.ts";
+import { writeConnection } from "../../src/commands/connection.ts";
 import { drillView } from "../../src/commands/drill-view.ts";
 import { drillCommand } from "../../src/commands/multicluster-drill.ts";
 import type { KubeObject } from "../../src/kube/object.ts";
 import { GATEWAYS, PODS, SERVICES } from "../../src/kube/resource-types.ts";
-import type { Ran } from "../commands/served-mesh.ts";
+import { type Ran, run, serve, viewedMesh } from "../commands/served-mesh.ts";
 import { DRAIN, DrilledSites } from "../kits/drilled-sites.ts";
+import { folderOf } from "../kits/folder.ts";
 import { peerGateway } from "../registry/peers.ts";
 import { LinkedLab, NAMESPACE, SYSTEM } from "./linked-lab.ts";
 
@@ -187,6 +189,7 @@ test("what is called wrongly is said with what would be right, and nothing is wr
     ["pause --peer west", 64, /give start, stop or status/],
     ["start --peer north --for 10m", 2, /leads to a peer north: its peers are west/],
     ["start --service shop/nothing --for 10m", 2, /has no Service shop\/nothing/],
+    ["status --state ./east", 64, /--state says where to ask, and so does --context: give one of them/],
     [
       "start --peer west --for 10m --state ./east",
       2,
@@ -199,4 +202,24 @@ test("what is called wrongly is said with what would be right, and nothing is wr
     assert.match(ran.err, said);
   }
   assert.deepEqual(east.lab.writes("east"), []);
+});
+
+test("status says what a control plane on folders of manifests drains, by the folder of its state", async () => {
+  const east = new DrillLab({ east: 1, west: 1 });
+  const { registry } = east.sites.all.site("east");
+  const server = await serve({ ...viewedMesh([]), registry });
+  const admin = `http://127.0.0.1:${server.adminPort}`;
+  await using state = await folderOf({});
+  const none = { health: "", rootCertificate: "", token: "", pid: 0 };
+  await writeConnection(state.path, { cluster: "east", xds: "127.0.0.1:1", admin, ...none });
+  const status = () => run(drillCommand(), "status", "--state", state.path);
+  assert.equal((await status()).out, "nothing is drained\n");
+  east.sites.drainPeer("east", "west", east.sites.in(600_000));
+  const { code, out } = await status();
+  assert.equal(code, 0);
+  assert.match(out, /\neast +Gateway istio-eastwest\/istio-remote-peer-west +2023-11-14T22:23:20Z +drained\n$/);
+  await server.close();
+  const gone = await status();
+  assert.deepEqual([gone.code, gone.out], [2, ""]);
+  assert.match(gone.err, /no control plane listens at http:/);
 });
