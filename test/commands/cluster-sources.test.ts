@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterEach, test } from "mocha";
+import { parseAllDocuments } from "yaml";
 import type { AdminServer } from "../../src/admin.ts";
 import type { Command, Flag } from "../../src/command.ts";
 import { analyzeCommand } from "../../src/commands/analyze.ts";
@@ -9,6 +12,7 @@ import { explainCommand } from "../../src/commands/explain.ts";
 import { multiclusterCheckCommand } from "../../src/commands/multicluster-check.ts";
 import { diffCommand } from "../../src/commands/multicluster-diff.ts";
 import { topologyCommand } from "../../src/commands/multicluster-topology.ts";
+import { unpackArchive } from "../../src/inspect/archive/archive-file.ts";
 import type { KubeObject } from "../../src/kube/object.ts";
 import { systemClock } from "../../src/system-host.ts";
 import { folderOf } from "../kits/folder.ts";
@@ -139,4 +143,23 @@ test("explain answers from a bug report as the control plane did, and says what 
   assert.deepEqual((await ask("other.shop.mesh.internal", ...of))[0], 2);
   assert.match((await ask(host, ...of, "--from", "shop/web"))[1], /--from is for a control plane that runs/);
   assert.match((await ask(host, "--directory", folder.at("manifests")))[1], /has no page of a control plane/);
+});
+
+test("a bug report of manifests that nobody serves says what the folder does, and is not packed again", async () => {
+  await using folder = await folderOf({ "east/shop/all.yaml": MANIFESTS, "unpacked/x": "" });
+  const file = folder.at("report.tar.gz");
+  const packed = await run(report!, "--directory", `east=${folder.at("east")}`, "--file", file);
+  assert.equal(packed.code, 0, packed.err);
+  const place = await unpackArchive(file, folder.at("unpacked"));
+  const written = join(place, "clusters", "east", "manifests", "0", "shop", "all.yaml");
+  const valuesOf = (text: string): unknown => parseAllDocuments(text).map((document): unknown => document.toJS());
+  assert.deepEqual(valuesOf(readFileSync(written, "utf8")), valuesOf(MANIFESTS));
+  const said = async (where: string): Promise<unknown> => {
+    const { out } = await run(analyze!, "--directory", where, "-o", "json");
+    return (JSON.parse(out) as { findings: readonly { code: string; object: string }[] }).findings.map(
+      ({ code, object }) => [code, object],
+    );
+  };
+  assert.deepEqual(await said(place), await said(`east=${folder.at("east")}`));
+  assert.match((await wrong(report!, "--directory", place))[1], /is of a bug report already: pack it as it is/);
 });

@@ -67,6 +67,11 @@ test("a healthy demo passes every check, with its pods, roots and conditions, an
   if (process.env["UPDATE"] === "1") writeFileSync(golden, masked(live.out));
   assert.equal(masked(live.out), readFileSync(golden, "utf8"));
   assert.doesNotMatch(live.out, /not known of manifests/);
+  const trust = await check("--state", join(state(), "trust"));
+  assert.deepEqual(
+    [trust.code, /is a trust manager, which has no cluster: causeway trust status/.test(trust.err)],
+    [2, true],
+  );
   const file = folder.at("report.tar.gz");
   const report = await run(bugReportCommand(systemClock), "--state", state(), "--file", file);
   assert.equal(report.code, 0, report.err);
