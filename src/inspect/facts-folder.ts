@@ -28,24 +28,34 @@ export async function writeFacts(folder: string, clusters: readonly ClusterFacts
 }
 
 /**
- * Reads an archive with all its clusters, one cluster's folder of it, or a folder of manifests, as `kubectl get -o yaml`
- * prints them, which is one cluster.
+ * Reads an archive with all its clusters, also if it is all that the folder holds, one cluster's folder of it, or a folder of
+ * manifests, as `kubectl get -o yaml` prints them, which is one cluster.
  * @throws MeshError `absent` or `invalid`, naming the folder, if there is no such folder, or nothing of a cluster in it.
  */
 export async function readFacts(folder: string): Promise<readonly ClusterFacts[]> {
   if (await exists(join(folder, CLUSTER_FILE))) return [await readArchivedCluster(folder)];
-  const names = await foldersIn(join(folder, CLUSTERS));
-  const archived: string[] = [];
-  for (const name of names) {
-    const place = join(folder, CLUSTERS, name);
-    if (await exists(join(place, CLUSTER_FILE))) archived.push(place);
-  }
+  const archived = await archivedIn(folder);
   if (archived.length > 0) {
     const all = await Promise.all(archived.map(readArchivedCluster));
     const clusters = all.filter((facts) => !isTrustManager(facts));
     return clusters.length > 0 ? clusters : all;
   }
+  const inner = await onlyFolderIn(folder);
+  if (inner !== undefined && (await archivedIn(inner)).length > 0) return readFacts(inner);
   return [await readManifestFolder(folder)];
+}
+
+/** The folders of an archive's clusters; none if it is no archive. */
+async function archivedIn(folder: string): Promise<readonly string[]> {
+  const places = (await foldersIn(join(folder, CLUSTERS))).map((name) => join(folder, CLUSTERS, name));
+  const found = await Promise.all(places.map((place) => exists(join(place, CLUSTER_FILE))));
+  return places.filter((_, at) => found[at]);
+}
+
+/** An archive has all that is in it in one folder, and who unpacks it into a folder may name that one. */
+async function onlyFolderIn(folder: string): Promise<string | undefined> {
+  const names = await readdir(folder).catch(() => []);
+  return names.length === 1 ? join(folder, names[0]!) : undefined;
 }
 
 async function writeCluster(place: string, facts: ClusterFacts): Promise<void> {

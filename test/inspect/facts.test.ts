@@ -253,6 +253,14 @@ test("a folder that is not there, or holds no manifest, is named, with what woul
   await assert.rejects(readFacts(folder.at("readme.md")), /readme\.md is a file: name the folder that it is in/);
 });
 
+test("an archive is found in the folder that it was unpacked into", async () => {
+  const { host, access } = await lab();
+  await using folder = await folderOf({});
+  await writeFacts(folder.at("here/report"), [await read(host, access)]);
+  const [facts, ...more] = await readFacts(folder.at("here"));
+  assert.deepEqual([facts!.cluster, facts!.planes.length, more], ["east", 1, []]);
+});
+
 test("an archive that was not unpacked is told from a folder", async () => {
   await using folder = await folderOf({ "report.tar.gz": "" });
   await assert.rejects(readFacts(folder.at("report.tar.gz")), /is a file: unpack it \(tar xzf\), and name the folder/);
