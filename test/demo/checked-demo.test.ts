@@ -16,13 +16,13 @@ import { folderOf } from "../kits/folder.ts";
 import { until } from "../kits/until.ts";
 
 const golden = join(import.meta.dirname, "..", "..", "..", "test", "inspect", "golden", "demo.txt");
-const SOON_MS = 20_000;
+const SOON_MS = 40_000;
 
 // One mesh for all: starting it takes longer than what is asked of it. What breaks it comes last.
 let folder: Awaited<ReturnType<typeof folderOf>>;
 let mesh: DemoMesh;
 before(async function () {
-  this.timeout(40_000);
+  this.timeout(90_000);
   folder = await folderOf({});
   const ports = { xdsPort: "0", adminPort: "0", healthPort: "0", log_output_level: "none" };
   mesh = new DemoMesh({ options: { ...ports, state: folder.at("state") } });
