@@ -33,7 +33,7 @@ export const explainCommand: Command = {
     ...PLANE_OR_REPORT_FLAGS,
   ],
   async run(call) {
-    const { args, options, printer } = call;
+    const { args, options, printer, terminal } = call;
     const [host = ""] = args;
     const from = textOption(options, "from") ?? "";
     if (from !== "" && !/^[^/]+\/[^/]+$/.test(from))
@@ -47,7 +47,7 @@ export const explainCommand: Command = {
     const whole = { ...answer, otherEnds: ends };
     if (format === "json") printer.out(`${JSON.stringify(whole, undefined, 2)}\n`);
     else if (format === "yaml") printer.out(stringify(whole, { aliasDuplicateObjects: false }));
-    else printer.out(explanationText(answer, ends));
+    else printer.out(explanationText(answer, ends, terminal.columns));
     const denied = [answer, ...ends.flatMap(({ explanation }) => explanation ?? [])].some(({ caller }) =>
       caller?.verdicts.some(({ allowed }) => !allowed),
     );

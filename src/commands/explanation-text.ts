@@ -10,19 +10,25 @@ import type {
 } from "../explain/explanation.ts";
 import { formatDuration } from "../duration.ts";
 import { printable } from "../printable.ts";
+import { folded } from "./folded.ts";
 import type { OtherEnd } from "./other-ends.ts";
+import { isNarrow } from "./table.ts";
 
 const LINE_CHARACTERS_MAX = 2_000;
+const FIX = "fix  ";
 
 type Lines = readonly string[];
 
-/** An explanation for people: the answer first, then how it comes about. */
-export function explanationText(explanation: Explanation, ends: readonly OtherEnd[]): string {
+/**
+ * An explanation for people: the answer first, then how it comes about.
+ * @param columns how wide the terminal is; undefined if what is printed goes to a file or a pipe.
+ */
+export function explanationText(explanation: Explanation, ends: readonly OtherEnd[], columns?: number): string {
   const { answer, cluster, paths, caller, sharing, warnings } = explanation;
   const sections: readonly (readonly [string, Lines])[] = [
     [`name, as cluster ${cluster} has it`, nameLines(explanation)],
     ["clusters", clusterLines(explanation, ends)],
-    ["paths", pathsLines(paths)],
+    ["paths", pathsLines(paths, isNarrow(columns) ? hopBlock : hopTable)],
     ["policies", policiesLines(explanation, ends)],
     [`caller ${caller?.caller ?? ""}`, caller === undefined ? [] : callerLines(caller, explanation, ends)],
     [`what cluster ${cluster} tells its peers of Service ${sharing.service}`, sharingLines(sharing)],
@@ -31,8 +37,13 @@ export function explanationText(explanation: Explanation, ends: readonly OtherEn
   ];
   const shown = sections.filter(([, lines]) => lines.length > 0);
   const lines = shown.flatMap(([title, lines]) => ["", title, ...lines.map((line) => `  ${line}`)]);
-  return `${[answer, ...lines].map((line) => printable(line, LINE_CHARACTERS_MAX)).join("\n")}\n`;
+  const safe = [answer, ...lines].map((line) => printable(line, LINE_CHARACTERS_MAX));
+  return `${(isNarrow(columns) ? safe.flatMap((line) => narrowed(line, columns)) : safe).join("\n")}\n`;
 }
+
+/** What is to be pasted stays in one piece. */
+const narrowed = (line: string, columns: number): Lines =>
+  line.trimStart().startsWith(FIX) ? [line] : folded(line, columns);
 
 const KINDS: Readonly<Record<Exclude<Explanation["name"]["kind"], "other">, string>> = {
   global: "the global name",
@@ -132,7 +143,7 @@ function farLines({ cluster, explanation }: OtherEnd, ours: string): Lines {
 const causeLines = ({ message, object, cluster, field, fix }: Cause): Lines => [
   message,
   `at   ${object} of cluster ${cluster}${field === "" ? "" : `, ${field}`}`,
-  `fix  ${fix}`,
+  `${FIX}${fix}`,
 ];
 
 /** Those that were asked in vain. */
@@ -148,29 +159,46 @@ function strayLines({ contributions }: Explanation, ends: readonly OtherEnd[]): 
 
 const PATHS_MAX = 4;
 
-function pathsLines(paths: readonly Path[]): Lines {
+function pathsLines(paths: readonly Path[], hopLines: (hops: readonly HopCells[]) => Lines): Lines {
   const more = paths.length - PATHS_MAX;
   return [
-    ...paths.slice(0, PATHS_MAX).flatMap(pathLines),
+    ...paths
+      .slice(0, PATHS_MAX)
+      .flatMap(({ to, hops }) => [`to ${to}`, ...hopLines(hopCells(hops)).map((line) => `  ${line}`)]),
     ...(more > 0 ? [`and to ${more} more clusters; -o json has them all`] : []),
   ];
 }
 
+type HopCells = readonly [number: string, component: string, enforces: string, note: string];
+
 /** Proxies are counted, as in a walk-through; pods at either end and what is passed by are not. */
-function pathLines({ to, hops }: Path): Lines {
+function hopCells(hops: Path["hops"]): readonly HopCells[] {
   const proxies = hops.filter(({ offPath, what }) => offPath !== true && !what.startsWith("pod"));
-  const rows = hops.map((hop) => {
+  return hops.map((hop) => {
     const number = proxies.includes(hop) ? `${proxies.indexOf(hop) + 1}` : "-";
     const does = hop.offPath === true ? "not on this path" : hop.enforces === "nothing" ? "-" : hop.enforces;
     return [number, `${hop.what} (${hop.cluster})`, does, hop.note];
   });
-  const all = [["hop", "component", "enforces", ""], ...rows];
-  const widths = [0, 1, 2].map((column) => Math.max(...all.map((cells) => cells[column]!.length)));
-  return [
-    `to ${to}`,
-    ...all.map((cells) => `  ${cells.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join("  ")}`.trimEnd()),
-  ];
 }
+
+function hopTable(hops: readonly HopCells[]): Lines {
+  const all: readonly HopCells[] = [["hop", "component", "enforces", ""], ...hops];
+  const widths = [0, 1, 2].map((column) => Math.max(...all.map((cells) => cells[column]!.length)));
+  return all.map((cells) =>
+    cells
+      .map((cell, at) => cell.padEnd(widths[at] ?? 0))
+      .join("  ")
+      .trimEnd(),
+  );
+}
+
+/** For terminals in which a table would be torn apart. */
+const hopBlock = (hops: readonly HopCells[]): Lines =>
+  hops.flatMap(([number, component, enforces, note]) => [
+    `${number} ${component}`,
+    ...(enforces === "-" ? [] : [enforces.startsWith("L") ? `  enforces ${enforces}` : `  ${enforces}`]),
+    ...(note === "" ? [] : [`  ${note}`]),
+  ]);
 
 /** Of this cluster, and of those that were asked: with which of their waypoints calls from here pass by. */
 function policiesLines({ cluster: ours, policies, waypoint }: Explanation, ends: readonly OtherEnd[]): Lines {

@@ -5,8 +5,11 @@ export type Row = readonly string[];
 const CELL_CHARACTERS_MAX = 256;
 const GAP = "   ";
 
-/** A terminal that is narrower gets a block for each row where columns do not fit; a wider one wraps, as kubectl's does. */
 const COLUMNS_MIN = 60;
+
+/** True of a terminal where columns that do not fit become a block for each row; a wider one wraps, as kubectl's does. */
+export const isNarrow = (columns: number | undefined): columns is number =>
+  columns !== undefined && columns < COLUMNS_MIN;
 
 /**
  * Left-aligned columns as kubectl prints them. What a client chose to be called cannot move the cursor.
@@ -16,7 +19,7 @@ export function table(headers: Row, rows: readonly Row[], columns?: number): str
   const cells = [headers, ...rows].map((row) => row.map((cell) => printable(cell, CELL_CHARACTERS_MAX)));
   const widths = headers.map((_, column) => cells.reduce((width, row) => Math.max(width, row[column]!.length), 0));
   const width = widths.reduce((sum, each) => sum + each, GAP.length * (widths.length - 1));
-  if (columns !== undefined && columns < COLUMNS_MIN && width > columns) return blocks(headers, cells.slice(1));
+  if (isNarrow(columns) && width > columns) return blocks(headers, cells.slice(1));
   const lines = cells.map((row) =>
     row
       .map((cell, column) => cell.padEnd(widths[column]!))

@@ -71,7 +71,40 @@ test("the paths of guide 000 are told hop by hop: which box enforces what, and w
   const text = explanationText(explanation, []);
   const paths = /\npaths\n((?: {2}.*\n)+)/.exec(text)?.[1];
   assert.equal(paths, PATHS, text);
+  const narrow = explanationText(explanation, [], 40);
+  assert.equal(/\npaths\n((?: {2}.*\n)+) {2}to west/.exec(narrow)?.[1], NARROW_PATHS, narrow);
+  const lines = narrow.split("\n");
+  assert.deepEqual(
+    lines.filter((line) => line.length > 40 && line.trim().includes(" ") && !/^ *fix /.test(line)),
+    [],
+  );
+  const words = (of: string): readonly string[] => of.replace(/\npaths\n(?: {2}.*\n)+/, "\n").split(/\s+/);
+  assert.deepEqual(words(narrow), words(text), "nothing is left out");
 });
+
+const NARROW_PATHS = `  to east
+    - pod of the caller (east)
+      needs no proxy of its own
+    1 ztunnel of the caller's node
+      (east)
+      finds the service by its address
+        and proves to be the caller; the
+        service has a waypoint, so it
+        sends all there
+    2 waypoint bookinfo/waypoint (east)
+      enforces L4 and L7
+      policies with targetRefs to it or
+        to the Service; it chooses the
+        endpoint, and calls on in its
+        own name
+    3 ztunnel of the pod's node (east)
+      enforces L4
+      policies of cluster east; it sees
+        waypoint bookinfo/waypoint
+    - pod (east)
+      gets plain bytes; its ztunnel
+        knows who called
+`;
 
 const PATHS = `  to east
     hop  component                            enforces
