@@ -12,7 +12,7 @@ import { type Connection, readConnection } from "./connection.ts";
  */
 export async function localPlanes(clock: Clock, { options }: CommandCall): Promise<readonly LocalPlane[]> {
   const byUrl = new Map<string, string | undefined>();
-  for (const url of listOption(options, "admin")) byUrl.set(checkedAdminUrl("--admin", url), undefined);
+  for (const url of listOption(options, "admin")) byUrl.set(new URL(checkedAdminUrl("--admin", url)).origin, undefined);
   for (const state of listOption(options, "state"))
     for (const { admin, cluster } of await connectionsIn(state)) byUrl.set(admin, cluster);
   return Array.from(byUrl, ([base, cluster]) => ({

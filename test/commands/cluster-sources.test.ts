@@ -67,7 +67,7 @@ test("each of them reads a control plane on this machine, by its port or its sta
   for (const place of [
     ["--admin", admin],
     ["--state", folder.at("state")],
-    ["--admin", admin, "--state", folder.at("state")],
+    ["--admin", `${admin}/`, "--state", folder.at("state")],
   ]) {
     const checked = await run(check, ...place, ...west);
     const clusters = [...checked.out.matchAll(/^=== Cluster: (\S+) ===$/gm)].map(([, cluster]) => cluster);
