@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "mocha";
+import { loneServices } from "../src/commands/drill-request.ts";
 import { drillView } from "../src/commands/drill-view.ts";
 import { DrilledSites, pods } from "./kits/drilled-sites.ts";
 import { clusterId, serviceName } from "../src/names.ts";
+import { TestHost } from "./kits/test-host.ts";
 import { LOCAL_CART } from "./registry/peers.ts";
 import { cart, eastWest, system } from "./registry/two-networks.ts";
 
@@ -87,9 +89,39 @@ test("a cluster behind a remote secret takes no calls of peers: for it alone a s
   sites.settle();
   const ends = registry.workloadsByService.get(serviceName("shop", "cart.shop.mesh.internal"));
   assert.ok(ends.some(({ cluster, healthy }) => cluster === "far" && healthy));
+  const view = drillView(registry, new URLSearchParams("service=shop/cart"));
+  assert.deepEqual(loneServices(view, new Set(["east"]), "service"), ["shop/cart"]);
   sites.drainCart("east", sites.in(10 * MINUTE_MS));
   sites.pass(30_000);
   assert.deepEqual(sites.calls("west"), { east: 100 });
+});
+
+test("a drain ends at its time, also if the timer was early, or something else happens in that very millisecond", () => {
+  for (const happens of ["early", "pods"]) {
+    const host = new TestHost();
+    const sites = new DrilledSites({ east: 1, west: 1 }, host).start();
+    const now = host.clock.now.bind(host.clock);
+    let earlyMs = 0;
+    host.clock.now = () => {
+      const seen = now() - earlyMs;
+      earlyMs = 0;
+      return seen;
+    };
+    // Before the timer of the drain, as it was there first.
+    host.clock.after(MINUTE_MS, () => {
+      if (happens === "early") earlyMs = 1;
+      else {
+        sites.all.site("west").apply(...pods(2));
+        sites.settle();
+      }
+    });
+    sites.drainCart("east", sites.in(MINUTE_MS));
+    sites.pass(30_000);
+    assert.deepEqual(sites.calls("west"), { west: 100 });
+    sites.pass(31_000);
+    assert.ok((sites.calls("west")["east"] ?? 0) > 0, happens);
+    assert.deepEqual(sites.problems("east"), [], happens);
+  }
 });
 
 test("a service that is drained is called elsewhere by all, and under its cluster-local name as ever", () => {
@@ -171,8 +203,8 @@ test("the page of drains is about what is drained, and about anything else only 
   sites.drainPeer("east", "west", sites.in(10 * MINUTE_MS));
   const [cart] = page().services;
   assert.deepEqual(cart?.clusters, [
-    { cluster: "east", ready: 1, called: true, reason: "" },
-    { cluster: "west", ready: 1, called: false, reason: "drained" },
+    { cluster: "east", via: "local", ready: 1, called: true, reason: "" },
+    { cluster: "west", via: "peer", ready: 1, called: false, reason: "drained" },
   ]);
   sites.drainPeer("east", "west", undefined);
   sites.drainCart("east", sites.in(10 * MINUTE_MS));

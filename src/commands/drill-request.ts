@@ -79,14 +79,30 @@ export async function askDrainsHere(call: CommandCall): Promise<DrillView> {
   throw new MeshError("unavailable", `${admin} does not know /debug/drainz: it is of an older release, or no Causeway`);
 }
 
-/** Services of which only what is to be drained has endpoints that calls end at. */
-export const loneServices = ({ services }: DrillView, drained: ReadonlySet<string>): readonly string[] =>
+/**
+ * Services of which only what is to be drained has endpoints that calls end at. A service is drained for its peers, too, so of
+ * the others only those count that peers hear of (docs/drill.md).
+ */
+export const loneServices = (
+  { services }: DrillView,
+  drained: ReadonlySet<string>,
+  kind: DrillTarget["kind"],
+): readonly string[] =>
   services
-    .filter((service) => has(service, drained, true) && !has(service, drained, false))
+    .filter(
+      ({ clusters }) =>
+        clusters.some(({ cluster, ready }) => drained.has(cluster) && ready > 0) &&
+        !takersOf(clusters, kind).some(({ cluster }) => !drained.has(cluster)),
+    )
     .map(({ service }) => service);
 
-const has = ({ clusters }: ServiceShares, drained: ReadonlySet<string>, within: boolean): boolean =>
-  clusters.some(({ cluster, ready, called }) => drained.has(cluster) === within && ready > 0 && (called || within));
+function takersOf(clusters: ServiceShares["clusters"], kind: DrillTarget["kind"]): ServiceShares["clusters"] {
+  const called = clusters.filter((share) => share.called && share.ready > 0);
+  if (kind === "peer") return called;
+  // A cluster may be a peer and have a remote secret as well.
+  const peers = new Set(clusters.filter(({ via }) => via !== "secret").map(({ cluster }) => cluster));
+  return called.filter(({ cluster }) => peers.has(cluster));
+}
 
 function isRunning(pod: { readonly [field: string]: unknown }): boolean {
   const { status, metadata } = pod;

@@ -31,6 +31,8 @@ export interface ServiceShares {
 
 export interface ClusterShare {
   readonly cluster: string;
+  /** How we hear of it. */
+  readonly via: Candidate["via"];
   /** As far as anybody here knows. */
   readonly ready: number;
   /** Whether calls from here end there. */
@@ -91,7 +93,7 @@ function aboutOf({ drains, globalCandidates }: Registry, query: URLSearchParams)
     drained.some((isOfPeer) => isOfPeer(service));
 }
 
-const shareOf = ({ cluster, healthy, endpoints, excluded }: Candidate): readonly ClusterShare[] =>
+const shareOf = ({ cluster, via, healthy, endpoints, excluded }: Candidate): readonly ClusterShare[] =>
   endpoints === 0 && excluded !== undefined && excluded.reason !== "drained"
     ? []
-    : [{ cluster, ready: healthy, called: excluded === undefined && healthy > 0, reason: excluded?.reason ?? "" }];
+    : [{ cluster, via, ready: healthy, called: excluded === undefined && healthy > 0, reason: excluded?.reason ?? "" }];

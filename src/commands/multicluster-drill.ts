@@ -138,7 +138,7 @@ async function refused(call: CommandCall, sides: readonly OpenSide[], target: Dr
   const drained = new Set(target.kind === "peer" ? [target.peer] : views.map(({ cluster }) => cluster));
   let found = false;
   for (const [at, view] of views.entries()) {
-    const lone = loneServices(view, drained);
+    const lone = loneServices(view, drained, target.kind);
     const where = nameOf(sides[at]!.side);
     if (target.kind === "service" && view.services.length === 0)
       call.printer.err(
@@ -146,7 +146,7 @@ async function refused(call: CommandCall, sides: readonly OpenSide[], target: Dr
       );
     else if (lone.length > 0)
       call.printer.err(
-        `${where}: no other cluster has a ready endpoint of ${lone.join(", ")}; --force starts the drill, and those keep their calls\n`,
+        `${where}: no other ${target.kind === "peer" ? "cluster" : "peer"} has a ready endpoint of ${lone.join(", ")}; --force starts the drill, and those keep their calls\n`,
       );
     else continue;
     found = true;

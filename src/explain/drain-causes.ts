@@ -49,7 +49,7 @@ export function drainWarnings(
           reason: "drained",
           message:
             own.state === "spared"
-              ? `Service ${namespace}/${name} is to be drained until ${timeOfDrain(own.untilMs)}, and keeps its calls: no other cluster has a ready endpoint of it.`
+              ? `Service ${namespace}/${name} is to be drained until ${timeOfDrain(own.untilMs)}, and keeps its calls: no peer that is not drained has a ready endpoint of it.`
               : `Service ${namespace}/${name} is drained until ${timeOfDrain(own.untilMs)}: peers are told that none of its endpoints here is ready.`,
           ...drainPlace(undefined, question, facts),
         },

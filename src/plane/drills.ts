@@ -27,6 +27,8 @@ export class Drills {
   readonly #local: ClusterId;
   readonly #gauges: DrainGauges;
   readonly #observing: Disposable[] = [];
+  /** Those whose end has not been judged to be over, however late it is by now. */
+  readonly #open = new Set<DrainKey>();
   /** When a Service takes its next step, by elapsed time. */
   readonly #stepsMs = new Map<DrainKey, number>();
   #timer: Disposable | undefined;
@@ -66,10 +68,14 @@ export class Drills {
   #judgeAll(starting: boolean): void {
     const { wanted, states, spared } = this.#registry.drains;
     const now = this.#host.clock.now();
-    for (const [key] of states.entries()) if (wanted.get(key) === undefined) this.#end(key);
+    for (const key of this.#open) if (wanted.get(key) === undefined) this.#end(key);
     for (const [key, { untilMs }] of wanted.entries()) {
-      if (untilMs === undefined || untilMs <= now) this.#end(key);
-      else if (untilMs - now > DRAIN_AHEAD_MAX_MS) states.set(key, { untilMs, state: "far" });
+      if (untilMs === undefined || untilMs <= now) {
+        this.#end(key);
+        continue;
+      }
+      this.#open.add(key);
+      if (untilMs - now > DRAIN_AHEAD_MAX_MS) states.set(key, { untilMs, state: "far" });
       else if (isOfGateway(key)) states.set(key, { untilMs, state: "drained" });
       else this.#stepService(key, untilMs, starting);
     }
@@ -129,6 +135,7 @@ export class Drills {
   }
 
   #end(key: DrainKey): void {
+    this.#open.delete(key);
     this.#stepsMs.delete(key);
     this.#registry.drains.states.delete(key);
   }
@@ -198,11 +205,10 @@ export class Drills {
     this.#timer = undefined;
     const { clock } = this.#host;
     const now = clock.now();
-    const ends = Array.from(this.#registry.drains.wanted.entries(), ([, { untilMs = 0 }]) => untilMs - now);
+    const ends = Array.from(this.#open, (key) => (this.#registry.drains.wanted.get(key)?.untilMs ?? now) - now);
     const waits = [
-      ...ends.flatMap((leftMs) =>
-        leftMs > DRAIN_AHEAD_MAX_MS ? [leftMs - DRAIN_AHEAD_MAX_MS] : leftMs > 0 ? [leftMs] : [],
-      ),
+      // A timer may be early by a millisecond, and the end pass while others are judged: that one is due now.
+      ...ends.map((leftMs) => (leftMs > DRAIN_AHEAD_MAX_MS ? leftMs - DRAIN_AHEAD_MAX_MS : Math.max(0, leftMs))),
       ...Array.from(this.#stepsMs.values(), (dueMs) => Math.max(0, dueMs - clock.elapsedMs())),
     ];
     if (waits.length === 0) return;

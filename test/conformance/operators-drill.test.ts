@@ -75,7 +75,7 @@ suite("operators-drill: drains on real API servers, as clients of the mesh see t
     for (const client of [fromEast, fromWest]) await shared(client, { west: 1 });
     const second = await clusters.drill("start", ...WEST_CART, "--for", "5m");
     assert.equal(second.code, 1, second.out);
-    assert.match(second.err, /cluster west: no other cluster has a ready endpoint of shop\/cart; --force starts/);
+    assert.match(second.err, /cluster west: no other peer has a ready endpoint of shop\/cart; --force starts/);
     assert.deepEqual((await clusters.view(west)).drains, []);
     for (const client of [fromEast, fromWest]) client.followGaps(CART);
     await drained(...WEST_CART, "--for", "5m", "--force");
@@ -114,8 +114,8 @@ suite("operators-drill: drains on real API servers, as clients of the mesh see t
     assert.deepEqual(
       services.map(({ service, clusters: shares }) => [service, shares.find(({ cluster }) => cluster === "west")]),
       [
-        ["shop/books-west", { cluster: "west", ready: 1, called: true, reason: "" }],
-        ["shop/cart", { cluster: "west", ready: 1, called: false, reason: "drained" }],
+        ["shop/books-west", { cluster: "west", via: "peer", ready: 1, called: true, reason: "" }],
+        ["shop/cart", { cluster: "west", via: "peer", ready: 1, called: false, reason: "drained" }],
       ],
     );
     const { out } = await causeway(clusters.operator, "multicluster", "check", "--context", "east");

@@ -32,7 +32,7 @@ test("what is drained, is to be and is not, or was, is each said with its own co
   const cases: readonly (readonly [string, string | undefined, string, RegExp])[] = [
     [at(10), "drained", "warning CWY1701", /is drained until 2026-11-22T02:40:00Z: under its global names/],
     [at(10), "leaving", "warning CWY1701", /is drained until/],
-    [at(10), "spared", "warning CWY1702", /and keeps its calls, as no other cluster has a ready endpoint$/],
+    [at(10), "spared", "warning CWY1702", /and keeps its calls, as no peer that is not drained has a ready endpoint$/],
     ["soon", "unreadable", "warning CWY1703", /until "soon", which is no time, so nothing is drained$/],
     [at(25 * 60), "far", "warning CWY1704", /more than 24 hours ahead/],
     [at(-10), "ended", "info CWY1705", /ended at 2026-11-22T02:20:00Z, and its annotation is left$/],

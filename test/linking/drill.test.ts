@@ -92,7 +92,7 @@ test("start names the services that would have nobody else, and starts nothing; 
 test("a service is drained only while a peer has it ready, and only if it is shared", async () => {
   const alone = new DrillLab({ east: 1, west: 0 });
   const words = ["start", "--context", "east", "--service", "shop/cart", "--for", "1h"];
-  assert.match((await alone.run(...words)).err, /no other cluster has a ready endpoint of shop\/cart/);
+  assert.match((await alone.run(...words)).err, /no other peer has a ready endpoint of shop\/cart/);
   const both = new DrillLab({ east: 1, west: 1 });
   assert.equal((await both.run(...words)).code, 0);
   assert.notEqual(both.annotation(both.service()), undefined);

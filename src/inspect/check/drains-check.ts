@@ -79,8 +79,8 @@ function lookAt(notes: CheckNotes, facts: ClusterFacts, object: KubeObject, stat
   if (state === "spared")
     return notes.warn("02", facts.cluster, {
       ...problem,
-      evidence: `${named} is to be drained until ${until}, and keeps its calls, as no other cluster has a ready endpoint${byWhom(object)}`,
-      fix: `${stop}; or see to ready endpoints in another cluster`,
+      evidence: `${named} is to be drained until ${until}, and keeps its calls, as no peer that is not drained has a ready endpoint${byWhom(object)}`,
+      fix: `${stop}; or see to ready endpoints at a peer`,
     });
   if (isOn)
     return notes.warn("01", facts.cluster, {
